@@ -1,0 +1,119 @@
+// Package correlator is the table of who waits for what: tokens that engines
+// call back with, the trips that wait behind them, and their deadlines.
+//
+// The table here lives in one process. Package correlator/redis makes one table
+// of many processes; package correlatortest holds the contract that both pass.
+package correlator
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var (
+	// ErrBusy refuses a Park: the table holds as many trips as it may.
+	ErrBusy = errors.New("correlator: too many parked")
+	// ErrDraining refuses a Park during a drain, and ends a wait when the drain's time is up.
+	ErrDraining = errors.New("correlator: draining")
+	// ErrDeadline ends a wait whose deadline has passed.
+	ErrDeadline = errors.New("correlator: deadline passed")
+	// ErrGone says that nothing is known of an id any more, and that nothing is kept for it.
+	ErrGone = errors.New("correlator: gone")
+	// ErrUnavailable says that the table cannot be reached right now; the same call may succeed later.
+	ErrUnavailable = errors.New("correlator: unavailable")
+	// ErrForged says that a token or task id was not made with our keys.
+	ErrForged = errors.New("correlator: not a genuine token")
+)
+
+// Status says what a Callback reports of its op.
+type Status uint8
+
+const (
+	// Open is the zero Status: nothing final is known of the op.
+	Open Status = iota
+	// Complete is final: Body is the result, one JSON value.
+	Complete
+	// Answered is final: the engine itself answered the op when it was asked, Body is that answer, verbatim.
+	Answered
+)
+
+// Final reports whether nothing can follow the status.
+func (s Status) Final() bool { return s == Complete || s == Answered }
+
+// Callback is what an engine says about one op of a trip. Body is owned by the Callback.
+type Callback struct {
+	Op     int // index in the client's request
+	Status Status
+	Body   []byte
+}
+
+// Disposition is what a Receiver did with a Callback.
+type Disposition uint8
+
+const (
+	// Written means that it is on the client's connection: there is nothing to store.
+	Written Disposition = iota
+	// Held means that the trip has it but the client does not yet: store it before the engine hears 200.
+	Held
+	// Repeated means that the op was final already; the first one stands.
+	Repeated
+	// Gone means that the trip is over and left it to the store: store it where a record of the trip is kept.
+	Gone
+)
+
+// Receiver is the trip. Calls are concurrent, may repeat and must not block; the trip alone decides what is first.
+type Receiver interface {
+	// Deliver hands over cb. done is called exactly once, perhaps later, by the goroutine that wrote the reply.
+	Deliver(cb Callback, done func(Disposition))
+	// Expire ends the wait with ErrDeadline or ErrDraining.
+	Expire(reason error)
+}
+
+// Correlator is the table of trips. All methods may be called concurrently.
+type Correlator interface {
+	// NewID makes an id whose token is accepted until expiry. Its home is this node.
+	NewID(expiry time.Time) ID
+	// Park puts a trip into the table, without I/O, before the engine can know its id. At the deadline r.Expire is
+	// called once; the entry stays until Close. It is the only admission: ErrBusy, ErrDraining.
+	Park(id ID, r Receiver, deadline time.Time) error
+	// Deliver hands a callback on to the trip wherever it is parked and returns when it is settled.
+	// nil: written, kept or repeated. ErrGone: nothing is known or kept. ErrUnavailable: try again later; the context's end counts as that.
+	Deliver(ctx context.Context, id ID, cb Callback) error
+	// Close takes a trip out of the table and drops what was stored of its callbacks, unless a record is kept for it.
+	// It does no I/O that its caller waits for. Closing twice is harmless.
+	Close(id ID)
+	// Forget closes like Close a trip that ended unfinished with nothing kept: later callbacks hear ErrGone.
+	Forget(id ID)
+	// Drain refuses every Park from now on and returns when the table is empty. When ctx ends first it calls
+	// Expire(ErrDraining) for the rest and waits for their Close.
+	Drain(ctx context.Context) error
+	// Ready is nil while callbacks can reach this node and this node can reach the others.
+	Ready() error
+}
+
+// Record is what outlives a trip's connection: enough to write its reply again.
+type Record struct {
+	// Meta is the gateway's: who asked and how to word the reply. Opaque here.
+	Meta []byte
+	// Finals holds one Callback per op of the request, Status Open where nothing is final yet.
+	Finals []Callback
+}
+
+// Complete reports whether every op is final.
+func (r Record) Complete() bool {
+	for i := range r.Finals {
+		if !r.Finals[i].Status.Final() {
+			return false
+		}
+	}
+	return true
+}
+
+// Keeper is the optional half of a Correlator: results that outlive the connection. What is kept is dropped at its retention's end.
+type Keeper interface {
+	// Save stores a record before a reply that promises it leaves. Finals that are stored already stand (first write wins).
+	Save(ctx context.Context, id ID, rec Record) error
+	// Lookup reads a record with the finals so far. ErrGone: expired, dropped, evicted, or never kept. ErrUnavailable.
+	Lookup(ctx context.Context, id ID) (Record, error)
+}

@@ -1,0 +1,191 @@
+package correlator
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ID names a trip: 16 random bytes, 8 of its home node (random per process start), 8 of its expiry (Unix milliseconds).
+type ID [32]byte
+
+// NodeID names one start of one process.
+type NodeID [8]byte
+
+// NewNodeID makes a random one.
+func NewNodeID() (n NodeID) {
+	_, _ = rand.Read(n[:]) // never fails: the runtime stops the process instead
+	return n
+}
+
+func (n NodeID) String() string { return hex.EncodeToString(n[:]) }
+
+// NewID makes an id with that home and expiry.
+func NewID(home NodeID, expiry time.Time) (id ID) {
+	_, _ = rand.Read(id[:16])
+	copy(id[16:24], home[:])
+	binary.BigEndian.PutUint64(id[24:], uint64(expiry.UnixMilli())) //nolint:gosec // after 1970
+	return id
+}
+
+// Home is the node that parks the trip.
+func (id ID) Home() (n NodeID) {
+	copy(n[:], id[16:24])
+	return n
+}
+
+// Expiry is when tokens of the trip stop being accepted.
+func (id ID) Expiry() time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[24:]))) //nolint:gosec // made by NewID
+}
+
+// String gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
+func (id ID) String() string {
+	var b [8]byte
+	base64.RawURLEncoding.Encode(b[:], id[:6])
+	return string(b[:])
+}
+
+const (
+	macLen  = 16
+	opLen   = 2
+	rawLen  = len(ID{}) + opLen + macLen
+	taskRaw = len(ID{}) + macLen
+
+	// MaxOp is the largest op index that a token can carry.
+	MaxOp = 1<<(8*opLen) - 1
+	// MinKeyLen is the least length of a callback key, in bytes.
+	MinKeyLen = 32
+)
+
+var (
+	// TokenLen is the length of every callback token, in characters of the URL-safe base64 alphabet.
+	TokenLen = base64.RawURLEncoding.EncodedLen(rawLen)
+	// TaskIDLen is the length of every task id.
+	TaskIDLen = base64.RawURLEncoding.EncodedLen(taskRaw)
+
+	encoding = base64.RawURLEncoding.Strict() // one spelling per token
+)
+
+// Keys authenticate tokens and task ids. The first key signs, all verify. Safe for concurrent use.
+type Keys struct {
+	current atomic.Pointer[[]key]
+}
+
+// key holds what is derived from one configured key, so that a token is worth nothing as a task id and the reverse.
+type key struct {
+	token, task *macPool
+}
+
+// NewKeys makes Keys of at least one key of at least MinKeyLen bytes.
+func NewKeys(keys []string) (*Keys, error) {
+	k := new(Keys)
+	return k, k.Set(keys)
+}
+
+// Set replaces the keys, all or none.
+func (k *Keys) Set(keys []string) error {
+	if len(keys) == 0 {
+		return errors.New("at least one key is needed")
+	}
+	next := make([]key, len(keys))
+	for i, s := range keys {
+		if len(s) < MinKeyLen {
+			return fmt.Errorf("key %d has %d characters; at least %d are needed", i+1, len(s), MinKeyLen)
+		}
+		next[i] = key{token: newMACPool(s, "syncgate callback token"), task: newMACPool(s, "syncgate task id")}
+	}
+	k.current.Store(&next)
+	return nil
+}
+
+// RandomKey makes a key for a process that shares its tokens with nobody.
+func RandomKey() string { return rand.Text() + rand.Text() }
+
+// AppendToken appends the callback token of one op: URL-safe, authenticated, TokenLen characters.
+func (k *Keys) AppendToken(dst []byte, id ID, op int) []byte {
+	var raw [rawLen]byte
+	copy(raw[:], id[:])
+	binary.BigEndian.PutUint16(raw[len(id):], uint16(op)) //nolint:gosec // at most MaxOp by validation of limits.ops
+	(*k.current.Load())[0].token.sum(raw[len(id)+opLen:], raw[:len(id)+opLen])
+	return encoding.AppendEncode(dst, raw[:])
+}
+
+// ParseToken reads a token. ErrForged is its only error; whether the token has expired is for the caller to ask.
+func (k *Keys) ParseToken(token []byte) (id ID, op int, err error) {
+	var raw [rawLen]byte
+	if !decode(raw[:], token) || !k.genuine(raw[:], func(k key) *macPool { return k.token }) {
+		return ID{}, 0, ErrForged
+	}
+	copy(id[:], raw[:])
+	return id, int(binary.BigEndian.Uint16(raw[len(id):])), nil
+}
+
+// AppendTaskID appends the id under which the client may ask for the trip's result, TaskIDLen characters.
+func (k *Keys) AppendTaskID(dst []byte, id ID) []byte {
+	var raw [taskRaw]byte
+	copy(raw[:], id[:])
+	(*k.current.Load())[0].task.sum(raw[len(id):], raw[:len(id)])
+	return encoding.AppendEncode(dst, raw[:])
+}
+
+// ParseTaskID reads a task id. ErrForged is its only error.
+func (k *Keys) ParseTaskID(task []byte) (id ID, err error) {
+	var raw [taskRaw]byte
+	if !decode(raw[:], task) || !k.genuine(raw[:], func(k key) *macPool { return k.task }) {
+		return ID{}, ErrForged
+	}
+	copy(id[:], raw[:])
+	return id, nil
+}
+
+func decode(raw, text []byte) bool {
+	if len(text) != encoding.EncodedLen(len(raw)) {
+		return false
+	}
+	n, err := encoding.Decode(raw, text)
+	return err == nil && n == len(raw) // n is less where line ends were skipped
+}
+
+func (k *Keys) genuine(raw []byte, of func(key) *macPool) bool {
+	said := raw[len(raw)-macLen:]
+	for _, key := range *k.current.Load() {
+		var want [macLen]byte
+		of(key).sum(want[:], raw[:len(raw)-macLen])
+		if hmac.Equal(said, want[:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// macPool keeps keyed hashes, as keying one costs more than a token.
+type macPool struct{ pool sync.Pool }
+
+func newMACPool(key, purpose string) *macPool {
+	derive := hmac.New(sha256.New, []byte(key))
+	derive.Write([]byte(purpose))
+	derived := derive.Sum(nil)
+	p := new(macPool)
+	p.pool.New = func() any { return hmac.New(sha256.New, derived) }
+	return p
+}
+
+// sum writes the first macLen bytes of the MAC of data to dst.
+func (p *macPool) sum(dst, data []byte) {
+	h := p.pool.Get().(hash.Hash) //nolint:forcetypeassert // only New fills the pool
+	h.Reset()
+	h.Write(data)
+	var out [sha256.Size]byte
+	copy(dst[:macLen], h.Sum(out[:0]))
+	p.pool.Put(h)
+}

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+)
+
+// Call is a client's request, read and verified. It holds copies only: nothing in it points into a request's buffers.
+type Call struct {
+	Login        string        // who asked; a known login
+	Ops          []Op          // in the client's order
+	Wait         time.Duration // how long the client waits, from acceptance; capped already
+	TimeoutGiven bool          // the client named its timeout: its end is a normal answer and not a 504
+
+	// Body is the package for the engine, complete but for the callback tokens, or empty when no op is to be forwarded.
+	// Slots are the offsets in Body where the tokens go, correlator.TokenLen bytes each, one per op whose Create is set, in order.
+	Body  []byte
+	Slots []int
+}
+
+// Op is one operation of a Call.
+type Op struct {
+	Create  bool   // parked until its callback; else the engine's own answer is final
+	Refused string // not empty: not forwarded, this is why (public text)
+	ID, Ref []byte // as the client wrote them, nil when absent: echoed byte for byte
+	// Match is the decoded text of the id by which the engine's answer is found, empty when only the position tells.
+	Match string
+	// Added says that Match is ours: the client sent no id, and must not see this one.
+	Added bool
+}
+
+// Reply is what is known of a Call when the client is answered.
+type Reply struct {
+	Finals []correlator.Callback // one per op; Status Open where nothing is final
+	Open   error                 // why ops are still open (ErrDeadline, ErrDraining, ErrBadGateway, ErrPending); nil when none is
+}
+
+// Dialect is how clients speak. Its methods are called concurrently.
+type Dialect interface {
+	// Route reports whether path, raw and without its query, is a create request of this dialect.
+	Route(path []byte) bool
+	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
+	// Its errors are *Fault.
+	Accept(ctx *fasthttp.RequestCtx, now time.Time) (*Call, error)
+	// Answer writes status and body of a reply. There is no RequestCtx, as the client may be parked.
+	Answer(dst *fasthttp.Response, c *Call, r Reply)
+	// Refuse words a fault.
+	Refuse(dst *fasthttp.Response, f *Fault)
+}
+
+// Ack is what the engine's answer to a forwarded package says.
+type Ack struct {
+	// Package is set when the answer concerns the package as a whole: it goes to the client with the engine's status, verbatim.
+	Package []byte
+	// Finals are the ops that the engine has answered for good: refused creates and every op that is not parked.
+	// An op that is neither here nor taken stays open: its callback decides, or the deadline.
+	Finals []correlator.Callback
+}
+
+// Engine is how work is asked for. Its methods are called concurrently.
+type Engine interface {
+	// Encode fills dst with the request for the engine: tokens put into c.Body, signed with the time now. It may alias c.Body.
+	Encode(dst *fasthttp.Request, c *Call, tokens []string, now time.Time) error
+	// Ack reads the engine's complete HTTP answer. An error means that the answer is not one of the protocol.
+	Ack(c *Call, status int, body []byte) (Ack, error)
+	// Callback reads an engine's callback for op and gives the body that the engine is to hear on success.
+	// Its errors are *Fault.
+	Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error)
+}
