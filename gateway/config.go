@@ -6,15 +6,15 @@ import (
 
 // Config is what the gateway itself needs. Keys are those of the configuration file.
 type Config struct {
-	Listen         Listen
-	Callback       CallbackConfig
-	Engine         EngineConfig
-	Timeouts       Timeouts
-	Limits         Limits
-	Results        Results
-	OnDisconnect   string // keep or drop
-	Drain          DrainConfig
-	CORS           CORS
+	Listen       Listen
+	Callback     CallbackConfig
+	Engine       EngineConfig
+	Timeouts     Timeouts
+	Limits       Limits
+	Results      Results
+	OnDisconnect string // keep or drop
+	Drain        DrainConfig
+	CORS         CORS
 }
 
 // Listen says where and how the gateway is reached.
