@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"time"
 )
 
@@ -85,5 +86,63 @@ type CORS struct {
 	Origins []string `yaml:"origins"`
 }
 
-// ByteSize is a number of bytes, written as 512, 64KiB, 1MiB or 2GiB.
-type ByteSize int64
+// Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.
+func Default() Config {
+	return Config{
+		Listen: Listen{
+			Public:        ":8080",
+			Admin:         "127.0.0.1:9090",
+			HeaderTimeout: 10 * time.Second,
+			BodyTimeout:   30 * time.Second,
+			WriteTimeout:  30 * time.Second,
+			IdleTimeout:   75 * time.Second,
+		},
+		Callback: CallbackConfig{
+			BaseURL: "http://127.0.0.1:8080",
+			Methods: []string{"POST", "PUT", "PATCH"},
+		},
+		Engine: EngineConfig{
+			URL:            "https://api.corezoid.com",
+			Timeout:        10 * time.Second,
+			Idle:           10 * time.Second,
+			MaxConnections: 1024,
+		},
+		Timeouts: Timeouts{Default: time.Minute, Max: 5 * time.Minute},
+		Limits: Limits{
+			Body:         MiB,
+			CallbackBody: 5 * MiB,
+			Ops:          100,
+			Parked:       100_000,
+			Results:      256 * MiB,
+		},
+		Results:      Results{Retention: time.Hour},
+		OnDisconnect: Keep,
+		Drain:        DrainConfig{Delay: 5 * time.Second, Timeout: time.Minute},
+	}
+}
+
+// Values of Config.OnDisconnect: what becomes of the result of a client that hung up.
+const (
+	Keep = "keep"
+	Drop = "drop"
+)
+
+// Validate gives every problem at once, joined; each begins with its key as in "engine.url: ...".
+func (c *Config) Validate() error {
+	var p problems
+	c.Listen.validate(&p)
+	c.Callback.validate(&p)
+	c.Engine.validate(&p)
+	p.positive("timeouts.default", c.Timeouts.Default)
+	p.positive("timeouts.max", c.Timeouts.Max)
+	if c.Timeouts.Default > c.Timeouts.Max {
+		p.add("timeouts.default", "%v is more than timeouts.max, %v: lower it or raise timeouts.max", c.Timeouts.Default, c.Timeouts.Max)
+	}
+	c.Limits.validate(&p)
+	p.notNegative("results.retention", c.Results.Retention)
+	p.oneOf("on_disconnect", c.OnDisconnect, Keep, Drop)
+	p.notNegative("drain.delay", c.Drain.Delay)
+	p.notNegative("drain.timeout", c.Drain.Timeout)
+	c.CORS.validate(&p)
+	return errors.Join(p...)
+}

@@ -1,0 +1,116 @@
+package gateway_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/gateway"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	c := gateway.Default()
+	if err := c.Validate(); err != nil {
+		t.Errorf("defaults: %v", err)
+	}
+}
+
+func TestValidateNamesKey(t *testing.T) {
+	f := func(key string, change func(*gateway.Config)) {
+		t.Helper()
+		c := gateway.Default()
+		change(&c)
+		err := c.Validate()
+		if err == nil {
+			t.Errorf("%s: accepted", key)
+			return
+		}
+		if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], key+": ") {
+			t.Errorf("want one problem with %s, have %q", key, lines)
+		}
+	}
+	f("listen.public", func(c *gateway.Config) { c.Listen.Public = "8080" })
+	f("listen.public", func(c *gateway.Config) { c.Listen.Public = "" })
+	f("listen.public", func(c *gateway.Config) { c.Listen.Public = ":99999" })
+	f("listen.admin", func(c *gateway.Config) { c.Listen.Admin = ":http" })
+	f("listen.admin", func(c *gateway.Config) { c.Listen.Admin = c.Listen.Public })
+	f("listen.callback", func(c *gateway.Config) { c.Listen.Callback = c.Listen.Public })
+	f("listen.trusted_proxies[1]", func(c *gateway.Config) { c.Listen.TrustedProxies = []string{"10.0.0.0/8", "10.0.0.0/40"} })
+	f("listen.proxy_protocol[0]", func(c *gateway.Config) { c.Listen.ProxyProtocol = []string{"admin"} })
+	f("listen.proxy_protocol[0]", func(c *gateway.Config) { c.Listen.ProxyProtocol = []string{"callback"} })
+	f("listen.tls.key_file", func(c *gateway.Config) { c.Listen.TLS.CertFile = "cert.pem" })
+	f("listen.tls.cert_file", func(c *gateway.Config) { c.Listen.TLS.KeyFile = "key.pem" })
+	f("listen.tls.cert_file", func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: "no.pem", KeyFile: "no.pem"} })
+	f("listen.body_timeout", func(c *gateway.Config) { c.Listen.BodyTimeout = 0 })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "sync.example.com" })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "https://sync.example.com?" })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "https://sync.example.com/#x" })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "ftp://sync.example.com" })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "http://:8080" })
+	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "http://h:port" })
+	f("callback.methods", func(c *gateway.Config) { c.Callback.Methods = nil })
+	f("callback.methods[1]", func(c *gateway.Config) { c.Callback.Methods = []string{"GET", "post"} })
+	f("engine.url", func(c *gateway.Config) { c.Engine.URL = "https://user:pass@engine.example" })
+	f("engine.timeout", func(c *gateway.Config) { c.Engine.Timeout = -time.Second })
+	f("engine.max_connections", func(c *gateway.Config) { c.Engine.MaxConnections = 0 })
+	f("timeouts.default", func(c *gateway.Config) { c.Timeouts.Default = c.Timeouts.Max + 1 })
+	f("limits.body", func(c *gateway.Config) { c.Limits.Body = 0 })
+	f("limits.ops", func(c *gateway.Config) { c.Limits.Ops = 0 })
+	f("limits.ops", func(c *gateway.Config) { c.Limits.Ops = 65537 })
+	f("limits.parked", func(c *gateway.Config) { c.Limits.Parked = -1 })
+	f("limits.rate_per_login", func(c *gateway.Config) { c.Limits.RatePerLogin = math.NaN() })
+	f("results.retention", func(c *gateway.Config) { c.Results.Retention = -1 })
+	f("on_disconnect", func(c *gateway.Config) { c.OnDisconnect = "" })
+	f("drain.timeout", func(c *gateway.Config) { c.Drain.Timeout = -1 })
+	f("cors.origins[0]", func(c *gateway.Config) { c.CORS.Origins = []string{"*", "https://a.example"} })
+	f("cors.origins[0]", func(c *gateway.Config) { c.CORS.Origins = []string{"https://a.example/"} })
+	f("cors.origins[0]", func(c *gateway.Config) { c.CORS.Origins = []string{"null"} })
+}
+
+func TestValidateListsEveryProblem(t *testing.T) {
+	c := gateway.Config{Timeouts: gateway.Timeouts{Default: 2, Max: 1}}
+	err := c.Validate()
+	for _, key := range []string{
+		"listen.public", "listen.admin", "listen.header_timeout", "callback.base_url", "callback.methods", "engine.url", "engine.timeout",
+		"engine.idle", "engine.max_connections", "timeouts.default", "limits.body", "limits.callback_body", "limits.ops", "on_disconnect",
+	} {
+		if !strings.Contains("\n"+err.Error(), "\n"+key+": ") {
+			t.Errorf("%s is not among the problems:\n%v", key, err)
+		}
+	}
+}
+
+func TestValidateHidesPasswords(t *testing.T) {
+	for _, u := range []string{"ftp://user:hunter2@engine.example", "http://user:hunter2@engine.example", "http://user:hunter2@engine.example:port"} {
+		c := gateway.Default()
+		c.Engine.URL = u
+		if err := c.Validate(); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", u, err)
+		}
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	f := func(text string, want gateway.ByteSize, written string) {
+		t.Helper()
+		var b gateway.ByteSize
+		if err := b.UnmarshalText([]byte(text)); err != nil || b != want || b.String() != written {
+			t.Errorf("%q: %d %q %v; want %d %q", text, b, b, err, want, written)
+		}
+	}
+	f("0", 0, "0")
+	f("512", 512, "512")
+	f("1024", 1024, "1KiB")
+	f("64KiB", 64<<10, "64KiB")
+	f("1536KiB", 1536<<10, "1536KiB")
+	f("1MiB", 1<<20, "1MiB")
+	f("2048MiB", 2<<30, "2GiB")
+	f("8589934591GiB", 8589934591<<30, "8589934591GiB")
+	for _, bad := range []string{"", "KiB", "1MB", "1 MiB", "1.5MiB", "-1", "-1KiB", "1mib", "8589934592GiB", "9223372036854775808", "0x10"} {
+		b := gateway.ByteSize(7)
+		if err := b.UnmarshalText([]byte(bad)); err == nil || b != 7 {
+			t.Errorf("%q: %d, %v; want an error and nothing changed", bad, b, err)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"syncgate/correlator"
+)
+
+func (l *Listen) validate(p *problems) {
+	p.address("listen.public", l.Public)
+	p.address("listen.admin", l.Admin)
+	if l.Callback != "" {
+		p.address("listen.callback", l.Callback)
+	}
+	p.distinct("listen.callback", l.Callback, l.Public)
+	p.distinct("listen.admin", l.Admin, l.Public, l.Callback)
+	for i, s := range l.TrustedProxies {
+		if _, err := netip.ParsePrefix(s); err != nil {
+			if _, err = netip.ParseAddr(s); err != nil {
+				p.add(item("listen.trusted_proxies", i), "%q is neither an IP address nor a network such as 10.0.0.0/8", s)
+			}
+		}
+	}
+	for i, s := range l.ProxyProtocol {
+		p.oneOf(item("listen.proxy_protocol", i), s, "public", "callback")
+		if s == "callback" && l.Callback == "" {
+			p.add(item("listen.proxy_protocol", i), "there is no such listener: set listen.callback too")
+		}
+	}
+	l.TLS.validate(p)
+	p.positive("listen.header_timeout", l.HeaderTimeout)
+	p.positive("listen.body_timeout", l.BodyTimeout)
+	p.positive("listen.write_timeout", l.WriteTimeout)
+	p.positive("listen.idle_timeout", l.IdleTimeout)
+}
+
+// validate reads the files too: a certificate that does not load is better found before a restart than by it.
+func (t TLS) validate(p *problems) {
+	switch {
+	case t.CertFile == "" && t.KeyFile == "":
+	case t.CertFile == "":
+		p.add("listen.tls.cert_file", "must be set, as listen.tls.key_file is")
+	case t.KeyFile == "":
+		p.add("listen.tls.key_file", "must be set, as listen.tls.cert_file is")
+	default:
+		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+			p.add("listen.tls.cert_file", "load certificate and key: %w", err)
+		}
+	}
+}
+
+func (c *CallbackConfig) validate(p *problems) {
+	p.baseURL("callback.base_url", c.BaseURL)
+	if len(c.Methods) == 0 {
+		p.add("callback.methods", "must name at least one method")
+	}
+	for i, m := range c.Methods {
+		p.oneOf(item("callback.methods", i), m, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet)
+	}
+}
+
+func (e *EngineConfig) validate(p *problems) {
+	p.baseURL("engine.url", e.URL)
+	p.positive("engine.timeout", e.Timeout)
+	p.positive("engine.idle", e.Idle)
+	p.atLeast("engine.max_connections", e.MaxConnections, 1)
+}
+
+func (l *Limits) validate(p *problems) {
+	p.atLeast("limits.body", int(l.Body), 1)
+	p.atLeast("limits.callback_body", int(l.CallbackBody), 1)
+	p.atLeast("limits.ops", l.Ops, 1)
+	if l.Ops > correlator.MaxOp+1 {
+		p.add("limits.ops", "must be at most %d", correlator.MaxOp+1)
+	}
+	p.atLeast("limits.parked", l.Parked, 0)
+	p.atLeast("limits.parked_per_login", l.ParkedPerLogin, 0)
+	if !(l.RatePerLogin >= 0) || math.IsInf(l.RatePerLogin, 0) {
+		p.add("limits.rate_per_login", "must be a number of requests a second, 0 for no limit")
+	}
+	p.atLeast("limits.results", int(l.Results), 0)
+}
+
+func (c CORS) validate(p *problems) {
+	for i, o := range c.Origins {
+		u, err := url.Parse(o)
+		switch {
+		case o == "*" && len(c.Origins) == 1:
+		case o == "*":
+			p.add(item("cors.origins", i), `"*" allows every origin: remove it or the others`)
+		case err != nil || !webScheme(u.Scheme) || u.Host == "" || o != u.Scheme+"://"+strings.ToLower(u.Host):
+			p.add(item("cors.origins", i), "%q is not an origin as browsers send it, such as https://shop.example (lower case, no path)", o)
+		}
+	}
+}
+
+// problems collects what is wrong, each with its key.
+type problems []error
+
+func (p *problems) add(key, format string, args ...any) {
+	*p = append(*p, fmt.Errorf(key+": "+format, args...))
+}
+
+func (p *problems) positive(key string, d time.Duration) {
+	if d <= 0 {
+		p.add(key, "must be longer than 0")
+	}
+}
+
+func (p *problems) notNegative(key string, d time.Duration) {
+	if d < 0 {
+		p.add(key, "must not be negative")
+	}
+}
+
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(key, "%q must be one of: %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (p *problems) address(key, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		p.add(key, "%q must be an address such as 127.0.0.1:8080, or :8080 for every interface", addr)
+	}
+}
+
+// distinct refuses the address of another listener; port 0 is a new one each time.
+func (p *problems) distinct(key, addr string, others ...string) {
+	if addr != "" && !strings.HasSuffix(addr, ":0") && slices.Contains(others, addr) {
+		p.add(key, "%s is the address of another listener", addr)
+	}
+}
+
+// baseURL wants what a path can be put behind.
+func (p *problems) baseURL(key, s string) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		p.add(key, "is not a URL: %w", errors.Unwrap(err))
+	case !webScheme(u.Scheme) || u.Hostname() == "":
+		p.add(key, "%q must be an absolute URL such as https://sync.example.com", u.Redacted())
+	case u.User != nil:
+		p.add(key, "must not carry a user or password")
+	case strings.ContainsAny(s, "?#"):
+		p.add(key, "%q must end before its query or fragment", s)
+	}
+}
+
+func webScheme(s string) bool { return s == "http" || s == "https" }
+
+func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
+
+func (p *problems) atLeast(key string, n, least int) {
+	if n < least {
+		p.add(key, "must be at least %d", least)
+	}
+}
