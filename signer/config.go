@@ -35,35 +35,39 @@ func (c Config) Validate() error {
 }
 
 func validate(credentials []Credential) (errs []error) {
-	seen := make(map[string]int, len(credentials))
+	first := make(map[string]int, len(credentials))
 	for i, c := range credentials {
-		at := func(key, problem string, args ...any) {
-			errs = append(errs, fmt.Errorf("auth.credentials[%d].%s: %s", i, key, fmt.Sprintf(problem, args...)))
-		}
-		if problem := loginProblem(c.Login); problem != "" {
-			at("login", "%s", problem)
-		} else if first, dup := seen[c.Login]; dup {
-			at("login", "is the same as that of auth.credentials[%d]", first)
-		} else {
-			seen[c.Login] = i
-		}
-		if c.Secret == "" && len(c.Secrets) == 0 {
-			at("secret", "must not be empty")
-		}
-		for j, s := range c.Secrets {
-			if s == "" {
-				at(fmt.Sprintf("secrets[%d]", j), "must not be empty")
-			}
-		}
-		if c.EngineLogin == "" || c.EngineLogin == c.Login {
+		key := fmt.Sprintf("auth.credentials[%d]", i)
+		errs = append(errs, c.problems(key)...)
+		if j, dup := first[c.Login]; dup && c.Login != "" {
+			errs = append(errs, fmt.Errorf("%s.login: is the same as that of auth.credentials[%d]", key, j))
 			continue
 		}
-		if problem := loginProblem(c.EngineLogin); problem != "" {
-			at("engine_login", "%s", problem)
+		first[c.Login] = i
+	}
+	return errs
+}
+
+func (c Credential) problems(key string) (errs []error) {
+	if problem := loginProblem(c.Login); problem != "" {
+		errs = append(errs, fmt.Errorf("%s.login: %s", key, problem))
+	}
+	if c.Secret == "" && len(c.Secrets) == 0 {
+		errs = append(errs, fmt.Errorf("%s.secret: must not be empty", key))
+	}
+	for i, s := range c.Secrets {
+		if s == "" {
+			errs = append(errs, fmt.Errorf("%s.secrets[%d]: must not be empty", key, i))
 		}
-		if c.EngineSecret == "" {
-			at("engine_secret", "must not be empty when engine_login is another login")
-		}
+	}
+	if c.EngineLogin == "" || c.EngineLogin == c.Login {
+		return errs
+	}
+	if problem := loginProblem(c.EngineLogin); problem != "" {
+		errs = append(errs, fmt.Errorf("%s.engine_login: %s", key, problem))
+	}
+	if c.EngineSecret == "" {
+		errs = append(errs, fmt.Errorf("%s.engine_secret: must not be empty when engine_login is another login", key))
 	}
 	return errs
 }

@@ -42,8 +42,8 @@ func TestValidate(t *testing.T) {
 	const want = `auth.window: must not be negative
 auth.credentials[1].login: must not be empty
 auth.credentials[1].secret: must not be empty
-auth.credentials[2].login: is the same as that of auth.credentials[0]
 auth.credentials[2].secrets[1]: must not be empty
+auth.credentials[2].login: is the same as that of auth.credentials[0]
 auth.credentials[3].login: may have letters, digits and -._~@:+ only
 auth.credentials[4].login: must not be made of dots alone
 auth.credentials[5].engine_secret: must not be empty when engine_login is another login
@@ -64,7 +64,7 @@ func TestSecretIsMasked(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
 		dumps = append(dumps, fmt.Sprintf(verb, c), fmt.Sprintf(verb, &c), fmt.Sprintf(verb, c.Secret), fmt.Sprintf(verb, c.Secrets))
 	}
-	asJSON, err := json.Marshal(c)
+	asJSON, err := json.Marshal([]any{c})
 	if err != nil {
 		t.Fatal(err)
 	}
