@@ -13,7 +13,8 @@ type Config struct {
 	Timeouts     Timeouts
 	Limits       Limits
 	Results      Results
-	OnDisconnect string // keep or drop
+	OnDisconnect string // Keep or Drop
+	WhenDown     string // correlator.when_down: Refuse or Local
 	Drain        DrainConfig
 	CORS         CORS
 }
@@ -117,6 +118,7 @@ func Default() Config {
 		},
 		Results:      Results{Retention: time.Hour},
 		OnDisconnect: Keep,
+		WhenDown:     Refuse,
 		Drain:        DrainConfig{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 }
@@ -125,6 +127,12 @@ func Default() Config {
 const (
 	Keep = "keep"
 	Drop = "drop"
+)
+
+// Values of Config.WhenDown: what becomes of new creates while callbacks that reach another node cannot be handed on.
+const (
+	Refuse = "refuse"
+	Local  = "local"
 )
 
 // Validate gives every problem at once, joined; each begins with its key as in "engine.url: ...".
@@ -141,6 +149,7 @@ func (c *Config) Validate() error {
 	c.Limits.validate(&p)
 	p.notNegative("results.retention", c.Results.Retention)
 	p.oneOf("on_disconnect", c.OnDisconnect, Keep, Drop)
+	p.oneOf("correlator.when_down", c.WhenDown, Refuse, Local)
 	p.notNegative("drain.delay", c.Drain.Delay)
 	p.notNegative("drain.timeout", c.Drain.Timeout)
 	c.CORS.validate(&p)

@@ -4,13 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"syncgate/correlator"
 )
 
-// ErrBadGateway leaves ops open because the engine's answer was not usable.
-var ErrBadGateway = errors.New("gateway: engine not usable")
+var (
+	// ErrBadGateway leaves ops open because the engine's answer was not usable.
+	ErrBadGateway = errors.New("gateway: engine not usable")
+	// ErrPending leaves ops open because their callbacks may still come.
+	ErrPending = errors.New("gateway: pending")
 
-// ErrPending leaves ops open because their callbacks may still come.
-var ErrPending = errors.New("gateway: pending")
+	errForwardBusy = errors.New("gateway: every engine connection is busy")
+	errTooMany     = errors.New("gateway: too many requests of one login")
+)
 
 // Fault is an error with its public answer.
 type Fault struct {
@@ -31,3 +37,36 @@ func (f *Fault) Error() string {
 
 // Unwrap gives the cause.
 func (f *Fault) Unwrap() error { return f.Err }
+
+const retrySoon = time.Second
+
+// faults is the one table from error to answer. The first row that matches wins.
+var faults = []struct {
+	is  error
+	say Fault
+}{
+	{errTooMany, Fault{Status: 429, Text: "Too many requests: this login has reached its limit, try again later", RetryAfter: retrySoon}},
+	{correlator.ErrDraining, Fault{Status: 503, Text: "Shutting down: this node takes no new requests, try again", RetryAfter: retrySoon}},
+	{correlator.ErrBusy, Fault{Status: 503, Text: "Overloaded: as many clients wait here as may, try again later", RetryAfter: retrySoon}},
+	{correlator.ErrUnavailable, Fault{Status: 503, Text: "Overloaded: callbacks cannot be heard right now, try again later", RetryAfter: retrySoon}},
+	{errForwardBusy, Fault{Status: 503, Text: "Overloaded: every connection to the engine is busy, try again later", RetryAfter: retrySoon}},
+	{ErrBadGateway, Fault{Status: 502, Text: "Bad gateway: the engine cannot be reached"}},
+	{correlator.ErrForged, Fault{Status: 404, Text: "Not found: no such task"}},
+	{correlator.ErrGone, Fault{Status: 410, Text: "Gone: the result was delivered, has expired or was not kept"}},
+}
+
+// faultOf words any error for the outside. What the table does not know is an internal error: its cause goes to the log.
+func faultOf(err error) *Fault {
+	var known *Fault
+	if errors.As(err, &known) {
+		return known
+	}
+	for i := range faults {
+		if errors.Is(err, faults[i].is) {
+			f := faults[i].say
+			f.Err = err
+			return &f
+		}
+	}
+	return &Fault{Status: 500, Text: "Internal error: see the gateway's log by the request id", Err: err}
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	firstBackoff = 5 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+// patient is a listener that outlives running out of descriptors or memory: fasthttp would stop serving for good.
+type patient struct {
+	net.Listener
+	log    zerolog.Logger
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPatient(ln net.Listener, log zerolog.Logger) *patient {
+	return &patient{Listener: ln, log: log, closed: make(chan struct{})}
+}
+
+// Accept waits for a connection, and for the descriptors to have one.
+func (p *patient) Accept() (net.Conn, error) {
+	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
+		c, err := p.Listener.Accept()
+		if err == nil || !passing(err) {
+			return c, err
+		}
+		p.log.Warn().Err(err).Dur("again_in", backoff).Msg("a connection cannot be accepted; raise the limit of open files if this stays")
+		select {
+		case <-time.After(backoff):
+		case <-p.closed:
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// Close ends Accept.
+func (p *patient) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return p.Listener.Close()
+}
+
+// passing reports whether an error of accept(2) says nothing about the listener.
+func passing(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.EPERM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// connListener makes what it accepts ours.
+type connListener struct{ net.Listener }
+
+// Accept waits for a connection.
+func (l connListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return newConn(c), nil
+}
+
+// quiet gives fasthttp's own lines to the log, at the level that they deserve: each is about one bad connection.
+type quiet struct{ log zerolog.Logger }
+
+// Printf logs.
+func (q quiet) Printf(format string, args ...any) { q.log.Debug().Msgf(format, args...) }

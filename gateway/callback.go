@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+)
+
+// callbackPath is where engines call back: callbackPath + token [the vendor's own path].
+const callbackPath = "/api/1/plugins/callback/"
+
+// CallbackURL is what goes into a task before its token.
+func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseURL, "/") + callbackPath }
+
+// serveCallback is the edge for engines.
+func (l *listener) serveCallback(ctx *fasthttp.RequestCtx, token []byte) {
+	if l.g.stage.Load() >= leaving {
+		ctx.SetConnectionClose()
+	}
+	if !l.allows(routeCallback, ctx.Method()) {
+		l.g.hear(ctx, l.methodFault(routeCallback))
+		return
+	}
+	if err := l.g.callback(ctx, token); err != nil {
+		l.g.hear(ctx, faultOf(err))
+	}
+}
+
+// callback serves one callback of the engine: the token is looked at, the body copied once, and the engine hears 200
+// when the result is on the client's connection or kept.
+func (g *Gateway) callback(ctx *fasthttp.RequestCtx, token []byte) error {
+	id, op, err := g.keys.ParseToken(token)
+	if err != nil {
+		return err
+	}
+	if !time.Now().Before(id.Expiry()) {
+		return correlator.ErrGone
+	}
+	cb, answer, err := g.engine.Callback(&ctx.Request, op)
+	if err != nil {
+		return err
+	}
+	ctx.Request.ResetBody() // cb has the one copy: a wait for the client must not hold the request's buffer too
+	wait, cancel := context.WithTimeout(context.Background(), g.callbackPatience())
+	defer cancel()
+	if err := g.correlator.Deliver(wait, id, cb); err != nil {
+		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
+	}
+	g.metrics.callbacks.WithLabelValues("delivered").Inc()
+	ctx.Response.Header.SetContentType(contentJSON)
+	ctx.Response.SetBodyRaw(answer)
+	return nil
+}
+
+// callbackPatience bounds how long an engine waits for its answer: a slow client has its whole write time-out, and the
+// store its own.
+func (g *Gateway) callbackPatience() time.Duration { return g.cfg.Listen.WriteTimeout + storeTimeout }
+
+// hear is how an engine is refused: always an empty JSON object, as an API Call node merges our keys into its task.
+func (g *Gateway) hear(ctx *fasthttp.RequestCtx, f *Fault) {
+	g.metrics.callbacks.WithLabelValues(callbackOutcome(f.Status)).Inc()
+	level := zerolog.DebugLevel
+	if f.Status >= fasthttp.StatusInternalServerError {
+		level = zerolog.WarnLevel // nothing is lost if the engine sends it again
+	}
+	g.log.WithLevel(level).Err(f).Int("status", f.Status).Msg("callback refused")
+	setFault(&ctx.Response, f)
+	ctx.Response.Header.SetContentType(contentJSON)
+	ctx.Response.SetBodyString("{}")
+}
+
+// callbackOutcome names a refusal for the metrics.
+func callbackOutcome(status int) string {
+	switch status {
+	case fasthttp.StatusNotFound:
+		return "forged"
+	case fasthttp.StatusGone:
+		return "gone"
+	case fasthttp.StatusServiceUnavailable:
+		return "unavailable"
+	case fasthttp.StatusRequestEntityTooLarge:
+		return "too_large"
+	default:
+		return "bad_request"
+	}
+}
+
+// callbackToken gives the token of a callback's path.
+func callbackToken(path []byte) (token []byte, ok bool) {
+	token, ok = bytes.CutPrefix(path, []byte(callbackPath))
+	return token, ok && len(token) > 0 && bytes.IndexByte(token, '/') < 0
+}

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
+)
+
+// conn is a client's or an engine's connection as fasthttp sees it. It tells a trip what became of its reply, and gives
+// back what fasthttp's error paths leave behind.
+//
+// The serving goroutine owns it; Close alone may come from elsewhere.
+type conn struct {
+	net.Conn
+	reply  atomic.Pointer[trip] // whose reply fasthttp is about to write; taken once
+	wrote  atomic.Bool          // since deliver, a byte was written and no write failed
+	failed atomic.Bool
+	gone   bool         // the peer had closed its side before the reply
+	linger atomic.Bool  // close only after the peer had a chance to read the answer
+	body   atomic.Int64 // bytes reserved for an announced body that no handler has taken over yet
+	pledge *budget      // whose bytes they are
+	raw    syscall.Conn // the socket below everything, nil if there is none
+	_      [0]func()    // not comparable, not copied
+}
+
+// connOf gives our side of the connection that a request came by.
+func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) } //nolint:forcetypeassert // our listeners accept nothing else
+
+func newConn(c net.Conn) *conn { return &conn{Conn: c, raw: socketOf(c)} }
+
+// socketOf finds the socket below TLS and PROXY protocol.
+func socketOf(c net.Conn) syscall.Conn {
+	for {
+		switch layer := c.(type) {
+		case *tls.Conn:
+			c = layer.NetConn()
+		case *proxyproto.Conn:
+			c = layer.Raw()
+		case syscall.Conn:
+			return layer
+		default:
+			return nil
+		}
+	}
+}
+
+// deliver says that what fasthttp writes next is t's reply. It settles t when the write has failed, or when fasthttp
+// turns to the next request or closes, having flushed: it flushes every reply, as ReduceMemoryUsage is on.
+func (c *conn) deliver(t *trip) {
+	c.gone = peerGone(c.raw, isTLS(c.Conn))
+	c.wrote.Store(false)
+	c.failed.Store(false)
+	c.reply.Store(t)
+}
+
+func (c *conn) settle() {
+	if t := c.reply.Swap(nil); t != nil {
+		t.settle(c.wrote.Load() && !c.failed.Load() && !c.gone)
+	}
+}
+
+// Write notes whether the reply could be handed to the kernel.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.failed.Store(true)
+	}
+	c.wrote.Store(true)
+	return n, err
+}
+
+// SetReadDeadline is how fasthttp begins to wait for the next request.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.settle()
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Close settles what is unsettled. A connection closed on a request that was not read to its end stays open for the
+// answer a while: a reset would destroy it on its way.
+func (c *conn) Close() error {
+	c.settle()
+	if n := c.body.Swap(0); n > 0 {
+		c.pledge.release(n)
+	}
+	if c.linger.Swap(false) {
+		c.drain()
+	}
+	return c.Conn.Close()
+}
+
+func (c *conn) drain() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	var buf [4096]byte
+	for n := 0; n < lingerBytes; {
+		m, err := c.Conn.Read(buf[:])
+		if err != nil {
+			return
+		}
+		n += m
+	}
+}
+
+func isTLS(c net.Conn) bool {
+	_, ok := c.(*tls.Conn)
+	return ok
+}
+
+// tlsAlert is the first byte of a TLS record that announces an end.
+const tlsAlert = 21
+
+// peerGone looks, without waiting, whether the peer has closed or reset its side. It cannot tell behind unread data.
+func peerGone(raw syscall.Conn, encrypted bool) bool {
+	n, first, err := peek(raw)
+	switch {
+	case wouldBlock(err):
+		return false
+	case err != nil || n == 0:
+		return true
+	default:
+		return encrypted && first == tlsAlert
+	}
+}
+
+func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) }
+
+// peek reads a byte without taking it and without waiting.
+func peek(c syscall.Conn) (n int, first byte, err error) {
+	if c == nil {
+		return 0, 0, unix.EAGAIN
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	var b [1]byte
+	// Control and not Read: the read deadline has usually passed by now.
+	if cerr := raw.Control(func(fd uintptr) {
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor is a small number
+	}); cerr != nil {
+		return 0, 0, cerr
+	}
+	return n, b[0], err
+}

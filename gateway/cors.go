@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"github.com/valyala/fasthttp"
+)
+
+const preflightAge = "600" // seconds
+
+// cors lets browsers' pages from listed origins read our answers. A foreign origin is served like anybody else, without
+// the headers; its preflight is refused.
+type cors struct {
+	any     bool
+	origins map[string]struct{}
+}
+
+func newCORS(cfg CORS) *cors {
+	c := &cors{origins: make(map[string]struct{}, len(cfg.Origins))}
+	for _, o := range cfg.Origins {
+		c.any = c.any || o == "*"
+		c.origins[o] = struct{}{}
+	}
+	return c
+}
+
+func (c *cors) allows(origin []byte) bool {
+	if len(origin) == 0 {
+		return false
+	}
+	_, listed := c.origins[string(origin)]
+	return c.any || listed
+}
+
+// dress puts the headers on an answer to an allowed origin.
+func (c *cors) dress(ctx *fasthttp.RequestCtx) {
+	if len(c.origins) == 0 {
+		return
+	}
+	h := &ctx.Response.Header
+	if !c.any {
+		h.Set("Vary", "Origin") // on every answer, else a cache gives one origin's to another
+	}
+	origin := ctx.Request.Header.Peek("Origin")
+	if !c.allows(origin) {
+		return
+	}
+	if c.any {
+		h.Set("Access-Control-Allow-Origin", "*")
+	} else {
+		h.SetBytesV("Access-Control-Allow-Origin", origin)
+	}
+	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After")
+}
+
+// preflight answers OPTIONS; methods are those of the path.
+func (c *cors) preflight(ctx *fasthttp.RequestCtx, methods string) error {
+	origin := ctx.Request.Header.Peek("Origin")
+	h := &ctx.Response.Header
+	if len(origin) == 0 { // not a browser: it asks what the path can do
+		h.Set("Allow", methods)
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return nil
+	}
+	if !c.allows(origin) {
+		return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
+	}
+	h.Set("Access-Control-Allow-Methods", methods)
+	if asked := ctx.Request.Header.Peek("Access-Control-Request-Headers"); len(asked) > 0 {
+		h.SetBytesV("Access-Control-Allow-Headers", asked)
+	}
+	h.Set("Access-Control-Max-Age", preflightAge)
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
+}

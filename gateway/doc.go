@@ -1,0 +1,64 @@
+// Package gateway is the trip of a synchronous request through an asynchronous engine, over HTTP.
+//
+// # The trip
+//
+//	client                     gateway                                  engine
+//	  | POST ----------------> Accept: verify, read ops  (no I/O)
+//	  |                        Park: id, deadline        (no I/O)
+//	  |                        Encode: tokens, signature -> POST         (one round trip)
+//	  |                        Ack <---------------------- its own answer
+//	  |                        parked
+//	  |                        Deliver <------------------ POST callback, on any node
+//	  | <--------------------- Answer: the callback's bytes, unparsed
+//
+// trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has; the token in
+// an op's callback URL carries the ID and the op's index, so that any node can tell where the trip is parked.
+// Everything that happens to a parked trip is an event (event.go): delivered, expired, acked, failed. The first that
+// leaves no op open, or ends the wait, decides the trip and wakes the goroutine that holds the client. The reply is
+// written by fasthttp; the connection (conn.go) then tells the trip what came of it, and only now do the callbacks that
+// completed it learn whether their result is on the client's connection, or has to be stored.
+//
+// What the client leaves unfinished (at the deadline, at a drain, after an unusable answer of the engine) is saved as a
+// record before the reply says where to fetch it; callbacks that come later go to the record.
+//
+// # Invariants
+//
+//	I1  A trip is in the table before the engine can know its id.
+//	I2  One final per op, one reply per request, and it is its own.
+//	I3  Every trip is closed exactly once; after a drain the table is empty.
+//	I4  No byte of a request's buffer is reachable after its handler.
+//	I5  Nothing blocks Deliver.
+//	I6  A client's own __callback_url never reaches the engine.
+//	I7  A secret or a whole token is never in a log, an error or a dump.
+//	I8  Verifying costs the same for every wrong signature and login.
+//	I9  A drain refuses no callback while a trip is parked.
+//	I10 Memory is bounded under any load.
+//
+// # Goroutines
+//
+//	listener.run     one per listener; fasthttp's accept loop, ends with Close
+//	fasthttp         one per connection that has a request in work or may send one; a parked client's is blocked in create
+//	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
+//
+// Events are called by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of
+// them writes to a client.
+//
+// # Words
+//
+//	trip        one create request from acceptance to reply
+//	op          one operation of a request; a create op is parked until its callback
+//	call        what a dialect has read from a request
+//	callback    the engine's message with the result of an op
+//	token       the unguessable part of a callback URL; it completes one op and nothing else
+//	task id     the unguessable name under which a client may fetch a result later
+//	park        to put a trip into the table and leave its client waiting
+//	deliver     to hand a callback to its trip
+//	deadline    when the client is answered in any case
+//	final       the callback, or the engine's own answer, that ends an op
+//	record      what is kept of a trip for a client that comes back
+//	engine      who does the work and calls back
+//	dialect     how clients speak
+//	fault       an error with its public answer
+//	drain       the way to the end of a node: no new trips, parked ones are answered
+//	home node   the node that has the trip in its table
+package gateway

@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+)
+
+// trip is one create request from its acceptance to its reply. It is the correlator's Receiver.
+type trip struct {
+	// Set before the trip is parked, read-only afterwards.
+	g         *Gateway
+	id        correlator.ID
+	call      *Call
+	requestID string
+	remote    string
+	accepted  time.Time
+	deadline  time.Time
+	leave     func() // gives back the place that admission gave
+
+	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
+	submitted bool          // owned by the handler
+	wake      chan struct{} // one token: the trip is decided
+
+	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
+	status     int          // of the reply; the handler's, then the connection's
+	refusal    *Fault       // why nothing was forwarded, for the log; likewise
+
+	mu     sync.Mutex // guards what follows; held for a few instructions, never over I/O
+	phase  phase
+	finals []correlator.Callback // one per op; stays as it is once the trip is decided
+	open   int                   // ops without a final
+	why    error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
+	whole  *wholeAnswer
+	unsure []func(correlator.Disposition) // callbacks whose fate is the reply's
+}
+
+// phase is how far a trip has come. It only grows.
+type phase uint8
+
+const (
+	waiting phase = iota // ops are open and the client is parked
+	decided              // what the client will read is certain
+	over                 // it is on the client's connection, or kept, or given up; the trip has left the table
+)
+
+// wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
+type wholeAnswer struct {
+	status int
+	body   []byte
+}
+
+// create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded; the
+// table in fault.go makes it the answer.
+func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
+	if g.stage.Load() >= refusing {
+		return correlator.ErrDraining
+	}
+	if t.call, err = g.dialect.Accept(ctx, t.accepted); err != nil {
+		return err
+	}
+	t.expect()
+	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
+		g.dialect.Answer(&ctx.Response, t.call, Reply{Finals: t.finals})
+		return nil
+	}
+	if t.leave, err = g.admit(t.call.Login, t.accepted); err != nil {
+		return err
+	}
+	// Parked before it is forwarded, as the callback may overtake the engine's own answer.
+	t.id = g.correlator.NewID(t.expiry())
+	if err = g.park(t); err != nil {
+		return err
+	}
+	if err = g.forwarder.submit(t); err != nil {
+		t.end(correlator.Gone)
+		return err
+	}
+	<-t.wake // by deliver, expire, or the engine's own answer: see event.go
+	t.reply(ctx)
+	return nil
+}
+
+// expect prepares the trip for what the call asks for.
+func (t *trip) expect() {
+	t.deadline = t.accepted.Add(t.call.Wait)
+	t.finals = make([]correlator.Callback, len(t.call.Ops))
+	for i := range t.call.Ops {
+		t.finals[i].Op = i
+		if t.call.Ops[i].Refused == "" {
+			t.open++
+		} else {
+			t.finals[i].Status = correlator.Answered // by us, in the words of Refused
+		}
+	}
+}
+
+// expiry is how long callbacks for the trip are listened to.
+func (t *trip) expiry() time.Time {
+	return t.deadline.Add(max(t.g.cfg.Results.Retention, minTokenLife))
+}
+
+// reply words the answer of a decided trip. fasthttp writes it after the handler; its connection then says by settle
+// what came of it.
+func (t *trip) reply(ctx *fasthttp.RequestCtx) {
+	dst := &ctx.Response
+	switch {
+	case t.whole != nil:
+		dst.SetStatusCode(t.whole.status)
+		dst.Header.SetContentType(contentJSON)
+		dst.SetBodyRaw(t.whole.body)
+		t.end(correlator.Written)
+	case errors.As(t.why, &t.refusal):
+		t.g.refuse(ctx, t.refusal)
+		t.end(correlator.Gone)
+	default:
+		t.g.dialect.Answer(dst, t.call, Reply{Finals: t.finals, Open: t.why})
+		if t.why != nil && t.keep() {
+			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
+		}
+	}
+	connOf(ctx).deliver(t)
+}
+
+// keep stores what is known of a trip that its client leaves unfinished, so that the rest can be fetched when it
+// comes, and ends the trip: from now on callbacks go to the record. It reports whether there is one.
+func (t *trip) keep() bool {
+	kept := t.g.save(t)
+	if !kept {
+		t.g.correlator.Forget(t.id)
+	}
+	t.end(correlator.Gone)
+	return kept
+}
+
+// settle is told what came of the reply, once: it is on the client's connection, or it is not.
+func (t *trip) settle(written bool) {
+	if !written {
+		t.g.metrics.abandoned.Inc()
+	}
+	switch {
+	case t.isOver():
+	case written, t.g.cfg.OnDisconnect == Drop:
+		t.end(correlator.Written)
+	case t.g.save(t):
+		t.end(correlator.Held)
+	default:
+		t.g.correlator.Forget(t.id)
+		t.end(correlator.Gone)
+	}
+	t.observe(written)
+}
