@@ -72,7 +72,7 @@ func TestValidateListsEveryProblem(t *testing.T) {
 	c := gateway.Config{Timeouts: gateway.Timeouts{Default: 2, Max: 1}}
 	err := c.Validate()
 	for _, key := range []string{
-		"listen.public", "listen.admin", "listen.header_timeout", "callback.base_url", "callback.methods", "engine.url", "engine.timeout",
+		"listen.public", "listen.header_timeout", "callback.base_url", "callback.methods", "engine.url", "engine.timeout",
 		"engine.idle", "engine.max_connections", "timeouts.default", "limits.body", "limits.callback_body", "limits.ops", "on_disconnect",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+key+": ") {

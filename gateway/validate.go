@@ -19,9 +19,11 @@ import (
 
 func (l *Listen) validate(p *problems) {
 	p.address("listen.public", l.Public)
-	p.address("listen.admin", l.Admin)
 	if l.Callback != "" {
 		p.address("listen.callback", l.Callback)
+	}
+	if l.Admin != "" {
+		p.address("listen.admin", l.Admin)
 	}
 	p.distinct("listen.callback", l.Callback, l.Public)
 	p.distinct("listen.admin", l.Admin, l.Public, l.Callback)

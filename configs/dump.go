@@ -1,0 +1,95 @@
+package configs
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const masked = "***"
+
+// YAML writes the configuration as a file would have it, with a mask for every signer.Secret and for passwords inside URLs.
+func (c *Config) YAML() ([]byte, error) {
+	out, err := yaml.Dump(dump(reflect.ValueOf(c).Elem()))
+	if err != nil {
+		return nil, fmt.Errorf("write the configuration: %w", err)
+	}
+	return out, nil
+}
+
+func dump(v reflect.Value) *yaml.Node {
+	switch {
+	case isSection(v.Type()):
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for _, f := range fields(v) {
+			n.Content = append(n.Content, stringNode(f.name), dump(f.value))
+		}
+		return n
+	case v.Kind() == reflect.Slice:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		if !isSectionList(v.Type()) {
+			n.Style = yaml.FlowStyle
+		}
+		for i := range v.Len() {
+			n.Content = append(n.Content, dump(v.Index(i)))
+		}
+		return n
+	case v.Kind() == reflect.String:
+		return stringNode(maskURL(text(v)))
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: text(v)}
+	}
+}
+
+func stringNode(s string) *yaml.Node {
+	n := new(yaml.Node)
+	n.SetString(s)
+	return n
+}
+
+// text writes what setText reads, or a mask for what is secret.
+func text(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return duration(x)
+	case fmt.Stringer:
+		return x.String()
+	default:
+		return fmt.Sprint(x)
+	}
+}
+
+// duration writes 5m and 1h where time.Duration writes 5m0s and 1h0m0s.
+func duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// maskURL hides the password of a URL, and parameters that hold one.
+func maskURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return s
+	}
+	if _, has := u.User.Password(); has {
+		u.User = url.UserPassword(u.User.Username(), masked)
+	}
+	query := u.Query()
+	for name := range query {
+		if strings.Contains(name, "password") {
+			query.Set(name, masked)
+			u.RawQuery = query.Encode()
+		}
+	}
+	return strings.ReplaceAll(u.String(), url.QueryEscape(masked), masked)
+}

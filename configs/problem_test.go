@@ -1,0 +1,127 @@
+package configs_test
+
+import (
+	"strings"
+	"testing"
+
+	"syncgate/configs"
+)
+
+// TestProblems gives files and what is said of them, word for word: these texts are what an operator works with.
+func TestProblems(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		var env []string
+		if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "SYNCGATE_") {
+			env, text = []string{first}, rest
+		}
+		_, _, err := load(t, text, env...)
+		if err == nil || err.Error() != strings.Join(want, "\n") {
+			t.Errorf("%s\ngives\n%v\nwant\n%s", text, err, strings.Join(want, "\n"))
+		}
+	}
+	f("engine:\n  urll: x\n",
+		"c.yaml:2: engine.urll: is not a key; here are: url, timeout, idle, max_connections, api_version")
+	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
+		"c.yaml:3: engine.timeout: is set twice, first on line 2: remove one")
+	f("engine: http://x\n",
+		"c.yaml:1: engine: must be a section with keys: url, timeout, idle, max_connections, api_version")
+	f("engine: {timeout: 10}\n",
+		"c.yaml:1: engine.timeout: must be a duration with its unit, such as 500ms, 30s, 5m or 1h")
+	f("engine: {timeout: }\n",
+		"c.yaml:1: engine.timeout: has no value: give one or remove the key")
+	f("limits:\n  ops: many\n  parked: \"5\"\n  body: 1MB\n  rate_per_login: fast\nresults: {require_login: yes}\n",
+		"c.yaml:2: limits.ops: must be a whole number",
+		"c.yaml:3: limits.parked: must not be in quotes",
+		"c.yaml:4: limits.body: must be a number of bytes such as 512, 64KiB, 1MiB or 2GiB",
+		"c.yaml:5: limits.rate_per_login: must be a number",
+		"c.yaml:6: results.require_login: must be true or false")
+	f("callback:\n  methods: POST\n",
+		"c.yaml:2: callback.methods: must be a list")
+	f("callback:\n  methods:\n    - POST\n    - [PUT]\n",
+		"c.yaml:4: callback.methods[1]: must be a single value")
+	f("callback:\n  keys: [\"${NO_SUCH}\"]\n",
+		"c.yaml:2: callback.keys[0]: environment variable NO_SUCH is not set")
+	f("engine: {url: \"http://${HOST\"}\n",
+		"c.yaml:1: engine.url: has a ${ that names no variable: write ${NAME}, or $${ for a plain ${")
+	f("- a\n- b\n",
+		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "log"}, ", "))
+	f("log: {level: info}\n---\nlog: {level: debug}\n",
+		"c.yaml:3: a second document begins: remove the --- before it")
+	f("engine:\n\turl: x\n",
+		"c.yaml:2: is not YAML: found character that cannot start any token while scanning for the next token")
+	f("auth:\n  credentials:\n    - login: \"1\"\n    - {login: \"1\", secret: s, secret_file: f}\n    - {login: \"2\", secret_file: no/such}\n",
+		"c.yaml:3: auth.credentials[0].secret: must not be empty",
+		"c.yaml:4: auth.credentials[1].secret_file: and secret are both set: remove one",
+		"c.yaml:4: auth.credentials[1].login: is the same as that of auth.credentials[0]",
+		"c.yaml:5: auth.credentials[2].secret_file: read the secret: open no/such: no such file or directory")
+	f("SYNCGATE_LIMITS_OPS=x\nengine: {url: nowhere}\n",
+		`c.yaml:1: engine.url: "nowhere" must be an absolute URL such as https://sync.example.com`,
+		"SYNCGATE_LIMITS_OPS: limits.ops: must be a whole number")
+	f("SYNCGATE_LIMITS_OPS=0\n",
+		"SYNCGATE_LIMITS_OPS: limits.ops: must be at least 1")
+	f("SYNCGATE_CALLBACK_KEYS=short\n",
+		"SYNCGATE_CALLBACK_KEYS: callback.keys[0]: has 5 characters, and needs at least 32")
+	f("\n\ncorrelator:\n  backend: redis\n",
+		"c.yaml: callback.keys: needs a key, the same on every node, as correlator.backend is redis: a callback may reach any of them")
+	f("timeouts: {max: 10s}\nlog: {level: loud, format: xml}\n",
+		"c.yaml:1: timeouts.default: 1m0s is more than timeouts.max, 10s: lower it or raise timeouts.max",
+		`c.yaml:2: log.level: "loud" must be one of: debug, info, warn, error`,
+		`c.yaml:2: log.format: "xml" must be one of: json, console`)
+}
+
+func TestProblemsHideSecrets(t *testing.T) {
+	f := func(text string, env ...string) {
+		t.Helper()
+		_, _, err := load(t, text, env...)
+		if err == nil || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%v", err)
+		}
+	}
+	f("callback: {keys: [hunter2, hunter2]}")
+	f("limits: {ops: \"${P}\", body: \"${P}\"}\nengine: {timeout: \"${P}\"}", "P=hunter2")
+	f("correlator: {backend: redis, redis: {url: \"redis://u:hunter2@:x\"}}")
+	f("correlator: {backend: redis, redis: {url: \"rediss://u:hunter2@h/%zz?x=y\"}}")
+	f("callback: {base_url: \"http://u:hunter2@h\"}\nengine: {url: \"http://u:hunter2@%zz\"}")
+	f("auth: {credentials: [{login: a, secret: {hunter2: hunter3}}]}")
+}
+
+func TestReadsNoFileTwice(t *testing.T) {
+	_, _, err := load(t, "auth: {credentials: [{login: a, secret_file: c.yaml, engine_secret_file: .}]}")
+	if err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Error(err)
+	}
+}
+
+// FuzzLoad wants that nothing makes Load panic, that its errors are Problems, and that a configuration that it accepts is
+// written so that it reads the same.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(configs.Reference()))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("engine: &e {url: http://h}\ncallback: *e\n"))
+	f.Add([]byte("limits: {rate_per_login: .inf}\n"))
+	f.Add([]byte("? {a: b}\n: c\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, _, err := load(t, string(text), "A=a")
+		if err != nil {
+			if _, ok := err.(configs.Problems); !ok { //nolint:errorlint // the type itself is promised
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		if len(c.Auth.Credentials)+len(c.Callback.Keys) > 0 || strings.Contains(string(text), "passw") {
+			return // masked
+		}
+		out, err := c.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := load(t, strings.ReplaceAll(string(out), "${", "$${"))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if out2, _ := again.YAML(); string(out2) != string(out) {
+			t.Fatalf("%s\n%s", out, out2)
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package configs
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// field is a key of a section.
+type field struct {
+	name  string
+	value reflect.Value
+}
+
+// fields lists the keys of the section v, in order; those of embedded sections are its own.
+func fields(v reflect.Value) []field {
+	var out []field
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if name := f.Tag.Get("yaml"); name != "" {
+			out = append(out, field{name, v.FieldByIndex(f.Index)})
+		}
+	}
+	return out
+}
+
+// isSection reports whether values of the type have keys of their own.
+func isSection(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// isSectionList reports whether values of the type are lists of sections, which the environment cannot spell.
+func isSectionList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && isSection(t.Elem())
+}
+
+// walk calls visit for every setting below v that is not a section, with its key path. Lists are one setting each.
+func walk(v reflect.Value, key string, visit func(key string, v reflect.Value)) {
+	if !isSection(v.Type()) {
+		visit(key, v)
+		return
+	}
+	for _, f := range fields(v) {
+		walk(f.value, join(key, f.name), visit)
+	}
+}
+
+// walkSections calls visit for every section below v, those in lists too.
+func walkSections(v reflect.Value, key string, visit func(key string, section reflect.Value)) {
+	switch {
+	case isSection(v.Type()):
+		visit(key, v)
+		for _, f := range fields(v) {
+			walkSections(f.value, join(key, f.name), visit)
+		}
+	case isSectionList(v.Type()):
+		for i := range v.Len() {
+			walkSections(v.Index(i), item(key, i), visit)
+		}
+	}
+}
+
+// setText sets a scalar from its text. Its errors say what would do and never show the text, which may be a secret.
+func setText(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		return setDuration(v, text)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+		return nil
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			return errors.New("must be true or false")
+		}
+		v.SetBool(text == "true")
+		return nil
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("must be a whole number")
+		}
+		v.SetInt(int64(n))
+		return nil
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return errors.New("must be a number")
+		}
+		v.SetFloat(x)
+		return nil
+	default:
+		return fmt.Errorf("a %v cannot be configured", v.Type())
+	}
+}
+
+func setDuration(v reflect.Value, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("must be a duration with its unit, such as 500ms, 30s, 5m or 1h")
+	}
+	v.SetInt(int64(d))
+	return nil
+}
+
+// setStrings sets a list of strings.
+func setStrings(v reflect.Value, list []string) {
+	out := reflect.MakeSlice(v.Type(), len(list), len(list))
+	for i, s := range list {
+		out.Index(i).SetString(s)
+	}
+	v.Set(out)
+}
+
+// splitList takes a list apart that is separated by commas, with blanks around them or not.
+func splitList(text string) (list []string) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list
+}
+
+func join(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
+
+// parent is the key path of the section or list that holds key, empty for the whole file.
+func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
