@@ -52,10 +52,10 @@ func newMetrics(g *Gateway, reg prometheus.Registerer, version string) *metrics 
 	})
 	build.Set(1)
 	reg.MustRegister(m.requests, m.parked, m.trips, m.callbacks, m.engines, m.abandoned, up, build)
-	if counter, ok := g.correlator.(interface{ Kept() int }); ok {
+	if counter, ok := g.correlator.(interface{ Kept() (int, int64) }); ok {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "syncgate_results_kept", Help: "Results that are kept for clients that come back.",
-		}, func() float64 { return float64(counter.Kept()) }))
+		}, func() float64 { n, _ := counter.Kept(); return float64(n) }))
 	}
 	return m
 }
