@@ -24,12 +24,18 @@ const (
 const reservedHeader = ":reserved"
 
 // budget bounds the bytes of bodies that are announced or in memory.
-type budget struct{ free atomic.Int64 }
+type budget struct{ free, size atomic.Int64 }
 
 func newBudget(largest ByteSize) *budget {
 	b := new(budget)
-	b.free.Store(max(budgetBodies*int64(largest), minBudget))
+	b.resize(largest)
 	return b
+}
+
+// resize follows a reloaded limit of one body. It is not called concurrently.
+func (b *budget) resize(largest ByteSize) {
+	size := max(budgetBodies*int64(largest), minBudget)
+	b.free.Add(size - b.size.Swap(size))
 }
 
 func (b *budget) reserve(n int64) bool {

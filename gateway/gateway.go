@@ -82,8 +82,13 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	return g, nil
 }
 
-// SetLimits replaces the limits for what comes from now on. The correlator has its own.
-func (g *Gateway) SetLimits(l Limits) { g.limits.Store(&l) }
+// SetLimits replaces the limits for what comes from now on; not to be called concurrently. The correlator and the
+// dialect have their own.
+func (g *Gateway) SetLimits(l Limits) {
+	g.limits.Store(&l)
+	g.requestBodies.resize(l.Body)
+	g.callbackBodies.resize(l.CallbackBody)
+}
 
 // NotReady begins the end: readiness turns 503 and answers say "Connection: close", and everything is still served, so
 // that balancers can turn away first.

@@ -16,9 +16,9 @@ import (
 func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
 	r, name := l.find(RawPath(h.RequestURI()))
 	conf.ReadTimeout = l.g.cfg.Listen.BodyTimeout
-	if len(h.Peek("Expect")) > 0 {
+	if string(h.Peek("Expect")) == "100-continue" { // as fasthttp tells it: the body is not read before expect says so
 		conf.MaxRequestBodySize = int(l.bodyLimit(r))
-		return conf // continues below, if the client is told to
+		return conf
 	}
 	var reserved int64
 	conf.MaxRequestBodySize, reserved = announce(h, l.budgetOf(r), l.worthReading(r, name))
@@ -34,6 +34,7 @@ func (l *listener) expect(ctx *fasthttp.RequestCtx) int {
 	allowed, reserved := announce(h, l.budgetOf(r), limit)
 	if h.ContentLength() > allowed || l.lost(r, ctx.Method()) {
 		(&reservation{of: l.budgetOf(r), n: reserved}).release()
+		connOf(ctx).linger.Store(true)
 		f := l.readFault(ctx, r, reserved, fasthttp.ErrBodyTooLarge)
 		l.refuse(ctx, r, f)
 		return f.Status

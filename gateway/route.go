@@ -169,6 +169,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, t *trip) {
 func (l *listener) panicked(ctx *fasthttp.RequestCtx, t *trip, p any) {
 	l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("a handler panicked")
 	if t.leave != nil {
+		l.g.correlator.Forget(t.id)
 		t.end(correlator.Gone)
 	}
 	ctx.Response.Reset()

@@ -64,6 +64,7 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	if t.call, err = g.dialect.Accept(ctx, t.accepted); err != nil {
 		return err
 	}
+	ctx.Request.ResetBody() // the call has its copy; a parked client must not hold a buffer
 	t.expect()
 	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
 		g.dialect.Answer(&ctx.Response, t.call, Reply{Finals: t.finals})
