@@ -67,7 +67,7 @@ func (s Span) Of(src []byte) []byte { return src[s.Start:s.End:s.End] }
 
 // Member is a member of an object whose value comes next.
 type Member struct {
-	Name  []byte // unescaped; valid until the next call of Member or Text
+	Name  []byte // unescaped
 	Start int    // of the quoted name
 }
 
@@ -78,7 +78,6 @@ type Reader struct {
 	in   *bytes.Buffer // the decoder reads its bytes in place
 	opts []jsontext.Options
 	src  []byte
-	text []byte // the last string that had escapes
 }
 
 // Reset starts a walk of src, which must not change until the walk is over. The errors of a Reader are *Error.
@@ -179,15 +178,15 @@ func (r *Reader) Close() error {
 // Offset is where the walk stands: just after what was read last.
 func (r *Reader) Offset() int { return int(r.dec.InputOffset()) }
 
-// Text gives the text of a string that was read, unescaped; a lone surrogate becomes U+FFFD. It is valid until the next call
-// of Text or Member.
+// Text gives the text of a string that was read, unescaped; a lone surrogate becomes U+FFFD. Like a Member's Name it is a part
+// of the walked text where nothing is escaped, else a copy.
 func (r *Reader) Text(quoted Span) []byte {
 	raw := quoted.Of(r.src)
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
 	}
-	r.text, _ = jsontext.AppendUnquote(r.text[:0], raw) // its error is about lone surrogates
-	return r.text
+	text, _ := jsontext.AppendUnquote(nil, raw) // its error is about lone surrogates
+	return text
 }
 
 func (r *Reader) wrap(err error) error {

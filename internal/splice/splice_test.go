@@ -182,7 +182,7 @@ func TestAllocations(t *testing.T) {
 	var (
 		r     splice.Reader
 		edits splice.Edits
-		src   = []byte(`{"amount":"100.00","a name of more than thirty-two characters":{"x":[1,2,3]},"\u0078":1,"y":null}`)
+		src   = []byte(`{"amount":"100.00","a name of more than thirty-two characters":{"x":[1,2,3]},"x":1,"y":null}`)
 		names = []string{"x"}
 		dst   = make([]byte, 0, 4096)
 		holes = make([]int, 0, 4)
