@@ -171,21 +171,27 @@ func (k *Keys) genuine(raw []byte, of func(key) *macPool) bool {
 // macPool keeps keyed hashes, as keying one costs more than a token.
 type macPool struct{ pool sync.Pool }
 
+// mac is a keyed hash with room for what goes in and out, so that a token costs no allocation.
+type mac struct {
+	keyed hash.Hash
+	in    [len(ID{}) + opLen]byte
+	out   [sha256.Size]byte
+}
+
 func newMACPool(key, purpose string) *macPool {
 	derive := hmac.New(sha256.New, []byte(key))
 	derive.Write([]byte(purpose))
 	derived := derive.Sum(nil)
 	p := new(macPool)
-	p.pool.New = func() any { return hmac.New(sha256.New, derived) }
+	p.pool.New = func() any { return &mac{keyed: hmac.New(sha256.New, derived)} }
 	return p
 }
 
-// sum writes the first macLen bytes of the MAC of data to dst.
+// sum writes the first macLen bytes of the MAC of data, an id with or without its op, to dst.
 func (p *macPool) sum(dst, data []byte) {
-	h := p.pool.Get().(hash.Hash) //nolint:forcetypeassert // only New fills the pool
-	h.Reset()
-	h.Write(data)
-	var out [sha256.Size]byte
-	copy(dst[:macLen], h.Sum(out[:0]))
-	p.pool.Put(h)
+	m := p.pool.Get().(*mac) //nolint:forcetypeassert // only New fills the pool
+	m.keyed.Reset()
+	m.keyed.Write(m.in[:copy(m.in[:], data)])
+	copy(dst[:macLen], m.keyed.Sum(m.out[:0]))
+	p.pool.Put(m)
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package correlator_test
+
+// raceEnabled says that times and allocations mean nothing.
+const raceEnabled = true

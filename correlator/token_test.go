@@ -1,0 +1,292 @@
+package correlator_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"syncgate/correlator"
+)
+
+func newKeys(t testing.TB, keys ...string) *correlator.Keys {
+	t.Helper()
+	k, err := correlator.NewKeys(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+const (
+	keyA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	keyB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+func TestIDCarriesHomeAndExpiry(t *testing.T) {
+	node := correlator.NewNodeID()
+	expiry := time.UnixMilli(1_795_311_507_735)
+	id, other := correlator.NewID(node, expiry), correlator.NewID(node, expiry)
+	if id.Home() != node || !id.Expiry().Equal(expiry) {
+		t.Errorf("home %v, expiry %v", id.Home(), id.Expiry())
+	}
+	if bytes.Equal(id[:16], other[:16]) {
+		t.Error("two ids have the same random part")
+	}
+	if node == correlator.NewNodeID() || len(node.String()) != 16 {
+		t.Errorf("node %v", node)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	keys := newKeys(t, keyA)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	for _, op := range []int{0, 1, 99, correlator.MaxOp} {
+		token := keys.AppendToken([]byte("x"), id, op)[1:]
+		if len(token) != correlator.TokenLen {
+			t.Errorf("%d characters, not %d", len(token), correlator.TokenLen)
+		}
+		if got, gotOp, err := keys.ParseToken(token); err != nil || got != id || gotOp != op {
+			t.Errorf("op %d: parsed op %d, id %v, %v", op, gotOp, got, err)
+		}
+		if !bytes.HasPrefix(token, []byte(id.String())) || len(id.String()) != 8 {
+			t.Errorf("token %s does not begin with %s", token, id)
+		}
+	}
+	task := keys.AppendTaskID(nil, id)
+	if got, err := keys.ParseTaskID(task); err != nil || got != id || len(task) != correlator.TaskIDLen {
+		t.Errorf("task id of %d characters: %v, %v", len(task), got, err)
+	}
+}
+
+// TestForgedTokens changes every bit of a token and of a task id, and every character to every byte.
+func TestForgedTokens(t *testing.T) {
+	keys := newKeys(t, keyA, keyB)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	forms := map[string]struct {
+		genuine []byte
+		parse   func([]byte) error
+	}{
+		"token":   {keys.AppendToken(nil, id, 7), func(b []byte) error { _, _, err := keys.ParseToken(b); return err }},
+		"task id": {keys.AppendTaskID(nil, id), func(b []byte) error { _, err := keys.ParseTaskID(b); return err }},
+	}
+	for name, f := range forms {
+		t.Run(name, func(t *testing.T) {
+			raw, err := base64.RawURLEncoding.DecodeString(string(f.genuine))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for bit := range len(raw) * 8 {
+				forged := bytes.Clone(raw)
+				forged[bit/8] ^= 1 << (bit % 8)
+				if err := f.parse([]byte(base64.RawURLEncoding.EncodeToString(forged))); !errors.Is(err, correlator.ErrForged) {
+					t.Errorf("bit %d flipped: %v", bit, err)
+				}
+			}
+			for i := range f.genuine {
+				for c := range 256 {
+					forged := bytes.Clone(f.genuine)
+					forged[i] = byte(c)
+					if err := f.parse(forged); !errors.Is(err, correlator.ErrForged) && !bytes.Equal(forged, f.genuine) {
+						t.Errorf("character %d changed to %q: %v", i, forged[i], err)
+					}
+				}
+			}
+			s := string(f.genuine)
+			for _, forged := range []string{
+				"", s[:len(s)-1], s[1:], s + "=", s + "A", s + "\n", s[:9] + "\n" + s[9:], s[:9] + "\n" + s[9:len(s)-1],
+				s[:9] + "\r" + s[10:], " " + s[1:], strings.ToUpper(s), strings.Repeat("A", len(s)), s + s,
+			} {
+				if err := f.parse([]byte(forged)); !errors.Is(err, correlator.ErrForged) {
+					t.Errorf("%q: %v", forged, err)
+				}
+			}
+			if err := f.parse(f.genuine); err != nil {
+				t.Errorf("the genuine one: %v", err)
+			}
+		})
+	}
+}
+
+func TestTokenAndTaskIDAreWorthNothingAsEachOther(t *testing.T) {
+	keys := newKeys(t, keyA)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	token, task := keys.AppendToken(nil, id, 0), keys.AppendTaskID(nil, id)
+	rawToken, _ := base64.RawURLEncoding.DecodeString(string(token))
+	rawTask, _ := base64.RawURLEncoding.DecodeString(string(task))
+	if bytes.Equal(rawToken[34:], rawTask[32:]) {
+		t.Error("the same MAC for both")
+	}
+	mixed := append(bytes.Clone(rawTask[:32]), rawToken[34:]...)
+	if _, err := keys.ParseTaskID([]byte(base64.RawURLEncoding.EncodeToString(mixed))); !errors.Is(err, correlator.ErrForged) {
+		t.Errorf("a task id with a token's MAC: %v", err)
+	}
+	mixed = append(append(bytes.Clone(rawTask[:32]), 0, 0), rawTask[32:]...)
+	if _, _, err := keys.ParseToken([]byte(base64.RawURLEncoding.EncodeToString(mixed))); !errors.Is(err, correlator.ErrForged) {
+		t.Errorf("a token with a task id's MAC: %v", err)
+	}
+}
+
+func TestKeyRotation(t *testing.T) {
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	keys := newKeys(t, keyA)
+	old, oldTask := keys.AppendToken(nil, id, 0), keys.AppendTaskID(nil, id)
+	if err := keys.Set([]string{keyB, keyA}); err != nil {
+		t.Fatal(err)
+	}
+	next := keys.AppendToken(nil, id, 0)
+	if bytes.Equal(old, next) {
+		t.Error("the first key does not sign")
+	}
+	for _, token := range [][]byte{old, next} {
+		if _, _, err := keys.ParseToken(token); err != nil {
+			t.Errorf("while both keys live: %v", err)
+		}
+	}
+	if err := keys.Set([]string{keyB}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := keys.ParseToken(old); !errors.Is(err, correlator.ErrForged) {
+		t.Errorf("a token of the old key: %v", err)
+	}
+	if _, err := keys.ParseTaskID(oldTask); !errors.Is(err, correlator.ErrForged) {
+		t.Errorf("a task id of the old key: %v", err)
+	}
+	if _, _, err := keys.ParseToken(next); err != nil {
+		t.Errorf("a token of the new key: %v", err)
+	}
+}
+
+func TestKeysThatDoNotDo(t *testing.T) {
+	keys := newKeys(t, keyA)
+	token := keys.AppendToken(nil, correlator.ID{}, 0)
+	for _, bad := range [][]string{nil, {""}, {keyB, keyA[1:]}} {
+		err := keys.Set(bad)
+		if err == nil {
+			t.Errorf("%d keys taken", len(bad))
+			continue
+		}
+		if strings.Contains(err.Error(), "aaa") {
+			t.Errorf("a key is in the error: %v", err)
+		}
+	}
+	if _, _, err := keys.ParseToken(token); err != nil {
+		t.Errorf("bad keys changed something: %v", err)
+	}
+	if a, b := correlator.RandomKey(), correlator.RandomKey(); a == b || len(a) < correlator.MinKeyLen {
+		t.Error("random keys are not")
+	}
+}
+
+func TestKeysChangeWhileInUse(t *testing.T) {
+	keys := newKeys(t, keyA)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for op := range 500 {
+				if _, got, err := keys.ParseToken(keys.AppendToken(nil, id, op)); err != nil || got != op {
+					t.Errorf("op %d: %d, %v", op, got, err)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		if err := keys.Set([][]string{{keyA, keyB}, {keyB, keyA}}[i%2]); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+}
+
+// FuzzToken: what parses is what AppendToken makes, character by character.
+func FuzzToken(f *testing.F) {
+	keys := newKeys(f, keyA)
+	id := correlator.NewID(correlator.NodeID{1}, time.UnixMilli(1_795_311_507_735))
+	f.Add(keys.AppendToken(nil, id, 3))
+	f.Add(keys.AppendTaskID(nil, id))
+	f.Add([]byte(strings.Repeat("A", correlator.TokenLen)))
+	f.Add([]byte(strings.Repeat("A", correlator.TokenLen-1) + "\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if id, op, err := keys.ParseToken(text); err == nil {
+			if again := keys.AppendToken(nil, id, op); !bytes.Equal(again, text) {
+				t.Errorf("%q parses, and is written %q", text, again)
+			}
+		}
+		if id, err := keys.ParseTaskID(text); err == nil {
+			if again := keys.AppendTaskID(nil, id); !bytes.Equal(again, text) {
+				t.Errorf("%q parses, and is written %q", text, again)
+			}
+		}
+	})
+}
+
+// FuzzID: every id, home and expiry comes back out of a token.
+func FuzzID(f *testing.F) {
+	keys := newKeys(f, keyB)
+	f.Add([]byte("12345678"), int64(1_795_311_507_735), uint16(0))
+	f.Fuzz(func(t *testing.T, node []byte, ms int64, op uint16) {
+		var home correlator.NodeID
+		copy(home[:], node)
+		if ms < 0 {
+			ms = -(ms + 1)
+		}
+		id := correlator.NewID(home, time.UnixMilli(ms))
+		got, gotOp, err := keys.ParseToken(keys.AppendToken(nil, id, int(op)))
+		if err != nil || got != id || gotOp != int(op) || got.Home() != home || got.Expiry().UnixMilli() != ms {
+			t.Errorf("made of %v, %d, %d: %v, %d, %v", home, ms, op, got, gotOp, err)
+		}
+	})
+}
+
+func TestTokenAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Log("the race detector allocates")
+		return
+	}
+	keys := newKeys(t, keyA, keyB)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now())
+	buf := make([]byte, 0, correlator.TokenLen)
+	if n := testing.AllocsPerRun(1000, func() { buf = keys.AppendToken(buf[:0], id, 1) }); n > 0 {
+		t.Errorf("AppendToken: %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _, _ = keys.ParseToken(buf) }); n > 0 {
+		t.Errorf("ParseToken: %v allocations", n)
+	}
+}
+
+func BenchmarkNewID(b *testing.B) {
+	node := correlator.NewNodeID()
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = correlator.NewID(node, now)
+	}
+}
+
+func BenchmarkAppendToken(b *testing.B) {
+	keys := newKeys(b, keyA)
+	id := correlator.NewID(correlator.NewNodeID(), time.Now())
+	buf := make([]byte, 0, correlator.TokenLen)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = keys.AppendToken(buf[:0], id, 1)
+	}
+}
+
+func BenchmarkParseToken(b *testing.B) {
+	for name, keys := range map[string]*correlator.Keys{"first key": newKeys(b, keyA), "second key": newKeys(b, keyB, keyA)} {
+		token := newKeys(b, keyA).AppendToken(nil, correlator.NewID(correlator.NewNodeID(), time.Now()), 1)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := keys.ParseToken(token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
