@@ -1,0 +1,124 @@
+package correlator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Config bounds what a Memory holds.
+type Config struct {
+	Parked    int           // most trips parked at once; 0: any number
+	Retention time.Duration // how long a complete record is kept; 0: no record is kept
+	Results   int64         // most bytes of all records, with what it takes to hold them; 0: any number
+}
+
+// Default is the Config of a gateway that was told nothing else.
+func Default() Config {
+	return Config{Parked: 100_000, Retention: time.Hour, Results: 256 << 20}
+}
+
+// Validate names everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Parked < 0 {
+		errs = append(errs, errors.New("parked: must not be negative"))
+	}
+	if c.Retention < 0 {
+		errs = append(errs, errors.New("retention: must not be negative"))
+	}
+	if c.Results < 0 {
+		errs = append(errs, errors.New("results: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// Memory is the Correlator of a single process, with records in memory.
+type Memory struct {
+	*Table
+	records *records
+	waits   sync.Pool // of *settlement, none in use
+}
+
+var (
+	_ Correlator = (*Memory)(nil)
+	_ Keeper     = (*Memory)(nil)
+)
+
+// NewMemory makes a Memory from a valid Config. Shutdown ends its goroutines.
+func NewMemory(cfg Config) *Memory {
+	m := &Memory{Table: NewTable(cfg.Parked)}
+	m.records = newRecords(cfg.Retention, cfg.Results, m.forgotten.add)
+	m.waits.New = func() any { return newSettlement() }
+	return m
+}
+
+// SetResults changes how many bytes of records may be kept, 0: any number. The oldest go at once if there are more.
+func (m *Memory) SetResults(limit int64) { m.records.setLimit(limit) }
+
+// Kept is how many records there are, and their bytes as they are counted against Config.Results.
+func (m *Memory) Kept() (records int, bytes int64) { return m.records.size() }
+
+// Ready is nil: a process can always reach itself.
+func (m *Memory) Ready() error { return nil }
+
+// Shutdown ends the goroutines of m. It keeps answering, but nothing expires any more.
+func (m *Memory) Shutdown(context.Context) error {
+	m.Table.Shutdown()
+	m.records.wheel.close()
+	return nil
+}
+
+// Deliver hands a callback to its trip and waits until the trip has settled it.
+func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
+	s := m.waits.Get().(*settlement) //nolint:forcetypeassert // only New fills the pool
+	d := Gone
+	if m.Offer(id, cb, s.done) {
+		var err error
+		if d, err = s.wait(ctx); err != nil {
+			return fmt.Errorf("correlator: deliver: %w: %w", ErrUnavailable, err) // s is not ours yet: done is still to come
+		}
+	}
+	m.waits.Put(s)
+	if d != Gone || m.records.add(id, cb) { // the record is looked for only now: a trip saves it before it says Gone
+		return nil
+	}
+	return m.Settled(id)
+}
+
+// Save keeps a record: an unfinished one until the id's expiry, a complete one for the retention. The newest Meta
+// counts, and the first final of each op. rec's bytes must not change afterwards. ErrGone: nothing can be kept,
+// as the retention is 0, the id has expired, or the record alone is larger than all records may be.
+func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.records.save(id, rec) }
+
+// Lookup reads a record. The caller must not change its bytes. ErrGone.
+func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
+
+// settlement waits for what a trip did with one callback.
+type settlement struct {
+	said chan Disposition // one element: who says it never waits
+	done func(Disposition)
+}
+
+func newSettlement() *settlement {
+	s := &settlement{said: make(chan Disposition, 1)}
+	s.done = func(d Disposition) { s.said <- d }
+	return s
+}
+
+// wait gives what done was told. Its error is the context's: done has not been called, and may be later.
+func (s *settlement) wait(ctx context.Context) (Disposition, error) {
+	select {
+	case d := <-s.said: // the usual case, and not a matter of luck when ctx has ended too
+		return d, nil
+	default:
+	}
+	select {
+	case d := <-s.said:
+		return d, nil
+	case <-ctx.Done():
+		return Gone, ctx.Err()
+	}
+}
