@@ -1,0 +1,158 @@
+package enginesim
+
+import (
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config of an Engine. Start from Default.
+type Config struct {
+	// Listen is the address that takes packages, host:port; port 0 takes a free one.
+	Listen string
+	// Credentials are the secrets by login. With none, signatures are not looked at.
+	Credentials map[string]string
+
+	// Behaviour is what happens to a task that does not say otherwise.
+	Behaviour Behaviour
+	// Steer lets a task say otherwise, in the member __sim of its data.
+	Steer bool
+	// Rewrite sends callbacks for one host:port to another ("*" for any other), so that they reach another node.
+	Rewrite map[string]string
+
+	Workers         int           // callbacks in flight at once, and connections kept for them
+	Pending         int           // callbacks that are delayed, queued or in flight; creates beyond are refused
+	Connections     int           // accepted at once
+	MaxBody         int           // largest package, bytes
+	Idle            time.Duration // an idle connection is closed after it
+	CallbackTimeout time.Duration // for one callback, connecting included
+
+	// Roots verify the certificate of an https callback URL; nil: the system's.
+	Roots *x509.CertPool
+
+	// Record keeps the last so many packages and as many tasks for tests to look at; 0 keeps none.
+	Record int
+}
+
+// Default is a well-behaved engine on a free port of the loopback that knows no login.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:0",
+		Behaviour: Behaviour{
+			Ack: AckOK, Callback: CallbackAfter, Method: "POST", Format: FormatJSON,
+			Retries: 5, RetryDelay: time.Second, // the usual process repeats after 30 s, for ever
+		},
+		Steer:           true,
+		Workers:         256,
+		Pending:         100_000,
+		Connections:     10_000,
+		MaxBody:         16 << 20, // the vendor's own front has this limit
+		Idle:            time.Minute,
+		CallbackTimeout: time.Minute, // an API Call node waits that long
+	}
+}
+
+// Validate lists every problem, each with the name of its flag.
+func (c *Config) Validate() error {
+	problems := c.Behaviour.validate()
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		problems = append(problems, fmt.Errorf("listen: %q is not host:port", c.Listen))
+	}
+	for from, to := range c.Rewrite {
+		if _, _, err := net.SplitHostPort(to); err != nil {
+			problems = append(problems, fmt.Errorf("rewrite: %s=%s does not end in host:port", from, to))
+		}
+	}
+	for _, n := range []struct {
+		name         string
+		value, least int
+	}{
+		{"workers", c.Workers, 1},
+		{"pending", c.Pending, 1},
+		{"connections", c.Connections, 1},
+		{"max-body", c.MaxBody, 1},
+		{"idle", int(c.Idle), 1},
+		{"callback-timeout", int(c.CallbackTimeout), 1},
+		{"record", c.Record, 0},
+	} {
+		if n.value < n.least {
+			problems = append(problems, fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Flags defines a flag for every field, whose default is the field's present value.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.Listen, "listen", c.Listen, "`address` that takes packages, host:port; port 0 takes a free one")
+	fs.Func("credential", "`login:secret` that may sign packages; repeatable; with none, signatures are not looked at", c.credential)
+	fs.BoolVar(&c.Steer, "steer", c.Steer, "let a task choose its own behaviour in the member __sim of its data")
+	fs.Func("rewrite", "`from=to`, host:port each: send callbacks for one to the other, \"*\" for any; repeatable", c.rewrite)
+	fs.Func("ca-file", "PEM `file` of certificates that verify an https callback URL, instead of the system's", c.roots)
+	fs.IntVar(&c.Workers, "workers", c.Workers, "callbacks in flight at once")
+	fs.IntVar(&c.Pending, "pending", c.Pending, "callbacks that may be delayed, queued or in flight; creates beyond are refused")
+	fs.IntVar(&c.Connections, "connections", c.Connections, "connections accepted at once")
+	fs.IntVar(&c.MaxBody, "max-body", c.MaxBody, "largest package, `bytes`")
+	fs.DurationVar(&c.Idle, "idle", c.Idle, "an idle connection is closed after it")
+	fs.DurationVar(&c.CallbackTimeout, "callback-timeout", c.CallbackTimeout, "time for one callback")
+	fs.IntVar(&c.Record, "record", c.Record, "keep the last `n` packages and tasks in memory; 0 keeps none")
+	c.Behaviour.flags(fs)
+}
+
+func (b *Behaviour) flags(fs *flag.FlagSet) {
+	fs.StringVar((*string)(&b.Ack), "ack", string(b.Ack), fmt.Sprintf("how a create is answered, one of %v", Acks()))
+	fs.DurationVar(&b.AckDelay, "ack-delay", b.AckDelay, "time that the answer takes")
+	fs.StringVar((*string)(&b.Callback), "callback", string(b.Callback), "`when` the engine calls back, relative to its own answer: after, before, never")
+	fs.TextVar(&b.Delay, "delay", b.Delay, "time that a task takes, 50ms or a `range` 20ms-50ms")
+	fs.IntVar(&b.Duplicates, "duplicates", b.Duplicates, "repeat every callback `n` times")
+	fs.DurationVar(&b.Gap, "gap", b.Gap, "time between the repeated ones; 0 lets them race")
+	fs.StringVar(&b.Method, "method", b.Method, "of callbacks")
+	fs.StringVar((*string)(&b.Format), "format", string(b.Format), "of callbacks: json, form, xml, corezoid, empty")
+	fs.StringVar(&b.ContentType, "content-type", b.ContentType, "of callbacks, instead of the format's own")
+	fs.StringVar(&b.Body, "body", b.Body, "of callbacks, instead of the task's data: {{data}}, {{obj_id}}, {{ref}}, {{n}} are replaced")
+	fs.StringVar(&b.To, "to", b.To, "`host:port` that is called instead of the callback URL's own")
+	fs.BoolVar(&b.SendSys, "send-sys", b.SendSys, "append conv_signature, conv_time and conv_id to the query of callbacks")
+	fs.IntVar(&b.Retries, "retries", b.Retries, "repeat a callback that got no answer or a 5xx up to `n` times")
+	fs.DurationVar(&b.RetryDelay, "retry-delay", b.RetryDelay, "time before each of these")
+}
+
+func (c *Config) credential(s string) error {
+	login, secret, ok := strings.Cut(s, ":")
+	if !ok || login == "" || secret == "" {
+		return errors.New("login:secret is needed")
+	}
+	if c.Credentials == nil {
+		c.Credentials = make(map[string]string)
+	}
+	c.Credentials[login] = secret
+	return nil
+}
+
+func (c *Config) rewrite(s string) error {
+	from, to, ok := strings.Cut(s, "=")
+	if !ok {
+		return errors.New("from=to is needed")
+	}
+	if c.Rewrite == nil {
+		c.Rewrite = make(map[string]string)
+	}
+	c.Rewrite[from] = to
+	return nil
+}
+
+func (c *Config) roots(file string) error {
+	pem, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	if err != nil {
+		return fmt.Errorf("read certificates: %w", err)
+	}
+	c.Roots = x509.NewCertPool()
+	if !c.Roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("read certificates: none in %s", file)
+	}
+	return nil
+}
