@@ -158,29 +158,35 @@ func (l *loader) secretFiles() {
 
 // readSecret sets a string to the text of a file less its last newline, and a list of strings to its lines.
 func readSecret(to reflect.Value, path string) error {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := ReadSecret(path)
 	if err != nil {
-		return fmt.Errorf("read the secret: %w", err)
+		return err
 	}
 	if to.Kind() == reflect.String {
-		text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-		if text == "" {
-			return fmt.Errorf("read the secret: %s is empty", path)
-		}
 		to.SetString(text)
 		return nil
 	}
 	var lines []string
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			lines = append(lines, line)
 		}
 	}
-	if len(lines) == 0 {
-		return fmt.Errorf("read the secret: %s is empty", path)
-	}
 	setStrings(to, lines)
 	return nil
+}
+
+// ReadSecret reads a file less its last newline. That nothing is left is an error.
+func ReadSecret(path string) (string, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if text == "" {
+		return "", fmt.Errorf("read the secret: %s is empty", path)
+	}
+	return text, nil
 }
 
 // validate leaves out what is a consequence of a problem that is known already.
@@ -195,7 +201,7 @@ func (l *loader) validate() {
 
 // split takes joined errors apart, however deep.
 func split(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the joined errors themselves, not what they wrap
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		if err == nil {
 			return nil

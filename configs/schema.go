@@ -65,7 +65,7 @@ func walkSections(v reflect.Value, key string, visit func(key string, section re
 
 // setText sets a scalar from its text. Its errors say what would do and never show the text, which may be a secret.
 func setText(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	if v.Type() == reflect.TypeFor[time.Duration]() {

@@ -29,10 +29,10 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
-	if err != nil || ByteSize(n) > math.MaxInt64/unit { //nolint:gosec // 63 bits fit
+	if err != nil || ByteSize(n) > math.MaxInt64/unit {
 		return errByteSize
 	}
-	*b = ByteSize(n) * unit //nolint:gosec // 63 bits fit
+	*b = ByteSize(n) * unit
 	return nil
 }
 
