@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"flag"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -272,10 +273,12 @@ func TestToAnotherNode(t *testing.T) {
 
 func TestHTTPS(t *testing.T) {
 	got := make(chan string, 1)
-	s := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got <- string(body)
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake below
+	s.StartTLS()
 	defer s.Close()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})

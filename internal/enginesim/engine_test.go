@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -31,16 +32,37 @@ func TestTrip(t *testing.T) {
 	}
 
 	settle(t, e)
-	tasks := e.Tasks()
-	if len(tasks) != 1 || !strings.Contains(body, tasks[0].ObjID) || tasks[0].Conv != "7" || e.Created(`"r-1"`) != 1 ||
-		len(tasks[0].Heard) != 1 || tasks[0].Heard[0].Status != 200 || string(tasks[0].Heard[0].Body) != "{}" || tasks[0].URL != g.URL+"/cb/token" {
-		t.Errorf("recorded tasks %+v", tasks)
-	}
-	if r := e.Requests(); len(r) != 1 || string(r[0].Body) != g.create(`,"big":12345678901234567890,"n" : 1.0`) || !strings.HasPrefix(r[0].Path, "/api/2/json/12345/1700000000/") {
-		t.Errorf("recorded requests %q", r)
-	}
 	if s := e.Stats(); s.Requests != 1 || s.Tasks != 1 || s.Callbacks != 1 || s.Heard[200] != 1 || s.Pending != 0 {
 		t.Errorf("counted %+v", s)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	e, g := start(t, nil), listen(t, nil)
+	_, body := post(t, e, g.create(`,"n":1`))
+	settle(t, e)
+	tasks := e.Tasks()
+	if len(tasks) != 1 || len(tasks[0].Heard) != 1 {
+		t.Fatalf("recorded %+v", tasks)
+	}
+	got := tasks[0]
+	answer := got.Heard[0]
+	if !strings.Contains(body, got.ObjID) {
+		t.Errorf("obj_id %s was not in %s", got.ObjID, body)
+	}
+	want := enginesim.Task{
+		ObjID: got.ObjID, Ref: `"r-1"`, Conv: "7", Login: login, URL: g.URL + "/cb/token", Data: []byte(`{"n":1}`),
+		Heard: []enginesim.Answer{{N: 1, At: answer.At, Status: 200, Body: []byte("{}")}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("recorded %+v, want %+v", got, want)
+	}
+	if e.Created(`"r-1"`) != 1 || e.Created(`"r-2"`) != 0 {
+		t.Error("tasks are not found by ref")
+	}
+	r := e.Requests()
+	if len(r) != 1 || string(r[0].Body) != g.create(`,"n":1`) || r[0].Path != path(string(r[0].Body)) || !strings.Contains(r[0].Header, "Content-Length: ") {
+		t.Errorf("recorded %q", r)
 	}
 }
 
@@ -156,20 +178,11 @@ func TestPendingIsBounded(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	e := start(t, func(c *enginesim.Config) { c.Connections = 2 })
 	for range 2 {
-		conn, err := net.Dial("tcp", e.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte("POST ")); err != nil {
+		if _, err := dial(t, e).Write([]byte("POST ")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	conn, err := net.Dial("tcp", e.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := dial(t, e)
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil || isTimeout(err) {
 		t.Errorf("a third connection was kept: %d bytes, %v", n, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -127,7 +128,7 @@ func raw(method, url, body string) (*http.Response, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	return resp, string(text), err
 }
@@ -140,4 +141,15 @@ func settle(t testing.TB, e *enginesim.Engine) {
 	if err := e.Settle(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// dial opens a connection to the engine that is closed with the test.
+func dial(t testing.TB, e *enginesim.Engine) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", e.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
