@@ -1,0 +1,227 @@
+// Package redistest runs real redis-server processes for tests.
+package redistest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTimeout is how long a server may take until it answers.
+const startTimeout = 10 * time.Second
+
+// Server is one redis-server process. Its methods are for one goroutine at a time.
+type Server struct {
+	t       testing.TB
+	dir     string // its working directory: what it persists survives a Restart
+	network string
+	addr    string
+	args    []string
+	cluster bool // it has its slots
+	process *exec.Cmd
+	log     bytes.Buffer
+}
+
+// Start runs a server on a unix socket until the end of the test. Persistence is off unless args, which are those
+// of redis-server, switch it on.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := newServer(t, "unix", args)
+	s.addr = filepath.Join(s.dir, "redis.sock")
+	s.Restart()
+	return s
+}
+
+// StartTCP runs a server on a free port of 127.0.0.1 until the end of the test.
+func StartTCP(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := newServer(t, "tcp", args)
+	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+	s.Restart()
+	return s
+}
+
+// StartCluster runs a Cluster of one server, which has all slots, until the end of the test.
+func StartCluster(t testing.TB) *Server {
+	t.Helper()
+	s := StartTCP(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+	if got := s.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); got != "+OK" {
+		t.Fatalf("redistest: add slots: %s", got)
+	}
+	s.cluster = true
+	s.awaitCluster()
+	return s
+}
+
+func (s *Server) awaitCluster() {
+	s.t.Helper()
+	s.until("the cluster is up", func() bool { return strings.Contains(s.Do("CLUSTER", "INFO"), "cluster_state:ok") })
+}
+
+// FreePort gives a port of 127.0.0.1 that is free now, and 10000 above it as well, where a Cluster wants it.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("redistest: find a port: %v", err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port > 55535 {
+			continue
+		}
+		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000)))
+		if err == nil {
+			_ = bus.Close()
+			return port
+		}
+	}
+	t.Fatal("redistest: find a port: none is free")
+	return 0
+}
+
+func newServer(t testing.TB, network string, args []string) *Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redis") // short: t.TempDir can be longer than a socket's path may be
+	if err != nil {
+		t.Fatalf("redistest: make a directory: %v", err)
+	}
+	s := &Server{t: t, dir: dir, network: network, args: args}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() && s.log.Len() > 0 {
+			t.Logf("redis-server: %s", s.log.String())
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return s
+}
+
+// URL is where clients find the server.
+func (s *Server) URL() string {
+	if s.network == "unix" {
+		return "unix://" + s.addr
+	}
+	return "redis://" + s.addr
+}
+
+// Addr is the socket's path, or host and port.
+func (s *Server) Addr() string { return s.addr }
+
+// Kill ends the process as kill -9 does. It does nothing to one that is not running.
+func (s *Server) Kill() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// Restart starts the server, again and at the same address if it has been killed, and waits until it answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	s.log.Reset()
+	args := []string{"--dir", s.dir, "--daemonize", "no", "--save", "", "--loglevel", "warning"}
+	if s.network == "unix" {
+		args = append(args, "--port", "0", "--unixsocket", s.addr)
+	} else {
+		host, port, _ := net.SplitHostPort(s.addr)
+		args = append(args, "--bind", host, "--port", port)
+	}
+	s.process = exec.Command("redis-server", append(args, s.args...)...) //nolint:gosec // the test's own arguments
+	s.process.Stdout, s.process.Stderr = &s.log, &s.log
+	s.process.SysProcAttr = endWithParent()
+	if err := s.process.Start(); err != nil {
+		s.process = nil
+		s.t.Fatalf("redistest: start redis-server: %v", err)
+	}
+	s.until("redis-server answers", func() bool {
+		reply, err := s.exchange("PING")
+		return err == nil && reply == "+PONG"
+	})
+	if s.cluster {
+		s.awaitCluster()
+	}
+}
+
+// Pause stops the process with SIGSTOP: its connections stay open and nothing answers.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.process.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redistest: %v: %v", sig, err)
+	}
+}
+
+// Do sends one command over a connection of its own and gives the reply: its first line as it is on the wire, but a
+// string without its length.
+func (s *Server) Do(args ...string) string {
+	s.t.Helper()
+	reply, err := s.exchange(args...)
+	if err != nil {
+		s.t.Fatalf("redistest: %s: %v", args[0], err)
+	}
+	return reply
+}
+
+func (s *Server) exchange(args ...string) (string, error) {
+	conn, err := net.DialTimeout(s.network, s.addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	if _, err := conn.Write(b.Bytes()); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(conn)
+	line, err := r.ReadString('\n')
+	line = strings.TrimSuffix(line, "\r\n")
+	if err != nil || !strings.HasPrefix(line, "$") {
+		return line, err
+	}
+	n, err := strconv.Atoi(line[1:])
+	if err != nil || n < 0 {
+		return line, err
+	}
+	text := make([]byte, n)
+	_, err = io.ReadFull(r, text)
+	return string(text), err
+}
+
+// until polls until ok, or fails the test.
+func (s *Server) until(what string, ok func() bool) {
+	s.t.Helper()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	end := time.After(startTimeout)
+	for !ok() {
+		select {
+		case <-poll.C:
+		case <-end:
+			s.t.Fatalf("redistest: %s: not in time", what)
+		}
+	}
+}
