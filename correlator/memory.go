@@ -73,7 +73,7 @@ func (m *Memory) Shutdown(context.Context) error {
 
 // Deliver hands a callback to its trip and waits until the trip has settled it.
 func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
-	s := m.waits.Get().(*settlement) //nolint:forcetypeassert // only New fills the pool
+	s := m.waits.Get().(*settlement)
 	d := Gone
 	if m.Offer(id, cb, s.done) {
 		var err error

@@ -189,7 +189,7 @@ func newMACPool(key, purpose string) *macPool {
 
 // sum writes the first macLen bytes of the MAC of data, an id with or without its op, to dst.
 func (p *macPool) sum(dst, data []byte) {
-	m := p.pool.Get().(*mac) //nolint:forcetypeassert // only New fills the pool
+	m := p.pool.Get().(*mac)
 	m.keyed.Reset()
 	m.keyed.Write(m.in[:copy(m.in[:], data)])
 	copy(dst[:macLen], m.keyed.Sum(m.out[:0]))
