@@ -1,0 +1,38 @@
+# make test needs Go 1.26, a C compiler (for the race detector) and, where something is missing, apt.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# The version comes from the linker; looking for it in a checkout that another user owns would only fail.
+export GOFLAGS := -buildvcs=false $(GOFLAGS)
+# Debian keeps haproxy and nginx where only root looks.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+TOOL = go tool -modfile=tools/go.mod
+
+.PHONY: build test lint bench setup fuzz
+
+# A static binary of the product.
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/syncgate ./cmd/syncgate
+
+# Everything that is promised, against real servers. The packages start processes and measure time: two at once is enough.
+test: setup
+	go vet ./...
+	go test -race -shuffle=on -count=1 -timeout=15m -p=2 $(TESTFLAGS) ./...
+
+lint:
+	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
+	$(TOOL) golangci-lint run ./...
+	.ci/vulncheck
+
+# A load generator, the least that a gateway could cost, and their ratio.
+bench:
+	go run ./bench
+
+# The servers that the tests run for real.
+setup:
+	.ci/setup
+
+# Every fuzz target in turn, e.g. make fuzz FUZZTIME=5m.
+FUZZTIME ?= 30s
+fuzz:
+	.ci/fuzz $(FUZZTIME)
