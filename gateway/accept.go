@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -60,7 +62,10 @@ func passing(err error) bool {
 }
 
 // connListener makes what it accepts ours.
-type connListener struct{ net.Listener }
+type connListener struct {
+	net.Listener
+	room *room
+}
 
 // Accept waits for a connection.
 func (l connListener) Accept() (net.Conn, error) {
@@ -68,8 +73,29 @@ func (l connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(c), nil
+	return newConn(c, l.room), nil
 }
+
+// room counts connections against the descriptors that the process may have. Those that come when there are hardly any
+// left are served one request each: callbacks as ever, as they make room, while creates are refused.
+type room struct {
+	open atomic.Int64
+	most int64 // open connections that leave a reserve
+}
+
+// newRoom leaves a tenth of the descriptors for callbacks, and what the engine's connections may need of the rest.
+func newRoom(engineConnections int) *room {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return &room{most: math.MaxInt32}
+	}
+	files := int64(limit.Cur) //nolint:gosec // looked at above
+	return &room{most: files - files/10 - min(int64(engineConnections), files/4)}
+}
+
+func (r *room) enter() (crowded bool) { return r.open.Add(1) > r.most }
+
+func (r *room) leave() { r.open.Add(-1) }
 
 // quiet gives fasthttp's own lines to the log, at the level that they deserve: each is about one bad connection.
 type quiet struct{ log zerolog.Logger }

@@ -21,9 +21,6 @@ func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseUR
 
 // serveCallback is the edge for engines.
 func (l *listener) serveCallback(ctx *fasthttp.RequestCtx, token []byte) {
-	if l.g.stage.Load() >= leaving {
-		ctx.SetConnectionClose()
-	}
 	if !l.allows(routeCallback, ctx.Method()) {
 		l.g.hear(ctx, l.methodFault(routeCallback))
 		return

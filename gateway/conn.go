@@ -24,21 +24,27 @@ const (
 // The serving goroutine owns it; Close alone may come from elsewhere.
 type conn struct {
 	net.Conn
+	room    *room        // among the process's descriptors
+	crowded bool         // it came when there was hardly any left
+	closed  atomic.Bool  // its place is given back
+	raw     syscall.Conn // the socket below everything, nil if there is none
+
 	reply  atomic.Pointer[trip] // whose reply fasthttp is about to write; taken once
-	wrote  atomic.Bool          // since deliver, a byte was written and no write failed
-	failed atomic.Bool
-	gone   bool         // the peer had closed its side before the reply
-	linger atomic.Bool  // close only after the peer had a chance to read the answer
+	wrote  atomic.Bool          // since deliver, a byte was written
+	failed atomic.Bool          // since deliver, a write failed
+	gone   bool                 // the peer had closed its side before the reply
+	linger atomic.Bool          // close only after the peer had a chance to read the answer
+
 	body   atomic.Int64 // bytes reserved for an announced body that no handler has taken over yet
 	pledge *budget      // whose bytes they are
-	raw    syscall.Conn // the socket below everything, nil if there is none
-	_      [0]func()    // not comparable, not copied
 }
 
 // connOf gives our side of the connection that a request came by.
 func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) } //nolint:forcetypeassert // our listeners accept nothing else
 
-func newConn(c net.Conn) *conn { return &conn{Conn: c, raw: socketOf(c)} }
+func newConn(c net.Conn, r *room) *conn {
+	return &conn{Conn: c, raw: socketOf(c), room: r, crowded: r.enter()}
+}
 
 // socketOf finds the socket below TLS and PROXY protocol.
 func socketOf(c net.Conn) syscall.Conn {
@@ -96,6 +102,9 @@ func (c *conn) Close() error {
 	}
 	if c.linger.Swap(false) {
 		c.drain()
+	}
+	if !c.closed.Swap(true) {
+		defer c.room.leave()
 	}
 	return c.Conn.Close()
 }

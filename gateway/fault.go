@@ -14,6 +14,7 @@ var (
 	// ErrPending leaves ops open because their callbacks may still come.
 	ErrPending = errors.New("gateway: pending")
 
+	errCrowded     = errors.New("gateway: hardly any descriptors are left")
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
 	errTooMany     = errors.New("gateway: too many requests of one login")
 )
@@ -49,6 +50,7 @@ var faults = []struct {
 	{correlator.ErrDraining, Fault{Status: 503, Text: "Shutting down: this node takes no new requests, try again", RetryAfter: retrySoon}},
 	{correlator.ErrBusy, Fault{Status: 503, Text: "Overloaded: as many clients wait here as may, try again later", RetryAfter: retrySoon}},
 	{correlator.ErrUnavailable, Fault{Status: 503, Text: "Overloaded: callbacks cannot be heard right now, try again later", RetryAfter: retrySoon}},
+	{errCrowded, Fault{Status: 503, Text: "Overloaded: too many connections, try again later", RetryAfter: retrySoon}},
 	{errForwardBusy, Fault{Status: 503, Text: "Overloaded: every connection to the engine is busy, try again later", RetryAfter: retrySoon}},
 	{ErrBadGateway, Fault{Status: 502, Text: "Bad gateway: the engine cannot be reached"}},
 	{correlator.ErrForged, Fault{Status: 404, Text: "Not found: no such task"}},

@@ -113,10 +113,10 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 	r, name := l.find(RawPath(ctx.RequestURI()))
 	if r == routeCallback {
 		l.serveCallback(ctx, name)
-		return
+	} else {
+		l.serve(ctx, t, r, name)
 	}
-	l.serve(ctx, t, r, name)
-	if l.g.stage.Load() >= leaving {
+	if l.g.stage.Load() >= leaving || connOf(ctx).crowded {
 		ctx.SetConnectionClose()
 	}
 }

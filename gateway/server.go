@@ -81,7 +81,7 @@ func (l *listener) bind() error {
 			l.ln = tls.NewListener(l.ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		}
 	}
-	l.ln = connListener{l.ln}
+	l.ln = connListener{Listener: l.ln, room: l.g.room}
 	l.server = l.newServer()
 	return nil
 }

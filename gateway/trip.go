@@ -70,6 +70,9 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 		g.dialect.Answer(&ctx.Response, t.call, Reply{Finals: t.finals})
 		return nil
 	}
+	if connOf(ctx).crowded {
+		return errCrowded
+	}
 	if t.leave, err = g.admit(t.call.Login, t.accepted); err != nil {
 		return err
 	}
