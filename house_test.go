@@ -1,0 +1,291 @@
+// Package house_test holds the rules of this repository that need the whole of it; those for a single file are in .golangci.yml.
+package house_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrow says what a package may import, tests aside, and why not more.
+type arrow struct {
+	ours    []string // packages of this module; "*": any
+	outside []string // modules, or parts of them; "*": any
+	why     string
+}
+
+const (
+	jsontext = "github.com/go-json-experiment/json/jsontext"
+	fasthttp = "github.com/valyala/fasthttp"
+)
+
+func arrows() map[string]arrow {
+	return map[string]arrow{
+		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
+		"correlator":      {nil, nil, "the table of who waits knows nothing of what they wait for"},
+		"internal/splice": {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
+		"correlator/correlatortest": {
+			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
+		},
+		"correlator/redis": {
+			[]string{"correlator"}, []string{"github.com/redis/go-redis/v9"}, "it shares the table and not the gateway",
+		},
+		"gateway": {
+			[]string{"correlator", "signer"},
+			[]string{
+				fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "github.com/pires/go-proxyproto",
+				"golang.org/x/sys/unix", "golang.org/x/time/rate",
+			},
+			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is",
+		},
+		"dialect/corezoid": {
+			[]string{"gateway", "correlator", "signer", "internal/splice"}, []string{fasthttp, jsontext},
+			"a dialect words requests and answers, and parks nobody",
+		},
+		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
+		"internal/redistest": {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
+		"configs": {
+			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid"}, []string{"go.yaml.in/yaml/v4"},
+			"it composes the sections of others, and only cmd sees the whole",
+		},
+		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
+		"bench":        {[]string{"internal/enginesim", "signer"}, []string{"*"}, "it measures the program from the outside"},
+	}
+}
+
+func TestArrows(t *testing.T) {
+	table := arrows()
+	for pkg, imports := range packages(t) {
+		name := pkg
+		if strings.HasPrefix(pkg, "bench/") {
+			name = "bench"
+		}
+		a, ok := table[name]
+		if !ok {
+			t.Errorf("%s is not in the table of arrows: say what it may import, and why it has earned its place", pkg)
+		}
+		for _, path := range imports {
+			if !a.allows(path) {
+				t.Errorf("%s imports %s: %s", pkg, path, a.why)
+			}
+		}
+	}
+}
+
+func (a arrow) allows(path string) bool {
+	if ours, ok := strings.CutPrefix(path, "syncgate/"); ok {
+		return slices.Contains(a.ours, "*") || slices.Contains(a.ours, ours)
+	}
+	first, _, _ := strings.Cut(path, "/")
+	if !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(a.outside, func(m string) bool {
+		return m == "*" || path == m || strings.HasPrefix(path, m+"/")
+	})
+}
+
+// packages gives the imports of every package of the module, by its path within that.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	all := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if pkg, ok := strings.CutPrefix(words[0], "syncgate/"); ok {
+			all[pkg] = words[1:]
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("go list names no package")
+	}
+	return all
+}
+
+func TestEveryPackageHasADocComment(t *testing.T) {
+	for pkg := range packages(t) {
+		documented := slices.ContainsFunc(parse(t, pkg), func(f *ast.File) bool { return f.Doc != nil })
+		if !documented && len(parse(t, pkg)) > 0 {
+			t.Errorf("%s has no doc comment", pkg)
+		}
+	}
+}
+
+// parse reads the files of a package, tests aside.
+func parse(t *testing.T, dir string) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// TestGoroutinesAreListed compares the go statements of gateway with the list in its package comment. An entry is named
+// after what is started: the function, or the one that starts it where that has no name.
+func TestGoroutinesAreListed(t *testing.T) {
+	files := parse(t, "gateway")
+	listed := goroutineList(files)
+	if len(listed) == 0 {
+		t.Fatal("gateway/doc.go has no list under # Goroutines")
+	}
+	started := make(map[string]bool)
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				for _, name := range starts(fn) {
+					started[name] = true
+				}
+			}
+		}
+	}
+	for name := range started {
+		if !slices.Contains(listed, name) {
+			t.Errorf("gateway starts %s, which the list of goroutines in its doc.go does not have", name)
+		}
+	}
+	for _, name := range listed {
+		if !started[name] {
+			t.Errorf("gateway/doc.go lists the goroutine %s, which nothing starts", name)
+		}
+	}
+}
+
+// goroutineList gives the last parts of the names listed (run of listener.run); entries without a dot are others' goroutines.
+func goroutineList(files []*ast.File) (names []string) {
+	for _, f := range files {
+		_, list, _ := strings.Cut(f.Doc.Text(), "# Goroutines\n")
+		list, _, _ = strings.Cut(list, "\n# ")
+		for _, m := range regexp.MustCompile(`(?m)^\t\w+\.(\w+) `).FindAllStringSubmatch(list, -1) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// starts names what fn starts with go statements or a WaitGroup's Go.
+func starts(fn *ast.FuncDecl) (names []string) {
+	ast.Inspect(fn, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			names = append(names, started(fn, n.Call.Fun))
+		case *ast.CallExpr:
+			if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Go" && len(n.Args) == 1 {
+				names = append(names, started(fn, n.Args[0]))
+			}
+		}
+		return true
+	})
+	return names
+}
+
+func started(in *ast.FuncDecl, e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.FuncLit:
+		if call, ok := onlyCall(e.Body); ok {
+			return started(in, call.Fun)
+		}
+		return in.Name.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	case *ast.Ident:
+		return e.Name
+	default:
+		return in.Name.Name
+	}
+}
+
+// onlyCall gives the call that is all of a body.
+func onlyCall(body *ast.BlockStmt) (*ast.CallExpr, bool) {
+	if len(body.List) != 1 {
+		return nil, false
+	}
+	s, ok := body.List[0].(*ast.ExprStmt)
+	if !ok {
+		return nil, false
+	}
+	call, ok := s.X.(*ast.CallExpr)
+	return call, ok
+}
+
+func TestFilesAreShort(t *testing.T) {
+	const code, tests = 400, 500 // lines; tables make tests longer
+	for name, text := range sources(t) {
+		most := code
+		if strings.HasSuffix(name, "_test.go") {
+			most = tests
+		}
+		if n := bytes.Count(text, []byte("\n")); strings.HasSuffix(name, ".go") && n > most {
+			t.Errorf("%s has %d lines: more than %d", name, n, most)
+		}
+	}
+}
+
+// TestNothingIsSkipped wants that what cannot run fails: a skipped test looks like a passed one.
+func TestNothingIsSkipped(t *testing.T) {
+	goSkip := regexp.MustCompile(`\b[tbf]\.Skip(Now|f)?\(|testing\.` + `Short\(`)
+	scriptSkip := regexp.MustCompile(`(?m)^(\[.*\] *)*sk` + `ip\b`)
+	for name, text := range sources(t) {
+		if strings.HasSuffix(name, "_test.go") && goSkip.Match(text) || strings.HasSuffix(name, ".txtar") && scriptSkip.Match(text) {
+			t.Errorf("%s skips a test", name)
+		}
+	}
+}
+
+// TestSpeaksOfItselfAlone wants no trace of the machine or the circumstances under which a file was written.
+func TestSpeaksOfItselfAlone(t *testing.T) {
+	traces := regexp.MustCompile(`/(work|root|home/\w+)/` + `\w|(DESIGN|PROTOCOL|ANCHORS|WIRE)` + `\.md`)
+	for name, text := range sources(t) {
+		if found := traces.Find(text); found != nil {
+			t.Errorf("%s has %q", name, found)
+		}
+	}
+}
+
+// sources gives the files that people write, by name.
+func sources(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := make(map[string][]byte)
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "fuzz"):
+			return filepath.SkipDir
+		case d.IsDir() || d.Name() == "go.sum":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		all[filepath.ToSlash(name)] = text
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
