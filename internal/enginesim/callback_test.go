@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -240,16 +241,31 @@ func TestStaleConnection(t *testing.T) {
 	}
 }
 
+// As many connections as there are callbacks at once, and no more.
 func TestConnectionsAreKept(t *testing.T) {
-	e, g := start(t, nil), listen(t, nil)
+	const atOnce = 3
+	together := make(chan struct{})
+	e := start(t, nil)
+	g := listen(t, func(n int) int {
+		if n%atOnce == 0 {
+			for range atOnce - 1 {
+				together <- struct{}{}
+			}
+		} else {
+			<-together
+		}
+		return http.StatusOK
+	})
 	peers := make(map[string]bool)
-	for range 10 {
-		post(t, e, g.create(""))
-		peers[g.next(t).peer] = true
+	for range 5 {
+		post(t, e, g.create(fmt.Sprintf(`,"__sim":{"duplicates":%d}`, atOnce-1)))
+		for range atOnce {
+			peers[g.next(t).peer] = true
+		}
 		settle(t, e)
 	}
-	if len(peers) != 1 {
-		t.Errorf("%d connections for callbacks one after the other", len(peers))
+	if len(peers) != atOnce {
+		t.Errorf("%d connections for %d callbacks at once", len(peers), atOnce)
 	}
 }
 

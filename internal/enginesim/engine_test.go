@@ -213,8 +213,12 @@ func TestClose(t *testing.T) {
 	for e.Stats().Callbacks < 3 || e.Stats().Tasks < 4 {
 		await(t)
 	}
+	began := time.Now()
 	e.Close()
 	e.Close()
+	if took := time.Since(began); took > 5*time.Second { // what it ends would last longer
+		t.Errorf("close took %s", took)
+	}
 	if _, err := net.Dial("tcp", e.Addr()); err == nil {
 		t.Error("the engine still listens")
 	}

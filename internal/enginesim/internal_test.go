@@ -42,3 +42,13 @@ func TestRangePick(t *testing.T) {
 		t.Errorf("picked %v", seen)
 	}
 }
+
+func TestAppendLastIsBounded(t *testing.T) {
+	var list []int
+	for i := range 1000 {
+		list = appendLast(list, 3, i)
+		if got := last(list, 3); len(list) > 6 || got[len(got)-1] != i || got[0] != max(0, i-2) {
+			t.Fatalf("after %d: %v", i, list)
+		}
+	}
+}
