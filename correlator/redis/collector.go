@@ -1,0 +1,125 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	"syncgate/correlator"
+)
+
+const (
+	// collectInterval is between two readings of the inbox that nothing has asked for.
+	collectInterval = time.Second
+	// fetchHints is how many announced callbacks wait to be fetched. More are left to the next reading of the inbox.
+	fetchHints = 1024
+	// fetchCount and fetchBytes are how much is fetched at once: at least one callback.
+	fetchCount = 128
+	fetchBytes = 1 << 20
+)
+
+// collector fetches stored callbacks that did not come over the channel: those too large for it, and those missed.
+type collector struct {
+	store   *store
+	node    correlator.NodeID
+	accept  func(entry, correlator.Callback)
+	cleaner *cleaner
+	hints   chan entry
+	kicks   chan struct{}
+}
+
+func newCollector(s *store, node correlator.NodeID, accept func(entry, correlator.Callback), c *cleaner) *collector {
+	return &collector{
+		store: s, node: node, accept: accept, cleaner: c,
+		hints: make(chan entry, fetchHints), kicks: make(chan struct{}, 1),
+	}
+}
+
+// kick has the inbox read now.
+func (c *collector) kick() { kick(c.kicks) }
+
+// fetch has one callback fetched. It does not block.
+func (c *collector) fetch(e entry) {
+	select {
+	case c.hints <- e:
+	default:
+		c.kick()
+	}
+}
+
+// run fetches until ctx ends. What goes wrong is tried again with the next reading of the inbox.
+func (c *collector) run(ctx context.Context) {
+	ticker := time.NewTicker(collectInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-c.hints:
+			_ = c.deliver(ctx, []entry{e})
+		case <-c.kicks:
+			_ = c.readInbox(ctx)
+		case <-ticker.C:
+			_ = c.readInbox(ctx)
+		}
+	}
+}
+
+// readInbox hands over everything that the node has not heard yet.
+func (c *collector) readInbox(ctx context.Context) error {
+	for cursor := uint64(0); ; {
+		sizes, next, err := c.store.unread(ctx, c.node, cursor)
+		if err != nil {
+			return err
+		}
+		if err := c.collect(ctx, sizes); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// collect fetches callbacks by their sizes, some at a time.
+func (c *collector) collect(ctx context.Context, sizes map[string]int) error {
+	var batch []entry
+	bytes := 0
+	for text, size := range sizes {
+		if c.cleaner.knows(text) { // heard already
+			continue
+		}
+		e, err := parseEntry(c.node, text)
+		if err != nil {
+			c.cleaner.heard(text) // nobody can use it
+			continue
+		}
+		if len(batch) > 0 && (len(batch) >= fetchCount || bytes+size > fetchBytes) {
+			if err := c.deliver(ctx, batch); err != nil {
+				return err
+			}
+			batch, bytes = batch[:0], 0
+		}
+		batch, bytes = append(batch, e), bytes+size
+	}
+	return c.deliver(ctx, batch)
+}
+
+// deliver fetches callbacks and hands them over.
+func (c *collector) deliver(ctx context.Context, entries []entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	values, err := c.store.fetch(ctx, entries)
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		cb, err := parseValue(e.op, values[i])
+		if err != nil { // removed meanwhile, as the trip is over
+			c.cleaner.heard(e.String())
+			continue
+		}
+		c.accept(e, cb)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Values of Config.Mode.
+const (
+	Standalone = "standalone"
+	Sentinel   = "sentinel"
+	Cluster    = "cluster"
+)
+
+// poolSize is how many connections there are at most, to each server, unless the URL says otherwise. Every callback
+// that is handed to another node uses one for a round trip.
+const poolSize = 32
+
+// Config says how Redis is reached and what is kept in it.
+type Config struct {
+	Mode      string        `yaml:"mode"`    // Standalone, Sentinel or Cluster
+	URL       string        `yaml:"url"`     // go-redis's own form for that mode
+	Timeout   time.Duration `yaml:"timeout"` // of every command, with the wait for a connection and all retries
+	Prefix    string        `yaml:"prefix"`  // begins every key and channel
+	Parked    int           `yaml:"-"`       // most trips parked here at once; 0: any number
+	Retention time.Duration `yaml:"-"`       // how long a complete record is kept; 0: no record is kept
+}
+
+// Default is the Config of a gateway that was told nothing else.
+func Default() Config {
+	return Config{
+		Mode:      Standalone,
+		URL:       "redis://127.0.0.1:6379/0",
+		Timeout:   500 * time.Millisecond,
+		Prefix:    "syncgate",
+		Parked:    100_000,
+		Retention: time.Hour,
+	}
+}
+
+// Validate names everything that is wrong with c. The URL, which may hold a password, is not in its errors.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Timeout <= 0 {
+		errs = append(errs, errors.New("timeout: must be greater than 0"))
+	}
+	if c.Prefix == "" || strings.ContainsAny(c.Prefix, "{}") {
+		errs = append(errs, errors.New("prefix: must be one or more characters other than { and }"))
+	}
+	if c.Parked < 0 {
+		errs = append(errs, errors.New("parked: must not be negative"))
+	}
+	if c.Retention < 0 {
+		errs = append(errs, errors.New("retention: must not be negative"))
+	}
+	if _, err := c.options(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// connect makes the client. It opens no connection.
+func (c Config) connect() (goredis.UniversalClient, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	switch c.Mode {
+	case Cluster:
+		return goredis.NewClusterClient(o.Cluster()), nil
+	case Sentinel:
+		return goredis.NewFailoverClient(o.Failover()), nil
+	default:
+		simple := o.Simple()
+		if strings.HasPrefix(c.URL, "unix:") {
+			simple.Network = "unix"
+		}
+		return goredis.NewClient(simple), nil
+	}
+}
+
+// options takes from the URL where Redis is and who we are. How long and how often we try is ours to say.
+func (c Config) options() (*goredis.UniversalOptions, error) {
+	o, err := c.parse()
+	if err != nil {
+		var syntax *url.Error
+		if errors.As(err, &syntax) {
+			err = syntax.Err // the rest of it quotes the URL
+		}
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	if o.PoolSize <= 0 {
+		o.PoolSize = poolSize
+	}
+	o.PipelinePoolSize = -1 // pipelines are few and short here
+	o.Protocol = 2          // the third has nothing that is used, and messages that interrupt a subscription
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
+	o.DialerRetries = 1
+	o.MaxRetries = 1 // a connection that broke while idle costs no callback; every command may be run again
+	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 20*time.Millisecond
+	o.ConnMaxIdleTime = 5 * time.Minute
+	return o, nil
+}
+
+func (c Config) parse() (*goredis.UniversalOptions, error) {
+	switch c.Mode {
+	case Standalone:
+		o, err := goredis.ParseURL(c.URL)
+		if err != nil {
+			return nil, err
+		}
+		return &goredis.UniversalOptions{
+			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password,
+			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+		}, nil
+	case Sentinel:
+		o, err := goredis.ParseFailoverURL(c.URL)
+		if err != nil {
+			return nil, err
+		}
+		if o.MasterName == "" {
+			return nil, errors.New("needs master_name")
+		}
+		return &goredis.UniversalOptions{
+			Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB, Username: o.Username, Password: o.Password,
+			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+		}, nil
+	case Cluster:
+		o, err := goredis.ParseClusterURL(c.URL)
+		if err != nil {
+			return nil, err
+		}
+		return &goredis.UniversalOptions{
+			Addrs: o.Addrs, Username: o.Username, Password: o.Password,
+			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+		}, nil
+	default:
+		return nil, fmt.Errorf("mode: must be %s, %s or %s", Standalone, Sentinel, Cluster)
+	}
+}

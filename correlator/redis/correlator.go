@@ -1,0 +1,209 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"syncgate/correlator"
+)
+
+// Correlator is one node's table of trips, and its way to the trips of the others.
+type Correlator struct {
+	*correlator.Table // the trips that are parked here
+
+	// Fixed after New.
+	store     *store
+	link      *link
+	ledger    *ledger
+	cleaner   *cleaner
+	collector *collector
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // the goroutines of the package comment
+}
+
+var (
+	_ correlator.Correlator = (*Correlator)(nil)
+	_ correlator.Keeper     = (*Correlator)(nil)
+)
+
+// New makes the Correlator of a new node and starts its goroutines. Redis may be away: Ready says when it is usable.
+// changed, if not nil, is called with what Ready says from then on, each time that it turns from nil to an error or
+// back; it must not block. Shutdown ends what New started.
+func New(cfg Config, changed func(error)) (*Correlator, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("correlator/redis: %w", err)
+	}
+	st, err := newStore(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("correlator/redis: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Correlator{
+		Table:  correlator.NewTable(cfg.Parked),
+		store:  st,
+		link:   newLink(changed),
+		ledger: newLedger(),
+		cancel: cancel,
+	}
+	c.cleaner = newCleaner(st, c.Node())
+	c.collector = newCollector(st, c.Node(), c.accept, c.cleaner)
+	p := newProber(st, c.Node(), c.link, c.collector.kick)
+	l := &listener{store: st, node: c.Node(), link: c.link, accept: c.accept, fetch: c.collector.fetch, begun: func() {
+		p.kick()
+		c.collector.kick() // of what came while nobody listened
+	}}
+	for _, run := range []func(context.Context){l.run, p.run, c.collector.run, c.cleaner.run} {
+		c.running.Go(func() { run(ctx) })
+	}
+	return c, nil
+}
+
+// Ready is nil while the subscription is confirmed and the last probe has come back over it.
+func (c *Correlator) Ready() error { return c.link.ready() }
+
+// Deliver hands a callback to its trip. When it returns nil the callback was written to the client, is repeated, or
+// is stored.
+func (c *Correlator) Deliver(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	if id.Home() == c.Node() {
+		return c.deliverHere(ctx, id, cb)
+	}
+	return c.deliverThere(ctx, id, cb)
+}
+
+// deliverHere hands a callback to a trip of this node. What the trip cannot write yet is stored.
+func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	h, first := c.ledger.enter(id, cb)
+	if first && !c.Offer(id, cb, h.settle) {
+		h.settle(correlator.Gone)
+	}
+	d, err := h.wait(ctx)
+	if err != nil {
+		return unavailable("deliver", err)
+	}
+	switch d {
+	case correlator.Held:
+		return c.hold(ctx, h)
+	case correlator.Gone:
+		return c.late(ctx, id, cb)
+	default:
+		return nil
+	}
+}
+
+// hold stores a callback that the trip has and its client has not. A repeat of it comes here until it is stored.
+func (c *Correlator) hold(ctx context.Context, h *handover) error {
+	if !c.Parked(h.id) { // answered, or recorded, meanwhile
+		return nil
+	}
+	if _, err := c.store.put(ctx, h.id, h.cb, always, false); err != nil {
+		return err
+	}
+	c.ledger.stored(h)
+	if !c.Parked(h.id) {
+		c.dropStored(h.id)
+	}
+	return nil
+}
+
+// late deals with a callback for a trip of this node that is over.
+func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	if c.store.retention == 0 || expired(id) {
+		return c.Settled(id)
+	}
+	result, err := c.store.put(ctx, id, cb, ifRecorded, false)
+	if err != nil || result == kept {
+		return err
+	}
+	return c.Settled(id)
+}
+
+// deliverThere stores a callback for a trip of another node and tells that node.
+func (c *Correlator) deliverThere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	if expired(id) {
+		return correlator.ErrGone
+	}
+	when := always
+	if c.store.retention == 0 {
+		when = ifAlive
+	}
+	result, err := c.store.put(ctx, id, cb, when, true)
+	if err != nil || result == kept {
+		return err
+	}
+	if result == notAlive && !c.link.steady() { // after a restart of Redis every node has to say first that it lives
+		return unavailable("deliver", errUnsteady)
+	}
+	return correlator.ErrGone
+}
+
+// accept hands a stored callback to its trip. It is called by the listener and the collector, and does not block.
+func (c *Correlator) accept(e entry, cb correlator.Callback) {
+	c.ledger.mark(e.id) // first: a Close may follow at once
+	done := func(d correlator.Disposition) {
+		c.cleaner.heard(e.String())
+		if d == correlator.Gone {
+			c.dropStored(e.id)
+		}
+	}
+	if !c.Offer(e.id, cb, done) {
+		done(correlator.Gone)
+	}
+}
+
+// dropStored has what is stored of a trip that is over removed, unless it is a record.
+func (c *Correlator) dropStored(id correlator.ID) {
+	if !c.Parked(id) {
+		c.ledger.close(id)
+	}
+	c.cleaner.drop(id)
+}
+
+// Close takes a trip out of the table. What was stored of it is removed later, unless it is a record.
+func (c *Correlator) Close(id correlator.ID) {
+	c.Table.Close(id)
+	if c.ledger.close(id) {
+		c.cleaner.drop(id)
+	}
+}
+
+// Forget closes like Close a trip that ended unfinished with nothing kept, and lets the other nodes know a little later.
+func (c *Correlator) Forget(id correlator.ID) {
+	c.Table.Forget(id)
+	c.ledger.close(id)
+	c.cleaner.forget(id)
+}
+
+// Save keeps a record: an unfinished one until the id's expiry, a complete one for the retention. The newest Meta
+// counts, and the first final of each op. ErrGone: the retention is 0 or the id has expired. ErrUnavailable.
+func (c *Correlator) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	if c.store.retention == 0 || expired(id) {
+		return correlator.ErrGone
+	}
+	return c.store.record(ctx, id, rec)
+}
+
+// Lookup reads a record, on any node. ErrGone, ErrUnavailable.
+func (c *Correlator) Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
+	return c.store.lookup(ctx, id)
+}
+
+// Shutdown removes what is settled and still stored, as far as ctx lets it, tells the others that this node lives no
+// more, and ends all goroutines. Trips that are still parked do not expire any more.
+func (c *Correlator) Shutdown(ctx context.Context) error {
+	c.cancel()
+	c.link.close()
+	c.running.Wait()
+	c.Table.Shutdown()
+	err := c.cleaner.flush(ctx)
+	if err == nil {
+		err = c.store.farewell(ctx, c.Node())
+	}
+	if closing := c.store.client.Close(); err == nil && closing != nil {
+		err = fmt.Errorf("correlator/redis: close: %w", closing)
+	}
+	return err
+}
+
+func expired(id correlator.ID) bool { return !time.Now().Before(id.Expiry()) }

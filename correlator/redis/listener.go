@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/correlator"
+)
+
+const (
+	// Between two attempts to subscribe.
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+)
+
+var errUnsubscribed = errors.New("the server ended the subscription")
+
+// listener reads what comes over the node's channel.
+type listener struct {
+	store  *store
+	node   correlator.NodeID
+	link   *link
+	begun  func()                           // there is a new subscription
+	accept func(entry, correlator.Callback) // a callback has come
+	fetch  func(entry)                      // a callback has to be fetched
+}
+
+// run subscribes, again and again, until ctx ends.
+func (l *listener) run(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		heard, err := l.listen(ctx)
+		l.link.down(unavailable("listen", err))
+		if heard {
+			pause = firstPause
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// listen hears one subscription to its end. It reports whether there was one.
+func (l *listener) listen(ctx context.Context) (heard bool, err error) {
+	subscription, err := l.store.subscribe(ctx, l.node)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = subscription.Close() }() // it may be closed already
+	if !l.link.up(subscription) {
+		return false, errClosed
+	}
+	l.begun()
+	for {
+		// Without a time limit: one that strikes within a message would lose the rest. A silent connection is the prober's to end.
+		received, err := subscription.Receive(context.WithoutCancel(ctx))
+		if err != nil {
+			return true, err
+		}
+		switch m := received.(type) {
+		case *goredis.Message:
+			l.take(m.Payload)
+		case *goredis.Subscription:
+			if m.Kind == "sunsubscribe" || m.Kind == "unsubscribe" { // a Cluster moved the slot
+				l.store.reload(ctx)
+				return true, errUnsubscribed
+			}
+			l.begun() // the client has made a new connection by itself
+		}
+	}
+}
+
+// take deals with one message. What cannot be read is left alone: what matters is in the inbox as well.
+func (l *listener) take(payload string) {
+	m, err := parseMessage(l.node, payload)
+	switch {
+	case err != nil:
+	case m.isProbe:
+		l.link.came(m.probe)
+	case m.cb == nil:
+		l.fetch(m.entry)
+	default:
+		l.accept(m.entry, *m.cb)
+	}
+}

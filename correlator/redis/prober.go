@@ -1,0 +1,68 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	"syncgate/correlator"
+)
+
+const (
+	// probeInterval is between two probes.
+	probeInterval = time.Second
+	// missesAllowed is how many probes in a row may be lost before the subscription is taken for deaf.
+	missesAllowed = 1
+)
+
+// prober sends probes over the node's channel and has a deaf subscription replaced.
+type prober struct {
+	store  *store
+	node   correlator.NodeID
+	link   *link
+	missed func() // a probe did not come back
+	kicks  chan struct{}
+}
+
+func newProber(s *store, node correlator.NodeID, l *link, missed func()) *prober {
+	return &prober{store: s, node: node, link: l, missed: missed, kicks: make(chan struct{}, 1)}
+}
+
+// kick has the next probe sent now.
+func (p *prober) kick() { kick(p.kicks) }
+
+// run probes until ctx ends.
+func (p *prober) run(ctx context.Context) {
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-p.kicks:
+			ticker.Reset(probeInterval) // the next one needs its time to come back
+		}
+		p.probe(ctx)
+	}
+}
+
+func (p *prober) probe(ctx context.Context) {
+	text, misses := p.link.next()
+	if misses > 0 {
+		p.missed()
+	}
+	if misses > missesAllowed {
+		p.link.cut()
+	}
+	if err := p.store.probe(ctx, p.node, text); err != nil {
+		p.link.unsent(err)
+	}
+}
+
+// kick wakes who reads c, which has room for one.
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,291 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/correlator"
+)
+
+const (
+	// inlineValue is the largest value that is announced as a whole. A larger one is fetched by the home.
+	inlineValue = 4 << 10
+	// aliveFor is how long a node that said nothing more counts as alive.
+	aliveFor = 10 * time.Second
+
+	metaField = "meta"
+	opsField  = "ops"
+	goneField = "gone"
+)
+
+var (
+	//go:embed scripts/deliver.lua
+	deliverScript string
+	//go:embed scripts/save.lua
+	saveScript string
+	//go:embed scripts/clean.lua
+	cleanScript string
+)
+
+// rule says when a callback is stored.
+type rule string
+
+const (
+	always     rule = "always"
+	ifRecorded rule = "record"
+	ifAlive    rule = "alive"
+)
+
+// putting is what became of a callback that was to be stored.
+type putting int
+
+// As the script returns them.
+const (
+	notKept  putting = 0 // nothing is kept for its trip
+	kept     putting = 1 // it is stored, now or before
+	notAlive putting = 2 // its home does not live
+)
+
+// store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
+// at most the time-out, and may be repeated: what it did already it does not do again.
+type store struct {
+	client               goredis.UniversalClient
+	prefix               string
+	timeout              time.Duration
+	retention            time.Duration
+	sharded              bool // Cluster: publish and subscribe by slot
+	deliver, save, clean *goredis.Script
+}
+
+func newStore(cfg Config) (*store, error) {
+	client, err := cfg.connect()
+	if err != nil {
+		return nil, err
+	}
+	return &store{
+		client:    client,
+		prefix:    cfg.Prefix,
+		timeout:   cfg.Timeout,
+		retention: cfg.Retention,
+		sharded:   cfg.Mode == Cluster,
+		deliver:   goredis.NewScript(deliverScript),
+		save:      goredis.NewScript(saveScript),
+		clean:     goredis.NewScript(cleanScript),
+	}, nil
+}
+
+func (s *store) inbox(node correlator.NodeID) string   { return s.key(node, "inbox") }
+func (s *store) alive(node correlator.NodeID) string   { return s.key(node, "alive") }
+func (s *store) channel(node correlator.NodeID) string { return s.key(node, "channel") }
+
+func (s *store) trip(id correlator.ID) string {
+	return string(appendName([]byte(s.key(id.Home(), "trip:")), id))
+}
+
+func (s *store) key(node correlator.NodeID, what string) string {
+	return s.prefix + ":{" + node.String() + "}:" + what
+}
+
+// put stores cb where the rule says so, and announces it to its home if announce is set.
+func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, error) {
+	keys := []string{s.trip(id)}
+	if announce {
+		home := id.Home()
+		keys = append(keys, s.inbox(home), s.alive(home), s.channel(home))
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	result, err := s.deliver.Run(ctx, s.client, keys,
+		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.retention.Milliseconds(), string(when), s.publishCommand(), inlineValue).Int()
+	if err != nil {
+		return notKept, unavailable("store a callback", err)
+	}
+	return putting(result), nil
+}
+
+// record stores rec.
+func (s *store) record(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	args := []any{rec.Meta, len(rec.Finals), life(id), s.retention.Milliseconds()}
+	for op, cb := range rec.Finals {
+		if cb.Status.Final() {
+			args = append(args, op, value(cb))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.save.Run(ctx, s.client, []string{s.trip(id)}, args...).Err(); err != nil {
+		return unavailable("save a record", err)
+	}
+	return nil
+}
+
+// lookup reads a record. ErrGone when there is none.
+func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	fields, err := s.client.HGetAll(ctx, s.trip(id)).Result()
+	if err != nil {
+		return correlator.Record{}, unavailable("read a record", err)
+	}
+	rec, err := parseRecord(fields)
+	if err != nil {
+		return correlator.Record{}, fmt.Errorf("correlator/redis: read a record: %w", err)
+	}
+	return rec, nil
+}
+
+// parseRecord reads the hash of a trip. ErrGone when there is no record in it.
+func parseRecord(fields map[string]string) (correlator.Record, error) {
+	number, recorded := fields[opsField]
+	if !recorded {
+		return correlator.Record{}, correlator.ErrGone
+	}
+	ops, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return correlator.Record{}, errWire
+	}
+	rec := correlator.Record{Meta: []byte(fields[metaField]), Finals: make([]correlator.Callback, ops)}
+	for op := range rec.Finals {
+		text, final := fields[strconv.Itoa(op)]
+		if !final {
+			rec.Finals[op].Op = op
+			continue
+		}
+		if rec.Finals[op], err = parseValue(op, text); err != nil {
+			return correlator.Record{}, err
+		}
+	}
+	return rec, nil
+}
+
+// unread reads a part of a node's inbox, from cursor on: sizes of values by entry. The next cursor is 0 at the end.
+func (s *store) unread(ctx context.Context, node correlator.NodeID, cursor uint64) (sizes map[string]int, next uint64, err error) {
+	const part = 512
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	pairs, next, err := s.client.HScan(ctx, s.inbox(node), cursor, "", part).Result()
+	if err != nil {
+		return nil, 0, unavailable("read the inbox", err)
+	}
+	sizes = make(map[string]int, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		sizes[pairs[i]], _ = strconv.Atoi(pairs[i+1]) // a size that is none counts as 0: it only bounds what is fetched at once
+	}
+	return sizes, next, nil
+}
+
+// fetch reads the values of entries, "" for one that is not there.
+func (s *store) fetch(ctx context.Context, entries []entry) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	replies := make([]*goredis.StringCmd, len(entries))
+	for i, e := range entries {
+		replies[i] = pipe.HGet(ctx, s.trip(e.id), strconv.Itoa(e.op))
+	}
+	_, _ = pipe.Exec(ctx) // every command has its own error
+	values := make([]string, len(entries))
+	for i, reply := range replies {
+		v, err := reply.Result()
+		if err != nil && err != goredis.Nil { //nolint:errorlint // go-redis gives it as it is
+			return nil, unavailable("fetch callbacks", err)
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// settle removes entries that were heard from a node's inbox, and what is stored of its trips unless it is a record.
+// Trips whose number is not 0 are marked as forgotten for so many milliseconds.
+func (s *store) settle(ctx context.Context, node correlator.NodeID, heard []string, trips map[correlator.ID]int64) error {
+	keys := make([]string, 1, 1+len(trips))
+	keys[0] = s.inbox(node)
+	args := make([]any, 0, len(trips)+len(heard))
+	for id, forgotten := range trips {
+		keys = append(keys, s.trip(id))
+		args = append(args, forgotten)
+	}
+	for _, e := range heard {
+		args = append(args, e)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.clean.Run(ctx, s.client, keys, args...).Err(); err != nil {
+		return unavailable("clean up", err)
+	}
+	return nil
+}
+
+// probe says that node lives, and sends text over its channel.
+func (s *store) probe(ctx context.Context, node correlator.NodeID, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	pipe.Set(ctx, s.alive(node), "1", aliveFor)
+	publish := pipe.Publish
+	if s.sharded {
+		publish = pipe.SPublish
+	}
+	publish(ctx, s.channel(node), probeMark+text)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return unavailable("probe", err)
+	}
+	return nil
+}
+
+// farewell says that node lives no more.
+func (s *store) farewell(ctx context.Context, node correlator.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.client.Del(ctx, s.alive(node)).Err(); err != nil {
+		return unavailable("say farewell", err)
+	}
+	return nil
+}
+
+// subscribe subscribes to a node's channel and waits for the confirmation.
+func (s *store) subscribe(ctx context.Context, node correlator.NodeID) (*goredis.PubSub, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	channels := s.client.Subscribe(ctx)
+	subscribe := channels.Subscribe
+	if s.sharded {
+		subscribe = channels.SSubscribe
+	}
+	err := subscribe(ctx, s.channel(node))
+	if err == nil {
+		_, err = channels.Receive(ctx) // the confirmation is the first that comes
+	}
+	if err != nil {
+		_ = channels.Close()
+		s.reload(ctx)
+		return nil, unavailable("subscribe", err)
+	}
+	return channels, nil
+}
+
+// reload makes a Cluster's client look again where its slots are: a subscription follows no redirection.
+func (s *store) reload(ctx context.Context) {
+	if cluster, ok := s.client.(*goredis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
+}
+
+func (s *store) publishCommand() string {
+	if s.sharded {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
+}
+
+// life is how long an id is good for, in ms, and at least 1: Redis takes 0 for no expiry or an error.
+func life(id correlator.ID) int64 { return max(time.Until(id.Expiry()).Milliseconds(), 1) }
+
+func unavailable(step string, err error) error {
+	return fmt.Errorf("correlator/redis: %s: %w: %w", step, correlator.ErrUnavailable, err)
+}

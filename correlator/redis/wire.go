@@ -1,0 +1,121 @@
+package redis
+
+import (
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+
+	"syncgate/correlator"
+)
+
+// What crosses Redis:
+//
+//	entry   = name op                 one callback of one trip of the node whose inbox or channel it is in
+//	name    = 32 characters           random part and expiry of the trip's id; its home is in the key's or channel's name
+//	op      = decimal, 0 to 65535     without leading zeros
+//	value   = status body             status is one digit, the body follows as it is
+//	message = entry                   the value is to be fetched
+//	        | entry " " value
+//	        | "!" text                a probe
+
+const (
+	nameLen   = 32
+	randomLen = 16 // of the id, before its home
+	homeEnd   = 24
+
+	probeMark = "!" // not in the alphabet of names
+	valueMark = " "
+)
+
+var (
+	errWire = errors.New("not of this form")
+
+	nameEncoding = base64.RawURLEncoding.Strict()
+)
+
+// entry names one callback: op op of trip id.
+type entry struct {
+	id correlator.ID
+	op int
+}
+
+// String is the entry as it crosses Redis.
+func (e entry) String() string {
+	b := make([]byte, 0, nameLen+5)
+	return string(strconv.AppendInt(appendName(b, e.id), int64(e.op), 10))
+}
+
+// parseEntry reads an entry of home's.
+func parseEntry(home correlator.NodeID, s string) (e entry, err error) {
+	if len(s) <= nameLen {
+		return entry{}, errWire
+	}
+	op := s[nameLen:]
+	n, err := strconv.ParseUint(op, 10, 16)
+	if err != nil || op[0] == '0' && len(op) > 1 {
+		return entry{}, errWire
+	}
+	e.op = int(n)
+	e.id, err = parseName(home, s[:nameLen])
+	return e, err
+}
+
+func appendName(dst []byte, id correlator.ID) []byte {
+	var raw [nameLen * 3 / 4]byte
+	copy(raw[:], id[:randomLen])
+	copy(raw[randomLen:], id[homeEnd:])
+	return nameEncoding.AppendEncode(dst, raw[:])
+}
+
+func parseName(home correlator.NodeID, s string) (id correlator.ID, err error) {
+	var raw [nameLen * 3 / 4]byte
+	if n, err := nameEncoding.Decode(raw[:], []byte(s)); err != nil || n != len(raw) {
+		return correlator.ID{}, errWire
+	}
+	copy(id[:], raw[:randomLen])
+	copy(id[randomLen:], home[:])
+	copy(id[homeEnd:], raw[randomLen:])
+	return id, nil
+}
+
+// value is a callback as it is stored, without its op.
+func value(cb correlator.Callback) []byte {
+	return append([]byte{'0' + byte(cb.Status)}, cb.Body...)
+}
+
+// parseValue reads a value. The callback's body is a copy.
+func parseValue(op int, s string) (correlator.Callback, error) {
+	if s == "" {
+		return correlator.Callback{}, errWire
+	}
+	cb := correlator.Callback{Op: op, Status: correlator.Status(s[0] - '0')}
+	if !cb.Status.Final() {
+		return correlator.Callback{}, errWire
+	}
+	cb.Body = []byte(s[1:])
+	return cb, nil
+}
+
+// message is what comes over a node's channel.
+type message struct {
+	isProbe bool
+	probe   string // its text
+
+	entry entry
+	cb    *correlator.Callback // nil: to be fetched
+}
+
+// parseMessage reads a message to home.
+func parseMessage(home correlator.NodeID, s string) (m message, err error) {
+	if text, is := strings.CutPrefix(s, probeMark); is {
+		return message{probe: text, isProbe: true}, nil
+	}
+	name, rest, inline := strings.Cut(s, valueMark)
+	if m.entry, err = parseEntry(home, name); err != nil || !inline {
+		return m, err
+	}
+	cb, err := parseValue(m.entry.op, rest)
+	m.cb = &cb
+	return m, err
+}
