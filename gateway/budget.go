@@ -1,11 +1,6 @@
 package gateway
 
-import (
-	"strconv"
-	"sync/atomic"
-
-	"github.com/valyala/fasthttp"
-)
+import "sync/atomic"
 
 // fasthttp allocates a declared body at once, before the first byte of it has come. So declared bytes are reserved from
 // a budget, and a request that does not fit is not read.
@@ -18,10 +13,6 @@ const (
 	// minBudget holds whatever the limit of one body is.
 	minBudget = 64 << 20
 )
-
-// reservedHeader carries a reservation from HeaderReceived, which sees nothing but the header, to the handler. No
-// client can send a name with a colon.
-const reservedHeader = ":reserved"
 
 // budget bounds the bytes of bodies that are announced or in memory.
 type budget struct{ free, size atomic.Int64 }
@@ -70,41 +61,18 @@ func (r *reservation) shrink(n int64) {
 	}
 }
 
-// announce reserves the declared body of a request and gives the limit under which fasthttp may read it. The length of
-// a chunked body is not known: it counts as the largest.
-func announce(h *fasthttp.RequestHeader, b *budget, limit int64) (allowed int, reserved int64) {
-	n := int64(h.ContentLength())
-	if n < 0 && n != -1 {
-		n = 0 // no body at all
-	}
-	if n > limit || n == -1 {
+// reserve takes a share for a body of length bytes, of which limit is the most that is read; -1 is a length that nobody
+// knows yet, and counts as the most. Not ok: there is no room for more than a free one.
+func reserve(b *budget, length int, limit int64) (r reservation, ok bool) {
+	n := int64(length)
+	if n > limit || n < 0 {
 		n = limit
 	}
 	if n <= freeBody {
-		return int(limit), 0
+		return reservation{}, true
 	}
 	if !b.reserve(n) {
-		return freeBody, 0
+		return reservation{}, false
 	}
-	return int(limit), n
-}
-
-func markReserved(h *fasthttp.RequestHeader, n int64) {
-	if n > 0 {
-		h.SetCanonical([]byte(reservedHeader), strconv.AppendInt(nil, n, 10))
-	}
-}
-
-// takeReserved takes over what HeaderReceived reserved.
-func takeReserved(h *fasthttp.RequestHeader) int64 {
-	v := h.Peek(reservedHeader)
-	if len(v) == 0 {
-		return 0
-	}
-	n, err := strconv.ParseInt(string(v), 10, 64)
-	h.Del(reservedHeader)
-	if err != nil {
-		return 0
-	}
-	return n
+	return reservation{of: b, n: n}, true
 }

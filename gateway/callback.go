@@ -19,17 +19,6 @@ const callbackPath = "/api/1/plugins/callback/"
 // CallbackURL is what goes into a task before its token.
 func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseURL, "/") + callbackPath }
 
-// serveCallback is the edge for engines.
-func (l *listener) serveCallback(ctx *fasthttp.RequestCtx, token []byte) {
-	if !l.allows(routeCallback, ctx.Method()) {
-		l.g.hear(ctx, l.methodFault(routeCallback))
-		return
-	}
-	if err := l.g.callback(ctx, token); err != nil {
-		l.g.hear(ctx, faultOf(err))
-	}
-}
-
 // callback serves one callback of the engine: the token is looked at, the body copied once, and the engine hears 200
 // when the result is on the client's connection or kept.
 func (g *Gateway) callback(ctx *fasthttp.RequestCtx, token []byte) error {

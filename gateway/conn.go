@@ -35,8 +35,7 @@ type conn struct {
 	gone   bool                 // the peer had closed its side before the reply
 	linger atomic.Bool          // close only after the peer had a chance to read the answer
 
-	body   atomic.Int64 // bytes reserved for an announced body that no handler has taken over yet
-	pledge *budget      // whose bytes they are
+	announced atomic.Pointer[announced] // of a client that was told to send its body, until a handler takes over
 }
 
 // connOf gives our side of the connection that a request came by.
@@ -97,8 +96,8 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 // answer a while: a reset would destroy it on its way.
 func (c *conn) Close() error {
 	c.settle()
-	if n := c.body.Swap(0); n > 0 {
-		c.pledge.release(n)
+	if a := c.announced.Swap(nil); a != nil {
+		a.body.release()
 	}
 	if c.linger.Swap(false) {
 		c.drain()

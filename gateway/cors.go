@@ -22,38 +22,34 @@ func newCORS(cfg CORS) *cors {
 	return c
 }
 
-func (c *cors) allows(origin []byte) bool {
-	if len(origin) == 0 {
-		return false
-	}
-	_, listed := c.origins[string(origin)]
-	return c.any || listed
+func (c *cors) allows(origin string) bool {
+	_, listed := c.origins[origin]
+	return origin != "" && (c.any || listed)
 }
 
 // dress puts the headers on an answer to an allowed origin.
-func (c *cors) dress(ctx *fasthttp.RequestCtx) {
+func (c *cors) dress(dst *fasthttp.Response, origin string) {
 	if len(c.origins) == 0 {
 		return
 	}
-	h := &ctx.Response.Header
+	h := &dst.Header
 	if !c.any {
 		h.Set("Vary", "Origin") // on every answer, else a cache gives one origin's to another
 	}
-	origin := ctx.Request.Header.Peek("Origin")
 	if !c.allows(origin) {
 		return
 	}
 	if c.any {
 		h.Set("Access-Control-Allow-Origin", "*")
 	} else {
-		h.SetBytesV("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After")
 }
 
 // preflight answers OPTIONS; methods are those of the path.
 func (c *cors) preflight(ctx *fasthttp.RequestCtx, methods string) error {
-	origin := ctx.Request.Header.Peek("Origin")
+	origin := string(ctx.Request.Header.Peek("Origin"))
 	h := &ctx.Response.Header
 	if len(origin) == 0 { // not a browser: it asks what the path can do
 		h.Set("Allow", methods)

@@ -31,6 +31,7 @@ type Gateway struct {
 	requestBodies  *budget
 	callbackBodies *budget
 	room           *room
+	announcements  announcements
 
 	limits atomic.Pointer[Limits] // replaced by SetLimits
 	stage  atomic.Int32           // of the end; it only grows
@@ -74,7 +75,8 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cfg: cfg, correlator: p.Correlator, keys: p.Keys, dialect: p.Dialect, engine: p.Engine, log: p.Log, gatherer: p.Metrics,
 		cors: newCORS(cfg.CORS), proxies: trusted,
 		requestBodies: newBudget(cfg.Limits.Body), callbackBodies: newBudget(cfg.Limits.CallbackBody),
-		room: newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
+		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},
+		room:          newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
 	}
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
 	g.limits.Store(&cfg.Limits)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -12,47 +14,110 @@ import (
 
 // How a listener reads requests: limits by route before the body comes, and the words for what cannot be read.
 
-// headerReceived sets the limits of a request's body by its route and reserves the bytes that it announces.
+// announced is what is known of a request while its body is on its way. fasthttp forgets the header of a body that it
+// cannot read, and the answer needs it.
+type announced struct {
+	route     route
+	verdict   *Fault // what the request is told whatever its body says; nil: that depends
+	length    int    // of the body, in bytes; -1: it comes in chunks
+	limit     int64
+	body      reservation
+	requestID string
+	origin    string
+}
+
+// announcements are the requests of all listeners whose bodies are being read, by the header that fasthttp hands both to
+// headerReceived and, with the context around it, to the handler. An entry leaves with its handler.
+type announcements struct {
+	mu sync.Mutex
+	of map[*fasthttp.RequestHeader]announced
+}
+
+func (a *announcements) put(h *fasthttp.RequestHeader, what announced) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	stale := a.of[h] // of a connection that we closed at that very moment
+	stale.body.release()
+	a.of[h] = what
+}
+
+func (a *announcements) take(h *fasthttp.RequestHeader) (what announced, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	what, ok = a.of[h]
+	delete(a.of, h)
+	return what, ok
+}
+
+// headerReceived sets the limit of a request's body by its route and reserves the bytes that it announces.
 func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
-	r, name := l.find(RawPath(h.RequestURI()))
 	conf.ReadTimeout = l.g.cfg.Listen.BodyTimeout
-	if string(h.Peek("Expect")) == "100-continue" { // as fasthttp tells it: the body is not read before expect says so
-		conf.MaxRequestBodySize = int(l.bodyLimit(r))
-		return conf
+	conf.MaxRequestBodySize = freeBody
+	if n := h.ContentLength(); n == 0 || n < -1 {
+		return conf // no body
 	}
-	var reserved int64
-	conf.MaxRequestBodySize, reserved = announce(h, l.budgetOf(r), l.worthReading(r, name))
-	markReserved(h, reserved)
+	a := l.look(h)
+	conf.MaxRequestBodySize = int(a.limit)
+	if a.verdict != nil {
+		conf.MaxRequestBodySize = freeBody // worth reading only to keep the connection
+	} else if string(h.Peek("Expect")) != "100-continue" { // as fasthttp tells it; else the body waits for expect
+		var ok bool
+		if a.body, ok = reserve(l.budgetOf(a.route), a.length, a.limit); !ok {
+			conf.MaxRequestBodySize = freeBody
+		}
+	}
+	l.g.announcements.put(h, a)
 	return conf
+}
+
+// look reads what a header says of its request.
+func (l *listener) look(h *fasthttp.RequestHeader) announced {
+	r, name := l.find(RawPath(h.RequestURI()))
+	a := announced{
+		route: r, length: h.ContentLength(), limit: l.bodyLimit(r),
+		requestID: requestID(h), origin: string(h.Peek("Origin")),
+	}
+	switch {
+	case r == routeNone:
+		a.verdict = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+	case !l.allows(r, h.Method()):
+		allow := strings.Join(l.methods(r), ", ")
+		a.verdict = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
+	case r == routeCallback:
+		if _, _, err := l.g.keys.ParseToken(name); err != nil {
+			a.verdict = faultOf(err)
+		}
+	case r == routeCreate && l.g.stage.Load() >= refusing:
+		a.verdict = faultOf(correlator.ErrDraining)
+	}
+	return a
 }
 
 // expect answers "Expect: 100-continue": a body that would be refused is not asked for.
 func (l *listener) expect(ctx *fasthttp.RequestCtx) int {
-	r, name := l.find(RawPath(ctx.RequestURI()))
-	h := &ctx.Request.Header
-	limit := l.worthReading(r, name)
-	allowed, reserved := announce(h, l.budgetOf(r), limit)
-	if h.ContentLength() > allowed || l.lost(r, ctx.Method()) {
-		(&reservation{of: l.budgetOf(r), n: reserved}).release()
-		connOf(ctx).linger.Store(true)
-		f := l.readFault(ctx, r, reserved, fasthttp.ErrBodyTooLarge)
-		l.refuse(ctx, r, f)
-		return f.Status
+	a := l.take(ctx)
+	if a.verdict == nil && int64(a.length) <= a.limit {
+		var ok bool
+		if a.body, ok = reserve(l.budgetOf(a.route), a.length, a.limit); ok {
+			connOf(ctx).announced.Store(&a)
+			return fasthttp.StatusContinue
+		}
 	}
-	c := connOf(ctx)
-	c.pledge = l.budgetOf(r)
-	c.body.Store(reserved)
-	return fasthttp.StatusContinue
+	f := a.tooLarge()
+	connOf(ctx).linger.Store(true)
+	l.refuse(ctx, a, f)
+	return f.Status
 }
 
-// take takes over what was reserved for the body of a request.
-func (l *listener) take(ctx *fasthttp.RequestCtx) reservation {
-	c := connOf(ctx)
-	n := takeReserved(&ctx.Request.Header) + c.body.Swap(0)
-	if n == 0 {
-		return reservation{}
+// take takes over what is known of a request and reserved for its body.
+func (l *listener) take(ctx *fasthttp.RequestCtx) announced {
+	if a := connOf(ctx).announced.Swap(nil); a != nil {
+		return *a
 	}
-	return reservation{of: l.budgetOf(l.routeOf(ctx)), n: n}
+	if a, ok := l.g.announcements.take(&ctx.Request.Header); ok {
+		return a
+	}
+	return l.look(&ctx.Request.Header)
 }
 
 func (l *listener) budgetOf(r route) *budget {
@@ -75,31 +140,16 @@ func (l *listener) bodyLimit(r route) int64 {
 	return freeBody
 }
 
-// worthReading is bodyLimit, or less when the answer is certain without the body.
-func (l *listener) worthReading(r route, name []byte) int64 {
-	limit := l.bodyLimit(r)
-	if r == routeCallback {
-		if _, _, err := l.g.keys.ParseToken(name); err != nil {
-			return min(limit, freeBody)
-		}
-	}
-	return limit
+// unreadable answers what fasthttp could not read; the connection is closed after it.
+func (l *listener) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	a := l.take(ctx)
+	defer a.body.release()
+	connOf(ctx).linger.Store(true)
+	l.refuse(ctx, a, a.readFault(err))
 }
 
-// lost reports whether a request is refused whatever its body says.
-func (l *listener) lost(r route, method []byte) bool {
-	switch r {
-	case routeCreate:
-		return !l.allows(r, method) || l.g.stage.Load() >= refusing
-	case routeCallback:
-		return !l.allows(r, method)
-	case routeNone, routeTask, routeHealth, routeReady:
-	}
-	return true
-}
-
-// readFault says why a request was not read. Path, method and a drain come before its size.
-func (l *listener) readFault(ctx *fasthttp.RequestCtx, r route, reserved int64, err error) *Fault {
+// readFault says why a request was not read.
+func (a *announced) readFault(err error) *Fault {
 	var small *fasthttp.ErrSmallBuffer
 	var slow net.Error
 	switch {
@@ -108,33 +158,20 @@ func (l *listener) readFault(ctx *fasthttp.RequestCtx, r route, reserved int64, 
 	case errors.As(err, &slow) && slow.Timeout():
 		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive", Err: err}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return l.sizeFault(ctx, r, reserved)
+		return a.tooLarge()
 	default:
 		return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: it is not HTTP/1.1 as this gateway reads it", Err: err}
 	}
 }
 
-// sizeFault tells a body that may never come in from one that there is no room for now.
-func (l *listener) sizeFault(ctx *fasthttp.RequestCtx, r route, reserved int64) *Fault {
-	limit, length := l.bodyLimit(r), int64(ctx.Request.Header.ContentLength())
+// tooLarge tells a body that may never come in from one that there is no room for now. Path, method and a drain come first.
+func (a *announced) tooLarge() *Fault {
 	switch {
-	case r == routeNone:
-		return &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
-	case !l.allows(r, ctx.Method()):
-		return l.methodFault(r)
-	case r == routeCallback && l.forged(ctx):
-		return faultOf(correlator.ErrForged)
-	case r == routeCreate && l.g.stage.Load() >= refusing:
-		return faultOf(correlator.ErrDraining)
-	case length > limit, reserved > 0, limit <= freeBody:
-		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", limit)}
+	case a.verdict != nil:
+		return a.verdict
+	case int64(a.length) > a.limit, a.body.n > 0, a.limit <= freeBody:
+		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", a.limit)}
 	default:
 		return &Fault{Status: fasthttp.StatusServiceUnavailable, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
 	}
-}
-
-func (l *listener) forged(ctx *fasthttp.RequestCtx) bool {
-	_, token := l.find(RawPath(ctx.RequestURI()))
-	_, _, err := l.g.keys.ParseToken(token)
-	return err != nil
 }

@@ -68,13 +68,9 @@ func (l *listener) methods(r route) []string {
 	return nil
 }
 
+// allows reports whether a route answers a method.
 func (l *listener) allows(r route, method []byte) bool {
 	return slices.Contains(l.methods(r), string(method))
-}
-
-func (l *listener) methodFault(r route) *Fault {
-	allow := strings.Join(l.methods(r), ", ")
-	return &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 }
 
 // RawPath gives the path of a request as it came, without query and without the scheme and authority of the absolute
@@ -95,11 +91,12 @@ func RawPath(uri []byte) []byte {
 
 // handle is the edge: every request that fasthttp could read comes in here, and every panic ends here.
 func (l *listener) handle(ctx *fasthttp.RequestCtx) {
-	t := &trip{g: l.g, accepted: time.Now(), body: l.take(ctx)}
-	t.body.shrink(int64(len(ctx.Request.Body()))) // of a chunked body the size is known only now
+	a := l.take(ctx)
+	a.body.shrink(int64(len(ctx.Request.Body()))) // of a chunked body the size is known only now
+	t := &trip{g: l.g, accepted: time.Now(), body: a.body, requestID: a.requestID}
 	defer func() {
 		if p := recover(); p != nil {
-			l.panicked(ctx, t, p)
+			l.panicked(ctx, a, t, p)
 		}
 		if !t.submitted { // else the forwarder needs the bytes longer
 			t.body.release()
@@ -107,66 +104,64 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 	}()
 	if problem := framingProblem(&ctx.Request.Header); problem != "" {
 		ctx.SetConnectionClose()
-		l.refuse(ctx, l.routeOf(ctx), &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + problem})
+		l.refuse(ctx, a, &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + problem})
 		return
 	}
-	r, name := l.find(RawPath(ctx.RequestURI()))
-	if r == routeCallback {
-		l.serveCallback(ctx, name)
-	} else {
-		l.serve(ctx, t, r, name)
-	}
+	l.serve(ctx, a, t)
 	if l.g.stage.Load() >= leaving || connOf(ctx).crowded {
 		ctx.SetConnectionClose()
 	}
 }
 
-// serve answers clients and balancers.
-func (l *listener) serve(ctx *fasthttp.RequestCtx, t *trip, r route, name []byte) {
+// serve answers by route.
+func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
+	_, name := l.find(RawPath(ctx.RequestURI()))
 	var err error
 	switch {
-	case r == routeNone:
-		err = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
-	case !l.allows(r, ctx.Method()):
-		err = l.methodFault(r)
-	case r == routeHealth:
-		l.g.health(ctx)
-	case r == routeReady:
-		l.g.readiness(ctx)
+	case a.verdict != nil && a.route != routeCreate:
+		err = a.verdict
 	case ctx.IsOptions():
-		err = l.g.cors.preflight(ctx, strings.Join(l.methods(r), ", "))
-	case r == routeTask:
+		err = l.g.cors.preflight(ctx, strings.Join(l.methods(a.route), ", "))
+	case a.route == routeCreate:
+		err = l.serveCreate(ctx, a, t)
+	case a.route == routeCallback:
+		err = l.g.callback(ctx, name)
+	case a.route == routeTask:
 		err = l.g.task(ctx, name)
-	default:
-		l.serveCreate(ctx, t)
-		return
+	case a.route == routeHealth:
+		l.g.health(ctx)
+	case a.route == routeReady:
+		l.g.readiness(ctx)
 	}
 	if err != nil {
-		l.g.refuse(ctx, faultOf(err))
+		l.refuse(ctx, a, faultOf(err))
+	} else if a.route != routeCallback {
+		l.g.dress(&ctx.Response, a)
 	}
-	l.g.dress(ctx, requestID(ctx))
 }
 
-// serveCreate gives a trip its dress and its line in the log.
-func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, t *trip) {
-	t.requestID = requestID(ctx)
+// serveCreate gives a trip its line in the log where it does not get as far as having one of its own.
+func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (err error) {
 	t.remote = l.g.proxies.client(ctx)
 	t.wake = make(chan struct{}, 1)
-	err := l.g.create(ctx, t)
-	if err != nil {
-		f := faultOf(err)
-		l.g.refuse(ctx, f)
-		t.refusal = f
+	if a.verdict != nil {
+		err = a.verdict
+	} else {
+		err = l.g.create(ctx, t)
 	}
-	l.g.dress(ctx, t.requestID)
 	t.status = ctx.Response.StatusCode()
+	if err != nil {
+		t.refusal = faultOf(err)
+		t.status = t.refusal.Status
+	}
 	if !t.submitted {
 		t.observe(true)
 	}
+	return err
 }
 
 // panicked turns a panic into an answer and gives up the trip that it left behind.
-func (l *listener) panicked(ctx *fasthttp.RequestCtx, t *trip, p any) {
+func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
 	l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("a handler panicked")
 	if t.leave != nil {
 		l.g.correlator.Forget(t.id)
@@ -174,31 +169,17 @@ func (l *listener) panicked(ctx *fasthttp.RequestCtx, t *trip, p any) {
 	}
 	ctx.Response.Reset()
 	ctx.SetConnectionClose()
-	l.refuse(ctx, l.routeOf(ctx), faultOf(fmt.Errorf("panic: %v", p)))
-}
-
-// unreadable words what fasthttp could not read; the connection is closed after it.
-func (l *listener) unreadable(ctx *fasthttp.RequestCtx, err error) {
-	reserved := l.take(ctx)
-	defer reserved.release()
-	connOf(ctx).linger.Store(true)
-	r := l.routeOf(ctx)
-	l.refuse(ctx, r, l.readFault(ctx, r, reserved.n, err))
+	l.refuse(ctx, a, faultOf(fmt.Errorf("panic: %v", p)))
 }
 
 // refuse answers in the words of the route: an engine hears an empty object, everybody else the dialect.
-func (l *listener) refuse(ctx *fasthttp.RequestCtx, r route, f *Fault) {
-	if r == routeCallback {
+func (l *listener) refuse(ctx *fasthttp.RequestCtx, a announced, f *Fault) {
+	if a.route == routeCallback {
 		l.g.hear(ctx, f)
 		return
 	}
 	l.g.refuse(ctx, f)
-	l.g.dress(ctx, requestID(ctx))
-}
-
-func (l *listener) routeOf(ctx *fasthttp.RequestCtx) route {
-	r, _ := l.find(RawPath(ctx.RequestURI()))
-	return r
+	l.g.dress(&ctx.Response, a)
 }
 
 // refuse writes a fault in the dialect's words.
@@ -226,14 +207,14 @@ func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
 }
 
 // dress puts on every answer to a client what all of them have.
-func (g *Gateway) dress(ctx *fasthttp.RequestCtx, requestID string) {
-	ctx.Response.Header.Set("X-Request-Id", requestID)
-	g.cors.dress(ctx)
+func (g *Gateway) dress(dst *fasthttp.Response, a announced) {
+	dst.Header.Set("X-Request-Id", a.requestID)
+	g.cors.dress(dst, a.origin)
 }
 
 // requestID takes the client's own where it can stand in a log, else makes one.
-func requestID(ctx *fasthttp.RequestCtx) string {
-	if id := ctx.Request.Header.Peek("X-Request-Id"); isRequestID(id) {
+func requestID(h *fasthttp.RequestHeader) string {
+	if id := h.Peek("X-Request-Id"); isRequestID(id) {
 		return string(id)
 	}
 	const digits = 16

@@ -1,0 +1,10 @@
+package gateway
+
+// Leaks says what is still held when nothing should be: bytes of bodies, announced requests, connections.
+func (g *Gateway) Leaks() (bytes int64, announced int, open int64) {
+	g.announcements.mu.Lock()
+	defer g.announcements.mu.Unlock()
+	bytes = g.requestBodies.size.Load() - g.requestBodies.free.Load()
+	bytes += g.callbackBodies.size.Load() - g.callbackBodies.free.Load()
+	return bytes, len(g.announcements.of), g.room.open.Load()
+}
