@@ -178,6 +178,9 @@ func (r *Reader) Close() error {
 // Offset is where the walk stands: just after what was read last.
 func (r *Reader) Offset() int { return int(r.dec.InputOffset()) }
 
+// Raw gives a part of the walked text as it is written.
+func (r *Reader) Raw(part Span) []byte { return part.Of(r.src) }
+
 // Text gives the text of a string that was read, unescaped; a lone surrogate becomes U+FFFD. Like a Member's Name it is a part
 // of the walked text where nothing is escaped, else a copy.
 func (r *Reader) Text(quoted Span) []byte {

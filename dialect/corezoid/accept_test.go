@@ -1,0 +1,324 @@
+package corezoid_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/dialect/corezoid"
+	"syncgate/signer"
+)
+
+const simple = `{"ops":[{"type":"create","obj":"task","conv_id":1}]}`
+
+func TestIncorrectBody(t *testing.T) {
+	d := dialect(t)
+	f := func(body, problem string) {
+		t.Helper()
+		_, err := accept(t, d, body)
+		wantFault(t, err, 400, "Incorrect body: "+problem)
+	}
+	op := func(members string) string {
+		return `{"ops":[{"type":"create","obj":"task"},{"type":"create","obj":"task",` + members + `}]}`
+	}
+	f(``, "at byte 0: unexpected end")
+	f(`[]`, "must be an object, got array")
+	f(`"ops"`, "must be an object, got string")
+	f(`{"ops":[`, "at byte 8: unexpected end")
+	f(`{"ops":[]}`, "ops: must not be empty")
+	f(`{}`, "ops: is missing")
+	f(`{"OPS":[{"type":"create","obj":"task"}]}`, "ops: is missing")
+	f(`{"ops":null}`, "ops: must be an array, got null")
+	f(`{"ops":"x"}`, "ops: must be an array, got string")
+	f(`{"ops":[1]}`, "ops[0]: must be an object, got number")
+	f(`{"ops":[{"type":"create","obj":"task"},[]]}`, "ops[1]: must be an object, got array")
+	f(`{"ops":[`+strings.TrimSuffix(strings.Repeat(`{"type":"create","obj":"task"},`, 6), ",")+`]}`, "ops: has more than 5 operations")
+	f(op(`"data":"x"`), "ops[1].data: must be an object, got string")
+	f(op(`"data":[1]`), "ops[1].data: must be an object, got array")
+	f(op(`"data":[[]]`), "ops[1].data: must be an object, got array")
+	f(op(`"data":1`), "ops[1].data: must be an object, got number")
+	f(op(`"data":true`), "ops[1].data: must be an object, got boolean")
+	f(`{"ops":{"type":"create","obj":"task","data":""}}`, "ops.data: must be an object, got string")
+	// names are unique in the envelope, after unescaping
+	f(`{"ops":{},"ops":{}}`, `"ops" appears twice`)
+	f(`{"timeout":1,"ops":{},"\u0074imeout":2}`, `"timeout" appears twice`)
+	f(`{"x":1,"x":1,"ops":[]}`, `"x" appears twice`)
+	f(op(`"ref":1,"r\u0065f":2`), `ops[1]: "ref" appears twice`)
+	f(op(`"data":{},"data":{}`), `ops[1]: "data" appears twice`)
+	f(op(`"unknown":{},"unknown":{}`), `ops[1]: "unknown" appears twice`)
+	f(`{"ops":{"type":"create","type":"create","obj":"task"}}`, `ops: "type" appears twice`)
+	// timeout
+	for _, timeout := range []string{`0`, `-1`, `-0`, `0.0`, `0e5`, `"0"`, `"-1"`, `""`, `" 1"`, `"1 "`, `"+1"`, `"0x10"`, `"1_0"`, `"1."`, `".5"`, `"01"`, `"NaN"`, `"Infinity"`, `"1s"`, `"1,5"`, `true`, `{}`, `[30]`, `[]`} {
+		f(`{"timeout":`+timeout+`,"ops":{"type":"create","obj":"task"}}`, "timeout: must be a positive number of seconds")
+	}
+	// not JSON
+	f(`{"ops":[{"type":"create","obj":"task"}]}x`, "at byte 40: invalid character 'x' at start of value")
+	f(simple+simple, fmt.Sprintf("at byte %d: more than one value", len(simple)))
+	f("\ufeff"+simple, "at byte 0: byte order mark")
+	f("{\"ops\":\"\xff\"}", "at byte 8: invalid UTF-8")
+	f(`{"a":`+strings.Repeat("[", 128)+strings.Repeat("]", 128)+`}`, "at byte 132: nested deeper than 128")
+}
+
+// A request with very many members must not cost the square of their number.
+func TestManyNames(t *testing.T) {
+	d := dialect(t)
+	var b strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&b, `"n%d":0,`, i)
+	}
+	began := time.Now()
+	mustAccept(t, d, `{"ops":[{`+b.String()+`"type":"create","obj":"task"}]}`)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	_, err := accept(t, d, `{"ops":[{`+b.String()+`"n\u0031":0,"type":"create","obj":"task"}]}`)
+	wantFault(t, err, 400, `Incorrect body: ops[0]: "n1" appears twice`)
+	_, err = accept(t, d, `{"`+strings.Repeat("x", 1000)+`":1,"`+strings.Repeat("x", 1000)+`":1}`)
+	wantFault(t, err, 400, `Incorrect body: "`+strings.Repeat("x", 60)+`" appears twice`)
+}
+
+func TestTimeout(t *testing.T) {
+	d := dialect(t)
+	f := func(timeout string, want time.Duration, given bool) {
+		t.Helper()
+		c := mustAccept(t, d, `{`+timeout+`"ops":{"type":"create","obj":"task"}}`)
+		if c.Wait != want || c.TimeoutGiven != given {
+			t.Errorf("%s: waits %v, given %v", timeout, c.Wait, c.TimeoutGiven)
+		}
+	}
+	f(``, 60*time.Second, false)
+	f(`"timeout":null,`, 60*time.Second, false)
+	f(`"Timeout":5,`, 60*time.Second, false)
+	f(`"timeout":30,`, 30*time.Second, true)
+	f(`"timeout":"30",`, 30*time.Second, true)
+	f(`"timeout":"\u0033\u0030",`, 30*time.Second, true)
+	f(`"timeout":0.25,`, 250*time.Millisecond, true)
+	f(`"timeout":"1.5e1",`, 15*time.Second, true)
+	f(`"timeout":60,`, 60*time.Second, true)
+	f(`"timeout":300,`, 300*time.Second, true)
+	f(`"timeout":301,`, 300*time.Second, true)
+	f(`"timeout":1e999,`, 300*time.Second, true)
+	f(`"timeout":1E+999999999999,`, 300*time.Second, true)
+	f(`"timeout":`+strings.Repeat("9", 10000)+`,`, 300*time.Second, true)
+	f(`"timeout":1e-999,`, 1, true)
+	f(`"timeout":0.`+strings.Repeat("0", 1000)+`1,`, 1, true)
+}
+
+func TestAcceptOrder(t *testing.T) {
+	d := dialect(t)
+	f := func(uri, body, header string, status int, text string) {
+		t.Helper()
+		_, err := d.Accept(received(t, "POST", uri, body, header), now)
+		if status == 0 {
+			if err != nil {
+				t.Errorf("%s: %v", uri, err)
+			}
+			return
+		}
+		wantFault(t, err, status, text)
+	}
+	const (
+		plain  = "X-Any: thing"
+		zipped = "Content-Encoding: gzip"
+		bad    = "Incorrect signature or login"
+	)
+	f(path(login, "1700000000", secret, simple), simple, plain, 0, "")
+	f(path(login, "1700000300", secret, simple), simple, plain, 0, "")
+	f(path(login, "1699999700.5", secret, simple), simple, plain, 0, "")
+	f(strings.Replace(path(login, "1700000000", secret, simple), "/2/", "/1/", 1), simple, plain, 0, "")
+	f("http://gw.example.com"+path(login, "1700000000", secret, simple)+"?conv=1/2/3", simple, plain, 0, "")
+	f("/api/2/json/"+login+"/1700000000/"+strings.ToUpper(string(signer.AppendSignature(nil, []byte("1700000000"), []byte(secret), []byte(simple)))), simple, plain, 0, "")
+	f(path(login, "1700000000", secret, simple), simple, "Content-Encoding: Identity", 0, "")
+	// what fails first is the answer
+	f("/api/2/json/1", "{", zipped, 404, "Not found")
+	f(path(login, "1", "wrong", "{"), "{", zipped, 401, bad)
+	f(path("1", "1700000000", secret, simple), simple, plain, 401, bad)
+	f(path(login, "1700000000", secret, simple+"\n"), simple, plain, 401, bad)
+	f("/api/2/json///", simple, plain, 401, bad)
+	f(strings.Replace(path(login, "1700000000", secret, simple), login, "%31%32345", 1), simple, plain, 401, bad)
+	f(path(login, "1699999699", secret, "{"), "{", zipped, 401, "Request time is outside the allowed window")
+	f(path(login, "+1700000000", secret, "{"), "{", zipped, 401, "Request time is outside the allowed window")
+	f(path(login, "", secret, simple), simple, plain, 401, "Request time is outside the allowed window")
+	f(path(login, "1700000000", secret, "{"), "{", zipped, 415, `Content-Encoding is not supported: "gzip"`)
+	f(path(login, "1700000000", secret, "{"), "{", "Content-Encoding: "+strings.Repeat("x", 100), 415, `Content-Encoding is not supported: "`+strings.Repeat("x", 60)+`"`)
+	f(path(login, "1700000000", secret, "{"), "{", plain, 400, "Incorrect body: at byte 1: unexpected end")
+}
+
+// The signature is over the raw segment, so an escaped one is another time.
+func TestTimeIsRaw(t *testing.T) {
+	d := dialect(t, func(c *corezoid.Config) {})
+	escaped := strings.Replace(path(login, "1700000000", secret, simple), "/1700000000/", "/%31700000000/", 1)
+	_, err := d.Accept(received(t, "POST", escaped, simple), now)
+	wantFault(t, err, 401, "Incorrect signature or login")
+	_, err = d.Accept(received(t, "POST", path(login, "%31700000000", secret, simple), simple), now)
+	wantFault(t, err, 401, "Request time is outside the allowed window")
+}
+
+func TestSetAccess(t *testing.T) {
+	d := dialect(t)
+	c := mustAccept(t, d, simple)
+	keys, err := signer.NewKeyring([]signer.Credential{{Login: "9", Secret: "nine"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.SetAccess(corezoid.Access{Keys: keys, MaxOps: 1})
+	_, err = accept(t, d, simple)
+	wantFault(t, err, 401, "Incorrect signature or login")
+	const two = `{"ops":[{"type":"create","obj":"task"},{"type":"create","obj":"task"}]}`
+	_, err = d.Accept(received(t, "POST", path("9", "5", "nine", two), two), now)
+	wantFault(t, err, 400, "Incorrect body: ops: has more than 1 operations")
+	if _, err = d.Accept(received(t, "POST", path("9", "any", "nine", simple), simple), now); err != nil {
+		t.Errorf("with the window off: %v", err)
+	}
+	var req fasthttp.Request
+	if err := d.Encode(&req, c, tokens(c), now); err == nil || !strings.Contains(err.Error(), "not known any more") {
+		t.Errorf("encode for a login that is gone: %v", err)
+	}
+}
+
+// What a Call holds must not change when the buffers of its request are used again.
+func TestAcceptCopies(t *testing.T) {
+	d := dialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
+	const body = `{"ops":[{"type":"create","obj":"task","id":"i1","ref":"r1","data":{"a":"b"}},{"type":"oops","obj":"x","ref":"r2"},{"type":"create","obj":"task"}]}`
+	ctx := received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
+	c, err := d.Accept(ctx, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%+v", c)
+	scribble := func(b []byte) {
+		for i := range b {
+			b[i] = '#'
+		}
+	}
+	scribble(ctx.Request.Body())
+	scribble(ctx.Request.Header.RequestURI())
+	scribble(ctx.Request.Header.Peek("X-Id"))
+	mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":"##","ref":"##"},{"type":"##","obj":"#"}]}`, "X-Id: #####")
+	if got := fmt.Sprintf("%+v", c); got != want {
+		t.Errorf("was\n%s\nis\n%s", want, got)
+	}
+}
+
+func TestCall(t *testing.T) {
+	d := dialect(t)
+	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":7,"ref":null},{"type":"modify","obj":"task","id":"\u0041"},{"type":"x","obj":"y","id":{}},{"type":"create","obj":"task"},{"type":"create","obj":"task","id":null}]}`)
+	var got []string
+	for _, op := range c.Ops {
+		got = append(got, fmt.Sprintf("%v %q %s %s %q %v", op.Create, op.Refused, op.ID, op.Ref, op.Match, op.Added))
+	}
+	want := []string{
+		`true "" 7 null "7" false`, `false "" "\u0041"  "A" false`, `false "Operation is not allowed: x y" {}  "" false`, `true ""   "1" true`, `true "" null  "" false`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if c.Login != login || len(c.Slots) != 3 {
+		t.Errorf("login %s, slots %v", c.Login, c.Slots)
+	}
+}
+
+// Added ids are unlike any that the client sent, numbers or strings; repeated ids of clients find nothing.
+func TestAddedIDs(t *testing.T) {
+	d := dialect(t)
+	f := func(want ...string) {
+		t.Helper()
+		var ops []string
+		for _, w := range want {
+			id, _, _ := strings.Cut(w, " ")
+			if id != "" {
+				id = `,"id":` + id
+			}
+			ops = append(ops, `{"type":"create","obj":"task"`+id+`}`)
+		}
+		c := mustAccept(t, d, `{"ops":[`+strings.Join(ops, ",")+`]}`)
+		for i, w := range want {
+			_, match, _ := strings.Cut(w, " ")
+			if c.Ops[i].Match != match {
+				t.Errorf("%q: op %d is matched by %q", want, i, c.Ops[i].Match)
+			}
+		}
+	}
+	f(" ")
+	f(" 1", " 2")
+	f("1 1", " 2", " 3")
+	f(`"1" 1`, " 3", `2 2`, " 4")
+	f(`"\u0031" 1`, " 2")
+	f(`1 `, ` 2`, `"1" `)
+	f(`"a" a`, `"b" b`)
+	f(`"" `, ` 1`)
+	f(`7 7`)
+}
+
+func TestEncode(t *testing.T) {
+	d, err := corezoid.New(config(), access(t, signer.Credential{Login: "7", Secret: "seven", EngineLogin: "77", EngineSecret: "engine's"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := received(t, "POST", path("7", "1700000000.5", "seven", simple), simple)
+	c, err := d.Accept(ctx, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var req fasthttp.Request
+	later := time.Unix(1700000042, 900_000_000)
+	if err := d.Encode(&req, c, tokens(c), later); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Replace(simple, `}]}`, `,"data":{"__callback_url":"`+callbackURL+tokens(c)[0]+`"}}]}`, 1)
+	if got := string(req.Body()); got != body {
+		t.Errorf("body %s", got)
+	}
+	wantURI := "https://engine.example.com" + path("77", "1700000042", "engine's", body)
+	if got := string(req.Header.RequestURI()); got != wantURI {
+		t.Errorf("URI  %s\nwant %s", got, wantURI)
+	}
+	if m, ct := string(req.Header.Method()), string(req.Header.ContentType()); m != "POST" || ct != "application/json; charset=utf8" {
+		t.Errorf("%s, %s", m, ct)
+	}
+	if string(req.URI().FullURI()) != wantURI {
+		t.Errorf("sent to %s", req.URI().FullURI())
+	}
+	if err := d.Encode(&req, c, nil, later); err == nil {
+		t.Error("a missing token is not noticed")
+	}
+	if err := d.Encode(&req, c, []string{"short"}, later); err == nil {
+		t.Error("a short token is not noticed")
+	}
+}
+
+// URLs of the configuration may have a path, and a callback URL may need escapes to stand in JSON.
+func TestURLs(t *testing.T) {
+	d := dialect(t, func(c *corezoid.Config) {
+		c.EngineURL, c.APIVersion, c.CallbackURL = "http://[::1]:9080/corezoid/", 1, `http://h/"\/cb/`
+	})
+	c := mustAccept(t, d, simple)
+	var req fasthttp.Request
+	if err := d.Encode(&req, c, tokens(c), now); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(req.Header.RequestURI(), []byte("http://[::1]:9080/corezoid/api/1/json/12345/1700000000/")) {
+		t.Errorf("URI %s", req.Header.RequestURI())
+	}
+	if !bytes.Contains(req.Body(), []byte(`"__callback_url":"http://h/\"\\/cb/`+tokens(c)[0]+`"`)) {
+		t.Errorf("body %s", req.Body())
+	}
+}
+
+func TestOps(t *testing.T) {
+	d := dialect(t, func(c *corezoid.Config) { c.Ops = []string{"show:task", "create:conv"} })
+	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task"},{"type":"show","obj":"task"},{"type":"create","obj":"conv","data":"any"},{"type":"create","obj":"\u0074ask"},{"type":"a\"b"}]}`)
+	for i, want := range []string{"Operation is not allowed: create task", "", "", "Operation is not allowed: create task", `Operation is not allowed: a"b `} {
+		if got := c.Ops[i]; got.Refused != want || got.Create {
+			t.Errorf("op %d: %+v", i, got)
+		}
+	}
+	if got := forwarded(t, d, c); got != `{"ops":[{"type":"show","obj":"task","id":"1"},{"type":"create","obj":"conv","data":"any","id":"2"}]}` {
+		t.Errorf("forwarded %s", got)
+	}
+}

@@ -1,0 +1,96 @@
+package corezoid
+
+import (
+	"errors"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+)
+
+const contentType = "application/json"
+
+// Answer writes a reply: ops in the client's order, each with the id and ref that the client gave it. A member that the
+// client sent is sent back; proc comes first, then id, ref, and data or description.
+func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply) {
+	open, status := openOps(c, r)
+	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"ok","ops":[`...)
+	for i := range c.Ops {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendOp(body, &c.Ops[i], r.Finals[i], open)
+	}
+	dst.SwapBody(append(body, "]}"...))
+	dst.SetStatusCode(status)
+	dst.Header.SetContentType(contentType)
+}
+
+func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string) []byte {
+	switch {
+	case op.Refused != "":
+		dst = appendEcho(append(dst, `{"proc":"error"`...), op)
+		dst = append(dst, `,"description":`...)
+		return append(appendQuoted(dst, op.Refused), '}')
+	case final.Status == correlator.Answered:
+		return append(dst, final.Body...)
+	case final.Status == correlator.Complete:
+		dst = appendEcho(append(dst, `{"proc":"ok"`...), op)
+		dst = append(dst, `,"data":`...)
+		return append(append(dst, final.Body...), '}')
+	case open == "":
+		return append(appendEcho(append(dst, `{"proc":"pending"`...), op), '}')
+	default:
+		dst = appendEcho(append(dst, `{"proc":"error"`...), op)
+		dst = append(dst, `,"description":`...)
+		return append(appendQuoted(dst, open), '}')
+	}
+}
+
+func appendEcho(dst []byte, op *gateway.Op) []byte {
+	if op.ID != nil {
+		dst = append(append(dst, `,"id":`...), op.ID...)
+	}
+	if op.Ref != nil {
+		dst = append(append(dst, `,"ref":`...), op.Ref...)
+	}
+	return dst
+}
+
+// openOps says what the open ops of a reply are told, empty that they are pending, and the status of the reply.
+func openOps(c *gateway.Call, r gateway.Reply) (description string, status int) {
+	switch {
+	case complete(c, r):
+		return "", fasthttp.StatusOK
+	case errors.Is(r.Open, gateway.ErrPending):
+		return "", fasthttp.StatusAccepted
+	case errors.Is(r.Open, correlator.ErrDraining):
+		return "Shutting down", fasthttp.StatusServiceUnavailable
+	case !errors.Is(r.Open, correlator.ErrDeadline):
+		return "Bad gateway", fasthttp.StatusBadGateway
+	case c.TimeoutGiven:
+		return timedOut, fasthttp.StatusOK
+	default: // as the vendor's own front does after its 60 seconds
+		return timedOut, fasthttp.StatusGatewayTimeout
+	}
+}
+
+const timedOut = "Timeout for create task" // in the vendor's words: clients look for them
+
+func complete(c *gateway.Call, r gateway.Reply) bool {
+	for i := range c.Ops {
+		if c.Ops[i].Refused == "" && !r.Finals[i].Status.Final() {
+			return false
+		}
+	}
+	return true
+}
+
+// Refuse writes a fault in the shape of the engine's own errors.
+func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault) {
+	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"error","ops":[{"proc":"error","description":`...)
+	dst.SwapBody(append(appendQuoted(body, f.Text), "}]}"...))
+	dst.SetStatusCode(f.Status)
+	dst.Header.SetContentType(contentType)
+}

@@ -1,0 +1,198 @@
+package corezoid_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"syncgate/correlator"
+)
+
+const (
+	typeJSON = "application/json"
+	typeForm = "application/x-www-form-urlencoded"
+	typeXML  = "application/xml"
+)
+
+func TestCallback(t *testing.T) {
+	d := dialect(t)
+	f := func(contentType, body, want string) {
+		t.Helper()
+		for _, method := range []string{"POST", "PUT", "PATCH"} {
+			ctx := received(t, method, "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2&param=3", body, "Content-Type: "+contentType)
+			cb, heard, err := d.Callback(&ctx.Request, 7)
+			if err != nil || cb.Op != 7 || cb.Status != correlator.Complete || string(cb.Body) != want || string(heard) != "{}" {
+				t.Errorf("%s %s\ngives %s, heard %s, %v\nwant  %s", contentType, body, cb.Body, heard, err, want)
+			}
+			clear(ctx.Request.Body())
+			if err == nil && string(cb.Body) != want {
+				t.Errorf("%s: the data is not a copy", body)
+			}
+		}
+	}
+	// JSON, whatever it is called
+	for _, contentType := range []string{typeJSON, "Application/JSON; charset=utf-8", "text/plain", "application/octet-stream", "", typeXML, "multipart/form-data; boundary=x", ";;"} {
+		f(contentType, `{"a": 1.0, "a":2, "\u0061":"\ud800"}`, `{"a": 1.0, "a":2, "\u0061":"\ud800"}`)
+		f(contentType, ` [1, {"x":[]}] `, `[1, {"x":[]}]`)
+		f(contentType, `"text"`, `"text"`)
+		f(contentType, "\n12345678901234567890\n", `12345678901234567890`)
+		f(contentType, `null`, `null`)
+		f(contentType, ``, `{}`)
+	}
+	f(typeForm, ``, `{}`)
+	f(typeJSON, `{"sys":{"ref":"r"},"a":1}`, `{"sys":{"ref":"r"},"a":1}`)
+	// what only resembles Corezoid's own format is data
+	for _, body := range []string{
+		`{"ops":[]}`, `{"ops":{"type":"data","extra":{}}}`, `{"ops":[{"type":"create","extra":{"a":1}}]}`, `{"ops":[{"type":["data"],"extra":1}]}`,
+		`{"ops":[1,{"type":"data","extra":{"a":1}}]}`, `{"x":{"ops":[{"type":"data","extra":{"a":1}}]}}`, `[{"ops":[{"type":"data","extra":{"a":1}}]}]`, `{"Ops":[{"type":"data","extra":1}]}`,
+		`{"ops":[{"type":"data","extra":1}],"ops":[{"type":"other"}]}`, `{"ops":[[{"type":"data","extra":1}]]}`,
+	} {
+		f(typeJSON, body, body)
+	}
+	// forms
+	f(typeForm, `a=1`, `{"a":"1"}`)
+	f(typeForm+"; charset=UTF-8", `a=1&b=%D1%96+%26%3d&a=2&c&=e&a=&&b=x%zz%4`, `{"a":["1","2",""],"b":["і &=","x%zz%4"],"c":"","":"e"}`)
+	f(typeForm, `conv_id=1`, `{"conv_id":"1"}`)
+	f(typeForm, `{"a":1}`, `{"a":1}`)
+	f(typeForm, ` [1]`, `[1]`)
+	f(typeForm, `{"a":1`, `{"{\"a\":1":""}`)
+	f(typeForm, `{a}=1`, `{"{a}":"1"}`)
+	f(typeForm, `1`, `{"1":""}`)
+	f(typeForm, `"a"`, `{"\"a\"":""}`)
+	f(typeForm, `a"b=c%00d%0A`, `{"a\"b":"c\u0000d\n"}`)
+}
+
+func TestCallbackFormMany(t *testing.T) {
+	d := dialect(t)
+	var form, want strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&form, "n%d=a&", i)
+		fmt.Fprintf(&want, `"n%d":["a","b"],`, i)
+	}
+	for i := range 20_000 {
+		fmt.Fprintf(&form, "n%d=b&", i)
+	}
+	ctx := received(t, "POST", "/x", form.String(), "Content-Type: "+typeForm)
+	cb, _, err := d.Callback(&ctx.Request, 0)
+	if got := "{" + strings.TrimSuffix(want.String(), ",") + "}"; err != nil || string(cb.Body) != got {
+		t.Errorf("%v, %.100s", err, cb.Body)
+	}
+}
+
+func TestCallbackCorezoidFormat(t *testing.T) {
+	d := dialect(t)
+	f := func(contentType, body, want, wantHeard string) {
+		t.Helper()
+		ctx := received(t, "POST", "/api/1/plugins/callback/token", body, "Content-Type: "+contentType)
+		cb, heard, err := d.Callback(&ctx.Request, 0)
+		if err != nil || string(cb.Body) != want || string(heard) != `{"request_proc":"ok","ops":[{`+wantHeard+`"proc":"ok","res_data":{}}]}` {
+			t.Errorf("%s\ngives %s, heard %s, %v\nwant  %s, heard %s", body, cb.Body, heard, err, want, wantHeard)
+		}
+	}
+	f(typeJSON, `{"ops":[{"ref":"r","type":"data","obj":"task","obj_id":"o","extra":{"a": 1}}]}`, `{"a": 1}`, `"ref":"r","obj_id":"o",`)
+	f("text/plain", ` { "x":1, "ops" : [ {"extra":[1],"type":"\u0064ata","ref": null } ] } `, `[1]`, `"ref":null,`)
+	f(typeForm, `{"ops":[{"type":"data","obj_id":7}]}`, `{}`, `"obj_id":7,`)
+	f(typeJSON, `{"ops":[{"type":"data","extra":null}]}`, `null`, ``)
+	f(typeJSON, `{"ops":[{"type":"data","ref":1,"extra":1},{"type":"data","ref":2,"extra":2},3]}`, `1`, `"ref":1,`)
+	f(typeJSON, `{"ops":[],"ops":[{"type":"data","ref":"\u00e9","extra":{"extra":2}}]}`, `{"extra":2}`, `"ref":"\u00e9",`)
+}
+
+func TestCallbackQuery(t *testing.T) {
+	d := dialect(t)
+	f := func(uri, want string) {
+		t.Helper()
+		ctx := received(t, "GET", uri, "")
+		cb, heard, err := d.Callback(&ctx.Request, 0)
+		if err != nil || string(cb.Body) != want || string(heard) != "{}" {
+			t.Errorf("%s gives %s, %v", uri, cb.Body, err)
+		}
+	}
+	f("/cb/t", `{}`)
+	f("/cb/t?", `{}`)
+	f("/cb/t?conv_signature=s&conv_time=1&param1=a+b&conv_id=2&ref=r&param1=%3F", `{"param1":["a b","?"],"ref":"r"}`)
+	f("/cb/t?conv_rate=2&CONV_ID=3", `{"conv_rate":"2","CONV_ID":"3"}`)
+	f("/cb/t?a=1?b=2", `{"a":"1?b=2"}`)
+	f("http://[badhost/cb/t?a=1", `{"a":"1"}`)
+}
+
+func TestCallbackXML(t *testing.T) {
+	d := dialect(t)
+	f := func(contentType, body, want string) {
+		t.Helper()
+		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		cb, heard, err := d.Callback(&ctx.Request, 0)
+		if err != nil || string(cb.Body) != `{"root":`+want+`}` || string(heard) != "{}" {
+			t.Errorf("%s\ngives %s, %v\nwant  %s", body, cb.Body, err, want)
+		}
+	}
+	f(typeXML, `<r a="1"><x>1</x><x>2</x><y/></r>`, `{"@a":"1","x":["1","2"],"y":""}`)
+	f("text/xml", `<r/>`, `""`)
+	f("Application/SOAP+XML; action=x; charset=\"UTF-8\"", `<r></r>`, `""`)
+	f(typeXML, `<r> a b </r>`, `" a b "`)
+	f(typeXML, "<r>\n\t</r>", `""`)
+	f(typeXML, `<r a="1"/>`, `{"@a":"1"}`)
+	f(typeXML, `<r a="1"> text </r>`, `{"@a":"1","#value":" text "}`)
+	f(typeXML, `<r>one<x/>two <y/> <z/> three</r>`, `{"x":"","y":"","z":"","#value":"onetwo  three"}`)
+	f(typeXML, `<r>one<!-- c --> two<?pi x?> three</r>`, `"one two three"`)
+	f(typeXML, `<r><x>1</x><y>2</y><x><z>3</z></x></r>`, `{"x":["1",{"z":"3"}],"y":"2"}`)
+	f(typeXML, `<s:r xmlns:s="urn:x" xmlns="urn:y" s:a="1"><s:x/><x/></s:r>`, `{"@xmlns:s":"urn:x","@xmlns":"urn:y","@s:a":"1","s:x":"","x":""}`)
+	f(typeXML, `<r>&lt;&amp;&#x456;&quot;<![CDATA[<b>&amp;</b>]]></r>`, `"<&і\"<b>&amp;</b>"`)
+	f(typeXML, "\ufeff \n<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<!DOCTYPE r SYSTEM \"http://example.com/r.dtd\">\n<!-- c --><r>Олена</r>\n<!-- end -->\n", `"Олена"`)
+	f(typeXML, `<r><a><b><c>1</c></b></a><a>2</a></r>`, `{"a":[{"b":{"c":"1"}},"2"]}`)
+	f(typeXML, "<r>\u00a0</r>", "\"\u00a0\"")
+	f(typeXML, strings.Repeat("<a>", 128)+strings.Repeat("</a>", 128), strings.Repeat(`{"a":`, 127)+`""`+strings.Repeat("}", 127))
+}
+
+func TestCallbackRefused(t *testing.T) {
+	d := dialect(t)
+	f := func(contentType, body, problem string) {
+		t.Helper()
+		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		_, _, err := d.Callback(&ctx.Request, 0)
+		wantFault(t, err, 400, "Incorrect body: "+problem)
+	}
+	f(typeJSON, `{"a":1`, "at byte 6: unexpected end")
+	f(typeJSON, `{} {}`, "at byte 3: more than one value")
+	f(typeJSON, "\ufeff{}", "at byte 0: byte order mark")
+	f(typeJSON, "\"\xff\"", "at byte 1: invalid UTF-8")
+	f(typeJSON, "\n", "at byte 1: unexpected end")
+	f(typeJSON, strings.Repeat("[", 129)+strings.Repeat("]", 129), "at byte 128: nested deeper than 128")
+	f(typeJSON, `a=1`, "at byte 0: invalid character 'a' at start of value")
+	f("text/html", `<html></html>`, "at byte 0: invalid character '<' at start of value")
+	f(typeJSON, `<r/>`, "at byte 0: invalid character '<' at start of value")
+	f(typeXML, `r`, "at byte 0: invalid character 'r' at start of value")
+	f("application/soap/xml", `<r/>`, "at byte 0: invalid character '<' at start of value")
+	f(typeForm, "a=\xff", "form: is not UTF-8")
+	f(typeForm, "a%ff=1", "form: is not UTF-8")
+	// XML
+	f(typeXML, "<r>\xff</r>", "XML: is not UTF-8")
+	f(typeXML+"; charset=windows-1251", `<r/>`, `XML: charset "windows-1251" is not UTF-8`)
+	g := func(body, problem string) {
+		t.Helper()
+		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		_, _, err := d.Callback(&ctx.Request, 0)
+		if err == nil || !strings.HasPrefix(err.Error(), "Incorrect body: XML: at byte ") || !strings.HasSuffix(err.Error(), problem) {
+			t.Errorf("%.60s: %v", body, err)
+		}
+	}
+	g(`<?xml version="1.0" encoding="windows-1251"?><r/>`, `xml: encoding "windows-1251" declared but Decoder.CharsetReader is nil`)
+	g(`<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r>&b;</r>`, "entities cannot be declared")
+	g(`<r>&nbsp;</r>`, "invalid character entity &nbsp;")
+	g(`<r>`, "unexpected end")
+	g(`<r><x></r></x>`, `element "r" ends but is not open`)
+	g(`</r>`, `element "r" ends but is not open`)
+	g(`<r/><r/>`, "more than one root element")
+	g(`<r/>x`, "text outside of the root element")
+	g(`<!-- c -->`, "unexpected end")
+	g(`<r a="1" b="2" a="3"/>`, `attribute "a" appears twice`)
+	g(`<r a=1/>`, "unquoted or missing attribute value in element")
+	g(`<r><![CDATA[x</r>`, "unexpected EOF in CDATA section")
+	g(strings.Repeat("<a>", 129)+strings.Repeat("</a>", 129), "nested deeper than 128")
+	g("<r>\x01</r>", "illegal character code U+0001")
+	ctx := received(t, "POST", "/cb/t", "a=1", "Content-Type: "+typeForm, "Content-Encoding: gzip")
+	_, _, err := d.Callback(&ctx.Request, 0)
+	wantFault(t, err, 415, `Content-Encoding is not supported: "gzip"`)
+	ctx = received(t, "GET", "/cb/t?a=%ff", "")
+	_, _, err = d.Callback(&ctx.Request, 0)
+	wantFault(t, err, 400, "Incorrect body: form: is not UTF-8")
+}

@@ -1,0 +1,169 @@
+// Package corezoid speaks the Corezoid Sync API with clients and the Corezoid API with the engine.
+//
+// A client posts a signed package of operations. Those that create tasks are forwarded with a __callback_url in their data
+// and answered by what the process calls back with; others are answered by the engine itself. What is not ours goes on byte
+// for byte: the body is walked once, and its bytes are spliced, not written anew.
+//
+// What is said here of the wire is documented by the vendor (doc.corezoid.com: Sync API, API v1 and v2, nodes "API Call")
+// unless a comment says otherwise.
+package corezoid
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+	"syncgate/signer"
+)
+
+const (
+	callbackMember = "__callback_url" // of a task's data: where its process calls back
+	headersMember  = "__headers"      // of a task's data: the client's request headers
+)
+
+// Config is what does not change while the process lives.
+type Config struct {
+	EngineURL      string           // the engine's base URL
+	APIVersion     int              // in the engine's path, 1 or 2; they mean the same
+	CallbackURL    string           // of every task, before its token
+	Ops            []string         // what clients may ask for, each as type:obj
+	ForwardHeaders []string         // request headers that tasks get; none: not even an empty object
+	Timeouts       gateway.Timeouts // of clients that name none, and of all
+}
+
+// Default lets clients create and modify tasks. The URLs have no default.
+func Default() Config {
+	return Config{APIVersion: 2, Ops: []string{"create:task", "modify:task"}, Timeouts: gateway.Default().Timeouts}
+}
+
+// Validate reports every problem of what the configuration file says to this package alone, each with its key.
+func (c Config) Validate() error {
+	var errs []error
+	if c.APIVersion != 1 && c.APIVersion != 2 {
+		errs = append(errs, fmt.Errorf("engine.api_version: must be 1 or 2, not %d", c.APIVersion))
+	}
+	if len(c.Ops) == 0 {
+		errs = append(errs, errors.New("auth.ops: must not be empty: no request could be accepted"))
+	}
+	for i, pair := range c.Ops {
+		typ, obj, ok := strings.Cut(pair, ":")
+		if !ok || typ == "" || obj == "" || strings.Contains(obj, ":") {
+			errs = append(errs, fmt.Errorf("auth.ops[%d]: must be type:obj as in create:task, not %q", i, pair))
+		}
+	}
+	seen := make(map[string]bool, len(c.ForwardHeaders))
+	for i, name := range c.ForwardHeaders {
+		lower := strings.ToLower(name)
+		switch {
+		case !isHeaderName(name):
+			errs = append(errs, fmt.Errorf("forward_headers[%d]: %q is not the name of a header", i, name))
+		case seen[lower]:
+			errs = append(errs, fmt.Errorf("forward_headers[%d]: %q is there already", i, name))
+		}
+		seen[lower] = true
+	}
+	return errors.Join(errs...)
+}
+
+func isHeaderName(s string) bool {
+	odd := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	}
+	return s != "" && !strings.ContainsFunc(s, odd)
+}
+
+// Access is who may ask for how much. It can be replaced while requests run.
+type Access struct {
+	Keys   *signer.Keyring
+	Window time.Duration // how far a request's time may be from ours, either way; 0: any
+	MaxOps int           // in one request
+}
+
+// Dialect is both sides of the protocol: the gateway's Dialect and its Engine. It is safe for concurrent use.
+type Dialect struct {
+	// Set by New, read-only afterwards.
+	ops         map[operation]bool
+	headers     []header
+	timeouts    gateway.Timeouts
+	enginePath  []byte   // of the engine's URL, before the login
+	callbackURL string   // the member of a task's data, with a hole for the token
+	hole        int      // where in callbackURL the hole is
+	theirs      []string // the members that clients may not set
+
+	access  atomic.Pointer[Access]
+	workers sync.Pool // of *worker
+}
+
+var (
+	_ gateway.Dialect = (*Dialect)(nil)
+	_ gateway.Engine  = (*Dialect)(nil)
+)
+
+// operation is what an op asks for. Those that create tasks are parked.
+type operation struct{ typ, obj string }
+
+// header is a request header that tasks get.
+type header struct {
+	name   string // as it is looked up
+	member string // the beginning of its JSON member: the quoted lower-case name and a colon
+}
+
+// New makes a Dialect. The URLs of cfg must be valid.
+func New(cfg Config, access Access) (*Dialect, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	member := quote(callbackMember) + `:` + strings.TrimSuffix(quote(cfg.CallbackURL), `"`)
+	d := &Dialect{
+		ops:         make(map[operation]bool, len(cfg.Ops)),
+		timeouts:    cfg.Timeouts,
+		enginePath:  []byte(strings.TrimRight(cfg.EngineURL, "/") + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
+		callbackURL: member + strings.Repeat("0", correlator.TokenLen) + `"`,
+		hole:        len(member),
+		theirs:      []string{callbackMember},
+	}
+	for _, pair := range cfg.Ops {
+		typ, obj, _ := strings.Cut(pair, ":")
+		d.ops[operation{typ, obj}] = true
+	}
+	for _, name := range cfg.ForwardHeaders {
+		d.headers = append(d.headers, header{name: name, member: quote(strings.ToLower(name)) + ":"})
+	}
+	if len(d.headers) > 0 {
+		d.theirs = append(d.theirs, headersMember)
+	}
+	d.workers.New = func() any { return new(worker) }
+	d.SetAccess(access)
+	return d, nil
+}
+
+// SetAccess replaces who may ask for how much. Requests that are being read finish under what they began with.
+func (d *Dialect) SetAccess(a Access) { d.access.Store(&a) }
+
+// Route reports whether path is that of a create request: /api/{1|2}/json/{login}/{time}/{signature}.
+func (*Dialect) Route(path []byte) bool {
+	_, ok := parsePath(path)
+	return ok
+}
+
+// credentials are what a request's path says of who sent it.
+type credentials struct{ login, stamp, signature []byte }
+
+func parsePath(path []byte) (c credentials, ok bool) {
+	rest, ok := bytes.CutPrefix(path, []byte("/api/2/json/"))
+	if !ok {
+		if rest, ok = bytes.CutPrefix(path, []byte("/api/1/json/")); !ok {
+			return c, false
+		}
+	}
+	c.login, rest, _ = bytes.Cut(rest, []byte{'/'})
+	c.stamp, c.signature, ok = bytes.Cut(rest, []byte{'/'})
+	return c, ok && bytes.IndexByte(c.signature, '/') < 0
+}

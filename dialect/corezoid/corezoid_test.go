@@ -1,0 +1,193 @@
+package corezoid_test
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/dialect/corezoid"
+	"syncgate/gateway"
+	"syncgate/signer"
+)
+
+const (
+	login       = "12345"
+	secret      = "mysecret"
+	callbackURL = "https://sync.example.com/api/1/plugins/callback/"
+)
+
+var now = time.Unix(1700000000, 0)
+
+func config() corezoid.Config {
+	cfg := corezoid.Default()
+	cfg.EngineURL = "https://engine.example.com"
+	cfg.CallbackURL = callbackURL
+	return cfg
+}
+
+func access(t testing.TB, credentials ...signer.Credential) corezoid.Access {
+	t.Helper()
+	keys, err := signer.NewKeyring(append([]signer.Credential{{Login: login, Secret: secret}}, credentials...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return corezoid.Access{Keys: keys, Window: 300 * time.Second, MaxOps: 5}
+}
+
+func dialect(t testing.TB, change ...func(*corezoid.Config)) *corezoid.Dialect {
+	t.Helper()
+	cfg := config()
+	for _, f := range change {
+		f(&cfg)
+	}
+	d, err := corezoid.New(cfg, access(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// path signs body.
+func path(login, stamp, secret, body string) string {
+	return "/api/2/json/" + login + "/" + stamp + "/" + string(signer.AppendSignature(nil, []byte(stamp), []byte(secret), []byte(body)))
+}
+
+// received is a request as it is read from the wire.
+func received(t testing.TB, method, uri, body string, header ...string) *fasthttp.RequestCtx {
+	t.Helper()
+	raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gw.example.com\r\nContent-Length: %d\r\n", method, uri, len(body))
+	for _, h := range header {
+		raw += h + "\r\n"
+	}
+	ctx := new(fasthttp.RequestCtx)
+	if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw + "\r\n"))); err != nil {
+		t.Fatalf("%q: %v", raw, err)
+	}
+	ctx.Request.SetBodyString(body) // not parsed, whatever its type: the server reads it so too
+	return ctx
+}
+
+// accept signs a body and lets d read it.
+func accept(t testing.TB, d *corezoid.Dialect, body string, header ...string) (*gateway.Call, error) {
+	t.Helper()
+	return d.Accept(received(t, "POST", path(login, "1700000000", secret, body), body, header...), now)
+}
+
+func mustAccept(t testing.TB, d *corezoid.Dialect, body string, header ...string) *gateway.Call {
+	t.Helper()
+	c, err := accept(t, d, body, header...)
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return c
+}
+
+// tokens are as long as real ones, each of one letter.
+func tokens(c *gateway.Call) (all []string) {
+	for i := range c.Slots {
+		all = append(all, strings.Repeat(string(rune('A'+i)), correlator.TokenLen))
+	}
+	return all
+}
+
+// forwarded is the package for the engine, tokens written as <0>, <1>, …
+func forwarded(t testing.TB, d *corezoid.Dialect, c *gateway.Call) string {
+	t.Helper()
+	var req fasthttp.Request
+	if err := d.Encode(&req, c, tokens(c), now); err != nil {
+		t.Fatal(err)
+	}
+	body := string(req.Body())
+	for i, token := range tokens(c) {
+		body = strings.ReplaceAll(body, callbackURL+token, fmt.Sprintf("<%d>", i))
+	}
+	return body
+}
+
+func answer(d *corezoid.Dialect, c *gateway.Call, r gateway.Reply) (status int, body string) {
+	var dst fasthttp.Response
+	d.Answer(&dst, c, r)
+	return dst.StatusCode(), string(dst.Body())
+}
+
+// none are the finals of a call of which nothing is known.
+func none(c *gateway.Call) []correlator.Callback {
+	finals := make([]correlator.Callback, len(c.Ops))
+	for i := range finals {
+		finals[i].Op = i
+	}
+	return finals
+}
+
+func wantFault(t testing.TB, err error, status int, text string) {
+	t.Helper()
+	f, ok := err.(*gateway.Fault) //nolint:errorlint // the contract is the type itself
+	if !ok || f.Status != status || f.Text != text {
+		t.Errorf("got %v\nwant %d %s", err, status, text)
+	}
+}
+
+func TestRoute(t *testing.T) {
+	d := dialect(t)
+	f := func(path string, want bool) {
+		t.Helper()
+		if got := d.Route([]byte(path)); got != want {
+			t.Errorf("Route(%q) = %v", path, got)
+		}
+	}
+	f("/api/1/json/12345/1700000000/abc", true)
+	f("/api/2/json/12345/1700000000/abc", true)
+	f("/api/2/json/12345/1700000000.5/", true) // an empty signature is a wrong one
+	f("/api/2/json///", true)
+	f("/api/3/json/12345/1700000000/abc", false)
+	f("/api/12/json/12345/1700000000/abc", false)
+	f("/api/2/xml/12345/1700000000/abc", false)
+	f("/api/2/JSON/12345/1700000000/abc", false)
+	f("/api/2/json/12345/1700000000", false)
+	f("/api/2/json/12345/1700000000/abc/", false)
+	f("/api/2/json/12345/1700000000/abc/d", false)
+	f("//api/2/json/12345/1700000000/abc", false)
+	f("/api/./2/json/12345/1700000000/abc", false)
+	f("/x/api/2/json/12345/1700000000/abc", false)
+	f("/api/2/json/public/1/2/abc", false)
+	f("/api/1/plugins/callback/abc", false)
+	f("/api/1/tasks/abc", false)
+	f("/api/2/json/", false)
+	f("", false)
+}
+
+func TestValidate(t *testing.T) {
+	if err := corezoid.Default().Validate(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	c := corezoid.Config{
+		APIVersion:     3,
+		Ops:            []string{"create:task", "create", ":task", "create:", "a:b:c", "show:task"},
+		ForwardHeaders: []string{"User-Agent", "x y", "", "X-Id", "user-agent", "Ключ"},
+	}
+	const want = `engine.api_version: must be 1 or 2, not 3
+auth.ops[1]: must be type:obj as in create:task, not "create"
+auth.ops[2]: must be type:obj as in create:task, not ":task"
+auth.ops[3]: must be type:obj as in create:task, not "create:"
+auth.ops[4]: must be type:obj as in create:task, not "a:b:c"
+forward_headers[1]: "x y" is not the name of a header
+forward_headers[2]: "" is not the name of a header
+forward_headers[4]: "user-agent" is there already
+forward_headers[5]: "Ключ" is not the name of a header`
+	if err := c.Validate(); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if _, err := corezoid.New(c, corezoid.Access{}); err == nil {
+		t.Error("New takes it")
+	}
+	c = corezoid.Default()
+	c.Ops = nil
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "auth.ops: must not be empty") {
+		t.Errorf("got %v", err)
+	}
+}

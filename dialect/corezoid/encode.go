@@ -1,0 +1,43 @@
+package corezoid
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+	"syncgate/signer"
+)
+
+// Encode makes the request for the engine: the tokens go into c.Body, which dst then points to, and it is signed for now.
+// The engine verifies what it got, so the signature is over the finished package.
+func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+	if len(tokens) != len(c.Slots) {
+		return fmt.Errorf("encode for the engine: %d tokens for %d tasks", len(tokens), len(c.Slots))
+	}
+	login, secret, ok := d.access.Load().Keys.Engine(c.Login)
+	if !ok {
+		return fmt.Errorf("encode for the engine: login %s is not known any more", c.Login)
+	}
+	for i, at := range c.Slots {
+		if len(tokens[i]) != correlator.TokenLen {
+			return fmt.Errorf("encode for the engine: token %d has %d characters", i, len(tokens[i]))
+		}
+		copy(c.Body[at:at+correlator.TokenLen], tokens[i])
+	}
+	var stampRoom [20]byte
+	var uriRoom [256]byte
+	stamp := signer.AppendTime(stampRoom[:0], now)
+	uri := append(uriRoom[:0], d.enginePath...)
+	uri = append(append(uri, login...), '/')
+	uri = append(append(uri, stamp...), '/')
+	uri = signer.AppendSignature(uri, stamp, secret, c.Body)
+
+	dst.Header.SetMethod(fasthttp.MethodPost)
+	dst.SetRequestURIBytes(uri)
+	dst.Header.SetContentType("application/json; charset=utf8") // the vendor's spelling
+	dst.SetBodyRaw(c.Body)
+	return nil
+}

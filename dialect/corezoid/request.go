@@ -1,0 +1,329 @@
+package corezoid
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"syncgate/internal/splice"
+)
+
+// request is a client's body while it is read. Edits that make the engine's package of it are collected on the way.
+type request struct {
+	d      *Dialect
+	w      *worker
+	body   []byte
+	maxOps int
+	own    string // members for the data of each task
+
+	top    splice.Items // members of the package
+	hasOps bool
+	single bool // ops is an object, which counts as an array of one
+	wait   time.Duration
+	given  bool // the client named its timeout
+}
+
+// requestOp is one op of a request: offsets, and what is to become of it.
+type requestOp struct {
+	at       splice.Span
+	items    splice.Items // its members
+	typ, obj value
+	id, ref  value
+	data     value
+	inData   splice.Items // members of data
+
+	create  bool
+	refused string
+}
+
+// read walks the body. Its errors say what is wrong and where, in words for the client.
+func (q *request) read() error {
+	j := &q.w.json
+	if err := j.Reset(q.body); err != nil {
+		return err
+	}
+	open, err := q.enter(splice.Object)
+	if err != nil {
+		return err
+	}
+	q.top = splice.NewItems(&q.w.edits, open)
+	for {
+		m, ok, err := j.Member()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if !q.w.top.add(m.Name) {
+			return repeated(m.Name)
+		}
+		if err := q.member(m); err != nil {
+			return err
+		}
+	}
+	q.top.Close()
+	if err := j.Close(); err != nil {
+		return err
+	}
+	if !q.hasOps {
+		return &problem{"ops", "is missing"}
+	}
+	return nil
+}
+
+// member reads a member of the package.
+func (q *request) member(m splice.Member) (err error) {
+	switch string(m.Name) {
+	case "timeout": // ours: the engine does not see it
+		v, err := q.w.value()
+		if err != nil {
+			return err
+		}
+		q.top.Cut(splice.Span{Start: m.Start, End: v.End})
+		return q.timeout(v)
+	case "ops":
+		q.hasOps = true
+		err = q.readOps()
+	default:
+		_, err = q.w.json.Value()
+	}
+	q.top.Keep(splice.Span{Start: m.Start, End: q.w.json.Offset()})
+	return err
+}
+
+func (q *request) readOps() error {
+	if q.w.json.Peek() == splice.Object {
+		q.single = true
+		return q.readOp()
+	}
+	open, err := q.enter(splice.Array)
+	if err != nil {
+		return within("ops", err)
+	}
+	list := splice.NewItems(&q.w.edits, open)
+	for {
+		ok, err := q.w.json.Element()
+		if err != nil {
+			return err
+		}
+		n := len(q.w.ops)
+		switch {
+		case !ok && n == 0:
+			return &problem{"ops", "must not be empty"}
+		case !ok:
+			list.Close()
+			return nil
+		case n == q.maxOps:
+			return &problem{"ops", fmt.Sprintf("has more than %d operations", q.maxOps)}
+		}
+		if err := q.readOp(); err != nil {
+			return err
+		}
+		if op := &q.w.ops[n]; op.refused != "" {
+			list.Cut(op.at)
+		} else {
+			list.Keep(op.at)
+		}
+	}
+}
+
+// readOp reads one op and decides what is to become of it.
+func (q *request) readOp() error {
+	op := requestOp{}
+	before := q.w.edits.Mark()
+	err := q.opMembers(&op)
+	if err == nil {
+		err = q.judge(&op, before)
+	}
+	if err != nil {
+		where := "ops"
+		if !q.single {
+			where += "[" + strconv.Itoa(len(q.w.ops)) + "]"
+		}
+		return within(where, err)
+	}
+	q.w.ops = append(q.w.ops, op)
+	return nil
+}
+
+func (q *request) opMembers(op *requestOp) error {
+	j := &q.w.json
+	start, err := q.enter(splice.Object)
+	if err != nil {
+		return err
+	}
+	op.items = splice.NewItems(&q.w.edits, start)
+	q.w.inner.reset()
+	for {
+		m, ok, err := j.Member()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			op.at = splice.Span{Start: start, End: j.Offset()}
+			return nil
+		}
+		if !q.w.inner.add(m.Name) {
+			return repeated(m.Name)
+		}
+		if err := q.opMember(op, m.Name); err != nil {
+			return err
+		}
+		op.items.Keep(splice.Span{Start: m.Start, End: j.Offset()})
+	}
+}
+
+func (q *request) opMember(op *requestOp, name []byte) (err error) {
+	switch string(name) {
+	case "type":
+		op.typ, err = q.w.value()
+	case "obj":
+		op.obj, err = q.w.value()
+	case "id":
+		op.id, err = q.w.value()
+	case "ref":
+		op.ref, err = q.w.value()
+	case "data":
+		err = q.readData(op)
+	default:
+		_, err = q.w.json.Value()
+	}
+	return err
+}
+
+// readData looks at data before it is known whether the op creates a task: type and obj may stand behind it.
+func (q *request) readData(op *requestOp) (err error) {
+	j := &q.w.json
+	if j.Peek() != splice.Object {
+		op.data, err = q.w.value()
+		return err
+	}
+	op.data.kind = splice.Object
+	op.inData, err = j.CutMembers(&q.w.edits, q.d.theirs)
+	return err
+}
+
+// judge decides what is to become of an op that was read. Only one that creates a task is changed.
+func (q *request) judge(op *requestOp, before int) error {
+	typ, obj := q.w.text(op.typ), q.w.text(op.obj)
+	op.refused = q.refusal(typ, obj)
+	op.create = op.refused == "" && string(typ) == "create" && string(obj) == "task"
+	if !op.create {
+		q.w.edits.Undo(before)
+		return nil
+	}
+	const whole = `"data":{`
+	switch op.data.kind {
+	case splice.Object:
+		op.inData.Append(q.own, q.d.hole)
+		return nil
+	case splice.Invalid:
+		op.items.Append(whole+q.own+"}", len(whole)+q.d.hole)
+		return nil
+	case splice.Array:
+		if inner := op.data.Of(q.body); len(bytes.Trim(inner[1:len(inner)-1], blanks)) > 0 {
+			return &problem{"data", "must be an object, got array"}
+		}
+	case splice.Null:
+	default:
+		return &problem{"data", fmt.Sprintf("must be an object, got %v", op.data.kind)}
+	}
+	q.w.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
+	return nil
+}
+
+// refusal says why an op is not forwarded; empty when it is.
+func (q *request) refusal(typ, obj []byte) string {
+	if q.d.ops[operation{string(typ), string(obj)}] {
+		return ""
+	}
+	return "Operation is not allowed: " + string(typ) + " " + string(obj)
+}
+
+// timeout reads how long the client waits: a positive JSON number of seconds, or a string that is one.
+func (q *request) timeout(v value) error {
+	var seconds []byte
+	switch v.kind {
+	case splice.Null:
+		return nil
+	case splice.Number:
+		seconds = v.Of(q.body)
+	case splice.String:
+		if text := q.w.json.Text(v.Span); isNumber(text) {
+			seconds = text
+		}
+	default:
+	}
+	wait, ok := parseSeconds(seconds, q.d.timeouts.Max)
+	if !ok {
+		return &problem{"timeout", "must be a positive number of seconds"}
+	}
+	q.wait, q.given = wait, true
+	return nil
+}
+
+// parseSeconds reads a JSON number of seconds. It is not ok when it is not positive, and limit when it is more.
+func parseSeconds(number []byte, limit time.Duration) (d time.Duration, ok bool) {
+	mantissa := number
+	if i := bytes.IndexAny(number, "eE"); i >= 0 {
+		mantissa = number[:i]
+	}
+	if !bytes.ContainsAny(mantissa, "123456789") || number[0] == '-' {
+		return 0, false // told from the digits: what is smaller than any float is not zero
+	}
+	seconds, _ := strconv.ParseFloat(string(number), 64) // its only error here is overflow, to +Inf
+	if seconds >= limit.Seconds() {
+		return limit, true
+	}
+	return max(1, time.Duration(seconds*float64(time.Second))), true
+}
+
+// isNumber reports whether text is a JSON number that is not negative, and nothing else.
+func isNumber(text []byte) bool {
+	return len(text) > 0 && isDigit(text[0]) && isDigit(text[len(text)-1]) && jsontext.Value(text).IsValid()
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// enter goes into the next value, which must be of that kind.
+func (q *request) enter(want splice.Kind) (open int, err error) {
+	if got := q.w.json.Peek(); got != want {
+		if _, err := q.w.json.Value(); err != nil {
+			return 0, err
+		}
+		return 0, &problem{"", fmt.Sprintf("must be an %v, got %v", want, got)}
+	}
+	return q.w.json.Enter()
+}
+
+// problem is what a body that is JSON does not fulfil, and where. Its text is for the client.
+type problem struct{ path, text string }
+
+func (p *problem) Error() string {
+	if p.path == "" {
+		return p.text
+	}
+	return p.path + ": " + p.text
+}
+
+// within puts the path of what was read before that of a problem inside it. Other errors name their byte.
+func within(path string, err error) error {
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		return err
+	}
+	if p.path != "" {
+		path += "." + p.path
+	}
+	return &problem{path, p.text}
+}
+
+func repeated(name []byte) error {
+	const enough = 60
+	return &problem{"", fmt.Sprintf("%q appears twice", name[:min(len(name), enough)])}
+}
