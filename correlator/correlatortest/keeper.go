@@ -118,7 +118,8 @@ func recordOutlivesClose(t *testing.T, start Start) {
 	save(t, n.Home, id, rec)
 	n.Home.Close(id)
 	n.Home.Close(id)
-	for range 20 { // whatever Close cleans up has time to
+	for range 10 { // whatever Close cleans up has time to
+		<-time.After(10 * time.Millisecond)
 		if got := look(t, n.Other, id); got != `meta 1:"held"` {
 			t.Fatal(got)
 		}

@@ -87,7 +87,15 @@ func (c Config) connect() (goredis.UniversalClient, error) {
 
 // options takes from the URL where Redis is and who we are. How long and how often we try is ours to say.
 func (c Config) options() (*goredis.UniversalOptions, error) {
-	o, err := c.parse()
+	parse, known := map[string]func(string) (*goredis.UniversalOptions, error){
+		Standalone: parseStandalone,
+		Sentinel:   parseSentinel,
+		Cluster:    parseCluster,
+	}[c.Mode]
+	if !known {
+		return nil, fmt.Errorf("mode: must be %s, %s or %s", Standalone, Sentinel, Cluster)
+	}
+	o, err := parse(c.URL)
 	if err != nil {
 		var syntax *url.Error
 		if errors.As(err, &syntax) {
@@ -111,40 +119,39 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	return o, nil
 }
 
-func (c Config) parse() (*goredis.UniversalOptions, error) {
-	switch c.Mode {
-	case Standalone:
-		o, err := goredis.ParseURL(c.URL)
-		if err != nil {
-			return nil, err
-		}
-		return &goredis.UniversalOptions{
-			Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password,
-			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
-		}, nil
-	case Sentinel:
-		o, err := goredis.ParseFailoverURL(c.URL)
-		if err != nil {
-			return nil, err
-		}
-		if o.MasterName == "" {
-			return nil, errors.New("needs master_name")
-		}
-		return &goredis.UniversalOptions{
-			Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB, Username: o.Username, Password: o.Password,
-			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
-		}, nil
-	case Cluster:
-		o, err := goredis.ParseClusterURL(c.URL)
-		if err != nil {
-			return nil, err
-		}
-		return &goredis.UniversalOptions{
-			Addrs: o.Addrs, Username: o.Username, Password: o.Password,
-			ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
-		}, nil
-	default:
-		return nil, fmt.Errorf("mode: must be %s, %s or %s", Standalone, Sentinel, Cluster)
+func parseStandalone(text string) (*goredis.UniversalOptions, error) {
+	o, err := goredis.ParseURL(text)
+	if err != nil {
+		return nil, err
 	}
+	return &goredis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password,
+		ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+	}, nil
+}
+
+func parseSentinel(text string) (*goredis.UniversalOptions, error) {
+	o, err := goredis.ParseFailoverURL(text)
+	if err != nil {
+		return nil, err
+	}
+	if o.MasterName == "" {
+		return nil, errors.New("needs master_name")
+	}
+	return &goredis.UniversalOptions{
+		Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB, Username: o.Username, Password: o.Password,
+		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+		ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+	}, nil
+}
+
+func parseCluster(text string) (*goredis.UniversalOptions, error) {
+	o, err := goredis.ParseClusterURL(text)
+	if err != nil {
+		return nil, err
+	}
+	return &goredis.UniversalOptions{
+		Addrs: o.Addrs, Username: o.Username, Password: o.Password,
+		ClientName: o.ClientName, PoolSize: o.PoolSize, TLSConfig: o.TLSConfig,
+	}, nil
 }

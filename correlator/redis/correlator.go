@@ -30,7 +30,7 @@ var (
 
 // New makes the Correlator of a new node and starts its goroutines. Redis may be away: Ready says when it is usable.
 // changed, if not nil, is called with what Ready says from then on, each time that it turns from nil to an error or
-// back; it must not block. Shutdown ends what New started.
+// back; it must neither block nor call the Correlator. Shutdown ends what New started.
 func New(cfg Config, changed func(error)) (*Correlator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("correlator/redis: %w", err)

@@ -2,11 +2,10 @@ package redis
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"sync"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // steadyAfter is how long a node must have been ready before it believes that another one does not live: by then that one
@@ -23,14 +22,14 @@ var (
 
 // link is the state of the way by which callbacks come: the subscription, and the probes sent over it.
 type link struct {
-	changed func(error) // fixed
+	changed func(error) // fixed; called with mu held
 
-	mu           sync.Mutex      // guards the rest
-	subscription *goredis.PubSub // nil while there is none
-	sent, heard  uint64          // the last probe's number
-	misses       int             // probes that did not come back, one after the other
-	trouble      error           // nil: ready
-	since        time.Time       // ready since
+	mu           sync.Mutex // guards the rest
+	subscription io.Closer  // nil while there is none
+	sent, heard  uint64     // the last probe's number
+	misses       int        // probes that did not come back, one after the other
+	trouble      error      // nil: ready
+	since        time.Time  // ready since
 	closed       bool
 }
 
@@ -55,7 +54,7 @@ func (l *link) steady() bool {
 }
 
 // up takes a confirmed subscription. It reports false when the link is closed.
-func (l *link) up(s *goredis.PubSub) bool {
+func (l *link) up(s io.Closer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

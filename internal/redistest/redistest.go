@@ -27,7 +27,8 @@ type Server struct {
 	network string
 	addr    string
 	args    []string
-	cluster bool // it has its slots
+	config  string // a sentinel's file, else empty
+	cluster bool   // it has its slots
 	process *exec.Cmd
 	log     bytes.Buffer
 }
@@ -60,6 +61,26 @@ func StartCluster(t testing.TB) *Server {
 	}
 	s.cluster = true
 	s.awaitCluster()
+	return s
+}
+
+// StartSentinel runs a sentinel that watches one server under a name, until the end of the test. Its quorum is 1.
+func StartSentinel(t testing.TB, name string, master *Server) *Server {
+	t.Helper()
+	s := newServer(t, "tcp", nil)
+	port := FreePort(t)
+	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	host, masterPort, err := net.SplitHostPort(master.addr)
+	if err != nil {
+		t.Fatalf("redistest: a sentinel's server is reached over TCP: %v", err)
+	}
+	config := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor %s %s %s 1\nsentinel down-after-milliseconds %[2]s 500\n",
+		port, name, host, masterPort)
+	s.config = filepath.Join(s.dir, "sentinel.conf")
+	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
+		t.Fatalf("redistest: write the sentinel's configuration: %v", err)
+	}
+	s.Restart()
 	return s
 }
 
@@ -134,14 +155,7 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
 	s.log.Reset()
-	args := []string{"--dir", s.dir, "--daemonize", "no", "--save", "", "--loglevel", "warning"}
-	if s.network == "unix" {
-		args = append(args, "--port", "0", "--unixsocket", s.addr)
-	} else {
-		host, port, _ := net.SplitHostPort(s.addr)
-		args = append(args, "--bind", host, "--port", port)
-	}
-	s.process = exec.Command("redis-server", append(args, s.args...)...) //nolint:gosec // the test's own arguments
+	s.process = exec.Command("redis-server", s.arguments()...) //nolint:gosec // the test's own arguments
 	s.process.Stdout, s.process.Stderr = &s.log, &s.log
 	s.process.SysProcAttr = endWithParent()
 	if err := s.process.Start(); err != nil {
@@ -155,6 +169,20 @@ func (s *Server) Restart() {
 	if s.cluster {
 		s.awaitCluster()
 	}
+}
+
+func (s *Server) arguments() []string {
+	if s.config != "" {
+		return []string{s.config, "--sentinel", "--dir", s.dir}
+	}
+	args := []string{"--dir", s.dir, "--daemonize", "no", "--save", "", "--loglevel", "warning"}
+	if s.network == "unix" {
+		args = append(args, "--port", "0", "--unixsocket", s.addr)
+	} else {
+		host, port, _ := net.SplitHostPort(s.addr)
+		args = append(args, "--bind", host, "--port", port)
+	}
+	return append(args, s.args...)
 }
 
 // Pause stops the process with SIGSTOP: its connections stay open and nothing answers.

@@ -1,0 +1,136 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"syncgate/correlator"
+	"syncgate/correlator/correlatortest"
+	"syncgate/correlator/redis"
+	"syncgate/internal/redistest"
+)
+
+// stormTrip is a trip of some ops. It replies when all are final, and then closes.
+type stormTrip struct {
+	home *redis.Correlator
+	id   correlator.ID
+	ops  []string // what each is to hear
+
+	mu      sync.Mutex
+	heard   map[int]bool
+	wrong   int
+	replied chan struct{} // closed with the reply
+}
+
+func (s *stormTrip) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
+	d := correlator.Held
+	s.mu.Lock()
+	if string(cb.Body) != s.ops[cb.Op] {
+		s.wrong++
+	}
+	switch {
+	case s.heard[cb.Op]:
+		d = correlator.Repeated
+	case len(s.heard) == len(s.ops)-1:
+		d = correlator.Written
+		close(s.replied)
+		s.home.Close(s.id)
+	}
+	s.heard[cb.Op] = true
+	s.mu.Unlock()
+	done(d)
+}
+
+func (s *stormTrip) Expire(error) {}
+
+// TestStorm has callbacks, some of them repeated, come to either node while connections break. Every trip hears all of
+// its own and nothing else, whatever was answered to the engine is true, and nothing stays in Redis.
+func TestStorm(t *testing.T) {
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's choices
+	s := redistest.Start(t)
+	nodes := []*redis.Correlator{start(t, config(s.URL())), start(t, config(s.URL()))}
+
+	const n = 2000
+	trips := make([]*stormTrip, n)
+	for i := range trips {
+		home := nodes[i%2]
+		trip := &stormTrip{home: home, id: home.NewID(soon()), heard: make(map[int]bool), replied: make(chan struct{})}
+		for op := range 1 + rnd.IntN(3) {
+			trip.ops = append(trip.ops, fmt.Sprintf(`{"nonce":"%v-%d","pad":"%0*d"}`, trip.id, op, 1+rnd.IntN(9000), 0))
+		}
+		trips[i] = trip
+		if err := home.Park(trip.id, trip, soon()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := make(chan struct{})
+	var faults sync.WaitGroup
+	faults.Go(func() { breakConnections(s, stop) })
+
+	var all sync.WaitGroup
+	turns := make(chan struct{}, 24)
+	for _, trip := range trips {
+		for op, body := range trip.ops {
+			for range 1 + rnd.IntN(2) {
+				to := nodes[rnd.IntN(2)]
+				turns <- struct{}{}
+				all.Go(func() {
+					defer func() { <-turns }()
+					engine(t, to, trip.id, correlatortest.Final(op, body))
+				})
+			}
+		}
+	}
+	all.Wait()
+	close(stop)
+	faults.Wait()
+	for i, trip := range trips {
+		correlatortest.Next(t, trip.replied, fmt.Sprintf("reply of trip %d", i))
+		if trip.wrong > 0 {
+			t.Errorf("trip %d heard %d callbacks that are not its own", i, trip.wrong)
+		}
+	}
+	for _, c := range nodes {
+		if c.Len() != 0 {
+			t.Errorf("%d trips left", c.Len())
+		}
+	}
+	awaitKeys(t, s, 0)
+}
+
+// engine delivers a callback as engines do: once more after a 503.
+func engine(t *testing.T, to *redis.Correlator, id correlator.ID, cb correlator.Callback) {
+	for range 100 {
+		err := to.Deliver(context.Background(), id, cb)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, correlator.ErrUnavailable) {
+			t.Errorf("deliver: %v", err)
+			return
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	t.Error("deliver: unavailable for 2s")
+}
+
+// breakConnections kills the nodes' connections until stop.
+func breakConnections(s *redistest.Server, stop <-chan struct{}) {
+	ticker := time.NewTicker(30 * time.Millisecond)
+	defer ticker.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			s.Do("CLIENT", "KILL", "TYPE", []string{"pubsub", "normal"}[i%2])
+		}
+	}
+}
