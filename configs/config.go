@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/correlator/redis"
+	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -74,23 +76,15 @@ type Credential struct {
 
 // Correlator chooses the table of who waits for what.
 type Correlator struct {
-	Backend  string `yaml:"backend"`
-	WhenDown string `yaml:"when_down"`
-	Redis    Redis  `yaml:"redis"`
-}
-
-// Redis says how the table is shared by several processes.
-type Redis struct {
-	Mode    string        `yaml:"mode"`
-	URL     string        `yaml:"url"`
-	Timeout time.Duration `yaml:"timeout"`
-	Prefix  string        `yaml:"prefix"`
+	Backend  string       `yaml:"backend"`
+	WhenDown string       `yaml:"when_down"`
+	Redis    redis.Config `yaml:"redis"`
 }
 
 // Values of Correlator.Backend.
 const (
-	Memory      = "memory"
-	SharedRedis = "redis"
+	Memory = "memory"
+	Redis  = "redis"
 )
 
 // Log says what is logged and how.
@@ -101,20 +95,21 @@ type Log struct {
 
 // Default is the configuration where nothing is said.
 func Default() *Config {
-	g := gateway.Default()
+	g, dialect := gateway.Default(), corezoid.Default()
 	return &Config{
-		Listen:       g.Listen,
-		Callback:     Callback{CallbackConfig: g.Callback},
-		Engine:       Engine{EngineConfig: g.Engine, APIVersion: 2},
-		Auth:         Auth{Window: signer.Default().Window, Ops: []string{"create:task", "modify:task"}},
-		Timeouts:     g.Timeouts,
-		Limits:       g.Limits,
-		Correlator:   Correlator{Backend: Memory, WhenDown: g.WhenDown, Redis: Redis{Mode: "standalone", URL: "redis://127.0.0.1:6379/0", Timeout: 500 * time.Millisecond, Prefix: "syncgate"}},
-		Results:      g.Results,
-		OnDisconnect: g.OnDisconnect,
-		Drain:        g.Drain,
-		CORS:         g.CORS,
-		Log:          Log{Level: "info", Format: "json"},
+		Listen:         g.Listen,
+		Callback:       Callback{CallbackConfig: g.Callback},
+		Engine:         Engine{EngineConfig: g.Engine, APIVersion: dialect.APIVersion},
+		Auth:           Auth{Window: signer.Default().Window, Ops: dialect.Ops},
+		Timeouts:       g.Timeouts,
+		Limits:         g.Limits,
+		ForwardHeaders: dialect.ForwardHeaders,
+		Correlator:     Correlator{Backend: Memory, WhenDown: g.WhenDown, Redis: redis.Default()},
+		Results:        g.Results,
+		OnDisconnect:   g.OnDisconnect,
+		Drain:          g.Drain,
+		CORS:           g.CORS,
+		Log:            Log{Level: "info", Format: "json"},
 	}
 }
 
@@ -143,6 +138,30 @@ func (c *Config) Signer() signer.Config {
 	return s
 }
 
+// Dialect gives what package corezoid needs.
+func (c *Config) Dialect() corezoid.Config {
+	return corezoid.Config{
+		EngineURL:      c.Engine.URL,
+		APIVersion:     c.Engine.APIVersion,
+		CallbackURL:    strings.TrimRight(c.Callback.BaseURL, "/") + gateway.CallbackPath,
+		Ops:            c.Auth.Ops,
+		ForwardHeaders: c.ForwardHeaders,
+		Timeouts:       c.Timeouts,
+	}
+}
+
+// Redis gives what package redis needs.
+func (c *Config) Redis() redis.Config {
+	r := c.Correlator.Redis
+	r.Parked, r.Retention = c.Limits.Parked, c.Results.Retention
+	return r
+}
+
+// Memory gives what the correlator of a single process needs.
+func (c *Config) Memory() correlator.Config {
+	return correlator.Config{Parked: c.Limits.Parked, Retention: c.Results.Retention, Results: int64(c.Limits.Results)}
+}
+
 // CallbackKeys gives what correlator.NewKeys needs; none where one is to be made.
 func (c *Config) CallbackKeys() []string {
 	keys := make([]string, len(c.Callback.Keys))
@@ -155,12 +174,13 @@ func (c *Config) CallbackKeys() []string {
 // Validate gives every problem at once, joined; each begins with its key as in "engine.url: ...".
 func (c *Config) Validate() error {
 	g := c.Gateway()
-	return errors.Join(g.Validate(), c.Signer().Validate(), c.Callback.validate(c.Correlator.Backend), c.Correlator.validate(), c.Log.validate())
+	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
+		c.Correlator.validate(), c.Log.validate())
 }
 
 func (c *Callback) validate(backend string) error {
 	if len(c.Keys) == 0 {
-		if backend == SharedRedis {
+		if backend == Redis {
 			return errors.New("callback.keys: needs a key, the same on every node, as correlator.backend is redis: a callback may reach any of them")
 		}
 		return nil // made at start
@@ -178,9 +198,11 @@ func (c *Callback) validate(backend string) error {
 }
 
 func (c *Correlator) validate() error {
-	return errors.Join(
-		oneOf("correlator.backend", c.Backend, Memory, SharedRedis),
-	)
+	problems := []error{oneOf("correlator.backend", c.Backend, Memory, Redis)}
+	for _, err := range split(c.Redis.Validate()) {
+		problems = append(problems, fmt.Errorf("correlator.redis.%w", err))
+	}
+	return errors.Join(problems...)
 }
 
 func (l Log) validate() error {

@@ -70,6 +70,27 @@ func TestProblems(t *testing.T) {
 		`c.yaml:2: log.format: "xml" must be one of: json, console`)
 }
 
+func TestProblemsOfOtherPackages(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		_, _, err := load(t, text)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+	f("auth: {window: -1s}", "c.yaml:1: auth.window: ")
+	f("auth:\n  ops: [create:task, x]", "c.yaml:2: auth.ops[1]: ")
+	f("engine: {api_version: 3}", "c.yaml:1: engine.api_version: ")
+	f("forward_headers: [a b]", "c.yaml:1: forward_headers[0]: ")
+	f("correlator:\n  backend: disk", "c.yaml:2: correlator.backend: ")
+	f("correlator:\n  when_down: wait", "c.yaml:2: correlator.when_down: ")
+	f("correlator:\n  redis:\n    url: http://x", "c.yaml:3: correlator.redis.url: ")
+	f("correlator:\n  redis:\n    mode: ring", "c.yaml:3: correlator.redis.")
+	f("correlator:\n  redis:\n    timeout: 0s", "c.yaml:3: correlator.redis.timeout: ")
+	f("limits: {parked: -1}", "c.yaml:1: limits.parked: ")
+	f("results: {retention: -1s}", "c.yaml:1: results.retention: ")
+}
+
 func TestProblemsHideSecrets(t *testing.T) {
 	f := func(text string, env ...string) {
 		t.Helper()

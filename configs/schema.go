@@ -20,7 +20,7 @@ type field struct {
 func fields(v reflect.Value) []field {
 	var out []field
 	for _, f := range reflect.VisibleFields(v.Type()) {
-		if name := f.Tag.Get("yaml"); name != "" {
+		if name := f.Tag.Get("yaml"); name != "" && name != "-" {
 			out = append(out, field{name, v.FieldByIndex(f.Index)})
 		}
 	}
@@ -139,3 +139,19 @@ func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
 
 // parent is the key path of the section or list that holds key, empty for the whole file.
 func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
+
+// Diff lists the key paths of the settings that differ. A list is one setting.
+func Diff(a, b *Config) (keys []string) {
+	values := make(map[string]reflect.Value)
+	walk(reflect.ValueOf(a).Elem(), "", func(key string, v reflect.Value) { values[key] = v })
+	walk(reflect.ValueOf(b).Elem(), "", func(key string, v reflect.Value) {
+		before := values[key]
+		if v.Kind() == reflect.Slice && v.Len() == 0 && before.Len() == 0 {
+			return // none, written in two ways
+		}
+		if !reflect.DeepEqual(before.Interface(), v.Interface()) {
+			keys = append(keys, key)
+		}
+	})
+	return keys
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"syncgate/configs"
+	"syncgate/internal/enginesim"
+	"syncgate/signer"
+)
+
+const demoHelp = `Runs a gateway and a simulated engine in one process, on this machine only and in memory, and prints commands to try it with.
+Each line of its log is a trip. SIGINT (Ctrl-C) or SIGTERM stops it.
+`
+
+const (
+	demoLogin  = "demo"
+	demoSecret = "demo-secret" //nolint:gosec // it is printed
+	// demoWork is how long the engine works: long enough to see that the client waits.
+	demoWork = 300 * time.Millisecond
+
+	demoTask    = `{"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world"}}]}`
+	demoTimeout = `{"timeout":1,"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world","__sim":{"callback":"never"}}}]}`
+)
+
+func demo(p *program, fs *flag.FlagSet, args []string) error {
+	listen := fs.String("listen", "127.0.0.1:0", "`address` of the gateway; port 0 takes a free one")
+	if err := parseFlags(fs, args, 0); err != nil {
+		return err
+	}
+	public, err := freeAddress(*listen)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	e, err := startDemoEngine()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	c := demoConfig(public, e.URL())
+	n, err := start(c, newLog(p.err, c.Log))
+	if err != nil {
+		return err
+	}
+	p.introduce(c.Callback.BaseURL, n.gateway.AdminAddr().String())
+	return n.run(signals, nil)
+}
+
+// freeAddress finds a port where address has none, as the engine is to be told it before the gateway listens.
+func freeAddress(address string) (string, error) {
+	if _, port, err := net.SplitHostPort(address); err != nil || port != "0" {
+		return address, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func startDemoEngine() (*enginesim.Engine, error) {
+	cfg := enginesim.Default()
+	cfg.Credentials = map[string]string{demoLogin: demoSecret}
+	cfg.Behaviour.Delay = enginesim.Range{Min: demoWork, Max: demoWork}
+	return enginesim.Start(cfg)
+}
+
+func demoConfig(public, engine string) *configs.Config {
+	c := configs.Default()
+	c.Listen.Public, c.Listen.Admin = public, "127.0.0.1:0"
+	c.Callback.BaseURL = "http://" + reachable(public)
+	c.Engine.URL = engine
+	c.Auth.Window = 0 // the printed lines stay good
+	c.Auth.Credentials = []configs.Credential{{Credential: signer.Credential{Login: demoLogin, Secret: demoSecret}}}
+	c.Drain.Delay, c.Drain.Timeout = 0, time.Second // whoever stops a demo does not want to wait
+	c.Log.Format = "console"
+	return c
+}
+
+func (p *program) introduce(url, admin string) {
+	line := func(body string) string {
+		seconds := string(signer.AppendTime(nil, time.Now()))
+		return curlCommand(url+signedPath(demoLogin, seconds, demoSecret, []byte(body)), []byte(body))
+	}
+	fmt.Fprintf(p.out, `A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
+
+Paste this into another terminal. The task's result is the answer:
+
+%s
+
+And this: the process never calls back, and the caller has given it one second:
+
+%s
+
+The login is %s, its secret %s: syncgate sign signs requests of your own. What the data's member __sim may
+say is in syncgate engine --help. Metrics are on http://%s/metrics.
+`, url, line(demoTask), line(demoTimeout), demoLogin, demoSecret, admin)
+}

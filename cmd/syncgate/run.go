@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"syncgate/configs"
+	"syncgate/correlator"
+	"syncgate/correlator/redis"
+	"syncgate/dialect/corezoid"
+	"syncgate/gateway"
+	"syncgate/signer"
+)
+
+// node is a running gateway and what it is made of.
+type node struct {
+	// Set by start, read-only afterwards.
+	log     zerolog.Logger
+	table   table
+	dialect *corezoid.Dialect
+	gateway *gateway.Gateway
+
+	// Owned by the goroutine of run.
+	config *configs.Config // what is in effect
+	keys   *callbackKeys
+	retire <-chan time.Time // when the next keys retire; nil: none will
+}
+
+// table is what both correlators have beyond the interface.
+type table interface {
+	correlator.Correlator
+	SetParked(limit int)
+	Shutdown(ctx context.Context) error
+}
+
+// start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
+func start(c *configs.Config, log zerolog.Logger) (*node, error) {
+	n := &node{log: log, config: c}
+	var err error
+	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
+		return nil, fmt.Errorf("read the callback keys: %w", err)
+	}
+	access, err := newAccess(c)
+	if err != nil {
+		return nil, fmt.Errorf("read the credentials: %w", err)
+	}
+	if n.dialect, err = corezoid.New(c.Dialect(), access); err != nil {
+		return nil, fmt.Errorf("make the dialect: %w", err)
+	}
+	if n.table, err = newTable(c, log); err != nil {
+		return nil, fmt.Errorf("make the correlator: %w", err)
+	}
+	if err = n.listen(); err != nil {
+		_ = n.table.Shutdown(context.Background()) // nobody was served, and the first error is the one to report
+		return nil, err
+	}
+	n.gateway.Serve()
+	n.announce()
+	return n, nil
+}
+
+func (n *node) listen() (err error) {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
+		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
+	})
+	if err != nil {
+		return fmt.Errorf("make the gateway: %w", err)
+	}
+	return n.gateway.Listen()
+}
+
+// announce says where the node is reached; an address with port 0 has become a real one.
+func (n *node) announce() {
+	line := n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr())
+	if admin := n.gateway.AdminAddr(); admin.IsValid() {
+		line = line.Stringer("admin", admin)
+	}
+	line.Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
+	if len(n.config.Auth.Credentials) == 0 {
+		n.log.Warn().Str("key", "auth.credentials").Msg("there are no credentials: every request is refused")
+	}
+}
+
+func newTable(c *configs.Config, log zerolog.Logger) (table, error) {
+	if c.Correlator.Backend == configs.Redis {
+		return redis.New(c.Redis(), func(err error) {
+			if err != nil {
+				log.Error().Err(err).Msg("correlator: other nodes cannot be reached")
+			} else {
+				log.Info().Msg("correlator: in touch with the other nodes")
+			}
+		})
+	}
+	return correlator.NewMemory(c.Memory()), nil
+}
+
+func newAccess(c *configs.Config) (corezoid.Access, error) {
+	s := c.Signer()
+	keys, err := signer.NewKeyring(s.Credentials)
+	return corezoid.Access{Keys: keys, Window: s.Window, MaxOps: c.Limits.Ops}, err
+}
+
+// run serves until a signal ends the node, or a listener that cannot go on.
+func (n *node) run(signals <-chan os.Signal, load loader) error {
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				n.log.Info().Stringer("signal", s).Msg("stopping")
+				return n.stop(signals)
+			}
+			n.reload(load)
+		case now := <-n.retire:
+			n.keys.expire(now)
+			n.retire = nil
+		case err := <-n.gateway.Err():
+			n.log.Error().Err(err).Msg("stopping")
+			_ = n.stop(signals) // it is the listener's error that counts
+			return err
+		}
+	}
+}
+
+// stop drains the node, unless another signal comes.
+func (n *node) stop(signals <-chan os.Signal) error {
+	drained := make(chan struct{})
+	go func() {
+		n.drain()
+		close(drained)
+	}()
+	for {
+		select {
+		case <-drained:
+			return nil
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return errAgain
+			}
+		}
+	}
+}
+
+// drain ends the node in the reverse of its start. Callbacks are heard until the last client is answered.
+func (n *node) drain() {
+	n.phase("not ready", n.config.Drain.Delay)
+	n.gateway.NotReady()
+	<-time.After(n.config.Drain.Delay)
+
+	n.phase("refusing new requests", n.config.Drain.Timeout)
+	n.gateway.RefuseNew()
+	ctx, cancel := context.WithTimeout(context.Background(), n.config.Drain.Timeout)
+	defer cancel()
+	if err := n.table.Drain(ctx); err != nil {
+		n.log.Warn().Err(err).Msg("clients that were still waiting have been refused")
+	}
+
+	n.phase("closing", 0)
+	n.complain("close the listeners", n.gateway.Close(context.Background()))
+	n.complain("close the correlator", n.table.Shutdown(context.Background()))
+	n.phase("stopped", 0)
+}
+
+func (n *node) phase(name string, atMost time.Duration) {
+	n.log.Info().Dur("at_most", atMost).Msg(name)
+}
+
+// complain logs what went wrong at the end, when going on is the best that can be done.
+func (n *node) complain(step string, err error) {
+	if err != nil {
+		n.log.Warn().Err(err).Msg(step)
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"syncgate/configs"
+)
+
+const serveHelp = `Runs the gateway until SIGTERM or SIGINT. Then it stops being ready, serves on for drain.delay, refuses new requests, and ends when
+the last waiting client is answered, or at drain.timeout; a second signal ends it at once. SIGHUP reads the configuration
+again and applies credentials, callback keys, limits and the log level.
+
+syncgate check --reference prints a configuration file with every key explained. The log goes to the standard error.
+`
+
+// errAgain ends the program at the second signal, whatever is still waiting.
+var errAgain = errors.New("stopped by a second signal")
+
+func serve(p *program, fs *flag.FlagSet, args []string) error {
+	path := configFlag(fs)
+	if err := parseFlags(fs, args, 0); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // first of all: a SIGHUP that is not caught kills
+	defer signal.Stop(signals)
+	load := func() (*configs.Config, []configs.Warning, error) { return p.config(*path) }
+	c, warnings, err := load()
+	if err != nil {
+		return err
+	}
+	log := newLog(p.err, c.Log)
+	for _, w := range warnings {
+		log.Warn().Msg(string(w))
+	}
+	n, err := start(c, log)
+	if err != nil {
+		return err
+	}
+	return n.run(signals, load)
+}
+
+// newLog makes the log and sets its level, which reload may change.
+func newLog(w io.Writer, c configs.Log) zerolog.Logger {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
+	setLevel(c.Level)
+	if c.Format == "console" {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
+	}
+	return zerolog.New(w).With().Timestamp().Logger()
+}
+
+// setLevel wants a level that configs has let through.
+func setLevel(level string) {
+	l, err := zerolog.ParseLevel(level)
+	if err != nil {
+		l = zerolog.InfoLevel
+	}
+	zerolog.SetGlobalLevel(l)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"syncgate/configs"
+	"syncgate/signer"
+)
+
+const signHelp = `Signs a request body, read from FILE or the standard input, and prints the path to send it to with POST; with --url the
+whole URL, with --curl a command that sends it. The body must arrive byte for byte as it was signed.
+
+  echo -n '{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"param":1}}]}' |
+    syncgate sign --login 12345 --secret-file secret.txt --url https://sync.example.com --curl
+`
+
+func sign(p *program, fs *flag.FlagSet, args []string) error {
+	login := fs.String("login", "", "`login` of the credential")
+	secretFile := fs.String("secret-file", "", "`file` with the secret; its last newline does not count")
+	base := fs.String("url", "", "`URL` of the gateway, to print a whole URL")
+	at := fs.String("time", "", "Unix `seconds` to sign with; now if empty")
+	curl := fs.Bool("curl", false, "print a curl command (without --url for "+defaultURL+")")
+	if err := parseFlags(fs, args, 1); err != nil {
+		return err
+	}
+	seconds := cmp.Or(*at, string(signer.AppendTime(nil, time.Now())))
+	if signer.CheckTime([]byte(seconds), time.Now(), math.MaxInt64) != nil {
+		return usageError("--time must be Unix seconds, digits with an optional fraction")
+	}
+	secret, err := signingSecret(*login, *secretFile)
+	if err != nil {
+		return err
+	}
+	body, err := p.body(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	if *curl {
+		*base = cmp.Or(*base, defaultURL)
+	}
+	url := strings.TrimRight(*base, "/") + signedPath(*login, seconds, secret, body)
+	if *curl {
+		url = curlCommand(url, body)
+	}
+	fmt.Fprintln(p.out, url)
+	return nil
+}
+
+// defaultURL is where a gateway listens whose configuration does not say where.
+const defaultURL = "http://127.0.0.1:8080"
+
+func signingSecret(login, file string) (string, error) {
+	if login == "" || file == "" {
+		return "", usageError("--login and --secret-file are needed")
+	}
+	secret, err := configs.ReadSecret(file)
+	if err != nil {
+		return "", err
+	}
+	credential := signer.Credential{Login: login, Secret: signer.Secret(secret)}
+	if _, err := signer.NewKeyring([]signer.Credential{credential}); err != nil {
+		return "", usageError(strings.ReplaceAll(err.Error(), "auth.credentials[0].", "--"))
+	}
+	return secret, nil
+}
+
+// body reads the file, or the standard input for none or -.
+func (p *program) body(file string) ([]byte, error) {
+	if file != "" && file != "-" {
+		return os.ReadFile(file)
+	}
+	body, err := io.ReadAll(p.in)
+	if err != nil {
+		return nil, fmt.Errorf("read the standard input: %w", err)
+	}
+	return body, nil
+}
+
+// signedPath is the path of a create request to API version 1.
+func signedPath(login, seconds, secret string, body []byte) string {
+	path := []byte("/api/1/json/" + login + "/" + seconds + "/")
+	return string(signer.AppendSignature(path, []byte(seconds), []byte(secret), body))
+}
+
+// longestArgument is below what Linux allows for one argument of a command.
+const longestArgument = 100_000
+
+// curlCommand is a command for a POSIX shell. A body that is not text, or too long for an argument, goes through a pipe, written
+// by the shell's own printf.
+func curlCommand(url string, body []byte) string {
+	if !plain(body) || len(body) > longestArgument {
+		return "printf " + quote(octal(body)) + " | curl -sS -H 'Content-Type: application/json' --data-binary @- " + quote(url)
+	}
+	// Not --data-binary: it reads a file where the text begins with @.
+	return "curl -sS -H 'Content-Type: application/json' --data-raw " + quote(string(body)) + " " + quote(url)
+}
+
+// plain reports whether a terminal takes the text as it is when it is pasted.
+func plain(body []byte) bool {
+	return utf8.Valid(body) && !bytes.ContainsFunc(body, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
+}
+
+// octal writes a format for printf that gives the bytes of body.
+func octal(body []byte) string {
+	var out strings.Builder
+	for _, c := range body {
+		switch {
+		case c == '\\' || c == '%':
+			out.WriteByte(c)
+			out.WriteByte(c)
+		case c == '\n' || c >= ' ' && c <= '~' && c != '-': // which first would begin an option
+			out.WriteByte(c)
+		default:
+			fmt.Fprintf(&out, `\%03o`, c)
+		}
+	}
+	return out.String()
+}
+
+// quote makes one word of a POSIX shell of s.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
