@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/signer"
+)
+
+const (
+	maxTrips       = 10_000_000
+	maxConnections = 20_000
+	maxReply       = 1 << 20
+)
+
+// load drives gateways in a closed loop: each connection sends one create after the other. A create carries a nonce in
+// its data, which the engine is to send back as the result. Start from defaultLoad.
+type load struct {
+	urls          []string // of the gateways; connections take them in turn
+	login, secret string
+
+	connections int
+	trips       int           // of all connections together
+	timeout     time.Duration // the package's timeout member; 0: none
+	delay       time.Duration // asked of the simulated engine, for each task; 0: the engine's own
+	limit       time.Duration // for the whole run
+}
+
+func defaultLoad() load {
+	return load{
+		urls: []string{"http://127.0.0.1:8080"}, login: login, secret: secret,
+		connections: 64, trips: 20_000, limit: 10 * time.Minute,
+	}
+}
+
+func (l *load) flags(fs *flag.FlagSet) {
+	fs.Func("url", "`list` of gateways, separated by commas; connections take them in turn (default "+strings.Join(l.urls, ",")+")", func(s string) error {
+		l.urls = strings.Split(s, ",")
+		return nil
+	})
+	fs.StringVar(&l.login, "login", l.login, "who signs")
+	fs.StringVar(&l.secret, "secret", l.secret, "what it signs with")
+	fs.IntVar(&l.connections, "connections", l.connections, "kept alive, each with one trip at a time")
+	fs.IntVar(&l.trips, "trips", l.trips, "of all connections together")
+	fs.DurationVar(&l.timeout, "timeout", l.timeout, "the timeout member of each request; 0: none")
+	fs.DurationVar(&l.delay, "delay", l.delay, "asked of the simulated engine for each task; 0: as it was started")
+	fs.DurationVar(&l.limit, "limit", l.limit, "end the run, and fail it, after this time")
+}
+
+// validate lists every problem, each with the name of its flag.
+func (l *load) validate() error {
+	var problems []error
+	if len(l.urls) == 0 {
+		problems = append(problems, errors.New("url: none is given"))
+	}
+	for _, s := range l.urls {
+		if u, err := url.Parse(s); err != nil || u.Scheme != "http" || u.Host == "" {
+			problems = append(problems, fmt.Errorf("url: %q is not http://host:port", s))
+		}
+	}
+	if l.connections < 1 || l.connections > maxConnections {
+		problems = append(problems, fmt.Errorf("connections: %d is not within 1 and %d", l.connections, maxConnections))
+	}
+	if l.trips < 1 || l.trips > maxTrips {
+		problems = append(problems, fmt.Errorf("trips: %d is not within 1 and %d", l.trips, maxTrips))
+	}
+	if l.timeout < 0 || l.delay < 0 || l.limit <= 0 {
+		problems = append(problems, errors.New("timeout, delay, limit: negative, or no limit"))
+	}
+	return errors.Join(problems...)
+}
+
+// run is what the connections share.
+type run struct {
+	load
+	nonce string       // begins every nonce of this run, so that another run's reply is a mismatch too
+	next  atomic.Int64 // the next trip
+}
+
+// run makes the trips. Its error is about the configuration; what went wrong with trips is in the result.
+func (l load) run(ctx context.Context) (*result, error) {
+	if err := l.validate(); err != nil {
+		return nil, fmt.Errorf("configure load: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.limit)
+	defer cancel()
+	r := &run{load: l, nonce: rand.Text()}
+	results := make([]result, l.connections)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { r.connection(ctx, i, &results[i]) })
+	}
+	wg.Wait()
+	return sum(results, l.trips, time.Since(began)), nil
+}
+
+// connection makes trips over one connection, and over a new one when that breaks, until there are none left.
+func (r *run) connection(ctx context.Context, i int, out *result) {
+	u, _ := url.Parse(r.urls[i%len(r.urls)]) // validate saw it
+	c := &client{run: r, host: u.Host}
+	defer c.close()
+	for ctx.Err() == nil {
+		n := r.next.Add(1)
+		if n > int64(r.trips) {
+			return
+		}
+		began := time.Now()
+		err := c.trip(ctx, n)
+		if ctx.Err() != nil && err != nil {
+			return // cut off, and so missing
+		}
+		out.count(time.Since(began), err)
+	}
+}
+
+// client is one connection and its buffers.
+type client struct {
+	run  *run
+	host string
+
+	conn   net.Conn // nil when there is none
+	br     *bufio.Reader
+	unbind func() bool // takes the connection from the care of the run's context
+
+	req, body, sig, nonce []byte
+	resp                  fasthttp.Response
+}
+
+// trip sends one create and checks the reply.
+func (c *client) trip(ctx context.Context, n int64) error {
+	if c.conn == nil {
+		if err := c.dial(ctx); err != nil {
+			return failure{"connect", err}
+		}
+	}
+	c.compose(n, time.Now())
+	if _, err := c.conn.Write(c.req); err != nil {
+		c.close()
+		return failure{"send", err}
+	}
+	c.resp.Reset()
+	if err := c.resp.ReadLimitBody(c.br, maxReply); err != nil {
+		c.close()
+		return failure{"receive", err}
+	}
+	if c.resp.ConnectionClose() {
+		c.close()
+	}
+	return check(c.resp.StatusCode(), c.resp.Body(), c.nonce)
+}
+
+// dial connects. The connection is closed when ctx ends, which is what bounds every trip.
+func (c *client) dial(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.host)
+	if err != nil {
+		return err
+	}
+	c.conn, c.br = conn, bufio.NewReader(conn)
+	c.unbind = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return nil
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.unbind()
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// compose makes the signed request of trip n.
+func (c *client) compose(n int64, now time.Time) {
+	l := &c.run.load
+	c.nonce = strconv.AppendInt(append(c.nonce[:0], c.run.nonce...), n, 10)
+	b := append(c.body[:0], '{')
+	if l.timeout > 0 {
+		b = append(b, `"timeout":`...)
+		b = append(strconv.AppendFloat(b, l.timeout.Seconds(), 'f', -1, 64), ',')
+	}
+	b = append(b, `"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{`...)
+	if l.delay > 0 {
+		b = append(b, `"__sim":{"delay_ms":`...)
+		b = append(strconv.AppendFloat(b, l.delay.Seconds()*1000, 'f', -1, 64), `},`...)
+	}
+	b = append(append(b, `"nonce":"`...), c.nonce...)
+	c.body = append(b, `"}}]}`...)
+
+	var stamp [20]byte
+	at := signer.AppendTime(stamp[:0], now)
+	c.sig = signer.AppendSignature(c.sig[:0], at, []byte(l.secret), c.body)
+	c.req = fmt.Appendf(c.req[:0], "POST /api/1/json/%s/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		l.login, at, c.sig, c.host, len(c.body), c.body)
+}

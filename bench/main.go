@@ -1,0 +1,85 @@
+// Command bench measures what a trip costs: it runs the gateway and the floor, the least program that makes the same
+// exchanges, in turn on this machine, and prints one table. README.md beside it says what each figure means.
+//
+//	go run ./bench [-short] [flags]      the comparison
+//	go run ./bench load [flags]          the load generator alone, against gateways that run already
+//	go run ./bench engine [flags]        the simulated engine alone
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"syncgate/internal/enginesim"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	name := "compare"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	}
+	fs := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
+	switch name {
+	case "compare":
+		o := defaults()
+		o.flags(fs)
+		if err := fs.Parse(args); err != nil {
+			return err
+		}
+		return compare(ctx, o, out)
+	case "load":
+		return runLoad(ctx, fs, args, out)
+	case "engine":
+		return runEngine(ctx, fs, args, out)
+	default:
+		return fmt.Errorf("%s is none of compare, load, engine", name)
+	}
+}
+
+func runLoad(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	l := defaultLoad()
+	l.flags(fs)
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	r, err := l.run(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, r)
+	return r.err()
+}
+
+func runEngine(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	cfg := enginesim.Default()
+	cfg.Flags(fs)
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	e, err := enginesim.Start(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, e.URL())
+	<-ctx.Done()
+	e.Close()
+	return nil
+}

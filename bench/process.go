@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// startTime is how long a program may take until it answers.
+	startTime = 15 * time.Second
+	// ticksPerSecond is the unit of CPU time in /proc/PID/stat, the same on every Linux.
+	ticksPerSecond = 100
+)
+
+// process is a program under test or one that it needs. It is killed by its handle when ctx of start ends, or by stop.
+type process struct {
+	name string
+	log  string // file with all that it wrote
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+}
+
+// start runs a program whose output goes to a file in dir.
+func start(ctx context.Context, dir, name string, args ...string) (*process, error) {
+	log, err := os.CreateTemp(dir, filepath.Base(name)+"-*.log")
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p := &process{name: filepath.Base(name), log: log.Name(), done: make(chan struct{})}
+	p.cmd = exec.CommandContext(ctx, name, args...) //nolint:gosec // programs that we built
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	err = p.cmd.Start()
+	_ = log.Close() // the program has its own
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // it is killed in the end; why it ended earlier is in its log
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// answers waits until url gives any HTTP answer but 503.
+func (p *process) answers(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if probe(ctx, url) {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-p.done:
+			return fmt.Errorf("%s ended: %s", p.name, p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer at %s: %s", p.name, url, p.tail())
+		}
+	}
+}
+
+func probe(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode != http.StatusServiceUnavailable
+}
+
+// tail is the end of what the program wrote.
+func (p *process) tail() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	const most = 2000
+	return string(bytes.TrimSpace(b[max(0, len(b)-most):]))
+}
+
+// cpu is the processor time that the process has used so far, in user and kernel mode.
+func (p *process) cpu() (user, system time.Duration, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read cpu time of %s: %w", p.name, err)
+	}
+	return parseStat(string(b))
+}
+
+// parseStat reads fields 14 and 15 of /proc/PID/stat. The second one is the program's name in brackets, with blanks perhaps.
+func parseStat(s string) (user, system time.Duration, err error) {
+	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	const utime, stime = 14 - 3, 15 - 3
+	if len(fields) <= stime {
+		return 0, 0, errors.New("read cpu time: too few fields")
+	}
+	u, err1 := strconv.ParseInt(fields[utime], 10, 64)
+	k, err2 := strconv.ParseInt(fields[stime], 10, 64)
+	const tick = time.Second / ticksPerSecond
+	return time.Duration(u) * tick, time.Duration(k) * tick, errors.Join(err1, err2)
+}
+
+// resident is the process's resident memory in bytes.
+func (p *process) resident() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read memory of %s: %w", p.name, err)
+	}
+	return parseStatus(string(b))
+}
+
+func parseStatus(s string) (int64, error) {
+	_, rest, ok := strings.Cut(s, "\nVmRSS:")
+	value, _, ok2 := strings.Cut(rest, " kB")
+	if !ok || !ok2 {
+		return 0, errors.New("read memory: no VmRSS")
+	}
+	kib, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	return kib << 10, err
+}
+
+// freeAddrs gives loopback addresses, each another, that nobody listened on a moment ago.
+func freeAddrs(n int) ([]string, error) {
+	addrs := make([]string, n)
+	for i := range addrs {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = ln.Close() }() // at the end, so that no port is given twice
+		addrs[i] = ln.Addr().String()
+	}
+	return addrs, nil
+}
