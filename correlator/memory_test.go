@@ -60,49 +60,81 @@ func (e *expiry) Expire(error) {
 	e.times.Add(1)
 }
 
+// timed is a trip with a deadline.
+type timed struct {
+	expiry
+	deadline time.Time
+	closed   bool
+}
+
+// park parks the trip, and takes it out again if it is to be closed.
+func (tr *timed) park(t *testing.T, m *correlator.Memory, closed bool) {
+	t.Helper()
+	id := m.NewID(tr.deadline)
+	if err := m.Park(id, tr, tr.deadline); err != nil {
+		t.Fatal(err)
+	}
+	if closed {
+		m.Close(id)
+		tr.closed = true
+	}
+}
+
+// check tells whether the trip expired as it should have, at most slack after its deadline.
+func (tr *timed) check(slack time.Duration) error {
+	times, late := tr.times.Load(), time.Duration(tr.at.Load()-tr.deadline.UnixNano())
+	if tr.closed && times > 0 {
+		return errors.New("expired after its close")
+	}
+	if !tr.closed && (times != 1 || late < 0 || late > slack) {
+		return fmt.Errorf("expired %d times, %v after its deadline", times, late)
+	}
+	return nil
+}
+
 // TestDeadlines parks trips at all distances, beyond several rounds of the wheel too, while others come and go.
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(t, correlator.Config{})
-		rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's shuffle
-		type trip struct {
-			expiry
-			deadline time.Time
-			closed   bool
-		}
-		var trips []*trip
-		for i := range 3000 {
-			if i%100 == 0 { // fake time passes, the wheel is idle at first and then is not
-				synctest.Wait()
+		rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's choices
+		trips := make([]timed, 3000)
+		for i := range trips {
+			if i%100 == 0 { // the wheel is idle at first, and later it is not
 				<-time.After(time.Duration(rnd.Int64N(int64(90 * time.Second))))
 			}
-			after := time.Duration(rnd.Int64N(int64(150 * time.Second)))
-			if i%7 == 0 {
-				after = -after // past already
-			}
-			tr := &trip{deadline: time.Now().Add(after)}
-			id := m.NewID(tr.deadline)
-			if err := m.Park(id, tr, tr.deadline); err != nil {
-				t.Fatal(err)
-			}
-			if i%5 == 0 {
-				m.Close(id)
-				tr.closed = true
-			}
-			trips = append(trips, tr)
+			trips[i].deadline = time.Now().Add(time.Duration(rnd.Int64N(int64(150 * time.Second))))
+			trips[i].park(t, m, i%5 == 0)
 		}
 		<-time.After(200 * time.Second)
-		for i, tr := range trips {
-			if tr.closed {
-				if tr.times.Load() != 0 {
-					t.Errorf("trip %d: closed and expired", i)
-				}
-				continue
+		for i := range trips {
+			if err := trips[i].check(10 * time.Millisecond); err != nil {
+				t.Errorf("trip %d: %v", i, err)
 			}
-			late := time.Duration(tr.at.Load() - tr.deadline.UnixNano())
-			if tr.times.Load() != 1 || late < 0 || i%7 != 0 && late > 10*time.Millisecond {
-				t.Errorf("trip %d: expired %d times, %v after its deadline", i, tr.times.Load(), late)
+		}
+	})
+}
+
+// TestDeadlineIsPast: a trip that is parked too late expires in the next tick.
+func TestDeadlineIsPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(t, correlator.Config{})
+		for _, ago := range []time.Duration{0, time.Millisecond, time.Hour, 1 << 62} {
+			tr := timed{deadline: time.Now()}
+			if err := m.Park(m.NewID(tr.deadline), &tr, time.Now().Add(-ago)); err != nil {
+				t.Fatal(err)
 			}
+			<-time.After(time.Minute)
+			if err := tr.check(20 * time.Millisecond); err != nil {
+				t.Errorf("%v ago: %v", ago, err)
+			}
+		}
+		far := timed{closed: true} // no overflow makes this one expire
+		if err := m.Park(m.NewID(time.Now()), &far, time.Unix(1<<60, 0)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		if err := far.check(0); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -276,30 +308,29 @@ func TestUnfinishedRecordEndsWithItsID(t *testing.T) {
 		m := newMemory(t, correlator.Config{Retention: time.Hour})
 		unfinished, complete := m.NewID(time.Now().Add(10*time.Minute)), m.NewID(time.Now().Add(10*time.Minute))
 		rec := correlator.Record{Meta: []byte("m"), Finals: make([]correlator.Callback, 1)}
-		for _, id := range []correlator.ID{unfinished, complete} {
-			if err := m.Save(t.Context(), id, rec); err != nil {
-				t.Fatal(err)
+		if err := errors.Join(m.Save(t.Context(), unfinished, rec), m.Save(t.Context(), complete, rec)); err != nil {
+			t.Fatal(err)
+		}
+		look := func(id correlator.ID, when string, want error) {
+			t.Helper()
+			if _, err := m.Lookup(t.Context(), id); !errors.Is(err, want) {
+				t.Errorf("%s: %v", when, err)
 			}
 		}
 		<-time.After(10*time.Minute - time.Second)
 		if err := m.Deliver(t.Context(), complete, correlatortest.Final(0, `1`)); err != nil {
 			t.Error(err)
 		}
+		look(unfinished, "before its id's expiry", nil)
 		<-time.After(2 * time.Second)
-		if _, err := m.Lookup(t.Context(), unfinished); !errors.Is(err, correlator.ErrGone) {
-			t.Errorf("past its id's expiry: %v", err)
-		}
+		look(unfinished, "past its id's expiry", correlator.ErrGone)
 		if err := m.Save(t.Context(), unfinished, rec); !errors.Is(err, correlator.ErrGone) {
 			t.Errorf("saved past its id's expiry: %v", err)
 		}
 		<-time.After(time.Hour - 3*time.Second)
-		if _, err := m.Lookup(t.Context(), complete); err != nil {
-			t.Errorf("within its retention: %v", err)
-		}
+		look(complete, "within its retention", nil)
 		<-time.After(3 * time.Second)
-		if _, err := m.Lookup(t.Context(), complete); !errors.Is(err, correlator.ErrGone) {
-			t.Errorf("past its retention: %v", err)
-		}
+		look(complete, "past its retention", correlator.ErrGone)
 		if n, bytes := m.Kept(); n != 0 || bytes != 0 {
 			t.Errorf("kept %d records, %d bytes", n, bytes)
 		}

@@ -3,6 +3,7 @@ package correlatortest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,14 +43,15 @@ func look(t *testing.T, c correlator.Correlator, id correlator.ID) string {
 	if err != nil {
 		t.Fatalf("lookup: %v", err)
 	}
-	s := string(rec.Meta)
+	var s strings.Builder
+	s.Write(rec.Meta)
 	for i, f := range rec.Finals {
 		if f.Status != correlator.Open && f.Op != i {
 			t.Errorf("final %d says op %d", i, f.Op)
 		}
-		s += fmt.Sprintf(" %d:%s", f.Status, f.Body)
+		fmt.Fprintf(&s, " %d:%s", f.Status, f.Body)
 	}
-	return s
+	return s.String()
 }
 
 func keepsLate(t *testing.T, start Start) {

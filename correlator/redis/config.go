@@ -97,8 +97,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	}
 	o, err := parse(c.URL)
 	if err != nil {
-		var syntax *url.Error
-		if errors.As(err, &syntax) {
+		if syntax, is := errors.AsType[*url.Error](err); is {
 			err = syntax.Err // the rest of it quotes the URL
 		}
 		return nil, fmt.Errorf("url: %w", err)

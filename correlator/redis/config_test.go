@@ -11,7 +11,7 @@ import (
 func TestConfig(t *testing.T) {
 	valid := map[string]redis.Config{
 		"default":  redis.Default(),
-		"tls":      {Mode: redis.Standalone, URL: "rediss://user:pass@h:6379/3?skip_verify=true&pool_size=5"},
+		"tls":      {Mode: redis.Standalone, URL: "rediss://user@h:6379/3?skip_verify=true&pool_size=5"},
 		"unix":     {Mode: redis.Standalone, URL: "unix:///run/redis.sock?db=2"},
 		"sentinel": {Mode: redis.Sentinel, URL: "redis://h1:26379?master_name=M&addr=h2:26379"},
 		"cluster":  {Mode: redis.Cluster, URL: "redis://h1:7000?addr=h2:7000"},
