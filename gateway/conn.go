@@ -24,10 +24,10 @@ const (
 // The serving goroutine owns it; Close alone may come from elsewhere.
 type conn struct {
 	net.Conn
-	room    *room        // among the process's descriptors
-	crowded bool         // it came when there was hardly any left
-	closed  atomic.Bool  // its place is given back
-	raw     syscall.Conn // the socket below everything, nil if there is none
+	room    *room           // among the process's descriptors
+	crowded bool            // it came when there was hardly any left
+	closed  atomic.Bool     // its place is given back
+	raw     syscall.RawConn // of the socket below everything; nil if there is none
 
 	reply  atomic.Pointer[trip] // whose reply fasthttp is about to write; taken once
 	wrote  atomic.Bool          // since deliver, a byte was written
@@ -45,8 +45,8 @@ func newConn(c net.Conn, r *room) *conn {
 	return &conn{Conn: c, raw: socketOf(c), room: r, crowded: r.enter()}
 }
 
-// socketOf finds the socket below TLS and PROXY protocol.
-func socketOf(c net.Conn) syscall.Conn {
+// socketOf finds the socket below TLS and PROXY protocol; nil if there is none.
+func socketOf(c net.Conn) syscall.RawConn {
 	for {
 		switch layer := c.(type) {
 		case *tls.Conn:
@@ -54,7 +54,11 @@ func socketOf(c net.Conn) syscall.Conn {
 		case *proxyproto.Conn:
 			c = layer.Raw()
 		case syscall.Conn:
-			return layer
+			raw, err := layer.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return raw
 		default:
 			return nil
 		}
@@ -132,7 +136,7 @@ func isTLS(c net.Conn) bool {
 const tlsAlert = 21
 
 // peerGone looks, without waiting, whether the peer has closed or reset its side. It cannot tell behind unread data.
-func peerGone(raw syscall.Conn, encrypted bool) bool {
+func peerGone(raw syscall.RawConn, encrypted bool) bool {
 	n, first, err := peek(raw)
 	switch {
 	case wouldBlock(err):
@@ -147,13 +151,9 @@ func peerGone(raw syscall.Conn, encrypted bool) bool {
 func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) }
 
 // peek reads a byte without taking it and without waiting.
-func peek(c syscall.Conn) (n int, first byte, err error) {
-	if c == nil {
+func peek(raw syscall.RawConn) (n int, first byte, err error) {
+	if raw == nil {
 		return 0, 0, unix.EAGAIN
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, 0, err
 	}
 	var b [1]byte
 	// Control and not Read: the read deadline has usually passed by now.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -41,7 +42,7 @@ func newEngineClient(cfg EngineConfig) (*engineClient, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &countingConn{Conn: c}, nil
+			return &countingConn{Conn: c, raw: socketOf(c)}, nil
 		},
 		MaxConns:            cfg.MaxConnections,
 		MaxConnWaitTimeout:  cfg.Timeout,
@@ -119,6 +120,7 @@ func exchange(hc *fasthttp.HostClient, c net.Conn, count *countingConn, req *fas
 // countingConn knows how many bytes were given to the kernel.
 type countingConn struct {
 	net.Conn
+	raw     syscall.RawConn
 	written atomic.Int64
 	used    bool // it has carried an exchange; owned by whoever acquired the connection
 }
@@ -132,7 +134,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 
 // stale reports whether the engine has closed the connection, or sent bytes that nobody asked for.
 func (c *countingConn) stale() bool {
-	n, _, err := peek(socketOf(c.Conn))
+	n, _, err := peek(c.raw)
 	return n > 0 || !wouldBlock(err)
 }
 

@@ -308,7 +308,7 @@ func (s *syncBuffer) String() string {
 // newDialect is the real one.
 func newDialect(t *testing.T, cfg gateway.Config) *corezoid.Dialect {
 	t.Helper()
-	keys, err := signer.NewKeyring([]signer.Credential{{Login: login, Secret: secret}, {Login: "other", Secret: "othersecret"}})
+	keys, err := signer.NewKeyring([]signer.Credential{{Login: login, Secret: secret}, {Login: otherLogin, Secret: otherSecret, EngineLogin: engineLogin, EngineSecret: engineSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,9 +73,9 @@ func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Requ
 // look reads what a header says of its request.
 func (l *listener) look(h *fasthttp.RequestHeader) announced {
 	r, name := l.find(RawPath(h.RequestURI()))
-	a := announced{
-		route: r, length: h.ContentLength(), limit: l.bodyLimit(r),
-		requestID: requestID(h), origin: string(h.Peek("Origin")),
+	a := announced{route: r, length: h.ContentLength(), limit: l.bodyLimit(r)}
+	if r != routeCallback { // an engine reads neither
+		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
 	}
 	switch {
 	case r == routeNone:
