@@ -100,31 +100,36 @@ func copyFrom(t *testing.T, dst string, args []string) {
 	}
 	for _, from := range args[:len(args)-1] {
 		err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+			skip := slices.Contains(strings.Fields(string(ignored)), name)
 			switch {
 			case err != nil:
 				return err
-			case slices.Contains(strings.Fields(string(ignored)), name):
-				if d.IsDir() {
-					return filepath.SkipDir
-				}
+			case skip && d.IsDir():
+				return fs.SkipDir
+			case skip:
 				return nil
 			case d.IsDir():
 				return os.MkdirAll(filepath.Join(dst, name), 0o755)
+			default:
+				return copyFile(filepath.Join(dst, name), name)
 			}
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(dst, name), text, info.Mode())
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func copyFile(to, from string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, info.Mode())
 }
 
 // wantStatic wants a binary that needs nothing of the image it is in.

@@ -20,7 +20,7 @@ Each line of its log is a trip. SIGINT (Ctrl-C) or SIGTERM stops it.
 
 const (
 	demoLogin  = "demo"
-	demoSecret = "demo-secret" //nolint:gosec // it is printed
+	demoSecret = "demo-secret"
 	// demoWork is how long the engine works: long enough to see that the client waits.
 	demoWork = 300 * time.Millisecond
 

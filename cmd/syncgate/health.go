@@ -41,7 +41,7 @@ func health(p *program, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return fmt.Errorf("ask the gateway: %w", err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing is written
+	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	if err != nil {
 		return fmt.Errorf("read the gateway's answer: %w", err)

@@ -80,11 +80,12 @@ func (n *node) listen() (err error) {
 
 // announce says where the node is reached; an address with port 0 has become a real one.
 func (n *node) announce() {
-	line := n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr())
-	if admin := n.gateway.AdminAddr(); admin.IsValid() {
-		line = line.Stringer("admin", admin)
+	admin := ""
+	if a := n.gateway.AdminAddr(); a.IsValid() {
+		admin = a.String()
 	}
-	line.Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
+	n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr()).Str("admin", admin).
+		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
 	if len(n.config.Auth.Credentials) == 0 {
 		n.log.Warn().Str("key", "auth.credentials").Msg("there are no credentials: every request is refused")
 	}
