@@ -104,21 +104,26 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	c.Behaviour.flags(fs)
 }
 
+// flags names with each flag its member in __sim.
 func (b *Behaviour) flags(fs *flag.FlagSet) {
-	fs.StringVar((*string)(&b.Ack), "ack", string(b.Ack), fmt.Sprintf("how a create is answered, one of %v", Acks()))
-	fs.DurationVar(&b.AckDelay, "ack-delay", b.AckDelay, "time that the answer takes")
-	fs.StringVar((*string)(&b.Callback), "callback", string(b.Callback), "`when` the engine calls back, relative to its own answer: after, before, never")
-	fs.TextVar(&b.Delay, "delay", b.Delay, "time that a task takes, 50ms or a `range` 20ms-50ms")
-	fs.IntVar(&b.Duplicates, "duplicates", b.Duplicates, "repeat every callback `n` times")
-	fs.DurationVar(&b.Gap, "gap", b.Gap, "time between the repeated ones; 0 lets them race")
-	fs.StringVar(&b.Method, "method", b.Method, "of callbacks")
-	fs.StringVar((*string)(&b.Format), "format", string(b.Format), "of callbacks: json, form, xml, corezoid, empty")
-	fs.StringVar(&b.ContentType, "content-type", b.ContentType, "of callbacks, instead of the format's own")
-	fs.StringVar(&b.Body, "body", b.Body, "of callbacks, instead of the task's data: {{data}}, {{obj_id}}, {{ref}}, {{n}} are replaced")
-	fs.StringVar(&b.To, "to", b.To, "`host:port` that is called instead of the callback URL's own")
-	fs.BoolVar(&b.SendSys, "send-sys", b.SendSys, "append conv_signature, conv_time and conv_id to the query of callbacks")
-	fs.IntVar(&b.Retries, "retries", b.Retries, "repeat a callback that got no answer or a 5xx up to `n` times")
-	fs.DurationVar(&b.RetryDelay, "retry-delay", b.RetryDelay, "time before each of these")
+	text := func(p *string, name, usage string) { fs.StringVar(p, name, *p, usage) }
+	span := func(p *time.Duration, name, usage string) { fs.DurationVar(p, name, *p, usage) }
+	count := func(p *int, name, usage string) { fs.IntVar(p, name, *p, usage) }
+
+	text((*string)(&b.Ack), "ack", fmt.Sprintf("how a create is answered, one of %v (__sim: ack)", Acks()))
+	span(&b.AckDelay, "ack-delay", "time that the answer takes (__sim: ack_delay_ms)")
+	text((*string)(&b.Callback), "callback", "`when` the engine calls back, relative to its own answer: after, before, never (__sim: callback)")
+	fs.TextVar(&b.Delay, "delay", b.Delay, "time that a task takes, 50ms or a `range` 20ms-50ms (__sim: delay_ms, 50 or [20, 50])")
+	count(&b.Duplicates, "duplicates", "repeat every callback `n` times (__sim: duplicates)")
+	span(&b.Gap, "gap", "time between the repeated ones; 0 lets them race (__sim: gap_ms)")
+	text(&b.Method, "method", "of callbacks; GET, HEAD and DELETE carry the result in the query (__sim: method)")
+	text((*string)(&b.Format), "format", "of callbacks: json, form, xml, corezoid, empty (__sim: format)")
+	text(&b.ContentType, "content-type", "of callbacks, instead of the format's own (__sim: content_type)")
+	text(&b.Body, "body", "result instead of the task's data: {{data}}, {{obj_id}}, {{ref}}, {{n}} are replaced (__sim: body, any JSON value)")
+	text(&b.To, "to", "`host:port` that is called instead of the callback URL's own (__sim: to)")
+	fs.BoolVar(&b.SendSys, "send-sys", b.SendSys, "append conv_signature, conv_time and conv_id to the query of callbacks (__sim: send_sys)")
+	count(&b.Retries, "retries", "repeat a callback that got no answer or a 5xx up to `n` times (__sim: retries)")
+	span(&b.RetryDelay, "retry-delay", "time before each of these (__sim: retry_delay_ms)")
 }
 
 func (c *Config) credential(s string) error {
