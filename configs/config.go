@@ -143,7 +143,7 @@ func (c *Config) Dialect() corezoid.Config {
 	return corezoid.Config{
 		EngineURL:      c.Engine.URL,
 		APIVersion:     c.Engine.APIVersion,
-		CallbackURL:    strings.TrimRight(c.Callback.BaseURL, "/") + gateway.CallbackPath,
+		CallbackURL:    c.Callback.CallbackURL(),
 		Ops:            c.Auth.Ops,
 		ForwardHeaders: c.ForwardHeaders,
 		Timeouts:       c.Timeouts,

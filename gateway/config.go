@@ -82,9 +82,6 @@ type DrainConfig struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// CallbackPath stands between callback.base_url and the token of an op.
-const CallbackPath = callbackPath
-
 // CORS lists the origins that browsers may call from; "*" is any.
 type CORS struct {
 	Origins []string `yaml:"origins"`
