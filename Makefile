@@ -20,8 +20,8 @@ test: setup
 	go test -race -shuffle=on -count=1 -timeout=15m -p=2 $(TESTFLAGS) ./...
 
 lint:
-	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	$(TOOL) golangci-lint run ./...
+	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	.ci/vulncheck
 
 # A load generator, the least that a gateway could cost, and their ratio.

@@ -77,7 +77,7 @@ func signingSecret(login, file string) (string, error) {
 // body reads the file, or the standard input for none or -.
 func (p *program) body(file string) ([]byte, error) {
 	if file != "" && file != "-" {
-		return os.ReadFile(file)
+		return os.ReadFile(file) //nolint:gosec // the user names the file
 	}
 	body, err := io.ReadAll(p.in)
 	if err != nil {
