@@ -19,8 +19,7 @@ type Keyring struct {
 
 type user struct {
 	login        string
-	secrets      [][]byte // as many as the user with the most has: the hashes that a verification costs are the same for all
-	live         int      // how many of secrets count
+	secrets      [][]byte // as many as the user with the most has, so that verifying costs as many hashes for all
 	engineLogin  string
 	engineSecret []byte
 }
@@ -35,7 +34,7 @@ func NewKeyring(credentials []Credential) (*Keyring, error) {
 	for _, c := range credentials {
 		u := newUser(c)
 		k.users[u.login] = u
-		most = max(most, u.live)
+		most = max(most, len(u.secrets))
 	}
 	k.decoy.pad(most)
 	for _, u := range k.users {
@@ -52,7 +51,6 @@ func newUser(c Credential) *user {
 	for _, s := range c.Secrets {
 		u.secrets = append(u.secrets, []byte(string(s)))
 	}
-	u.live = len(u.secrets)
 	if u.engineLogin == "" {
 		u.engineLogin = u.login
 	}
@@ -71,6 +69,7 @@ func newDecoy(credentials []Credential) *user {
 	return &user{secrets: [][]byte{[]byte(strings.Repeat(rand.Text(), 1+size/26)[:size])}}
 }
 
+// pad repeats the first secret: it changes nothing but the time that a verification takes.
 func (u *user) pad(n int) {
 	for len(u.secrets) < n {
 		u.secrets = append(u.secrets, u.secrets[0])
@@ -93,14 +92,11 @@ func (k *Keyring) Verify(login, stamp, signature, body []byte) (who string, ok b
 		}
 	}
 	matched := 0
-	for i, secret := range u.secrets {
+	for _, secret := range u.secrets { // all of them, also after a match
 		sum := digest(stamp, secret, body)
-		same := subtle.ConstantTimeCompare(sum[:], said[:])
-		if i < u.live { // the rest is there for the time it takes
-			matched |= same
-		}
+		matched |= subtle.ConstantTimeCompare(sum[:], said[:])
 	}
-	return u.login, matched&formed == 1
+	return u.login, matched&formed == 1 && u != k.decoy
 }
 
 // Engine says what requests of login are signed with when they go on to the engine. ok is false when the login is unknown.

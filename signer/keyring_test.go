@@ -3,6 +3,7 @@ package signer_test
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,25 @@ func TestVerifyMalformed(t *testing.T) {
 	f("1700000000", good, "{} ")
 	f("1700000000.0", good, "{}")
 	f("01700000000", good, "{}")
+}
+
+// A signature that is cut off where the rest would be zeros is none.
+func TestVerifyMalformedEnd(t *testing.T) {
+	keys := keyring(t, signer.Credential{Login: "1", Secret: "one"})
+	for i := range 10_000 {
+		body := strconv.Itoa(i)
+		signature := string(sign("one", body))
+		if !strings.HasSuffix(signature, "00") {
+			continue
+		}
+		for _, end := range []string{"0g", "g0", "gg"} {
+			if _, ok := keys.Verify([]byte("1"), []byte("1700000000"), []byte(signature[:38]+end), []byte(body)); ok {
+				t.Errorf("%s is accepted for %s", signature[:38]+end, signature)
+			}
+		}
+		return
+	}
+	t.Fatal("no signature ends with 00")
 }
 
 // The signature covers time, secret and body without separators, so a digit moved from the time to a body that the

@@ -29,9 +29,9 @@ func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call
 	if fault := encodingFault(&ctx.Request); fault != nil {
 		return nil, fault
 	}
-	w := d.worker()
-	defer d.rest(w)
-	q := request{d: d, w: w, body: body, maxOps: access.MaxOps, own: d.ownMembers(&ctx.Request.Header), wait: d.timeouts.Default}
+	s := d.borrow()
+	defer d.giveBack(s)
+	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&ctx.Request.Header), wait: d.timeouts.Default}
 	if err := q.read(); err != nil {
 		return nil, bodyFault(err)
 	}

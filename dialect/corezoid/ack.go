@@ -18,16 +18,16 @@ func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, er
 	if !refused && (status < 200 || status >= 300) {
 		return gateway.Ack{}, fmt.Errorf("read the engine's answer: status %d", status)
 	}
-	w := d.worker()
-	defer d.rest(w)
-	ok, err := w.readAnswer(body)
+	s := d.borrow()
+	defer d.giveBack(s)
+	ok, err := s.readAnswer(body)
 	switch {
 	case refused && (err == nil || errors.Is(err, errNoPackage)), err == nil && !ok:
 		return gateway.Ack{Package: bytes.Clone(body)}, nil
 	case err != nil:
 		return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", err)
 	}
-	return gateway.Ack{Finals: w.finals(c, body)}, nil
+	return gateway.Ack{Finals: s.finals(c, body)}, nil
 }
 
 // errNoPackage says that an answer is JSON, but not a package of ops.
@@ -41,16 +41,16 @@ type answerOp struct {
 	names    int // the op of the request whose id it has, or none
 }
 
-// readAnswer reads an answer's ops into w.answers. It is ok when the engine says so of the package, or says nothing.
-func (w *worker) readAnswer(body []byte) (ok bool, err error) {
-	j := &w.json
+// readAnswer reads an answer's ops into s.answers. It is ok when the engine says so of the package, or says nothing.
+func (s *scratch) readAnswer(body []byte) (ok bool, err error) {
+	j := &s.json
 	if err := j.Reset(body); err != nil {
 		return false, err
 	}
 	var proc, ops value
 	switch j.Peek() {
 	case splice.Object:
-		err = w.readPackage(&proc, &ops)
+		err = s.readPackage(&proc, &ops)
 	default:
 		_, err = j.Value()
 	}
@@ -61,7 +61,7 @@ func (w *worker) readAnswer(body []byte) (ok bool, err error) {
 		return false, err
 	}
 	switch {
-	case proc.kind == splice.String && string(w.text(proc)) != "ok":
+	case proc.kind == splice.String && string(s.text(proc)) != "ok":
 		return false, nil
 	case proc.kind != splice.String && proc.kind != splice.Invalid, ops.kind != splice.Array && ops.kind != splice.Object:
 		return false, errNoPackage
@@ -69,24 +69,24 @@ func (w *worker) readAnswer(body []byte) (ok bool, err error) {
 	return true, nil
 }
 
-func (w *worker) readPackage(proc, ops *value) error {
-	if _, err := w.json.Enter(); err != nil {
+func (s *scratch) readPackage(proc, ops *value) error {
+	if _, err := s.json.Enter(); err != nil {
 		return err
 	}
 	for {
-		m, more, err := w.json.Member()
+		m, more, err := s.json.Member()
 		if err != nil || !more {
 			return err
 		}
 		switch string(m.Name) {
 		case "request_proc":
-			*proc, err = w.value()
+			*proc, err = s.value()
 		case "ops":
-			ops.kind = w.json.Peek()
-			w.answers = w.answers[:0]
-			err = w.readAnswerOps()
+			ops.kind = s.json.Peek()
+			s.answers = s.answers[:0]
+			err = s.readAnswerOps()
 		default:
-			_, err = w.json.Value()
+			_, err = s.json.Value()
 		}
 		if err != nil {
 			return err
@@ -95,56 +95,56 @@ func (w *worker) readPackage(proc, ops *value) error {
 }
 
 // readAnswerOps reads what comes next: an array of ops, one op alone, or something else.
-func (w *worker) readAnswerOps() error {
-	if w.json.Peek() != splice.Array {
-		return w.readAnswerOp()
+func (s *scratch) readAnswerOps() error {
+	if s.json.Peek() != splice.Array {
+		return s.readAnswerOp()
 	}
-	if _, err := w.json.Enter(); err != nil {
+	if _, err := s.json.Enter(); err != nil {
 		return err
 	}
 	for {
-		more, err := w.json.Element()
+		more, err := s.json.Element()
 		if err != nil || !more {
 			return err
 		}
-		if err := w.readAnswerOp(); err != nil {
+		if err := s.readAnswerOp(); err != nil {
 			return err
 		}
 	}
 }
 
-func (w *worker) readAnswerOp() (err error) {
+func (s *scratch) readAnswerOp() (err error) {
 	var op answerOp
-	if op.isObject = w.json.Peek() == splice.Object; op.isObject {
-		err = w.readAnswerMembers(&op)
+	if op.isObject = s.json.Peek() == splice.Object; op.isObject {
+		err = s.readAnswerMembers(&op)
 	} else {
-		op.at, err = w.json.Value()
+		op.at, err = s.json.Value()
 	}
-	w.answers = append(w.answers, op)
+	s.answers = append(s.answers, op)
 	return err
 }
 
-func (w *worker) readAnswerMembers(op *answerOp) error {
-	start, err := w.json.Enter()
+func (s *scratch) readAnswerMembers(op *answerOp) error {
+	start, err := s.json.Enter()
 	if err != nil {
 		return err
 	}
 	for {
-		m, more, err := w.json.Member()
+		m, more, err := s.json.Member()
 		if err != nil {
 			return err
 		}
 		if !more {
-			op.at = splice.Span{Start: start, End: w.json.Offset()}
+			op.at = splice.Span{Start: start, End: s.json.Offset()}
 			return nil
 		}
 		switch string(m.Name) {
 		case "id":
-			op.id, err = w.value()
+			op.id, err = s.value()
 		case "proc":
-			op.proc, err = w.value()
+			op.proc, err = s.value()
 		default:
-			_, err = w.json.Value()
+			_, err = s.json.Value()
 		}
 		if err != nil {
 			return err
@@ -153,19 +153,19 @@ func (w *worker) readAnswerMembers(op *answerOp) error {
 }
 
 // finals gives the ops of c that the answer ends.
-func (w *worker) finals(c *gateway.Call, body []byte) (finals []correlator.Callback) {
-	w.match(c)
+func (s *scratch) finals(c *gateway.Call, body []byte) (finals []correlator.Callback) {
+	s.match(c)
 	for i := range c.Ops {
-		if w.found[i] == none {
+		if s.found[i] == none {
 			continue
 		}
-		op, answer := &c.Ops[i], &w.answers[w.found[i]]
-		taken := answer.proc.kind != splice.String || string(w.text(answer.proc)) == "ok" // or no answer of its own
+		op, answer := &c.Ops[i], &s.answers[s.found[i]]
+		taken := answer.proc.kind != splice.String || string(s.text(answer.proc)) == "ok" // or no answer of its own
 		if !answer.isObject || op.Create && taken {
 			continue
 		}
 		text := bytes.Clone(answer.at.Of(body))
-		if op.Added && string(w.idText(answer.id)) == op.Match {
+		if op.Added && string(s.idText(answer.id)) == op.Match {
 			text = withoutID(text)
 		}
 		finals = append(finals, correlator.Callback{Op: i, Status: correlator.Answered, Body: text})
@@ -178,24 +178,24 @@ const (
 	several = -2
 )
 
-// match finds the answer to each op of c, into w.found: the one that names it by its id, else the one at its position
+// match finds the answer to each op of c, into s.found: the one that names it by its id, else the one at its position
 // among the forwarded ops, unless that names another op.
-func (w *worker) match(c *gateway.Call) {
+func (s *scratch) match(c *gateway.Call) {
 	byID := idsOf(c)
-	w.found = w.found[:0]
+	s.found = s.found[:0]
 	for range c.Ops {
-		w.found = append(w.found, none)
+		s.found = append(s.found, none)
 	}
-	for j := range w.answers {
-		answer := &w.answers[j]
-		i, named := byID[string(w.idText(answer.id))]
+	for j := range s.answers {
+		answer := &s.answers[j]
+		i, named := byID[string(s.idText(answer.id))]
 		switch {
 		case !named:
 			i = none
-		case w.found[i] == none:
-			w.found[i] = j
+		case s.found[i] == none:
+			s.found[i] = j
 		default:
-			w.found[i] = several
+			s.found[i] = several
 		}
 		answer.names = i
 	}
@@ -204,10 +204,10 @@ func (w *worker) match(c *gateway.Call) {
 		if c.Ops[i].Refused != "" {
 			continue // not forwarded
 		}
-		if w.found[i] < 0 {
-			w.found[i] = none
-			if position < len(w.answers) && (w.answers[position].names == none || w.answers[position].names == i) {
-				w.found[i] = position
+		if s.found[i] < 0 {
+			s.found[i] = none
+			if position < len(s.answers) && (s.answers[position].names == none || s.answers[position].names == i) {
+				s.found[i] = position
 			}
 		}
 		position++

@@ -2,8 +2,10 @@ package corezoid_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"syncgate/correlator"
 	"syncgate/dialect/corezoid"
@@ -67,6 +69,8 @@ func TestAck(t *testing.T) {
 	}
 	f(`m`, `[]`, ``)
 	f(`m`, `[null]`, ``)
+	// of repeated names the last one counts
+	f(`c`, `[{"proc":"error"}],"ops":[{"proc":"error","proc":"ok"}]`, ``)
 	// several: by id, out of order, however it is written
 	f(`c1 c"b" c"3"`, `[{"id":3,"proc":"e3"},{"id":"\u0062","proc":"eb"},{"id":"1","proc":"e1"}]`, `0 {"id":"1","proc":"e1"}; 1 {"id":"\u0062","proc":"eb"}; 2 {"id":3,"proc":"e3"}`)
 	// ours are taken out again
@@ -161,6 +165,42 @@ func TestAckCopies(t *testing.T) {
 	if got := ended(ack.Finals); got != `0 {"id":"a","proc":"error"}` {
 		t.Errorf("got %s", got)
 	}
+}
+
+// However the engine shuffles, drops and repeats its answers, none ends another op than its own.
+func TestAckShuffled(t *testing.T) {
+	d := dialect(t)
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's choices
+	for round := range 3000 {
+		ops := make([]string, 1+random.IntN(5))
+		for i := range ops {
+			ops[i] = []string{"c", fmt.Sprintf("c%d", i), fmt.Sprintf(`c"%d"`, i), fmt.Sprintf(`m"\u006%d"`, i)}[random.IntN(4)]
+		}
+		c := call(t, d, ops...)
+		answer := shuffled(random, c)
+		ack, err := d.Ack(c, 200, []byte(answer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cb := range ack.Finals {
+			if !strings.Contains(string(cb.Body), fmt.Sprintf(`"proc":"%d"`, cb.Op)) {
+				t.Fatalf("seed %d, round %d: %v after %s: op %d ends with %s", seed, round, ops, answer, cb.Op, cb.Body)
+			}
+		}
+	}
+}
+
+// shuffled answers each op of c never, once or twice; an answer's proc says which op it is for.
+func shuffled(random *rand.Rand, c *gateway.Call) string {
+	var answers []string
+	for i, op := range c.Ops {
+		for range []int{0, 1, 1, 1, 2}[random.IntN(5)] {
+			answers = append(answers, fmt.Sprintf(`{"proc":"%d","id":%q}`, i, op.Match))
+		}
+	}
+	random.Shuffle(len(answers), func(i, j int) { answers[i], answers[j] = answers[j], answers[i] })
+	return `{"request_proc":"ok","ops":[` + strings.Join(answers, ",") + `]}`
 }
 
 // Many ops must not cost the square of their number.

@@ -48,9 +48,11 @@ func TestAnswerReplaces(t *testing.T) {
 	r := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
 	const want = `{"request_proc":"ok","ops":[{"proc":"ok","data":1}]}`
 	for name, before := range map[string]func(*fasthttp.Response){
-		"copied": func(r *fasthttp.Response) { r.SetBodyString("old old old old old old old old old old old old old old old old old old") },
-		"raw":    func(r *fasthttp.Response) { r.SetBodyRaw([]byte("old")) },
-		"none":   func(*fasthttp.Response) {},
+		"copied": func(r *fasthttp.Response) {
+			r.SetBodyString("old old old old old old old old old old old old old old old old old old")
+		},
+		"raw":  func(r *fasthttp.Response) { r.SetBodyRaw([]byte("old")) },
+		"none": func(*fasthttp.Response) {},
 	} {
 		var dst fasthttp.Response
 		before(&dst)

@@ -10,10 +10,10 @@ import (
 
 // call makes the Call of a body that was read.
 func (q *request) call(login string) *gateway.Call {
-	c := &gateway.Call{Login: login, Wait: q.wait, TimeoutGiven: q.given, Ops: make([]gateway.Op, len(q.w.ops))}
+	c := &gateway.Call{Login: login, Wait: q.wait, TimeoutGiven: q.given, Ops: make([]gateway.Op, len(q.s.ops))}
 	forwarded, creates := 0, 0
-	for i := range q.w.ops {
-		op := &q.w.ops[i]
+	for i := range q.s.ops {
+		op := &q.s.ops[i]
 		c.Ops[i] = gateway.Op{Create: op.create, Refused: op.refused, ID: op.id.of(q.body), Ref: op.ref.of(q.body)}
 		if op.refused == "" {
 			forwarded++
@@ -26,8 +26,8 @@ func (q *request) call(login string) *gateway.Call {
 		return c
 	}
 	q.identify(c.Ops, forwarded)
-	room := make([]byte, 0, len(q.body)+q.w.edits.Growth())
-	c.Body, c.Slots = q.w.edits.Apply(room, q.body, make([]int, 0, creates))
+	room := make([]byte, 0, len(q.body)+q.s.edits.Growth())
+	c.Body, c.Slots = q.s.edits.Apply(room, q.body, make([]int, 0, creates))
 	return c
 }
 
@@ -36,7 +36,7 @@ func (q *request) call(login string) *gateway.Call {
 func (q *request) identify(ops []gateway.Op, forwarded int) {
 	for i := range ops {
 		if ops[i].Refused == "" {
-			ops[i].Match = string(q.w.idText(q.w.ops[i].id))
+			ops[i].Match = string(q.s.idText(q.s.ops[i].id))
 		}
 	}
 	if forwarded == 1 {
@@ -54,7 +54,7 @@ func (q *request) identify(ops []gateway.Op, forwarded int) {
 			for next++; count[strconv.Itoa(next)] > 0; next++ {
 			}
 			op.Match, op.Added = strconv.Itoa(next), true
-			q.w.ops[i].items.Append(`"id":"`+op.Match+`"`, 0)
+			q.s.ops[i].items.Append(`"id":"`+op.Match+`"`, 0)
 		case count[op.Match] > 1:
 			op.Match = ""
 		}

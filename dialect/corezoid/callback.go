@@ -15,9 +15,9 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 	if fault := encodingFault(req); fault != nil {
 		return cb, nil, fault
 	}
-	w := d.worker()
-	defer d.rest(w)
-	data, answer, err := w.callbackData(req)
+	s := d.borrow()
+	defer d.giveBack(s)
+	data, answer, err := s.callbackData(req)
 	if err != nil {
 		return cb, nil, bodyFault(err)
 	}
@@ -25,7 +25,7 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 }
 
 // callbackData gives the data of a callback and its answer, both in bytes of their own.
-func (w *worker) callbackData(req *fasthttp.Request) (data, answer []byte, err error) {
+func (s *scratch) callbackData(req *fasthttp.Request) (data, answer []byte, err error) {
 	if req.Header.IsGet() {
 		_, query, _ := bytes.Cut(req.Header.RequestURI(), []byte{'?'}) // raw: a URI whose host does not parse has no query
 		data, err = formData(query, isSystem)
@@ -36,9 +36,9 @@ func (w *worker) callbackData(req *fasthttp.Request) (data, answer []byte, err e
 	switch {
 	case len(body) == 0:
 		data = emptyObject()
-	case media == "application/x-www-form-urlencoded":
+	case isName(media, "application/x-www-form-urlencoded"):
 		if startsNested(body) {
-			if data, answer, err = w.jsonData(body); err == nil {
+			if data, answer, err = s.jsonData(body); err == nil {
 				return data, answer, nil
 			}
 		}
@@ -46,7 +46,7 @@ func (w *worker) callbackData(req *fasthttp.Request) (data, answer []byte, err e
 	case isXML(media) && bytes.HasPrefix(trimXML(body), []byte{'<'}):
 		data, err = xmlData(trimXML(body), charset)
 	default:
-		return w.jsonData(body)
+		return s.jsonData(body)
 	}
 	return data, emptyObject(), err
 }
@@ -54,15 +54,15 @@ func (w *worker) callbackData(req *fasthttp.Request) (data, answer []byte, err e
 func emptyObject() []byte { return []byte("{}") }
 
 // jsonData reads a body as JSON: a package in Corezoid's own format, whose first op carries the data, or the data itself.
-func (w *worker) jsonData(body []byte) (data, answer []byte, err error) {
-	j := &w.json
+func (s *scratch) jsonData(body []byte) (data, answer []byte, err error) {
+	j := &s.json
 	if err := j.Reset(body); err != nil {
 		return nil, nil, err
 	}
 	var whole splice.Span
 	var first carrier
 	if j.Peek() == splice.Object {
-		whole, err = w.readCarrier(&first)
+		whole, err = s.readCarrier(&first)
 	} else {
 		whole, err = j.Value()
 	}
@@ -72,7 +72,7 @@ func (w *worker) jsonData(body []byte) (data, answer []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if first.typ.kind != splice.String || string(w.text(first.typ)) != "data" {
+	if first.typ.kind != splice.String || string(s.text(first.typ)) != "data" {
 		return bytes.Clone(whole.Of(body)), emptyObject(), nil
 	}
 	if first.extra.kind == splice.Invalid {
@@ -97,24 +97,24 @@ func (c *carrier) answer(body []byte) []byte {
 }
 
 // readCarrier walks an object and looks whether it is such a package. Of repeated names the last one counts.
-func (w *worker) readCarrier(first *carrier) (whole splice.Span, err error) {
-	if whole.Start, err = w.json.Enter(); err != nil {
+func (s *scratch) readCarrier(first *carrier) (whole splice.Span, err error) {
+	if whole.Start, err = s.json.Enter(); err != nil {
 		return whole, err
 	}
 	for {
-		m, more, err := w.json.Member()
+		m, more, err := s.json.Member()
 		if err != nil {
 			return whole, err
 		}
 		if !more {
-			whole.End = w.json.Offset()
+			whole.End = s.json.Offset()
 			return whole, nil
 		}
 		if string(m.Name) == "ops" {
 			*first = carrier{}
-			err = w.readCarriers(first)
+			err = s.readCarriers(first)
 		} else {
-			_, err = w.json.Value()
+			_, err = s.json.Value()
 		}
 		if err != nil {
 			return whole, err
@@ -123,23 +123,23 @@ func (w *worker) readCarrier(first *carrier) (whole splice.Span, err error) {
 }
 
 // readCarriers reads the first op of an array.
-func (w *worker) readCarriers(first *carrier) error {
-	if w.json.Peek() != splice.Array {
-		_, err := w.json.Value()
+func (s *scratch) readCarriers(first *carrier) error {
+	if s.json.Peek() != splice.Array {
+		_, err := s.json.Value()
 		return err
 	}
-	if _, err := w.json.Enter(); err != nil {
+	if _, err := s.json.Enter(); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
-		more, err := w.json.Element()
+		more, err := s.json.Element()
 		if err != nil || !more {
 			return err
 		}
-		if n == 0 && w.json.Peek() == splice.Object {
-			err = w.readCarrierOp(first)
+		if n == 0 && s.json.Peek() == splice.Object {
+			err = s.readCarrierOp(first)
 		} else {
-			_, err = w.json.Value()
+			_, err = s.json.Value()
 		}
 		if err != nil {
 			return err
@@ -147,26 +147,26 @@ func (w *worker) readCarriers(first *carrier) error {
 	}
 }
 
-func (w *worker) readCarrierOp(op *carrier) error {
-	if _, err := w.json.Enter(); err != nil {
+func (s *scratch) readCarrierOp(op *carrier) error {
+	if _, err := s.json.Enter(); err != nil {
 		return err
 	}
 	for {
-		m, more, err := w.json.Member()
+		m, more, err := s.json.Member()
 		if err != nil || !more {
 			return err
 		}
 		switch string(m.Name) {
 		case "type":
-			op.typ, err = w.value()
+			op.typ, err = s.value()
 		case "extra":
-			op.extra, err = w.value()
+			op.extra, err = s.value()
 		case "ref":
-			op.ref, err = w.value()
+			op.ref, err = s.value()
 		case "obj_id":
-			op.objID, err = w.value()
+			op.objID, err = s.value()
 		default:
-			_, err = w.json.Value()
+			_, err = s.json.Value()
 		}
 		if err != nil {
 			return err
@@ -180,15 +180,17 @@ func startsNested(body []byte) bool {
 	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
 }
 
-// mediaType gives the type and the charset of a Content-Type, in lower case.
-func mediaType(contentType []byte) (media, charset string) {
-	head, parameters, _ := bytes.Cut(contentType, []byte{';'})
-	media = string(bytes.ToLower(bytes.TrimSpace(head)))
+// mediaType gives the type and the charset of a Content-Type, without their parameters and blanks.
+func mediaType(contentType []byte) (media, charset []byte) {
+	media, parameters, _ := bytes.Cut(contentType, []byte{';'})
 	for parameter := range bytes.SplitSeq(parameters, []byte{';'}) {
 		name, value, _ := bytes.Cut(parameter, []byte{'='})
-		if bytes.EqualFold(bytes.TrimSpace(name), []byte("charset")) {
-			charset = string(bytes.ToLower(bytes.Trim(value, " \t\"")))
+		if isName(bytes.Trim(name, blanks), "charset") {
+			charset = bytes.Trim(value, blanks+`"`)
 		}
 	}
-	return media, charset
+	return bytes.Trim(media, blanks), charset
 }
+
+// isName compares without regard to case, as types and charsets are.
+func isName(b []byte, name string) bool { return bytes.EqualFold(b, []byte(name)) }

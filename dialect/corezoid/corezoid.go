@@ -97,8 +97,8 @@ type Dialect struct {
 	hole        int      // where in callbackURL the hole is
 	theirs      []string // the members that clients may not set
 
-	access  atomic.Pointer[Access]
-	workers sync.Pool // of *worker
+	access    atomic.Pointer[Access]
+	scratches sync.Pool // of *scratch
 }
 
 var (
@@ -139,7 +139,7 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	if len(d.headers) > 0 {
 		d.theirs = append(d.theirs, headersMember)
 	}
-	d.workers.New = func() any { return new(worker) }
+	d.scratches.New = func() any { return new(scratch) }
 	d.SetAccess(access)
 	return d, nil
 }

@@ -15,7 +15,7 @@ import (
 // request is a client's body while it is read. Edits that make the engine's package of it are collected on the way.
 type request struct {
 	d      *Dialect
-	w      *worker
+	s      *scratch
 	body   []byte
 	maxOps int
 	own    string // members for the data of each task
@@ -42,7 +42,7 @@ type requestOp struct {
 
 // read walks the body. Its errors say what is wrong and where, in words for the client.
 func (q *request) read() error {
-	j := &q.w.json
+	j := &q.s.json
 	if err := j.Reset(q.body); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (q *request) read() error {
 	if err != nil {
 		return err
 	}
-	q.top = splice.NewItems(&q.w.edits, open)
+	q.top = splice.NewItems(&q.s.edits, open)
 	for {
 		m, ok, err := j.Member()
 		if err != nil {
@@ -59,7 +59,7 @@ func (q *request) read() error {
 		if !ok {
 			break
 		}
-		if !q.w.top.add(m.Name) {
+		if !q.s.top.add(m.Name) {
 			return repeated(m.Name)
 		}
 		if err := q.member(m); err != nil {
@@ -80,7 +80,7 @@ func (q *request) read() error {
 func (q *request) member(m splice.Member) (err error) {
 	switch string(m.Name) {
 	case "timeout": // ours: the engine does not see it
-		v, err := q.w.value()
+		v, err := q.s.value()
 		if err != nil {
 			return err
 		}
@@ -90,14 +90,14 @@ func (q *request) member(m splice.Member) (err error) {
 		q.hasOps = true
 		err = q.readOps()
 	default:
-		_, err = q.w.json.Value()
+		_, err = q.s.json.Value()
 	}
-	q.top.Keep(splice.Span{Start: m.Start, End: q.w.json.Offset()})
+	q.top.Keep(splice.Span{Start: m.Start, End: q.s.json.Offset()})
 	return err
 }
 
 func (q *request) readOps() error {
-	if q.w.json.Peek() == splice.Object {
+	if q.s.json.Peek() == splice.Object {
 		q.single = true
 		return q.readOp()
 	}
@@ -105,13 +105,13 @@ func (q *request) readOps() error {
 	if err != nil {
 		return within("ops", err)
 	}
-	list := splice.NewItems(&q.w.edits, open)
+	list := splice.NewItems(&q.s.edits, open)
 	for {
-		ok, err := q.w.json.Element()
+		ok, err := q.s.json.Element()
 		if err != nil {
 			return err
 		}
-		n := len(q.w.ops)
+		n := len(q.s.ops)
 		switch {
 		case !ok && n == 0:
 			return &problem{"ops", "must not be empty"}
@@ -124,7 +124,7 @@ func (q *request) readOps() error {
 		if err := q.readOp(); err != nil {
 			return err
 		}
-		if op := &q.w.ops[n]; op.refused != "" {
+		if op := &q.s.ops[n]; op.refused != "" {
 			list.Cut(op.at)
 		} else {
 			list.Keep(op.at)
@@ -135,7 +135,7 @@ func (q *request) readOps() error {
 // readOp reads one op and decides what is to become of it.
 func (q *request) readOp() error {
 	op := requestOp{}
-	before := q.w.edits.Mark()
+	before := q.s.edits.Mark()
 	err := q.opMembers(&op)
 	if err == nil {
 		err = q.judge(&op, before)
@@ -143,22 +143,22 @@ func (q *request) readOp() error {
 	if err != nil {
 		where := "ops"
 		if !q.single {
-			where += "[" + strconv.Itoa(len(q.w.ops)) + "]"
+			where += "[" + strconv.Itoa(len(q.s.ops)) + "]"
 		}
 		return within(where, err)
 	}
-	q.w.ops = append(q.w.ops, op)
+	q.s.ops = append(q.s.ops, op)
 	return nil
 }
 
 func (q *request) opMembers(op *requestOp) error {
-	j := &q.w.json
+	j := &q.s.json
 	start, err := q.enter(splice.Object)
 	if err != nil {
 		return err
 	}
-	op.items = splice.NewItems(&q.w.edits, start)
-	q.w.inner.reset()
+	op.items = splice.NewItems(&q.s.edits, start)
+	q.s.inner.reset()
 	for {
 		m, ok, err := j.Member()
 		if err != nil {
@@ -168,7 +168,7 @@ func (q *request) opMembers(op *requestOp) error {
 			op.at = splice.Span{Start: start, End: j.Offset()}
 			return nil
 		}
-		if !q.w.inner.add(m.Name) {
+		if !q.s.inner.add(m.Name) {
 			return repeated(m.Name)
 		}
 		if err := q.opMember(op, m.Name); err != nil {
@@ -181,40 +181,40 @@ func (q *request) opMembers(op *requestOp) error {
 func (q *request) opMember(op *requestOp, name []byte) (err error) {
 	switch string(name) {
 	case "type":
-		op.typ, err = q.w.value()
+		op.typ, err = q.s.value()
 	case "obj":
-		op.obj, err = q.w.value()
+		op.obj, err = q.s.value()
 	case "id":
-		op.id, err = q.w.value()
+		op.id, err = q.s.value()
 	case "ref":
-		op.ref, err = q.w.value()
+		op.ref, err = q.s.value()
 	case "data":
 		err = q.readData(op)
 	default:
-		_, err = q.w.json.Value()
+		_, err = q.s.json.Value()
 	}
 	return err
 }
 
 // readData looks at data before it is known whether the op creates a task: type and obj may stand behind it.
 func (q *request) readData(op *requestOp) (err error) {
-	j := &q.w.json
+	j := &q.s.json
 	if j.Peek() != splice.Object {
-		op.data, err = q.w.value()
+		op.data, err = q.s.value()
 		return err
 	}
 	op.data.kind = splice.Object
-	op.inData, err = j.CutMembers(&q.w.edits, q.d.theirs)
+	op.inData, err = j.CutMembers(&q.s.edits, q.d.theirs)
 	return err
 }
 
 // judge decides what is to become of an op that was read. Only one that creates a task is changed.
 func (q *request) judge(op *requestOp, before int) error {
-	typ, obj := q.w.text(op.typ), q.w.text(op.obj)
+	typ, obj := q.s.text(op.typ), q.s.text(op.obj)
 	op.refused = q.refusal(typ, obj)
 	op.create = op.refused == "" && string(typ) == "create" && string(obj) == "task"
 	if !op.create {
-		q.w.edits.Undo(before)
+		q.s.edits.Undo(before)
 		return nil
 	}
 	const whole = `"data":{`
@@ -233,7 +233,7 @@ func (q *request) judge(op *requestOp, before int) error {
 	default:
 		return &problem{"data", fmt.Sprintf("must be an object, got %v", op.data.kind)}
 	}
-	q.w.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
+	q.s.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
 	return nil
 }
 
@@ -254,7 +254,7 @@ func (q *request) timeout(v value) error {
 	case splice.Number:
 		seconds = v.Of(q.body)
 	case splice.String:
-		if text := q.w.json.Text(v.Span); isNumber(text) {
+		if text := q.s.json.Text(v.Span); isNumber(text) {
 			seconds = text
 		}
 	default:
@@ -292,13 +292,13 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // enter goes into the next value, which must be of that kind.
 func (q *request) enter(want splice.Kind) (open int, err error) {
-	if got := q.w.json.Peek(); got != want {
-		if _, err := q.w.json.Value(); err != nil {
+	if got := q.s.json.Peek(); got != want {
+		if _, err := q.s.json.Value(); err != nil {
 			return 0, err
 		}
 		return 0, &problem{"", fmt.Sprintf("must be an %v, got %v", want, got)}
 	}
-	return q.w.json.Enter()
+	return q.s.json.Enter()
 }
 
 // problem is what a body that is JSON does not fulfil, and where. Its text is for the client.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,19 +30,20 @@ import (
 //
 // go test -run TestTrips -update writes engine, heard and reply anew.
 func TestTrips(t *testing.T) {
-	files, err := filepath.Glob("testdata/trips/*.txt")
+	const dir = "testdata/trips"
+	files, err := fs.Glob(os.DirFS(dir), "*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, name := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(name)
+		t.Run(strings.TrimSuffix(name, ".txt"), func(t *testing.T) {
+			text, err := fs.ReadFile(os.DirFS(dir), name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := new(trip).play(t, parse(string(text)))
 			if *update {
-				if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(got), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			} else if got != string(text) {

@@ -13,8 +13,8 @@ import (
 
 const blanks = " \t\r\n" // of XML and JSON alike
 
-func isXML(media string) bool {
-	return media == "application/xml" || media == "text/xml" || media == "application/soap+xml"
+func isXML(media []byte) bool {
+	return isName(media, "application/xml") || isName(media, "text/xml") || isName(media, "application/soap+xml")
 }
 
 // trimXML drops what may stand before a document: a byte order mark and blanks.
@@ -25,8 +25,8 @@ func trimXML(body []byte) []byte {
 // xmlData makes {"root":…} of a document. An element is its text when it has neither attributes nor children, else an
 // object: attributes are @name, children their name, text is #value; children of the same name make an array. Prefixes are
 // kept, blank text is dropped. Only UTF-8 is read, and no entity but XML's own five.
-func xmlData(body []byte, charset string) ([]byte, error) {
-	if charset != "" && charset != "utf-8" && charset != "utf8" {
+func xmlData(body, charset []byte) ([]byte, error) {
+	if len(charset) > 0 && !isName(charset, "utf-8") && !isName(charset, "utf8") {
 		return nil, fmt.Errorf("XML: charset %.40q is not UTF-8", charset)
 	}
 	if !utf8.Valid(body) {

@@ -169,9 +169,13 @@ func TestText(t *testing.T) {
 // After Release nothing may point to the text, which belongs to somebody else then.
 func TestReleaseForgets(t *testing.T) {
 	r := new(splice.Reader)
-	if _, err := set(r, `{"a":1}`, "x", "1"); err != nil {
+	if err := r.Reset([]byte(`{"a":1}`)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.Enter(); err != nil {
+		t.Fatal(err)
+	}
+	r.Release()
 	if k := r.Peek(); k != splice.Invalid {
 		t.Errorf("there is still a %s", k)
 	}

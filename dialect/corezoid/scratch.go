@@ -6,8 +6,8 @@ import (
 	"syncgate/internal/splice"
 )
 
-// worker is the memory that reading one message needs, used again for the next. Between two it points to no message.
-type worker struct {
+// scratch is the memory that reading one message needs, used again for the next. Between two it points to no message.
+type scratch struct {
 	json    splice.Reader
 	edits   splice.Edits
 	top     names // of the package
@@ -17,18 +17,18 @@ type worker struct {
 	found   []int // the answer to each op
 }
 
-func (d *Dialect) worker() *worker {
-	return d.workers.Get().(*worker) // New fills the pool with nothing else
+func (d *Dialect) borrow() *scratch {
+	return d.scratches.Get().(*scratch) // New fills the pool with nothing else
 }
 
-// rest gives the worker back.
-func (d *Dialect) rest(w *worker) {
-	w.json.Release()
-	w.edits.Reset()
-	w.top.reset()
-	w.inner.reset()
-	w.ops, w.answers = w.ops[:0], w.answers[:0] // they hold offsets only
-	d.workers.Put(w)
+// giveBack takes the memory back.
+func (d *Dialect) giveBack(s *scratch) {
+	s.json.Release()
+	s.edits.Reset()
+	s.top.reset()
+	s.inner.reset()
+	s.ops, s.answers = s.ops[:0], s.answers[:0] // they hold offsets and copies only
+	d.scratches.Put(s)
 }
 
 // value is where a value stands and what it is; the zero value is an absent one.
@@ -38,29 +38,29 @@ type value struct {
 }
 
 // value reads the next value.
-func (w *worker) value() (v value, err error) {
-	v.kind = w.json.Peek()
-	v.Span, err = w.json.Value()
+func (s *scratch) value() (v value, err error) {
+	v.kind = s.json.Peek()
+	v.Span, err = s.json.Value()
 	return v, err
 }
 
 // text is what a value of the text that is read says: a string's text, anything else as it is written, an absent one nothing.
-func (w *worker) text(v value) []byte {
+func (s *scratch) text(v value) []byte {
 	switch v.kind {
 	case splice.String:
-		return w.json.Text(v.Span)
+		return s.json.Text(v.Span)
 	case splice.Invalid:
 		return nil
 	default:
-		return w.json.Raw(v.Span)
+		return s.json.Raw(v.Span)
 	}
 }
 
 // idText is the text by which an op is known: a number's or a string's, so that 1 equals "1". Others are no ids; engines
 // send an empty one where there was none.
-func (w *worker) idText(id value) []byte {
+func (s *scratch) idText(id value) []byte {
 	if id.kind == splice.String || id.kind == splice.Number {
-		return w.text(id)
+		return s.text(id)
 	}
 	return nil
 }

@@ -1,0 +1,134 @@
+package corezoid_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+)
+
+const (
+	typical = `{"timeout":30,"ops":[{"type":"create","obj":"task","conv_id":1234,"ref":"order-1","data":{"amount":"100.00","currency":"EUR",` +
+		`"payer":{"name":"Олена","iban":"DE89370400440532013000"},"items":[{"id":1,"n":2},{"id":2,"n":1}]}}]}`
+	taken   = `{"request_proc":"ok","ops":[{"id":"","proc":"ok","obj":"task","ref":"order-1","obj_id":"5cf67011094bab1b9a00a31d"}]}`
+	calling = `{"status":"done","transaction":{"id":1412737,"fee":"0.50"},"sys":{"ref":"order-1","obj_id":"5cf67011094bab1b9a00a31d"}}`
+)
+
+// What a trip allocates in the dialect is what it keeps: the call, its ops, slots, body, and ref; the data; nothing else.
+func TestAllocations(t *testing.T) {
+	d := dialect(t)
+	ctx := received(t, "POST", path(login, "1700000000", secret, typical), typical)
+	c := mustAccept(t, d, typical)
+	all := tokens(c)
+	var req fasthttp.Request
+	var dst fasthttp.Response
+	callback := received(t, "POST", "/cb/t", calling, "Content-Type: "+typeJSON)
+	reply := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	ack := []byte(taken)
+	f := func(name string, most float64, fn func()) {
+		t.Helper()
+		if got := testing.AllocsPerRun(500, fn); got > most && !raced {
+			t.Errorf("%s allocates %v times, at most %v are its own", name, got, most)
+		}
+	}
+	f("Accept", 5, func() { _, _ = d.Accept(ctx, now) })
+	f("Encode", 0, func() { _ = d.Encode(&req, c, all, now) })
+	f("Ack", 0, func() { _, _ = d.Ack(c, 200, ack) })
+	f("Callback", 2, func() { _, _, _ = d.Callback(&callback.Request, 0) })
+	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
+	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}) })
+}
+
+func BenchmarkAccept(b *testing.B) {
+	d := dialect(b)
+	for name, body := range map[string]string{
+		"typical": typical,
+		"100KiB":  strings.Replace(typical, `"amount"`, `"x":"`+strings.Repeat("abcdefghij", 10_000)+`","amount"`, 1),
+		"5 ops":   `{"ops":[` + strings.TrimSuffix(strings.Repeat(`{"type":"create","obj":"task","conv_id":1,"data":{"a":1,"b":[1,2,3]}},`, 5), ",") + `]}`,
+	} {
+		ctx := received(b, "POST", path(login, "1700000000", secret, body), body)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Accept(ctx, now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	d := dialect(b)
+	c := mustAccept(b, d, typical)
+	all := tokens(c)
+	var req fasthttp.Request
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := d.Encode(&req, c, all, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAck(b *testing.B) {
+	d := dialect(b)
+	c := mustAccept(b, d, typical)
+	answer := []byte(taken)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Ack(c, 200, answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCallback(b *testing.B) {
+	d := dialect(b)
+	for name, body := range map[string][2]string{
+		"JSON":     {typeJSON, calling},
+		"Corezoid": {typeJSON, `{"ops":[{"ref":"order-1","type":"data","obj":"task","obj_id":"5cf67011094bab1b9a00a31d","data":{},"extra":` + calling + `}]}`},
+		"form":     {typeForm, "status=done&id=1412737&fee=0.50&name=%D0%9E%D0%BB%D0%B5%D0%BD%D0%B0"},
+		"XML":      {typeXML, `<r status="done"><id>1412737</id><fee>0.50</fee></r>`},
+	} {
+		ctx := received(b, "POST", "/cb/t", body[1], "Content-Type: "+body[0])
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := d.Callback(&ctx.Request, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCallbackXMLHostile(b *testing.B) {
+	d := dialect(b)
+	body := "<r>" + strings.Repeat("<a/>", 1<<20) + "</r>"
+	ctx := received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		cb, _, err := d.Callback(&ctx.Request, 0)
+		if err != nil || bytes.Count(cb.Body, []byte{','}) != 1<<20-1 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAnswer(b *testing.B) {
+	d := dialect(b)
+	c := mustAccept(b, d, typical)
+	reply := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	var dst fasthttp.Response
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Answer(&dst, c, reply)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package corezoid_test
+
+const raced = false
