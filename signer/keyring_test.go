@@ -102,7 +102,7 @@ func TestVerifyBoundaries(t *testing.T) {
 func TestVerifyCostsTheSame(t *testing.T) {
 	keys := keyring(t,
 		signer.Credential{Login: "1", Secret: "one"},
-		signer.Credential{Login: "2", Secret: "two", Secrets: []signer.Secret{"zwei", "dva"}},
+		signer.Credential{Login: "2", Secret: "two", Secrets: []signer.Secret{"zwei"}},
 	)
 	body := bytes.Repeat([]byte("x"), 128<<10)
 	good, wrong := sign("one", string(body)), sign("nobody's", string(body))
@@ -110,7 +110,7 @@ func TestVerifyCostsTheSame(t *testing.T) {
 		{"1", string(wrong)}, {"2", string(wrong)}, {"unknown", string(wrong)}, {"unknown", string(good)}, {"1", "short"}, {"unknown", ""}, {"1", strings.Repeat("g", 40)},
 	}
 	best := make([]time.Duration, len(cases))
-	for range 25 {
+	for range 40 {
 		for i, c := range cases {
 			login, signature := []byte(c.login), []byte(c.signature)
 			start := time.Now()
@@ -122,8 +122,8 @@ func TestVerifyCostsTheSame(t *testing.T) {
 			}
 		}
 	}
-	for i, took := range best { // a hash more or less would be 1.33 times or two thirds
-		if ratio := float64(took) / float64(best[0]); ratio > 1.25 || ratio < 0.75 {
+	for i, took := range best { // a hash more or less would be 1.5 times, or half
+		if ratio := float64(took) / float64(best[0]); ratio > 1.3 || ratio < 0.7 {
 			t.Errorf("%v takes %.2f times what %v takes", cases[i], ratio, cases[0])
 		}
 	}

@@ -181,3 +181,29 @@ func (p *trip) answer() (status int, body string) {
 	}
 	return answer(p.d, p.call, p.reply)
 }
+
+// TestDocs plays the trip that the documentation shows, from its code blocks.
+func TestDocs(t *testing.T) {
+	const name = "../../docs/dialects/corezoid.md"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := []section{{}}
+	for block := range strings.SplitSeq(string(text), "\n```json ") {
+		head, code, _ := strings.Cut(block, "\n")
+		if code, _, ok := strings.Cut(code, "```\n"); ok && !strings.HasPrefix(head, "#") {
+			shown = append(shown, section{head, strings.ReplaceAll(code, callbackURL+"TOKEN", "<0>")})
+		}
+	}
+	want := ""
+	for _, s := range shown[1:] {
+		want += "-- " + s.name + " --\n" + s.text
+	}
+	if got := new(trip).play(t, shown); got != want || len(shown) != 6 {
+		t.Errorf("%d blocks; got\n%s\nshown\n%s", len(shown)-1, got, want)
+	}
+	if signature := "1f161b4d187ba9864d65bcb941c0ec9d4022fad9"; !strings.Contains(string(text), "    # "+signature) {
+		t.Errorf("the example of a signature is not %s", signature)
+	}
+}
