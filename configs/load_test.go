@@ -148,3 +148,23 @@ limits: {rate_per_login: 0.5}
 		}
 	}
 }
+
+func TestYAMLMasksPasswordsInParameters(t *testing.T) {
+	c := configs.Default()
+	c.Correlator.Redis.URL = "redis://h:26379?master_name=m&sentinel_password=hunter2"
+	if out := dump(t, c); strings.Contains(out, "hunter2") || !strings.Contains(out, "master_name=m") {
+		t.Error(out)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	a := mustLoad(t, "callback: {keys: ["+key32+"]}\nlimits: {ops: 5}")
+	b := mustLoad(t, "cors: {origins: []}\nlimits: {ops: 6, body: 1KiB}\nauth: {credentials: [{login: a, secret: s}]}\nengine: {timeout: 1s}")
+	want := []string{"callback.keys", "engine.timeout", "auth.credentials", "limits.body", "limits.ops"}
+	if got := configs.Diff(a, b); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := configs.Diff(a, a); got != nil {
+		t.Errorf("with itself: %v", got)
+	}
+}
