@@ -1,0 +1,162 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/internal/enginesim"
+	"syncgate/internal/redistest"
+)
+
+// callbackKey is the same on every node.
+const callbackKey = "a key that all nodes of these tests have"
+
+// shared gives the settings of a node that shares its table.
+func shared(engine string, r *redistest.Server) []string {
+	return []string{
+		"SYNCGATE_ENGINE_URL=" + engine, "SYNCGATE_CORRELATOR_BACKEND=redis", "SYNCGATE_CORRELATOR_REDIS_URL=" + r.URL(),
+		"SYNCGATE_CALLBACK_KEYS=" + callbackKey,
+	}
+}
+
+// balance starts haproxy as the composition in configs/compose has it, in front of two gates.
+func balance(t *testing.T, address string, a, b *gate) {
+	t.Helper()
+	shipped, err := os.ReadFile("../../configs/compose/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.NewReplacer(
+		"bind :8080", "bind "+address, "gateway-1:8080", a.public, "gateway-2:8080", b.public,
+		"resolvers docker init-addr libc,none", "", // these addresses are numbers
+		"inter 1s", "inter 100ms", "maxconn 100000", "maxconn 1000",
+	).Replace(string(shipped))
+	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := new(logbook)
+	haproxy := exec.Command("haproxy", "-db", "-f", file) //nolint:gosec // the test's own file
+	haproxy.Stdout, haproxy.Stderr = log, log
+	if err := haproxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = haproxy.Process.Kill()
+		_ = haproxy.Wait()
+		if t.Failed() {
+			t.Logf("haproxy:\n%s", log)
+		}
+	})
+	eventually(t, "haproxy has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
+}
+
+// handedOn tells how many callbacks have gone through Redis: a callback at home costs no command.
+func handedOn(t *testing.T, r *redistest.Server) (n int) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`cmdstat_publish:calls=(\d+)`).FindAllStringSubmatch(r.Do("INFO", "commandstats"), -1) {
+		calls, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += calls
+	}
+	return n
+}
+
+// TestBehindABalancer has clients and callbacks come in through haproxy, so that about half of the callbacks reach the
+// node that does not have their client.
+func TestBehindABalancer(t *testing.T) {
+	const trips = 600
+	r := redistest.StartTCP(t)
+	e := simulate(t)
+	at := free(t, 3)
+	settings := append(shared(e.URL(), r), "SYNCGATE_CALLBACK_BASE_URL=http://"+at[2])
+	a, b := serve(t, at[0], settings...), serve(t, at[1], settings...)
+	eventually(t, "both are ready", func() bool { return a.ready() == 200 && b.ready() == 200 })
+	balance(t, at[2], a, b)
+	eventually(t, "haproxy has found both", func() bool {
+		storm(t, caller(t, at[2], 4), 4, 4)
+		return a.metric("syncgate_trips_total") > 0 && b.metric("syncgate_trips_total") > 0
+	})
+
+	before := handedOn(t, r)
+	took := storm(t, caller(t, at[2], 50), trips, 50)
+	remote := handedOn(t, r) - before
+	t.Logf("%d trips in %v, %d callbacks handed on", trips, took, remote)
+	if remote < trips/5 {
+		t.Errorf("%d of %d callbacks have reached the other node: about half are expected", remote, trips)
+	}
+	for _, g := range []*gate{a, b} {
+		if n := g.metric("syncgate_trips_total", `outcome="complete"`); n < trips/5 {
+			t.Errorf("%s has served %v trips", g.public, n)
+		}
+		if n := g.metric("syncgate_parked_clients"); n != 0 {
+			t.Errorf("%s still has %v parked clients", g.public, n)
+		}
+		g.stop()
+	}
+}
+
+// TestCallbacksToTheOtherNode sends every callback to the node that does not have its client: 10,000 trips over 200
+// connections.
+func TestCallbacksToTheOtherNode(t *testing.T) {
+	const trips, connections = 10_000, 200
+	r := redistest.StartTCP(t)
+	at := free(t, 2)
+	e := simulate(t, func(c *enginesim.Config) { c.Rewrite = map[string]string{at[0]: at[1], at[1]: at[0]} })
+	a, b := serve(t, at[0], shared(e.URL(), r)...), serve(t, at[1], shared(e.URL(), r)...)
+	eventually(t, "both are ready", func() bool { return a.ready() == 200 && b.ready() == 200 })
+
+	done := make(chan time.Duration)
+	go func() { done <- storm(t, caller(t, at[0], connections/2), trips/2, connections/2) }()
+	took := storm(t, caller(t, at[1], connections/2), trips/2, connections/2)
+	took = max(took, <-done)
+	t.Logf("%d trips over %d connections in %v: %.0f a second", trips, connections, took, trips/took.Seconds())
+	for _, g := range []*gate{a, b} {
+		trips, callbacks := g.metric("syncgate_trips_total", `outcome="complete"`), g.metric("syncgate_callbacks_total", `outcome="delivered"`)
+		if trips != 5000 || callbacks != 5000 {
+			t.Errorf("%s has served %v trips and heard %v callbacks, want 5000 each", g.public, trips, callbacks)
+		}
+	}
+	if n := handedOn(t, r); n < trips {
+		t.Errorf("%d callbacks were handed on, want all", n)
+	}
+	a.stop()
+	b.stop()
+}
+
+// TestRedisAwayAtStart wants a node to live without Redis, to say that it is not ready, and to heal alone.
+func TestRedisAwayAtStart(t *testing.T) {
+	r := redistest.StartTCP(t)
+	r.Kill()
+	e := simulate(t)
+	at := free(t, 1)[0]
+	g := serve(t, at, shared(e.URL(), r)...)
+	c := caller(t, at, 1)
+	if status, _ := get(t, "http://"+at+"/healthz"); status != 200 {
+		t.Errorf("healthz says %d", status)
+	}
+	if status := g.ready(); status != 503 {
+		t.Errorf("readyz says %d", status)
+	}
+	body, reply := task("1")
+	if a, err := c.create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"description":"Overloaded`) {
+		t.Errorf("a create without Redis got %+v %v", a, err)
+	}
+	if n := e.Stats().Tasks; n != 0 {
+		t.Errorf("%d tasks were made", n)
+	}
+	r.Restart()
+	eventually(t, "it is ready", func() bool { return g.ready() == 200 })
+	if a, err := c.create(body); err != nil || a.status != 200 || a.body != reply {
+		t.Errorf("a create with Redis got %+v %v", a, err)
+	}
+	g.stop()
+}
