@@ -57,7 +57,7 @@ engine: {url: "http://from.file", timeout: 7s}
 callback:
   methods: [POST]
 limits: {body: 2MiB, rate_per_login: 1.5}
-results: {require_login: true}
+results: {require_login: false}
 `,
 		"SYNCGATE_ENGINE_URL=https://from.env", "SYNCGATE_CALLBACK_METHODS=PUT, GET", "SYNCGATE_CORS_ORIGINS=",
 		"SYNCGATE_LIMITS_CALLBACK_BODY=64KiB", "SYNCGATE_CALLBACK_KEYS="+key32+",x"+key32, "SYNCGATE_CONFIG=ignored", "PATH=/bin")
@@ -67,7 +67,7 @@ results: {require_login: true}
 	if !slices.Equal(c.Callback.Methods, []string{"PUT", "GET"}) || !slices.Equal(c.CallbackKeys(), []string{key32, "x" + key32}) {
 		t.Errorf("callback: %+v", c.Callback)
 	}
-	if c.Limits.Body != 2<<20 || c.Limits.CallbackBody != 64<<10 || c.Limits.RatePerLogin != 1.5 || !c.Results.RequireLogin {
+	if c.Limits.Body != 2<<20 || c.Limits.CallbackBody != 64<<10 || c.Limits.RatePerLogin != 1.5 || c.Results.RequireLogin {
 		t.Errorf("limits: %+v", c.Limits)
 	}
 }
@@ -111,6 +111,13 @@ func TestUnknownVariablesAreWarnings(t *testing.T) {
 		"SYNCGATE_ENGINE: no setting has this variable, it is ignored",
 	}
 	if err != nil || !slices.Equal(warnings, want) {
+		t.Errorf("%v, %q", err, warnings)
+	}
+}
+
+func TestWhatIsNotEnforcedIsAWarning(t *testing.T) {
+	c, warnings, err := load(t, "results: {require_login: true}")
+	if err != nil || !c.Results.RequireLogin || len(warnings) != 1 || !strings.HasPrefix(string(warnings[0]), "results.require_login: ") {
 		t.Errorf("%v, %q", err, warnings)
 	}
 }
