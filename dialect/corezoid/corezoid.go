@@ -81,9 +81,9 @@ func isHeaderName(s string) bool {
 
 // Access is who may ask for how much. It can be replaced while requests run.
 type Access struct {
-	Keys   *signer.Keyring
-	Window time.Duration // how far a request's time may be from ours, either way; 0: any
-	MaxOps int           // in one request
+	Keys   *signer.Keyring // never nil
+	Window time.Duration   // how far a request's time may be from ours, either way; 0: any
+	MaxOps int             // in one request
 }
 
 // Dialect is both sides of the protocol: the gateway's Dialect and its Engine. It is safe for concurrent use.
