@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -27,7 +29,9 @@ func TestTrip(t *testing.T) {
 	go func() { ended <- s.Serve(ln) }()
 	defer func() {
 		engine.Close() // it holds connections for callbacks
-		if err := s.Shutdown(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.ShutdownWithContext(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := <-ended; err != nil {
@@ -62,6 +66,6 @@ func post(url, body string) (int, string, error) {
 	req.SetRequestURI(url)
 	req.SetBodyString(body)
 	req.SetConnectionClose()
-	err := fasthttp.Do(req, resp)
+	err := fasthttp.DoTimeout(req, resp, 10*time.Second)
 	return resp.StatusCode(), string(resp.Body()), err
 }
