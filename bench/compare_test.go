@@ -63,7 +63,7 @@ func TestCommand(t *testing.T) {
 // A program that ends by itself is reported with what it said, at once.
 func TestProgramThatEnds(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho address in use >&2\nexit 1\n"), 0o700); err != nil { //nolint:gosec // it is to run
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho address in use >&2\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	p, err := start(t.Context(), t.TempDir(), script)
