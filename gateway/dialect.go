@@ -15,6 +15,10 @@ type Call struct {
 	Wait         time.Duration // how long the client waits, from acceptance; capped already
 	TimeoutGiven bool          // the client named its timeout: its end is a normal answer and not a 504
 
+	// Fingerprint is the same for requests that ask for the same: of the body, its timeout apart. Set for requests with an
+	// Idempotency-Key.
+	Fingerprint [32]byte
+
 	// Body is the package for the engine, complete but for the callback tokens, or empty when no op is to be forwarded.
 	// Slots are the offsets in Body where the tokens go, correlator.TokenLen bytes each, one per op whose Create is set, in order.
 	Body  []byte
@@ -45,6 +49,8 @@ type Dialect interface {
 	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
 	// Its errors are *Fault.
 	Accept(ctx *fasthttp.RequestCtx, now time.Time) (*Call, error)
+	// Identify verifies credentials that stand in a path, over an empty body, and gives the login. Its errors are *Fault.
+	Identify(credentials []byte, now time.Time) (login string, err error)
 	// Answer writes status and body of a reply. There is no RequestCtx, as the client may be parked.
 	Answer(dst *fasthttp.Response, c *Call, r Reply)
 	// Refuse words a fault.

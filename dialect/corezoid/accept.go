@@ -2,12 +2,14 @@ package corezoid
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/splice"
 	"syncgate/signer"
 )
 
@@ -19,12 +21,9 @@ func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call
 		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
 	}
 	body := ctx.Request.Body()
-	login, ok := access.Keys.Verify(from.login, from.stamp, from.signature, body)
-	if !ok {
-		return nil, &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login"}
-	}
-	if err := signer.CheckTime(from.stamp, now, access.Window); err != nil {
-		return nil, &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Request time is outside the allowed window", Err: err}
+	login, fault := access.verify(from, body, now)
+	if fault != nil {
+		return nil, fault
 	}
 	if fault := encodingFault(&ctx.Request); fault != nil {
 		return nil, fault
@@ -35,7 +34,47 @@ func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call
 	if err := q.read(); err != nil {
 		return nil, bodyFault(err)
 	}
-	return q.call(login), nil
+	c := q.call(login)
+	if len(ctx.Request.Header.Peek("Idempotency-Key")) > 0 {
+		c.Fingerprint = s.fingerprint(body)
+	}
+	return c, nil
+}
+
+// fingerprint is the hash of a body that was read, without its timeout: a client that asks again may give it another.
+func (s *scratch) fingerprint(body []byte) [sha256.Size]byte {
+	var edits splice.Edits
+	err := s.json.Reset(body)
+	if err == nil {
+		_, err = s.json.CutMembers(&edits, []string{"timeout"})
+	}
+	if err != nil {
+		return sha256.Sum256(body) // never: it was read a moment ago
+	}
+	rest, _ := edits.Apply(make([]byte, 0, len(body)), body, nil)
+	return sha256.Sum256(rest)
+}
+
+// Identify verifies {login}/{time}/{signature} over an empty body.
+func (d *Dialect) Identify(path []byte, now time.Time) (login string, err error) {
+	from, _ := parseCredentials(path) // nobody's signature matches what is missing
+	login, fault := d.access.Load().verify(from, nil, now)
+	if fault != nil {
+		return "", fault
+	}
+	return login, nil
+}
+
+// verify gives the login that signed body at an acceptable time.
+func (a *Access) verify(from credentials, body []byte, now time.Time) (login string, fault *gateway.Fault) {
+	login, ok := a.Keys.Verify(from.login, from.stamp, from.signature, body)
+	if !ok {
+		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login"}
+	}
+	if err := signer.CheckTime(from.stamp, now, a.Window); err != nil {
+		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Request time is outside the allowed window", Err: err}
+	}
+	return login, nil
 }
 
 // encodingFault refuses compressed bodies: what was signed, spliced and forwarded must be what was sent.

@@ -163,7 +163,12 @@ func parsePath(path []byte) (c credentials, ok bool) {
 			return c, false
 		}
 	}
-	c.login, rest, _ = bytes.Cut(rest, []byte{'/'})
-	c.stamp, c.signature, ok = bytes.Cut(rest, []byte{'/'})
+	return parseCredentials(rest)
+}
+
+// parseCredentials reads {login}/{time}/{signature}.
+func parseCredentials(path []byte) (c credentials, ok bool) {
+	c.login, path, _ = bytes.Cut(path, []byte{'/'})
+	c.stamp, c.signature, ok = bytes.Cut(path, []byte{'/'})
 	return c, ok && bytes.IndexByte(c.signature, '/') < 0
 }
