@@ -9,9 +9,9 @@ func TestFingerprint(t *testing.T) {
 	d := dialect(t)
 	of := func(body string) [32]byte {
 		t.Helper()
-		return mustAccept(t, d, body, "Idempotency-Key", "k").Fingerprint
+		return mustAccept(t, d, body, "Idempotency-Key: k").Fingerprint
 	}
-	if (mustAccept(t, d, simple).Fingerprint != [32]byte{}) {
+	if mustAccept(t, d, simple).Fingerprint != [32]byte{} {
 		t.Error("a request without a key has a fingerprint")
 	}
 	ops := simple[1 : len(simple)-1]
