@@ -63,15 +63,15 @@ func TestCommand(t *testing.T) {
 // A program that ends by itself is reported with what it said, at once.
 func TestProgramThatEnds(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho address in use >&2\nexit 1\n"), 0o700); err != nil {
+	if err := os.WriteFile(script, []byte("echo address in use >&2; exit 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := start(t.Context(), t.TempDir(), script)
+	p, err := start(t.Context(), t.TempDir(), "/bin/sh", script)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.stop()
-	if err := p.answers(t.Context(), "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "script ended: address in use") {
+	if err := p.answers(t.Context(), "http://127.0.0.1:1/"); err == nil || !strings.Contains(err.Error(), "sh ended: address in use") {
 		t.Errorf("got %v", err)
 	}
 }
