@@ -89,7 +89,7 @@ func newRoom(engineConnections int) *room {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return &room{most: math.MaxInt32}
 	}
-	files := int64(limit.Cur) //nolint:gosec // looked at above
+	files := int64(limit.Cur)
 	return &room{most: files - files/10 - min(int64(engineConnections), files/4)}
 }
 

@@ -13,9 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A peer that still sends what was refused is read for so long, and so much, that it gets its answer: on a fast link
+// megabytes are on their way before it looks.
 const (
 	lingerTime  = time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 64 << 20
 )
 
 // conn is a client's or an engine's connection as fasthttp sees it. It tells a trip what became of its reply, and gives
@@ -34,6 +36,7 @@ type conn struct {
 	failed atomic.Bool          // since deliver, a write failed
 	gone   bool                 // the peer had closed its side before the reply
 	linger atomic.Bool          // close only after the peer had a chance to read the answer
+	late   bool                 // a read has met its deadline
 
 	announced atomic.Pointer[announced] // of a client that was told to send its body, until a handler takes over
 }
@@ -80,6 +83,15 @@ func (c *conn) settle() {
 	}
 }
 
+// Read notes a deadline that has passed: fasthttp hides it where a chunk is cut.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
+		c.late = true
+	}
+	return n, err
+}
+
 // Write notes whether the reply could be handed to the kernel.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
@@ -117,9 +129,9 @@ func (c *conn) drain() {
 	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	var buf [4096]byte
+	var buf [16 << 10]byte
 	for n := 0; n < lingerBytes; {
-		m, err := c.Conn.Read(buf[:])
+		m, err := c.Read(buf[:])
 		if err != nil {
 			return
 		}
@@ -158,7 +170,7 @@ func peek(raw syscall.RawConn) (n int, first byte, err error) {
 	var b [1]byte
 	// Control and not Read: the read deadline has usually passed by now.
 	if cerr := raw.Control(func(fd uintptr) {
-		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor is a small number
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	}); cerr != nil {
 		return 0, 0, cerr
 	}

@@ -61,7 +61,7 @@ func newEngineClient(cfg EngineConfig) (*engineClient, error) {
 // do sends req and reads the answer until deadline. wrote says whether a byte of req may have reached the engine: while
 // it has not, a failure is tried once more on a fresh connection.
 func (e *engineClient) do(req *fasthttp.Request, resp *fasthttp.Response, deadline time.Time) (wrote bool, err error) {
-	for try := 0; try < 2; try++ {
+	for range 2 {
 		if wrote, err = e.once(req, resp, deadline); wrote || err == nil {
 			return wrote, err
 		}

@@ -50,13 +50,11 @@ func readRequest(t *testing.T, c net.Conn) {
 
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
-// answer reads requests and says the same to each, n times, then closes.
-func answer(t *testing.T, text string, n int) func(net.Conn) {
+// answer reads one request and answers it, then closes.
+func answer(t *testing.T, text string) func(net.Conn) {
 	return func(c net.Conn) {
-		for range n {
-			readRequest(t, c)
-			_, _ = io.WriteString(c, text)
-		}
+		readRequest(t, c)
+		_, _ = io.WriteString(c, text)
 		_ = c.Close()
 	}
 }
@@ -99,7 +97,7 @@ func TestEngineRefusesConnections(t *testing.T) {
 }
 
 func TestStaleConnectionCostsNoTrip(t *testing.T) {
-	addr, accepted := rawEngine(t, answer(t, okAnswer, 1), answer(t, okAnswer, 1))
+	addr, accepted := rawEngine(t, answer(t, okAnswer), answer(t, okAnswer))
 	e := clientFor(t, addr)
 	for range 2 { // the engine closes after each answer, and does not say so
 		if status, _, err := ask(e); err != nil || status != 200 {
@@ -135,7 +133,7 @@ func TestNeverSentTwice(t *testing.T) {
 	}
 	f := func(name string, first func(net.Conn)) {
 		t.Run(name, func(t *testing.T) {
-			addr, accepted := rawEngine(t, first, answer(t, okAnswer, 1))
+			addr, accepted := rawEngine(t, first, answer(t, okAnswer))
 			_, wrote, err := ask(clientFor(t, addr))
 			if err == nil || !wrote {
 				t.Errorf("wrote=%v err=%v; want a failure after sending", wrote, err)
@@ -152,13 +150,13 @@ func TestNeverSentTwice(t *testing.T) {
 	}
 	f("reset", reset)
 	f("hang", hang)
-	f("truncated", answer(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", 1))
-	f("bad chunks", answer(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 1))
-	f("not HTTP", answer(t, "hello\r\n\r\n", 1))
+	f("truncated", answer(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}"))
+	f("bad chunks", answer(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"))
+	f("not HTTP", answer(t, "hello\r\n\r\n"))
 }
 
 func TestAnswerThatWasNotAskedForIsNotUsed(t *testing.T) {
-	addr, _ := rawEngine(t, answer(t, okAnswer+okAnswer, 1), answer(t, okAnswer, 1))
+	addr, _ := rawEngine(t, answer(t, okAnswer+okAnswer), answer(t, okAnswer))
 	e := clientFor(t, addr)
 	for range 2 {
 		if status, _, err := ask(e); err != nil || status != 200 {

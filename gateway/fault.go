@@ -59,8 +59,7 @@ var faults = []struct {
 
 // faultOf words any error for the outside. What the table does not know is an internal error: its cause goes to the log.
 func faultOf(err error) *Fault {
-	var known *Fault
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Fault](err); ok {
 		return known
 	}
 	for i := range faults {

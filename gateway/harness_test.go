@@ -204,7 +204,7 @@ func newEngine(t *testing.T) *engine {
 		case <-r.Context().Done():
 		}
 	}))
-	t.Cleanup(e.Server.Close)
+	t.Cleanup(e.Close)
 	return e
 }
 

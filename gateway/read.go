@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 
@@ -144,18 +143,18 @@ func (l *listener) bodyLimit(r route) int64 {
 func (l *listener) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	a := l.take(ctx)
 	defer a.body.release()
-	connOf(ctx).linger.Store(true)
-	l.refuse(ctx, a, a.readFault(err))
+	c := connOf(ctx)
+	c.linger.Store(true)
+	l.refuse(ctx, a, a.readFault(err, c.late))
 }
 
-// readFault says why a request was not read.
-func (a *announced) readFault(err error) *Fault {
+// readFault says why a request was not read; late is that it has not come in time.
+func (a *announced) readFault(err error, late bool) *Fault {
 	var small *fasthttp.ErrSmallBuffer
-	var slow net.Error
 	switch {
 	case errors.As(err, &small):
 		return &Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", headerLimit), Err: err}
-	case errors.As(err, &slow) && slow.Timeout():
+	case late:
 		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive", Err: err}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		return a.tooLarge()
