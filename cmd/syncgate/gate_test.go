@@ -41,13 +41,18 @@ type gate struct {
 // serve starts a gate at a public address, with further settings as VARIABLE=value, and waits until it serves.
 func serve(t *testing.T, public string, env ...string) *gate {
 	t.Helper()
+	return launch(t, exec.Command("syncgate", "serve"), public, env...) // TestMain has put the program into the path
+}
+
+// launch is serve by another command line.
+func launch(t *testing.T, command *exec.Cmd, public string, env ...string) *gate {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	credentials := fmt.Sprintf("auth: {credentials: [{login: %q, secret: %q}]}\n", login, secret)
 	if err := os.WriteFile(config, []byte(credentials), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{t: t, log: new(logbook), public: public, admin: free(t, 1)[0], ended: make(chan struct{})}
-	g.process = exec.Command("syncgate", "serve") // TestMain has put the program into the path
+	g := &gate{t: t, process: command, log: new(logbook), public: public, admin: free(t, 1)[0], ended: make(chan struct{})}
 	g.process.Stderr = g.log
 	g.process.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20", "SYNCGATE_CONFIG="+config, "SYNCGATE_DRAIN_DELAY=0s",
 		"SYNCGATE_LISTEN_PUBLIC="+public, "SYNCGATE_LISTEN_ADMIN="+g.admin, "SYNCGATE_CALLBACK_BASE_URL=http://"+public)

@@ -1,0 +1,155 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// page signs creates as the protocol says, calls the gateway from its own origin, shows what it got and reports it.
+const page = `<!doctype html><meta charset="utf-8"><title>syncgate</title><p id="result">waiting<p id="timeout">waiting
+<script>
+const gateway = %q, login = %q, secret = %q;
+async function path(body) {
+	const time = Math.floor(Date.now() / 1000).toString();
+	const sum = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(time + secret + body + secret));
+	const hex = [...new Uint8Array(sum)].map(b => b.toString(16).padStart(2, "0")).join("");
+	return gateway + "/api/1/json/" + login + "/" + time + "/" + hex;
+}
+async function call(body, badly) {
+	try {
+		const r = await fetch(await path(body) + (badly || ""), {method: "POST", body,
+			headers: {"Content-Type": "application/json", "X-Request-Id": "from-a-page"}});
+		return {status: r.status, body: await r.text(), id: r.headers.get("X-Request-Id"), location: r.headers.get("Location"),
+			retry: r.headers.get("Retry-After"), date: r.headers.get("Date")};
+	} catch (e) {
+		return {error: e.name};
+	}
+}
+const op = data => '"ops":[{"type":"create","obj":"task","conv_id":1,"data":' + data + "}]}";
+(async () => {
+	const seen = {origin: location.origin};
+	seen.result = await call('{"timeout":20,' + op('{"name":"Олена"}'));
+	document.getElementById("result").textContent = seen.result.body || seen.result.error;
+	seen.timeout = await call('{"timeout":0.3,' + op('{"__sim":{"callback":"never"}}'));
+	document.getElementById("timeout").textContent = seen.timeout.body || seen.timeout.error;
+	seen.later = seen.timeout.location ? await fetch(gateway + seen.timeout.location).then(async r =>
+		({status: r.status, body: await r.text(), retry: r.headers.get("Retry-After")})) : {};
+	seen.refused = await call('{"timeout":20,' + op("{}"), "0");
+	seen.shown = [...document.querySelectorAll("p")].map(p => p.textContent.trim());
+	await fetch("/seen", {method: "POST", body: JSON.stringify(seen)});
+})();
+</script>`
+
+// seen is what the page reports.
+type seen struct {
+	Origin                          string
+	Result, Timeout, Later, Refused struct {
+		Status                          int
+		Body, ID, Location, Retry, Date string
+		Error                           string
+	}
+	Shown []string
+}
+
+// TestBrowser has a page of another origin call the gateway, and then the same page from an origin that is not allowed.
+func TestBrowser(t *testing.T) {
+	e := simulate(t)
+	at := free(t, 1)[0]
+	allowed, foreign := site(t, at), site(t, at)
+	serve(t, at, "SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_CORS_ORIGINS="+allowed.URL)
+
+	s := browse(t, allowed)
+	const result = `{"request_proc":"ok","ops":[{"proc":"ok","data":{"name":"Олена"}}]}`
+	if s.Result.Status != 200 || s.Result.Body != result || s.Result.ID != "from-a-page" {
+		t.Errorf("the page got %+v", s.Result)
+	}
+	if s.Result.Date != "" {
+		t.Error("the page can read a header that is not exposed: this browser shows nothing")
+	}
+	const timeout = `{"request_proc":"ok","ops":[{"proc":"error","description":"Timeout for create task"}]}`
+	if s.Timeout.Status != 200 || s.Timeout.Body != timeout || !strings.HasPrefix(s.Timeout.Location, "/api/1/tasks/") {
+		t.Errorf("after its time-out the page got %+v", s.Timeout)
+	}
+	if s.Later.Status != 202 || s.Later.Retry == "" || !strings.Contains(s.Later.Body, `"proc":"pending"`) {
+		t.Errorf("asking for the result the page got %+v", s.Later)
+	}
+	if s.Refused.Status != 401 || !strings.Contains(s.Refused.Body, "Incorrect signature") {
+		t.Errorf("an error that the page may read: %+v", s.Refused)
+	}
+	if len(s.Shown) != 2 || s.Shown[0] != result || s.Shown[1] != timeout {
+		t.Errorf("the page shows %q", s.Shown)
+	}
+
+	before := e.Stats().Tasks
+	s = browse(t, foreign)
+	if s.Result.Error != "TypeError" || s.Timeout.Error != "TypeError" || s.Refused.Error != "TypeError" {
+		t.Errorf("a page of a foreign origin got %+v", s)
+	}
+	if n := e.Stats().Tasks - before; n != 0 {
+		t.Errorf("a page of a foreign origin has made %d tasks", n)
+	}
+}
+
+// website serves the page, and hears what it has seen.
+type website struct {
+	*httptest.Server
+	heard chan seen
+}
+
+func site(t *testing.T, gateway string) *website {
+	t.Helper()
+	w := &website{heard: make(chan seen, 1)}
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprintf(rw, page, "http://"+gateway, login, secret)
+		case "/seen":
+			var s seen
+			if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
+				t.Errorf("the page's report: %v", err)
+			}
+			w.heard <- s
+		default:
+			http.NotFound(rw, r)
+		}
+	}))
+	t.Cleanup(w.Close)
+	return w
+}
+
+// browse opens the site in a new browser and gives what its page has seen.
+func browse(t *testing.T, w *website) seen {
+	t.Helper()
+	log := new(logbook)
+	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", //nolint:gosec // the test's own site
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
+		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), w.URL)
+	browser.Stdout, browser.Stderr = log, log
+	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
+		_ = browser.Wait()
+		eventually(t, "all of the browser has ended", func() bool { return syscall.Kill(-browser.Process.Pid, 0) != nil })
+	}()
+	select {
+	case s := <-w.heard:
+		if s.Origin != w.URL {
+			t.Errorf("the page is of %s, not of %s", s.Origin, w.URL)
+		}
+		return s
+	case <-time.After(2 * patience):
+		t.Fatalf("the page has not reported:\n%s", log)
+		return seen{}
+	}
+}
