@@ -129,7 +129,7 @@ func site(t *testing.T, gateway string) *website {
 func browse(t *testing.T, w *website) seen {
 	t.Helper()
 	log := new(logbook)
-	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", //nolint:gosec // the test's own site
+	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
 		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), w.URL)
 	browser.Stdout, browser.Stderr = log, log
