@@ -139,6 +139,34 @@ func TestDeadlineIsPast(t *testing.T) {
 	})
 }
 
+// closer is a trip whose end closes another.
+type closer struct {
+	expiry
+	m     *correlator.Memory
+	other correlator.ID
+}
+
+func (c *closer) Expire(reason error) {
+	c.expiry.Expire(reason)
+	c.m.Close(c.other)
+}
+
+// TestCloseOfOneThatIsDue: even in the moment of its deadline a closed trip does not expire.
+func TestCloseOfOneThatIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(t, correlator.Config{})
+		deadline := time.Now().Add(time.Second)
+		trips := []*closer{{m: m, other: m.NewID(deadline)}, {m: m, other: m.NewID(deadline)}}
+		if err := errors.Join(m.Park(trips[1].other, trips[0], deadline), m.Park(trips[0].other, trips[1], deadline)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second)
+		if n := trips[0].times.Load() + trips[1].times.Load(); n != 1 {
+			t.Errorf("%d of two trips that close each other expired", n)
+		}
+	})
+}
+
 func TestManyDeadlinesAtOnce(t *testing.T) {
 	const trips = 100_000
 	m := newMemory(t, correlator.Config{})

@@ -4,56 +4,97 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/internal/redistest"
 )
 
 // TestCleanerIsBounded: while Redis is away, what waits to be removed does not grow without end.
 func TestCleanerIsBounded(t *testing.T) {
 	c := newCleaner(nil, correlator.NewNodeID())
-	expiry := time.Now().Add(time.Hour)
-	for i := range cleanQueue + 1000 {
-		c.heard(strconv.Itoa(i))
-		c.drop(correlator.NewID(c.node, expiry))
+	for range cleanQueue + 1000 {
+		e := entry{id: correlator.NewID(c.node, time.Now())}
+		c.heard(e, false)
+		c.heard(e, true)
+		c.drop(e.id)
 	}
-	if len(c.entries) != cleanQueue || len(c.trips) != cleanQueue {
-		t.Errorf("%d entries and %d trips wait", len(c.entries), len(c.trips))
+	if len(c.waiting) != cleanQueue {
+		t.Errorf("%d trips wait", len(c.waiting))
+	}
+	for id, s := range c.waiting {
+		if len(s.heard) != 1 {
+			t.Fatalf("%v: %+v", id, s)
+		}
 	}
 }
 
-// TestForgottenStaysForgotten: a trip that is to be marked is, whatever else is to be removed of it.
-func TestForgottenStaysForgotten(t *testing.T) {
+// TestCleanerForgetsNothing: what a batch could not remove waits on, with what has come since.
+func TestCleanerForgetsNothing(t *testing.T) {
 	c := newCleaner(nil, correlator.NewNodeID())
 	id := correlator.NewID(c.node, time.Now().Add(time.Hour))
-	c.drop(id)
+	c.heard(entry{id: id, op: 1}, false)
 	c.forget(id)
 	c.drop(id)
-	entries, trips := c.batch()
-	c.drop(id)
-	c.done(entries, trips, correlator.ErrUnavailable)
-	if _, trips = c.batch(); trips[id] <= 0 {
-		t.Error("only to be dropped")
+	if b := c.batch(); len(b) != 1 || len(c.batch()) != 0 {
+		t.Fatalf("batch %v", b)
+	}
+	c.leaving = map[correlator.ID]settled{id: {heard: []int{1}, over: true, forgotten: 1000}}
+	c.heard(entry{id: id, op: 2}, false)
+	if !c.knows(entry{id: id, op: 1}) || !c.knows(entry{id: id, op: 2}) || c.knows(entry{id: id, op: 3}) {
+		t.Error("does not know what it removes")
+	}
+	c.done(correlator.ErrUnavailable)
+	s := c.batch()[id]
+	slices.Sort(s.heard)
+	if !slices.Equal(s.heard, []int{1, 2}) || !s.over || s.forgotten != 1000 {
+		t.Errorf("%+v", s)
+	}
+	c.done(nil)
+	if c.knows(entry{id: id, op: 1}) || len(c.batch()) > 0 {
+		t.Error("something is left")
 	}
 }
 
-// TestCleanerKnowsWhatItRemoves: until it is removed, nobody has to fetch it again.
-func TestCleanerKnowsWhatItRemoves(t *testing.T) {
-	c := newCleaner(nil, correlator.NewNodeID())
-	c.heard("e")
-	if !c.knows("e") || c.knows("f") {
-		t.Error("waiting")
+// TestMarkOfForgottenStays: neither a later drop nor a callback takes the mark away.
+func TestMarkOfForgottenStays(t *testing.T) {
+	server := redistest.Start(t)
+	cfg := Default()
+	cfg.URL = server.URL()
+	s, err := newStore(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	entries, trips := c.batch()
-	if !c.knows("e") {
-		t.Error("being removed")
+	t.Cleanup(func() { _ = s.client.Close() })
+	node := correlator.NewNodeID()
+	id := correlator.NewID(node, time.Now().Add(time.Hour))
+	put := func(when rule) putting {
+		t.Helper()
+		result, err := s.put(t.Context(), id, correlator.Callback{Status: correlator.Complete}, when, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
 	}
-	c.done(entries, trips, nil)
-	if c.knows("e") {
-		t.Error("removed")
+	settle := func(of settled) {
+		t.Helper()
+		if err := s.settle(t.Context(), node, map[correlator.ID]settled{id: of}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if put(always) != kept || put(ifRecorded) != notKept {
+		t.Error("before")
+	}
+	settle(settled{heard: []int{0}})
+	if put(always) != kept {
+		t.Error("still needed")
+	}
+	settle(settled{over: true, forgotten: 60_000})
+	settle(settled{over: true})
+	if put(always) != notKept {
+		t.Error("after")
 	}
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,12 +14,28 @@ const (
 	cleanPause = 20 * time.Millisecond
 	// cleanRetry is between two attempts while Redis is away.
 	cleanRetry = time.Second
-	// cleanBatch is how many entries, and how many trips, go into one command.
+	// cleanBatch is how many trips go into one command.
 	cleanBatch = 256
-	// cleanQueue is how many entries, and how many trips, wait at most. What is beyond is left to the inbox's next
-	// reading and to its expiry.
+	// cleanQueue is how many trips wait at most. What is beyond is left to the inbox's next reading and to its expiry.
 	cleanQueue = 1 << 16
 )
+
+// settled is what may be removed of one trip of the node.
+type settled struct {
+	heard     []int // ops whose callbacks were heard: nobody has to find them in the inbox
+	over      bool  // what is stored goes, unless it is a record
+	forgotten int64 // when it goes, for how long the trip is marked as forgotten, ms; 0: not
+}
+
+// with adds what another one says.
+func (s settled) with(o settled) settled {
+	for _, op := range o.heard {
+		if !slices.Contains(s.heard, op) {
+			s.heard = append(s.heard, op)
+		}
+	}
+	return settled{heard: s.heard, over: s.over || o.over, forgotten: max(s.forgotten, o.forgotten)}
+}
 
 // cleaner removes what the node has settled from Redis, in batches.
 type cleaner struct {
@@ -27,50 +44,38 @@ type cleaner struct {
 	kicks chan struct{}
 
 	mu      sync.Mutex // guards the rest
-	entries map[string]struct{}
-	trips   map[correlator.ID]int64 // for how long to be marked as forgotten, ms; 0: not
-	leaving map[string]struct{}     // entries of the batch that is being removed
+	waiting map[correlator.ID]settled
+	leaving map[correlator.ID]settled // the batch that is being removed
 }
 
 func newCleaner(s *store, node correlator.NodeID) *cleaner {
-	return &cleaner{
-		store: s, node: node, kicks: make(chan struct{}, 1),
-		entries: make(map[string]struct{}), trips: make(map[correlator.ID]int64),
-	}
+	return &cleaner{store: s, node: node, kicks: make(chan struct{}, 1), waiting: make(map[correlator.ID]settled)}
 }
 
-// heard has an entry removed from the inbox.
-func (c *cleaner) heard(entry string) {
+// heard has an entry removed from the inbox, and what is stored of its trip when that is over. It has to be one step:
+// of a callback that is stored once more in between, the entry alone would be removed.
+func (c *cleaner) heard(e entry, over bool) { c.add(e.id, settled{heard: []int{e.op}, over: over}) }
+
+// drop has what is stored of a trip removed, unless it is a record.
+func (c *cleaner) drop(id correlator.ID) { c.add(id, settled{over: true}) }
+
+// forget has it removed as drop does, and the trip marked as forgotten until its id expires.
+func (c *cleaner) forget(id correlator.ID) { c.add(id, settled{over: true, forgotten: life(id)}) }
+
+func (c *cleaner) add(id correlator.ID, s settled) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.entries) < cleanQueue {
-		c.entries[entry] = struct{}{}
+	if known, waits := c.waiting[id]; waits || len(c.waiting) < cleanQueue {
+		c.waiting[id] = known.with(s)
 		kick(c.kicks)
 	}
 }
 
 // knows reports whether an entry is waiting to be removed or being removed.
-func (c *cleaner) knows(entry string) bool {
+func (c *cleaner) knows(e entry) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, waits := c.entries[entry]
-	_, leaves := c.leaving[entry]
-	return waits || leaves
-}
-
-// drop has what is stored of a trip removed, unless it is a record.
-func (c *cleaner) drop(id correlator.ID) { c.queue(id, 0) }
-
-// forget has it removed as drop does, and the trip marked as forgotten until its id expires.
-func (c *cleaner) forget(id correlator.ID) { c.queue(id, life(id)) }
-
-func (c *cleaner) queue(id correlator.ID, forgotten int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if known, queued := c.trips[id]; queued || len(c.trips) < cleanQueue {
-		c.trips[id] = max(known, forgotten)
-		kick(c.kicks)
-	}
+	return slices.Contains(c.waiting[e.id].heard, e.op) || slices.Contains(c.leaving[e.id].heard, e.op)
 }
 
 // run cleans until ctx ends.
@@ -81,8 +86,7 @@ func (c *cleaner) run(ctx context.Context) {
 			return
 		case <-c.kicks:
 		}
-		pause := cleanPause
-		for {
+		for pause := cleanPause; ; pause = cleanRetry {
 			select {
 			case <-ctx.Done():
 				return
@@ -91,7 +95,6 @@ func (c *cleaner) run(ctx context.Context) {
 			if c.flush(ctx) == nil {
 				break
 			}
-			pause = cleanRetry
 		}
 	}
 }
@@ -99,12 +102,12 @@ func (c *cleaner) run(ctx context.Context) {
 // flush removes all that waits. What could not be removed waits on.
 func (c *cleaner) flush(ctx context.Context) error {
 	for {
-		entries, trips := c.batch()
-		if len(entries)+len(trips) == 0 {
+		batch := c.batch()
+		if len(batch) == 0 {
 			return nil
 		}
-		err := c.store.settle(ctx, c.node, entries, trips)
-		c.done(entries, trips, err)
+		err := c.store.settle(ctx, c.node, batch)
+		c.done(err)
 		if err != nil {
 			return err
 		}
@@ -112,41 +115,28 @@ func (c *cleaner) flush(ctx context.Context) error {
 }
 
 // batch takes a part of what waits.
-func (c *cleaner) batch() (entries []string, trips map[correlator.ID]int64) {
+func (c *cleaner) batch() map[correlator.ID]settled {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaving = make(map[string]struct{}, min(len(c.entries), cleanBatch))
-	for e := range c.entries {
-		if len(entries) == cleanBatch {
+	c.leaving = make(map[correlator.ID]settled, min(len(c.waiting), cleanBatch))
+	for id, s := range c.waiting {
+		if len(c.leaving) == cleanBatch {
 			break
 		}
-		entries = append(entries, e)
-		c.leaving[e] = struct{}{}
-		delete(c.entries, e)
+		c.leaving[id] = s
+		delete(c.waiting, id)
 	}
-	trips = make(map[correlator.ID]int64, min(len(c.trips), cleanBatch))
-	for id, forgotten := range c.trips {
-		if len(trips) == cleanBatch {
-			break
-		}
-		trips[id] = forgotten
-		delete(c.trips, id)
-	}
-	return entries, trips
+	return c.leaving
 }
 
 // done ends a batch. What was not removed waits again.
-func (c *cleaner) done(entries []string, trips map[correlator.ID]int64, err error) {
+func (c *cleaner) done(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.leaving)
-	if err == nil {
-		return
+	if err != nil {
+		for id, s := range c.leaving {
+			c.waiting[id] = c.waiting[id].with(s)
+		}
 	}
-	for _, e := range entries {
-		c.entries[e] = struct{}{}
-	}
-	for id, forgotten := range trips {
-		c.trips[id] = max(c.trips[id], forgotten)
-	}
+	c.leaving = nil
 }

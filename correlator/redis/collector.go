@@ -22,16 +22,10 @@ type collector struct {
 	store   *store
 	node    correlator.NodeID
 	accept  func(entry, correlator.Callback)
-	cleaner *cleaner
+	missing func(entry)      // there is an entry and no value
+	known   func(entry) bool // the entry will be removed
 	hints   chan entry
 	kicks   chan struct{}
-}
-
-func newCollector(s *store, node correlator.NodeID, accept func(entry, correlator.Callback), c *cleaner) *collector {
-	return &collector{
-		store: s, node: node, accept: accept, cleaner: c,
-		hints: make(chan entry, fetchHints), kicks: make(chan struct{}, 1),
-	}
 }
 
 // kick has the inbox read now.
@@ -85,12 +79,8 @@ func (c *collector) collect(ctx context.Context, sizes map[string]int) error {
 	var batch []entry
 	bytes := 0
 	for text, size := range sizes {
-		if c.cleaner.knows(text) { // heard already
-			continue
-		}
 		e, err := parseEntry(c.node, text)
-		if err != nil {
-			c.cleaner.heard(text) // nobody can use it
+		if err != nil || c.known(e) { // nobody's, or heard already
 			continue
 		}
 		if len(batch) > 0 && (len(batch) >= fetchCount || bytes+size > fetchBytes) {
@@ -115,8 +105,8 @@ func (c *collector) deliver(ctx context.Context, entries []entry) error {
 	}
 	for i, e := range entries {
 		cb, err := parseValue(e.op, values[i])
-		if err != nil { // removed meanwhile, as the trip is over
-			c.cleaner.heard(e.String())
+		if err != nil { // removed meanwhile
+			c.missing(e)
 			continue
 		}
 		c.accept(e, cb)

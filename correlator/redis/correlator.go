@@ -48,7 +48,10 @@ func New(cfg Config, changed func(error)) (*Correlator, error) {
 		cancel: cancel,
 	}
 	c.cleaner = newCleaner(st, c.Node())
-	c.collector = newCollector(st, c.Node(), c.accept, c.cleaner)
+	c.collector = &collector{
+		store: st, node: c.Node(), accept: c.accept, missing: c.missing, known: c.cleaner.knows,
+		hints: make(chan entry, fetchHints), kicks: make(chan struct{}, 1),
+	}
 	p := newProber(st, c.Node(), c.link, c.collector.kick)
 	l := &listener{store: st, node: c.Node(), link: c.link, accept: c.accept, fetch: c.collector.fetch, begun: func() {
 		p.kick()
@@ -97,14 +100,16 @@ func (c *Correlator) hold(ctx context.Context, h *handover) error {
 	if !c.Parked(h.id) { // answered, or recorded, meanwhile
 		return nil
 	}
-	if _, err := c.store.put(ctx, h.id, h.cb, always, false); err != nil {
-		return err
+	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
+	_, err := c.store.put(ctx, h.id, h.cb, always, false)
+	if err == nil {
+		c.ledger.stored(h)
 	}
-	c.ledger.stored(h)
-	if !c.Parked(h.id) {
-		c.dropStored(h.id)
+	if !c.Parked(h.id) { // closed before there was anything to remove
+		c.ledger.close(h.id)
+		c.cleaner.drop(h.id)
 	}
-	return nil
+	return err
 }
 
 // late deals with a callback for a trip of this node that is over.
@@ -142,22 +147,23 @@ func (c *Correlator) deliverThere(ctx context.Context, id correlator.ID, cb corr
 func (c *Correlator) accept(e entry, cb correlator.Callback) {
 	c.ledger.mark(e.id) // first: a Close may follow at once
 	done := func(d correlator.Disposition) {
-		c.cleaner.heard(e.String())
-		if d == correlator.Gone {
-			c.dropStored(e.id)
+		parked := c.Parked(e.id)
+		if !parked {
+			c.ledger.close(e.id)
 		}
+		c.cleaner.heard(e, !parked || d == correlator.Gone)
 	}
 	if !c.Offer(e.id, cb, done) {
 		done(correlator.Gone)
 	}
 }
 
-// dropStored has what is stored of a trip that is over removed, unless it is a record.
-func (c *Correlator) dropStored(id correlator.ID) {
-	if !c.Parked(id) {
-		c.ledger.close(id)
+// missing deals with an entry whose callback is not stored any more. While its trip is parked that is odd, and the entry
+// stays.
+func (c *Correlator) missing(e entry) {
+	if !c.Parked(e.id) {
+		c.cleaner.heard(e, true)
 	}
-	c.cleaner.drop(id)
 }
 
 // Close takes a trip out of the table. What was stored of it is removed later, unless it is a record.

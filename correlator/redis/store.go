@@ -200,18 +200,20 @@ func (s *store) fetch(ctx context.Context, entries []entry) ([]string, error) {
 	return values, nil
 }
 
-// settle removes entries that were heard from a node's inbox, and what is stored of its trips unless it is a record.
-// Trips whose number is not 0 are marked as forgotten for so many milliseconds.
-func (s *store) settle(ctx context.Context, node correlator.NodeID, heard []string, trips map[correlator.ID]int64) error {
-	keys := make([]string, 1, 1+len(trips))
-	keys[0] = s.inbox(node)
-	args := make([]any, 0, len(trips)+len(heard))
-	for id, forgotten := range trips {
+// settle removes what node has settled of its trips.
+func (s *store) settle(ctx context.Context, node correlator.NodeID, trips map[correlator.ID]settled) error {
+	keys := append(make([]string, 0, 1+len(trips)), s.inbox(node))
+	args := make([]any, 0, 3*len(trips))
+	for id, t := range trips {
 		keys = append(keys, s.trip(id))
-		args = append(args, forgotten)
-	}
-	for _, e := range heard {
-		args = append(args, e)
+		forgotten := int64(-1)
+		if t.over {
+			forgotten = t.forgotten
+		}
+		args = append(args, forgotten, len(t.heard))
+		for _, op := range t.heard {
+			args = append(args, entry{id: id, op: op}.String())
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
