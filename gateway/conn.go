@@ -71,7 +71,7 @@ func socketOf(c net.Conn) syscall.RawConn {
 // deliver says that what fasthttp writes next is t's reply. It settles t when the write has failed, or when fasthttp
 // turns to the next request or closes, having flushed: it flushes every reply, as ReduceMemoryUsage is on.
 func (c *conn) deliver(t *trip) {
-	c.gone = peerGone(c.raw, isTLS(c.Conn))
+	c.gone = peerGone(c.raw)
 	c.wrote.Store(false)
 	c.failed.Store(false)
 	c.reply.Store(t)
@@ -139,40 +139,19 @@ func (c *conn) drain() {
 	}
 }
 
-func isTLS(c net.Conn) bool {
-	_, ok := c.(*tls.Conn)
-	return ok
-}
-
-// tlsAlert is the first byte of a TLS record that announces an end.
-const tlsAlert = 21
-
-// peerGone looks, without waiting, whether the peer has closed or reset its side. It cannot tell behind unread data.
-func peerGone(raw syscall.RawConn, encrypted bool) bool {
-	n, first, err := peek(raw)
-	switch {
-	case wouldBlock(err):
-		return false
-	case err != nil || n == 0:
-		return true
-	default:
-		return encrypted && first == tlsAlert
-	}
-}
-
 func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) }
 
-// peek reads a byte without taking it and without waiting.
-func peek(raw syscall.RawConn) (n int, first byte, err error) {
+// peek looks, without taking and without waiting, whether there is something to read: n is 0 at the end.
+func peek(raw syscall.RawConn) (n int, err error) {
 	if raw == nil {
-		return 0, 0, unix.EAGAIN
+		return 0, unix.EAGAIN
 	}
 	var b [1]byte
 	// Control and not Read: the read deadline has usually passed by now.
 	if cerr := raw.Control(func(fd uintptr) {
 		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	}); cerr != nil {
-		return 0, 0, cerr
+		return 0, cerr
 	}
-	return n, b[0], err
+	return n, err
 }

@@ -134,7 +134,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 
 // stale reports whether the engine has closed the connection, or sent bytes that nobody asked for.
 func (c *countingConn) stale() bool {
-	n, _, err := peek(c.raw)
+	n, err := peek(c.raw)
 	return n > 0 || !wouldBlock(err)
 }
 

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,5 +20,21 @@ func TestRefusalArrives(t *testing.T) {
 				t.Fatalf("%d MiB: %+v", megabytes, r)
 			}
 		}
+	}
+}
+
+// A client that hangs up is gone also when it had sent another request behind the one that waits.
+func TestHangUpBehindAnotherRequest(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	c := n.dial()
+	_, _ = io.WriteString(c, rawCreate(oneOp(`{}`))+request(http.MethodGet, "/healthz", ""))
+	a := e.next(t)
+	a.accept()
+	_ = c.Close()
+	want(t, n.callback(a.tokens[0], `{"answer":42}`), 200, `{}`)
+	waitLog(t, n, `"abandoned":true`)
+	if kept, _ := n.memo.Kept(); kept != 1 {
+		t.Errorf("%d results kept", kept)
 	}
 }
