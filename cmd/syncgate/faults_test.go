@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"syncgate/internal/enginesim"
 	"syncgate/internal/redistest"
@@ -60,6 +63,7 @@ func TestEveryAnswerOfTheEngine(t *testing.T) {
 		}
 	}
 	all.Wait()
+	allHeard(t, e)
 	for _, task := range e.Tasks() {
 		if n := e.Created(task.Ref); n != 1 {
 			t.Errorf("the create of %s was sent %d times", task.Ref, n)
@@ -94,6 +98,71 @@ func checkOutcome(t *testing.T, home, other *client, ack enginesim.Ack, nonce, s
 	if !good {
 		t.Errorf("%s got %+v", nonce, a)
 	}
+}
+
+// TestCallbacksAtTheDeadline has callbacks come when their clients give up, to either of two nodes: a client gets its result
+// or the time-out, and after the time-out the result is there to be fetched.
+func TestCallbacksAtTheDeadline(t *testing.T) {
+	const trips, connections = 1500, 30
+	r := redistest.StartTCP(t)
+	at := free(t, 2)
+	e := simulate(t, func(c *enginesim.Config) {
+		c.Behaviour.Delay = enginesim.Range{Min: 30 * time.Millisecond, Max: 90 * time.Millisecond}
+	})
+	a, b := serve(t, at[0], shared(e.URL(), r)...), serve(t, at[1], shared(e.URL(), r)...)
+	eventually(t, "both are ready", func() bool { return a.ready() == 200 && b.ready() == 200 })
+	nodes := []*client{caller(t, at[0], connections), caller(t, at[1], connections)}
+	var all sync.WaitGroup
+	var next, late atomic.Int64
+	for range connections {
+		all.Go(func() {
+			for n := next.Add(1); n <= trips; n = next.Add(1) {
+				home, callback := n%2, at[(n/2)%2]
+				if expires(t, nodes[home], nodes[1-home], fmt.Sprintf("n%d", n), callback) {
+					late.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d of %d timed out", late.Load(), trips)
+	if n := late.Load(); n < trips/20 || n > trips-trips/20 {
+		t.Errorf("%d of %d timed out: the deadline was not in the middle of it", n, trips)
+	}
+	allHeard(t, e)
+	a.stop()
+	b.stop()
+}
+
+// allHeard wants that every callback was answered with 200.
+func allHeard(t *testing.T, e *enginesim.Engine) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := e.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s := e.Stats()
+	if s.Heard[200] != s.Callbacks || s.CallbackErrors != 0 {
+		t.Errorf("of %d callbacks %d had no answer, the others %v", s.Callbacks, s.CallbackErrors, s.Heard)
+	}
+}
+
+// expires makes a trip whose callback may come too late, and tells whether it did.
+func expires(t *testing.T, home, other *client, nonce, callback string) bool {
+	const body = `{"timeout":0.06,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"nonce":%q,"__sim":{"to":%q,"duplicates":1}}}]}`
+	const timeout = `{"request_proc":"ok","ops":[{"proc":"error","description":"Timeout for create task"}]}`
+	own := fmt.Sprintf(`{"request_proc":"ok","ops":[{"proc":"ok","data":{"nonce":%q}}]}`, nonce)
+	a, err := home.create(fmt.Sprintf(body, nonce, callback))
+	switch {
+	case err == nil && a.status == 200 && a.body == own:
+		return false
+	case err != nil || a.status != 200 || a.body != timeout:
+		t.Errorf("%s got %+v %v", nonce, a, err)
+	case !later(t, other, a, own):
+		t.Errorf("%s: its result is not at %s", nonce, a.header.Get("Location"))
+	}
+	return true
 }
 
 // later fetches what comes after a reply, at a node that is not the trip's home.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -179,18 +180,22 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// free gives addresses of the loopback whose ports are free.
+// free gives addresses of the loopback whose ports are free, and not of those that connections going out may take.
 func free(t *testing.T, n int) (addresses []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	const least, most, tries = 12_000, 32_000, 1000
+	for range tries {
+		if len(addresses) == n {
+			return addresses
 		}
-		defer l.Close() // all are open until all are found, or they would be the same
-		addresses = append(addresses, l.Addr().String())
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.N(most-least)))) //nolint:gosec // no secret
+		if err == nil {
+			defer l.Close() // all are open until all are found, or they could be the same
+			addresses = append(addresses, l.Addr().String())
+		}
 	}
-	return addresses
+	t.Fatal("no port is free")
+	return nil
 }
 
 // logbook is a log that may be written and read at once.
