@@ -53,6 +53,11 @@ func TestAttacks(t *testing.T) {
 	}
 	want(t, f.n.callback(f.token, `{"answer":42}`), 200, `{}`) // not one of them has used it up
 	want(t, got(t, f.parked), 200, accepted)
+	for _, text := range []string{secret, otherSecret, engineSecret, f.token, f.finished, f.task} {
+		if strings.Contains(f.n.log.String(), text) {
+			t.Errorf("the log has %s", text)
+		}
+	}
 }
 
 // forge makes attacks. It knows what an attacker may know: a credential, and tokens and ids that were given away.
