@@ -33,7 +33,7 @@ func (l *listener) run(ctx context.Context) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		heard, err := l.listen(ctx)
-		l.link.down(unavailable("listen", err))
+		l.link.down(err)
 		if heard {
 			pause = firstPause
 		}
@@ -45,7 +45,7 @@ func (l *listener) run(ctx context.Context) {
 	}
 }
 
-// listen hears one subscription to its end. It reports whether there was one.
+// listen hears one subscription to its end, which err is the reason of. It reports whether there was one.
 func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 	subscription, err := l.store.subscribe(ctx, l.node)
 	if err != nil {
@@ -53,14 +53,14 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 	}
 	defer func() { _ = subscription.Close() }() // it may be closed already
 	if !l.link.up(subscription) {
-		return false, errClosed
+		return false, unavailable("listen", errClosed)
 	}
 	l.begun()
 	for {
 		// Without a time limit: one that strikes within a message would lose the rest. A silent connection is the prober's to end.
 		received, err := subscription.Receive(context.WithoutCancel(ctx))
 		if err != nil {
-			return true, err
+			return true, unavailable("listen", err)
 		}
 		switch m := received.(type) {
 		case *goredis.Message:
@@ -68,7 +68,7 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 		case *goredis.Subscription:
 			if m.Kind == "sunsubscribe" || m.Kind == "unsubscribe" { // a Cluster moved the slot
 				l.store.reload(ctx)
-				return true, errUnsubscribed
+				return true, unavailable("listen", errUnsubscribed)
 			}
 			l.begun() // the client has made a new connection by itself
 		}
