@@ -139,6 +139,9 @@ func (f *forge) heads() []attack {
 		large("a large cookie", "some page of the same domain set it", "Cookie: a="+strings.Repeat("x", 20_000)),
 		{"a large path", "likewise", request("POST", "/"+strings.Repeat("x", 20_000), ""), refused(431, "Headers are larger than").close()},
 		{"a large method", "likewise", request(strings.Repeat("X", 20_000), "/", ""), refused(431, "Headers are larger than").close()},
+		{"Connection: Close", "it is none: who reads to the end waits for it", post(f.signed(body), body, "Connection: Close"), trip().close()},
+		{"close in a list", "likewise", post(f.signed(body), body, "Connection: x, close"), trip().close()},
+		{"close in a line of its own", "likewise", post(f.signed(body), body, "Connection: x", "Connection: CLOSE"), trip().close()},
 		{"line ends in front", "it is none: to be skipped (RFC 9112, 2.2)", "\r\n\r\n" + f.create(body), trip()},
 	}
 }
@@ -212,7 +215,13 @@ func (f *forge) expectations() []attack {
 		ask("no method", "likewise", "PUT", f.signed(body), "300", refused(405, "Method not allowed")),
 		ask("callback too large", "likewise", "POST", "/api/1/plugins/callback/"+f.token, "65537", heard(413)),
 		ask("forged callback", "likewise", "POST", "/api/1/plugins/callback/"+flip(f.token, 5), "65536", heard(404)),
-		fine("100-continue", "it is none", "100-continue"), fine("in upper case", "it is none: it has no case", "100-CONTINUE"),
+		{"100-continue", "it is none", post(f.signed(body), body, "Expect: 100-continue"), trip().asked()},
+		{"in upper case", "it is none: it has no case", post(f.signed(body), body, "Expect: 100-CONTINUE"), trip().asked()},
+
+		{
+			"in HTTP/1.0", "it is none: there it has no meaning", strings.Replace(post(f.signed(body), body, "Expect: 100-continue"), "HTTP/1.1", "HTTP/1.0", 1),
+			trip().uninvited().close(),
+		},
 		fine("something else", "it is none: it may be ignored (RFC 9110, 10.1.1)", "200-ok"),
 		f.cut("and both lengths", "the tricks of framing work behind it too", "", "Expect: 100-continue\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", inChunks(body)),
 		{

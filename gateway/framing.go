@@ -6,6 +6,27 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// spell rewrites what fasthttp understands in one spelling alone: "Connection: Close", also in a list, and "Expect", whose
+// value has no case and which HTTP/1.0 does not have (RFC 9110, 7.6.1 and 10.1.1). A client that reads to the end of a
+// connection which it asked to be closed would wait for long.
+func spell(h *fasthttp.RequestHeader) {
+	for _, list := range h.PeekAll("Connection") {
+		for option := range bytes.SplitSeq(list, []byte(",")) {
+			if isName(bytes.Trim(option, " \t"), "close") {
+				h.SetConnectionClose()
+			}
+		}
+	}
+	expect := h.Peek("Expect")
+	switch {
+	case len(expect) == 0:
+	case string(h.Protocol()) == "HTTP/1.0":
+		h.Del("Expect")
+	case isName(expect, "100-continue"):
+		h.Set("Expect", "100-continue")
+	}
+}
+
 // framingProblem looks for what makes two HTTP parsers disagree about where a request ends. fasthttp refuses much of it
 // itself, but takes both lengths at once, "identity", folded lines and bare line feeds. Empty: nothing found. The
 // connection of a request with a problem must be closed.

@@ -50,6 +50,7 @@ func (a *announcements) take(h *fasthttp.RequestHeader) (what announced, ok bool
 
 // headerReceived sets the limit of a request's body by its route and reserves the bytes that it announces.
 func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
+	spell(h)
 	conf.ReadTimeout = l.g.cfg.Listen.BodyTimeout
 	conf.MaxRequestBodySize = freeBody
 	if n := h.ContentLength(); n == 0 || n < -1 {
