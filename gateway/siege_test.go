@@ -226,6 +226,15 @@ func (v verdict) check(t *testing.T, r *response, invited bool) {
 	if r.StatusCode != v.status || v.whole != "" && r.method != http.MethodHead && r.text != v.whole {
 		t.Errorf("%d %.300q, want %d %s", r.StatusCode, r.text, v.status, v.whole)
 	}
+	if v.silent && invited || v.invites && !invited {
+		t.Errorf("the body was asked for: %v", invited)
+	}
+	v.checkHeaders(t, r)
+	v.checkShape(t, r)
+}
+
+func (v verdict) checkHeaders(t *testing.T, r *response) {
+	t.Helper()
 	for name, value := range v.headers {
 		if got := r.Header.Values(name); len(got) == 0 || !strings.Contains(got[0], value) {
 			t.Errorf("%s %q, want %q", name, got, value)
@@ -236,10 +245,6 @@ func (v verdict) check(t *testing.T, r *response, invited bool) {
 			t.Errorf("%s %q", name, got)
 		}
 	}
-	if v.silent && invited || v.invites && !invited {
-		t.Errorf("the body was asked for: %v", invited)
-	}
-	v.checkShape(t, r)
 }
 
 // checkShape wants what all answers have.
