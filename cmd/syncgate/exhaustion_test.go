@@ -96,7 +96,9 @@ func TestDescriptorsRunOut(t *testing.T) {
 	answered(early)
 
 	// None is left: whoever comes waits in the kernel, and is served when there is room again.
+	made := e.Stats().Tasks
 	late := park(1000, 20)
+	eventually(t, "all are parked", func() bool { return e.Stats().Tasks == made+20 }) // metrics would need a descriptor
 	h.add(300, "POST /")
 	g.logged(`"message":"a connection cannot be accepted`)
 	storm(t, kept, 5, 1)
