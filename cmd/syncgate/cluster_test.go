@@ -160,3 +160,40 @@ func TestRedisAwayAtStart(t *testing.T) {
 	}
 	g.stop()
 }
+
+// TestRedisGoesAway takes Redis from two nodes: clients that wait are answered by callbacks that reach their own node, and
+// new ones are refused, or taken where that is configured; with Redis back, all is as before.
+func TestRedisGoesAway(t *testing.T) {
+	r := redistest.StartTCP(t)
+	e := simulate(t)
+	at := free(t, 2)
+	strict := serve(t, at[0], shared(e.URL(), r)...)
+	lenient := serve(t, at[1], append(shared(e.URL(), r), "SYNCGATE_CORRELATOR_WHEN_DOWN=local")...)
+	eventually(t, "both are ready", func() bool { return strict.ready() == 200 && lenient.ready() == 200 })
+	waiting := caller(t, at[0], 1).createLater(`{"timeout":30,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"n":1,"__sim":{"delay_ms":1500}}}]}`)
+	eventually(t, "a client is parked", func() bool { return strict.metric("syncgate_parked_clients") == 1 })
+
+	r.Kill()
+	eventually(t, "neither is ready", func() bool { return strict.ready() == 503 && lenient.ready() == 503 })
+	body, reply := task("1")
+	if a, err := caller(t, at[0], 1).create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("refuse: a create without Redis got %+v %v", a, err)
+	}
+	if a, err := caller(t, at[1], 1).create(body); err != nil || a.status != 200 || a.body != reply {
+		t.Errorf("local: a create without Redis got %+v %v", a, err)
+	}
+	if a := <-waiting; a.status != 200 || a.body != `{"request_proc":"ok","ops":[{"proc":"ok","data":{"n":1}}]}` {
+		t.Errorf("who was waiting got %+v", a)
+	}
+	for _, g := range []*gate{strict, lenient} {
+		if up := g.metric("syncgate_correlator_up"); up != 0 {
+			t.Errorf("syncgate_correlator_up is %v", up)
+		}
+	}
+	r.Restart()
+	eventually(t, "both are ready again", func() bool { return strict.ready() == 200 && lenient.ready() == 200 })
+	storm(t, caller(t, at[0], 5), 50, 5)
+	storm(t, caller(t, at[1], 5), 50, 5)
+	strict.stop()
+	lenient.stop()
+}
