@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"syncgate/configs"
@@ -93,6 +94,7 @@ func (n *node) announce() {
 
 func newTable(c *configs.Config, log zerolog.Logger) (table, error) {
 	if c.Correlator.Backend == configs.Redis {
+		goredis.SetLogger(driverLog{log}) // else it writes lines of its own to the standard error
 		return redis.New(c.Redis(), func(err error) {
 			if err != nil {
 				log.Error().Err(err).Msg("correlator: other nodes cannot be reached")
@@ -102,6 +104,14 @@ func newTable(c *configs.Config, log zerolog.Logger) (table, error) {
 		})
 	}
 	return correlator.NewMemory(c.Memory()), nil
+}
+
+// driverLog takes what the Redis library says beside its errors: each is about one connection.
+type driverLog struct{ log zerolog.Logger }
+
+// Printf logs.
+func (d driverLog) Printf(_ context.Context, format string, args ...any) {
+	d.log.Debug().Msgf(format, args...)
 }
 
 func newAccess(c *configs.Config) (corezoid.Access, error) {
