@@ -136,7 +136,7 @@ func (l *link) came(text string) {
 func (l *link) set(trouble error) {
 	was := l.trouble
 	l.trouble = trouble
-	if (was == nil) == (trouble == nil) {
+	if (was == nil) == (trouble == nil) || l.closed { // whoever closes it knows
 		return
 	}
 	if trouble == nil {
