@@ -101,6 +101,9 @@ func TestBehindABalancer(t *testing.T) {
 			t.Errorf("%s still has %v parked clients", g.public, n)
 		}
 		g.stop()
+		if strings.Contains(g.log.String(), `"level":"error"`) {
+			t.Error("the log has an error where nothing is wrong")
+		}
 	}
 }
 
