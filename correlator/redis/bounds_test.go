@@ -189,7 +189,7 @@ func TestLink(t *testing.T) {
 	if l.up(io.NopCloser(nil)) {
 		t.Error("subscribed when closed")
 	}
-	if want := []bool{true, false, true, false, true, false, true, false}; !slices.Equal(told, want) {
+	if want := []bool{true, false, true, false, true, false, true}; !slices.Equal(told, want) { // not of the close: who closes it knows
 		t.Errorf("told %v, want %v", told, want)
 	}
 }
