@@ -22,6 +22,10 @@ var (
 	ErrGone = errors.New("correlator: gone")
 	// ErrUnavailable says that the table cannot be reached right now; the same call may succeed later.
 	ErrUnavailable = errors.New("correlator: unavailable")
+	// ErrOtherBody refuses a Claim: the key was used with another body.
+	ErrOtherBody = errors.New("correlator: key was used with another body")
+	// ErrReleased ends the wait of whoever is attached to a trip that surely made no task.
+	ErrReleased = errors.New("correlator: released")
 	// ErrForged says that a token or task id was not made with our keys.
 	ErrForged = errors.New("correlator: not a genuine token")
 )
@@ -66,7 +70,7 @@ const (
 type Receiver interface {
 	// Deliver hands over cb. done is called exactly once, perhaps later, by the goroutine that wrote the reply.
 	Deliver(cb Callback, done func(Disposition))
-	// Expire ends the wait with ErrDeadline or ErrDraining.
+	// Expire ends the wait with ErrDeadline, ErrDraining, or ErrReleased.
 	Expire(reason error)
 }
 
@@ -110,10 +114,30 @@ func (r Record) Complete() bool {
 	return true
 }
 
-// Keeper is the optional half of a Correlator: results that outlive the connection. What is kept is dropped at its retention's end.
+// Key is what a client calls its request by, so that a repeat of it is not a second one.
+type Key struct {
+	Login string
+	Name  string // as the client sent it
+}
+
+// Keeper is the optional half of a Correlator: results that outlive the connection, and who may join in waiting for
+// them. What is kept is dropped at its retention's end; without a retention only what is claimed is, and until Release.
 type Keeper interface {
-	// Save stores a record before a reply that promises it leaves. Finals that are stored already stand (first write wins).
+	// Save stores a record, or more of one. Finals that are stored already stand (first write wins). Whoever is attached
+	// hears of the new ones.
 	Save(ctx context.Context, id ID, rec Record) error
 	// Lookup reads a record with the finals so far. ErrGone: expired, dropped, evicted, or never kept. ErrUnavailable.
 	Lookup(ctx context.Context, id ID) (Record, error)
+	// Claim binds k to id and saves rec, in one step, unless k is bound to a trip of which there still is a record: then
+	// it gives that trip's id, and has changed nothing. ErrOtherBody: it is bound with another fingerprint. ErrUnavailable.
+	// Once it has returned, on whatever node, no other id can be bound to k until the record is gone or Release.
+	Claim(ctx context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error)
+	// Release undoes a Claim by id that surely made no task, or of which nothing is kept: the key is free, the record is
+	// gone, and whoever is attached ends by Expire(ErrReleased). It does nothing when k is not bound to id.
+	Release(ctx context.Context, k Key, id ID) error
+	// Attach lets r wait for a trip of which there is a record, wherever its home is and whether or not that lives: r
+	// hears the finals that there are, at once, and each that comes, perhaps more than once; what it says of them does not
+	// matter. It counts as parked: ErrBusy, ErrDraining, and Expire at the deadline or at a drain's end. ErrGone: there is
+	// no record. ErrUnavailable. detach ends it, without I/O that its caller waits for.
+	Attach(ctx context.Context, id ID, r Receiver, deadline time.Time) (detach func(), err error)
 }

@@ -83,6 +83,9 @@ func (t *trip) acked(status int, ack Ack) {
 			t.g.record(t.id, cb)
 		}
 	}
+	if t.key != "" && len(ack.Finals) > 0 && t.isWaiting() {
+		t.g.save(t) // for whoever has joined
+	}
 }
 
 // answered takes the engine's own final answer to an op. False: the client is answered already, only a record wants it.
@@ -110,11 +113,20 @@ func (t *trip) end(d correlator.Disposition) {
 	if !first {
 		return
 	}
-	t.g.correlator.Close(t.id)
+	if !t.joined { // else the entry in the table is another trip's
+		t.g.correlator.Close(t.id)
+	}
 	t.leave()
 	for _, done := range unsure {
 		done(d)
 	}
+}
+
+// isWaiting reports whether ops are open and the client is parked.
+func (t *trip) isWaiting() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.phase == waiting
 }
 
 // isOver reports whether the trip has left the table.

@@ -8,7 +8,7 @@ import (
 )
 
 // durations are the histogram buckets, in seconds: from what the gateway itself takes to the longest waits.
-var durations = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300} //nolint:gochecknoglobals // a constant that Go cannot write
+var durations = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 
 // metrics are what operators watch. Labels come from closed sets, and from logins that are configured.
 type metrics struct {
@@ -82,7 +82,10 @@ func (t *trip) observe(written bool) {
 
 	line := t.g.log.Info().Str("request_id", t.requestID).Str("remote", t.remote).Str("login", login).Int("ops", ops).
 		Str("outcome", outcome).Int("status", t.status).Dur("took", took)
-	if t.submitted {
+	if t.key != "" {
+		line = line.Bool("keyed", true).Bool("joined", t.joined)
+	}
+	if t.replied {
 		engine := time.Duration(t.engineTime.Load())
 		line = line.Stringer("trip", t.id).Dur("engine", engine).Dur("wait", max(0, took-engine))
 	}

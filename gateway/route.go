@@ -46,8 +46,8 @@ func (l *listener) find(path []byte) (r route, name []byte) {
 	if l.g.dialect.Route(path) {
 		return routeCreate, nil
 	}
-	if id, ok := taskID(path); ok {
-		return routeTask, id
+	if name, ok := taskName(path); ok {
+		return routeTask, name
 	}
 	return routeNone, nil
 }
@@ -127,7 +127,7 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 	case a.route == routeCallback:
 		err = l.g.callback(ctx, name)
 	case a.route == routeTask:
-		err = l.g.task(ctx, name)
+		err = l.g.task(ctx, t, name)
 	case a.route == routeHealth:
 		l.g.health(ctx)
 	case a.route == routeReady:
@@ -154,7 +154,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 		t.refusal = faultOf(err)
 		t.status = t.refusal.Status
 	}
-	if !t.submitted {
+	if !t.replied {
 		t.observe(true)
 	}
 	return err

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -65,32 +68,117 @@ func (g *Gateway) appendTaskPath(dst []byte, id correlator.ID) []byte {
 	return g.keys.AppendTaskID(append(dst, taskPath...), id)
 }
 
-// task serves a client that comes back for a result: 200 with the reply when it is final, 202 with the reply so far.
-func (g *Gateway) task(ctx *fasthttp.RequestCtx, task []byte) error {
-	id, err := g.keys.ParseTaskID(task)
-	if err != nil {
+// task serves a client that comes back for a result: 200 with the reply when it is final, 202 with the reply so far. With
+// "Prefer: wait" it is parked like the original.
+func (g *Gateway) task(ctx *fasthttp.RequestCtx, t *trip, name []byte) (err error) {
+	task, credentials, _ := bytes.Cut(name, []byte("/"))
+	if t.id, err = g.keys.ParseTaskID(task); err != nil {
 		return err
 	}
 	if g.keeper == nil {
 		return correlator.ErrGone
 	}
+	login, err := g.reader(credentials, t.accepted)
+	if err != nil {
+		return err
+	}
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	rec, err := g.keeper.Lookup(wait, id)
+	rec, err := g.keeper.Lookup(wait, t.id)
 	if err != nil {
 		return err
 	}
-	call, err := callOf(rec)
-	if err != nil {
+	if t.call, err = callOf(rec); err != nil {
 		return err
 	}
-	r := Reply{Finals: rec.Finals}
-	if !rec.Complete() {
+	if login != "" && login != t.call.Login {
+		return errReader
+	}
+	t.finals = rec.Finals
+	if patience := min(preferredWait(&ctx.Request.Header), g.cfg.Timeouts.Max); patience > 0 {
+		if err := g.await(ctx, t, patience); err != nil {
+			return err
+		}
+	}
+	g.resource(ctx, t)
+	return nil
+}
+
+// errReader refuses whoever has not proved to be the login that made the task.
+var errReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
+
+// reader gives the login that signed for a result, empty when nobody has to.
+func (g *Gateway) reader(credentials []byte, now time.Time) (login string, err error) {
+	if len(credentials) == 0 && !g.cfg.Results.RequireLogin {
+		return "", nil
+	}
+	return g.dialect.Identify(credentials, now)
+}
+
+// await parks a client that prefers to wait for what is open, for as long as it prefers.
+func (g *Gateway) await(ctx *fasthttp.RequestCtx, t *trip, patience time.Duration) error {
+	ctx.Response.Header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(patience/time.Second), 10))
+	if t.open = t.openOps(); t.open == 0 {
+		return nil
+	}
+	if connOf(ctx).crowded {
+		return errCrowded
+	}
+	t.deadline = t.accepted.Add(patience)
+	t.wake = make(chan struct{}, 1)
+	if err := t.attach(); err != nil {
+		return err
+	}
+	if errors.Is(t.why, correlator.ErrReleased) {
+		return correlator.ErrGone
+	}
+	return nil
+}
+
+// openOps counts the ops without a final.
+func (t *trip) openOps() (n int) {
+	for i := range t.finals {
+		if !t.finals[i].Status.Final() {
+			n++
+		}
+	}
+	return n
+}
+
+// resource words the result, or what there is of it.
+func (g *Gateway) resource(ctx *fasthttp.RequestCtx, t *trip) {
+	r := Reply{Finals: t.finals}
+	if t.openOps() > 0 {
 		r.Open = ErrPending
 		setRetryAfter(&ctx.Response, retrySoon)
 	}
-	g.dialect.Answer(&ctx.Response, call, r)
-	return nil
+	g.dialect.Answer(&ctx.Response, t.call, r)
+}
+
+// preferredWait reads "Prefer: wait=N" (RFC 7240, 4.3): whole seconds, 0 when there is none or it is not one.
+func preferredWait(h *fasthttp.RequestHeader) time.Duration {
+	for _, line := range h.PeekAll("Prefer") {
+		for preference := range bytes.SplitSeq(line, []byte(",")) {
+			preference, _, _ = bytes.Cut(preference, []byte(";"))
+			name, value, ok := bytes.Cut(preference, []byte("="))
+			if !ok || !bytes.EqualFold(bytes.TrimSpace(name), []byte("wait")) {
+				continue
+			}
+			n, err := strconv.ParseUint(string(bytes.Trim(value, " \t\"")), 10, 31)
+			if err != nil {
+				return 0
+			}
+			return time.Duration(n) * time.Second //nolint:gosec // 31 bits
+		}
+	}
+	return 0
+}
+
+// record is what is known of the trip.
+func (t *trip) record() correlator.Record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return correlator.Record{Meta: metaOf(t.call), Finals: slices.Clone(t.finals)}
 }
 
 // save keeps the trip's record for a client that comes back. False: nothing is kept, by configuration or by failure.
@@ -100,8 +188,7 @@ func (g *Gateway) save(t *trip) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	// A decided trip's finals do not change any more.
-	if err := g.keeper.Save(ctx, t.id, correlator.Record{Meta: metaOf(t.call), Finals: t.finals}); err != nil {
+	if err := g.keeper.Save(ctx, t.id, t.record()); err != nil {
 		g.log.Error().Err(err).Stringer("trip", t.id).Msg("a result cannot be kept for a client that did not get it")
 		return false
 	}
@@ -117,8 +204,12 @@ func (g *Gateway) record(id correlator.ID, cb correlator.Callback) {
 	}
 }
 
-// taskID gives the id of a task's path.
-func taskID(path []byte) (id []byte, ok bool) {
-	id, ok = bytes.CutPrefix(path, []byte(taskPath))
-	return id, ok && len(id) > 0 && bytes.IndexByte(id, '/') < 0
+// taskName gives the part of a task's path that names it: its id, or id, login, time and signature.
+func taskName(path []byte) (name []byte, ok bool) {
+	name, ok = bytes.CutPrefix(path, []byte(taskPath))
+	if !ok || bytes.HasPrefix(name, []byte("/")) || len(name) == 0 {
+		return nil, false
+	}
+	slashes := bytes.Count(name, []byte("/"))
+	return name, slashes == 0 || slashes == 3
 }

@@ -22,9 +22,14 @@ type trip struct {
 	accepted  time.Time
 	deadline  time.Time
 	leave     func() // gives back the place that admission gave
+	key       string // the client's name for the request, empty if it has none
 
 	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
-	submitted bool          // owned by the handler
+	submitted bool          // to the forwarder; owned by the handler, like the next four
+	claimed   bool          // the key is bound to this trip, and there is a record of it
+	joined    bool          // it waits for another trip, whose id it has
+	kept      bool          // its finals are in its record
+	replied   bool          // settle will be told what came of the reply
 	wake      chan struct{} // one token: the trip is decided
 
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
@@ -64,6 +69,9 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	if t.call, err = g.dialect.Accept(ctx, t.accepted); err != nil {
 		return err
 	}
+	if t.key, err = keyOf(&ctx.Request.Header); err != nil {
+		return err
+	}
 	ctx.Request.ResetBody() // the call has its copy; a parked client must not hold a buffer
 	t.expect()
 	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
@@ -76,12 +84,18 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	if t.leave, err = g.admit(t.call.Login, t.accepted); err != nil {
 		return err
 	}
-	// Parked before it is forwarded, as the callback may overtake the engine's own answer.
 	t.id = g.correlator.NewID(t.expiry())
+	if t.key != "" && g.keeper != nil {
+		if joined, err := g.claim(ctx, t); joined || err != nil {
+			return err
+		}
+	}
+	// Parked before it is forwarded, as the callback may overtake the engine's own answer.
 	if err = g.park(t); err != nil {
 		return err
 	}
 	if err = g.forwarder.submit(t); err != nil {
+		t.release()
 		t.end(correlator.Gone)
 		return err
 	}
@@ -118,28 +132,45 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 		dst.SetStatusCode(t.whole.status)
 		dst.Header.SetContentType(contentJSON)
 		dst.SetBodyRaw(t.whole.body)
+		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
 		t.g.refuse(ctx, t.refusal)
+		t.release()
 		t.end(correlator.Gone)
 	default:
 		t.g.dialect.Answer(dst, t.call, Reply{Finals: t.finals, Open: t.why})
-		if t.why != nil && t.keep() {
+		if t.keep() {
 			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
 		}
 	}
+	t.replied = true
 	connOf(ctx).deliver(t)
 }
 
-// keep stores what is known of a trip that its client leaves unfinished, so that the rest can be fetched when it
-// comes, and ends the trip: from now on callbacks go to the record. It reports whether there is one.
+// keep stores what a client may come back for: what it leaves unfinished, and what has a key. It reports whether the
+// client is to be told where it is. A trip that its client leaves unfinished is ended: from now on callbacks go to the
+// record.
 func (t *trip) keep() bool {
-	kept := t.g.save(t)
-	if !kept {
-		t.g.correlator.Forget(t.id)
+	if t.joined {
+		return t.g.cfg.Results.Retention > 0
 	}
-	t.end(correlator.Gone)
-	return kept
+	if t.why == nil && !t.claimed {
+		return false
+	}
+	t.kept = t.g.save(t)
+	promised := t.kept || t.claimed
+	if t.g.cfg.Results.Retention <= 0 {
+		t.release()
+		promised = false
+	}
+	if t.why != nil {
+		if !promised {
+			t.g.correlator.Forget(t.id)
+		}
+		t.end(correlator.Gone)
+	}
+	return promised
 }
 
 // settle is told what came of the reply, once: it is on the client's connection, or it is not.
@@ -149,10 +180,10 @@ func (t *trip) settle(written bool) {
 	}
 	switch {
 	case t.isOver():
-	case written, t.g.cfg.OnDisconnect == Drop:
-		t.end(correlator.Written)
-	case t.g.save(t):
+	case t.claimed && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
+	case written, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
+		t.end(correlator.Written)
 	default:
 		t.g.correlator.Forget(t.id)
 		t.end(correlator.Gone)
