@@ -43,7 +43,7 @@ func arrows() map[string]arrow {
 			[]string{"correlator", "signer"},
 			[]string{
 				fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "github.com/pires/go-proxyproto",
-				"golang.org/x/sys/unix", "golang.org/x/time/rate",
+				"golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/sony/gobreaker/v2",
 			},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is",
 		},

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
@@ -16,6 +17,9 @@ import (
 const (
 	// workerIdle is how long a worker waits for its next trip: its stack has grown to what an exchange needs.
 	workerIdle = 10 * time.Second
+	// breakerTrips refused connections in a row open the breaker, breakerRest long.
+	breakerTrips = 5
+	breakerRest  = time.Second
 )
 
 // forwarder puts trips to the engine. Each exchange runs on a worker and not on the goroutine that holds the client:
@@ -23,6 +27,7 @@ const (
 type forwarder struct {
 	g       *Gateway
 	client  *engineClient
+	breaker *gobreaker.TwoStepCircuitBreaker[any]
 	timeout time.Duration
 	most    int64 // workers: as many as engine connections
 
@@ -35,7 +40,7 @@ type forwarder struct {
 
 func newForwarder(g *Gateway, client *engineClient) *forwarder {
 	return &forwarder{
-		g: g, client: client, timeout: g.cfg.Engine.Timeout, most: int64(g.cfg.Engine.MaxConnections),
+		g: g, client: client, breaker: newBreaker(g), timeout: g.cfg.Engine.Timeout, most: int64(g.cfg.Engine.MaxConnections),
 		jobs: make(chan *trip), stop: make(chan struct{}),
 	}
 }
@@ -113,8 +118,32 @@ func (f *forwarder) exchange(t *trip) {
 		t.failed(faultOf(err))
 		return
 	}
+	done, err := f.breaker.Allow()
+	if err != nil {
+		code = "refused"
+		t.failed(&Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: breakerRest, Err: err})
+		return
+	}
 	wrote, err := f.client.do(req, resp, began.Add(f.timeout))
+	if err == nil || wrote {
+		done(nil)
+	} else {
+		done(err)
+	}
 	code = f.conclude(t, resp, wrote, err)
+}
+
+// newBreaker makes what fails fast while the engine takes no connections: after a few in a row that it refused, one in a
+// while is tried, and the rest are told at once. What was sent, and whatever became of it, counts as reached.
+func newBreaker(g *Gateway) *gobreaker.TwoStepCircuitBreaker[any] {
+	return gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+		Name:        "engine",
+		Timeout:     breakerRest,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerTrips },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			g.log.Warn().Stringer("breaker", to).Msg("the engine's connections")
+		},
+	})
 }
 
 // conclude tells the trip what its exchange means. Whatever may have made a task leaves the client parked, unless the
