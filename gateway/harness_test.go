@@ -266,6 +266,16 @@ func oneOp(data string) string {
 	return `{"timeout":5,"ops":[{"type":"create","obj":"task","conv_id":1,"data":` + data + `}]}`
 }
 
+// waitFor polls until ok, for five seconds at most.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen within 5 s")
+		}
+	}
+}
+
 func got(t *testing.T, c <-chan answer) answer {
 	t.Helper()
 	select {
