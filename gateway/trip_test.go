@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -224,4 +225,35 @@ func waitLog(t *testing.T, n *node, text string) {
 		}
 		<-time.After(time.Millisecond)
 	}
+}
+
+// While the engine takes no connections, a request is told at once, and soon after it comes back it is asked again.
+func TestEngineBreaker(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	n := start(t, "http://"+ln.Addr().String())
+	told := false
+	for range 10 {
+		r := n.create(oneOp(`{}`))
+		if r.status != 502 || !strings.Contains(r.body, `"description":"Bad gateway`) || r.header.Get("Location") != "" {
+			t.Fatalf("%+v", r)
+		}
+		told = told || strings.Contains(r.body, "refused every connection lately")
+	}
+	if !told {
+		t.Error("the engine is dialled for every request")
+	}
+	ln, err = net.Listen("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"request_proc":"format_error","ops":[]}`))
+	})}
+	go func() { _ = refuse.Serve(ln) }()
+	defer refuse.Close()
+	waitFor(t, func() bool { return n.create(oneOp(`{}`)).status == 200 })
 }
