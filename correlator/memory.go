@@ -50,7 +50,7 @@ var (
 // NewMemory makes a Memory from a valid Config. Shutdown ends its goroutines.
 func NewMemory(cfg Config) *Memory {
 	m := &Memory{Table: NewTable(cfg.Parked)}
-	m.records = newRecords(cfg.Retention, cfg.Results, m.forgotten.add)
+	m.records = newRecords(cfg.Retention, cfg.Results, m.Table)
 	m.waits.New = func() any { return newSettlement() }
 	return m
 }
@@ -82,19 +82,65 @@ func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
 		}
 	}
 	m.waits.Put(s)
-	if d != Gone || m.records.add(id, cb) { // the record is looked for only now: a trip saves it before it says Gone
+	if d == Repeated || d != Gone && m.records.claimed.Load() == 0 { // who is parked has no record but for a claim
+		return nil
+	}
+	if m.records.add(id, cb) || d != Gone { // the record is looked for only now: a trip saves it before it says Gone
 		return nil
 	}
 	return m.Settled(id)
 }
 
+// Close takes a trip out of the table. Its record, if there is one, may be evicted from now on.
+func (m *Memory) Close(id ID) {
+	m.Table.Close(id)
+	m.records.unpin(id)
+}
+
+// Forget closes like Close a trip that ended unfinished with nothing kept.
+func (m *Memory) Forget(id ID) {
+	m.Table.Forget(id)
+	m.records.unpin(id)
+}
+
 // Save keeps a record: an unfinished one until the id's expiry, a complete one for the retention. The newest Meta
 // counts, and the first final of each op. rec's bytes must not change afterwards. ErrGone: nothing can be kept,
-// as the retention is 0, the id has expired, or the record alone is larger than all records may be.
+// as the retention is 0 and the record not claimed, the id has expired, or the record alone is larger than all records may be.
 func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.records.save(id, rec) }
 
 // Lookup reads a record. The caller must not change its bytes. ErrGone.
 func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
+
+// Claim binds k to id and saves rec, or gives the id that k is bound to. rec's bytes must not change afterwards. The record
+// is not evicted before Close. ErrOtherBody. ErrUnavailable: those that may not be evicted take all the room.
+func (m *Memory) Claim(_ context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error) {
+	return m.records.bind(k, fingerprint, id, rec)
+}
+
+// Release undoes a Claim by id. It does nothing when k is not bound to id.
+func (m *Memory) Release(_ context.Context, k Key, id ID) error {
+	m.records.release(k, id)
+	return nil
+}
+
+// Attach lets r wait for a trip of which there is a record. A record that is dropped meanwhile leaves r to its deadline.
+// ErrBusy, ErrDraining, ErrGone.
+func (m *Memory) Attach(_ context.Context, id ID, r Receiver, deadline time.Time) (detach func(), err error) {
+	own := m.NewID(deadline)
+	if err := m.Park(own, r, deadline); err != nil {
+		return nil, err
+	}
+	finals, err := m.records.watch(id, own)
+	if err != nil {
+		m.Table.Close(own)
+		return nil, err
+	}
+	m.records.tell(news{finals: finals, to: []ID{own}})
+	return func() {
+		m.Table.Close(own)
+		m.records.unwatch(id, own)
+	}, nil
+}
 
 // settlement waits for what a trip did with one callback.
 type settlement struct {

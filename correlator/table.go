@@ -106,6 +106,17 @@ func (t *Table) Offer(id ID, cb Callback, done func(Disposition)) bool {
 	return true
 }
 
+// Expire ends the wait of the trip that is parked here under id, unless it has ended already. The entry stays until Close.
+func (t *Table) Expire(id ID, reason error) {
+	s := t.shard(id)
+	s.mu.Lock()
+	e := s.trips[id]
+	s.mu.Unlock()
+	if e != nil && e.end() {
+		e.value.Expire(reason)
+	}
+}
+
 // Parked reports whether a trip is parked here under id.
 func (t *Table) Parked(id ID) bool {
 	s := t.shard(id)

@@ -27,7 +27,16 @@ type Start func(t *testing.T, o Options) Nodes
 
 // Run runs the contract.
 func Run(t *testing.T, start Start) {
-	for name, test := range map[string]func(*testing.T, Start){
+	for _, part := range []map[string]func(*testing.T, Start){waiting(), claims(), attaching()} {
+		for name, test := range part {
+			t.Run(name, func(t *testing.T) { test(t, start) })
+		}
+	}
+}
+
+// waiting is the part of the contract that is about trips, their callbacks, and their records.
+func waiting() map[string]func(*testing.T, Start) {
+	return map[string]func(*testing.T, Start){
 		"delivers to its own trip":                    delivers,
 		"repeats are settled":                         repeats,
 		"bodies arrive as they are":                   bodies,
@@ -53,8 +62,6 @@ func Run(t *testing.T, start Start) {
 		"nothing is saved without retention":          noRetention,
 		"a complete record ends with the retention":   recordEnds,
 		"many trips, many callbacks, each to its own": crowd,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, start) })
 	}
 }
 
