@@ -48,6 +48,7 @@ func (e *Engine) send(c call) (status int, err error) {
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	e.counters.callbacks.Add(1)
+	began := time.Now()
 	u, err := c.fill(req)
 	if err == nil {
 		resp.SkipBody = c.task.behaviour.Method == fasthttp.MethodHead
@@ -57,7 +58,7 @@ func (e *Engine) send(c call) (status int, err error) {
 		status = resp.StatusCode()
 	}
 	e.counters.heard(status)
-	e.recorder.heard(c, status, resp.Body(), err)
+	e.recorder.heard(c, began, status, resp.Body(), err)
 	return status, err
 }
 

@@ -52,7 +52,10 @@ func TestRecord(t *testing.T) {
 	}
 	want := enginesim.Task{
 		ObjID: got.ObjID, Ref: `"r-1"`, Conv: "7", Login: login, URL: g.URL + "/cb/token", Data: []byte(`{"n":1}`),
-		Heard: []enginesim.Answer{{N: 1, At: answer.At, Status: 200, Body: []byte("{}")}},
+		Heard: []enginesim.Answer{{N: 1, Sent: answer.Sent, At: answer.At, Status: 200, Body: []byte("{}")}},
+	}
+	if answer.Sent.IsZero() || answer.At.Before(answer.Sent) {
+		t.Errorf("sent at %v, answered at %v", answer.Sent, answer.At)
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("recorded %+v, want %+v", got, want)

@@ -93,6 +93,7 @@ type Task struct {
 // Answer is what a callback heard.
 type Answer struct {
 	N      int // which of the duplicates, from 1
+	Sent   time.Time
 	At     time.Time
 	Status int // 0 with Err
 	Body   []byte
@@ -131,14 +132,14 @@ func (r *recorder) task(t *task) *Task {
 	return rec
 }
 
-func (r *recorder) heard(c call, status int, body []byte, err error) {
+func (r *recorder) heard(c call, sent time.Time, status int, body []byte, err error) {
 	rec := c.task.record
 	if rec == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rec.Heard = appendLast(rec.Heard, r.max, Answer{c.n, time.Now(), status, bytes.Clone(body), err})
+	rec.Heard = appendLast(rec.Heard, r.max, Answer{c.n, sent, time.Now(), status, bytes.Clone(body), err})
 }
 
 // appendLast appends x and lets the oldest go beyond most.

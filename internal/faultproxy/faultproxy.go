@@ -39,9 +39,12 @@ type pair struct {
 }
 
 // Start makes a Proxy on a free port of 127.0.0.1 that leads to a server; network and target are those of net.Dial.
-func Start(network, target string) (*Proxy, error) {
+func Start(network, target string) (*Proxy, error) { return StartAt("127.0.0.1:0", network, target) }
+
+// StartAt makes a Proxy at an address, host:port.
+func StartAt(addr, network, target string) (*Proxy, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proxy{network: network, target: target, addr: "127.0.0.1:0", ctx: ctx, cancel: cancel, pairs: make(map[*pair]struct{}), flowing: make(chan struct{})}
+	p := &Proxy{network: network, target: target, addr: addr, ctx: ctx, cancel: cancel, pairs: make(map[*pair]struct{}), flowing: make(chan struct{})}
 	close(p.flowing)
 	if err := p.Up(); err != nil {
 		cancel()
