@@ -42,7 +42,7 @@ func (g *Gateway) claim(ctx *fasthttp.RequestCtx, t *trip) (joined bool, err err
 			return false, err
 		}
 		if owner == t.id {
-			t.claimed = true
+			t.claimed.Store(true)
 			return false, nil
 		}
 		err = t.join(ctx, owner)
@@ -111,10 +111,10 @@ func (t *trip) again() {
 
 // release gives the key of a trip back that surely made no task, or of which nothing is kept.
 func (t *trip) release() {
-	if !t.claimed {
+	if !t.claimed.Load() {
 		return
 	}
-	t.claimed = false
+	t.claimed.Store(false)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {

@@ -168,7 +168,7 @@ func preferredWait(h *fasthttp.RequestHeader) time.Duration {
 			if err != nil {
 				return 0
 			}
-			return time.Duration(n) * time.Second //nolint:gosec // 31 bits
+			return time.Duration(n) * time.Second
 		}
 	}
 	return 0
@@ -183,7 +183,7 @@ func (t *trip) record() correlator.Record {
 
 // save keeps the trip's record for a client that comes back. False: nothing is kept, by configuration or by failure.
 func (g *Gateway) save(t *trip) bool {
-	if g.keeper == nil || g.cfg.Results.Retention <= 0 {
+	if g.keeper == nil || g.cfg.Results.Retention <= 0 && !t.claimed.Load() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)

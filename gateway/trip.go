@@ -25,8 +25,8 @@ type trip struct {
 	key       string // the client's name for the request, empty if it has none
 
 	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
-	submitted bool          // to the forwarder; owned by the handler, like the next four
-	claimed   bool          // the key is bound to this trip, and there is a record of it
+	submitted bool          // to the forwarder; owned by the handler, as are joined, kept and replied
+	claimed   atomic.Bool   // the key is bound to this trip, and there is a record of it
 	joined    bool          // it waits for another trip, whose id it has
 	kept      bool          // its finals are in its record
 	replied   bool          // settle will be told what came of the reply
@@ -151,26 +151,23 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 // keep stores what a client may come back for: what it leaves unfinished, and what has a key. It reports whether the
 // client is to be told where it is. A trip that its client leaves unfinished is ended: from now on callbacks go to the
 // record.
-func (t *trip) keep() bool {
-	if t.joined {
-		return t.g.cfg.Results.Retention > 0
-	}
-	if t.why == nil && !t.claimed {
-		return false
+func (t *trip) keep() (promised bool) {
+	lasting := t.g.cfg.Results.Retention > 0
+	if t.joined || t.why == nil && !t.claimed.Load() {
+		return t.joined && lasting
 	}
 	t.kept = t.g.save(t)
-	promised := t.kept || t.claimed
-	if t.g.cfg.Results.Retention <= 0 {
-		t.release()
-		promised = false
+	recorded := t.kept || t.claimed.Load()
+	if t.why == nil && !lasting {
+		t.release() // whoever has joined has it now; an unfinished one stays bound, as its task may exist
 	}
 	if t.why != nil {
-		if !promised {
+		if !recorded {
 			t.g.correlator.Forget(t.id)
 		}
 		t.end(correlator.Gone)
 	}
-	return promised
+	return recorded && lasting
 }
 
 // settle is told what came of the reply, once: it is on the client's connection, or it is not.
@@ -180,7 +177,7 @@ func (t *trip) settle(written bool) {
 	}
 	switch {
 	case t.isOver():
-	case t.claimed && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
+	case t.claimed.Load() && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
 	case written, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
 		t.end(correlator.Written)

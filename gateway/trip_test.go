@@ -250,7 +250,7 @@ func TestEngineBreaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refuse := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	refuse := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"request_proc":"format_error","ops":[]}`))
 	})}
 	go func() { _ = refuse.Serve(ln) }()
