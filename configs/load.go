@@ -30,9 +30,6 @@ func Load(path string, env []string) (*Config, []Warning, error) {
 	warnings := l.environment(env)
 	l.secretFiles()
 	l.validate()
-	if l.config.Results.RequireLogin {
-		warnings = append(warnings, "results.require_login: is not enforced in this version, whoever has the id of a task can read its result")
-	}
 	if len(l.problems) > 0 {
 		l.problems.sort()
 		return nil, warnings, l.problems

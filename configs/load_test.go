@@ -115,13 +115,6 @@ func TestUnknownVariablesAreWarnings(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotEnforcedIsAWarning(t *testing.T) {
-	c, warnings, err := load(t, "results: {require_login: true}")
-	if err != nil || !c.Results.RequireLogin || len(warnings) != 1 || !strings.HasPrefix(string(warnings[0]), "results.require_login: ") {
-		t.Errorf("%v, %q", err, warnings)
-	}
-}
-
 func TestMissingFile(t *testing.T) {
 	_, _, err := configs.Load(filepath.Join(t.TempDir(), "none.yaml"), nil)
 	if _, ok := errors.AsType[configs.Problems](err); !ok || !strings.Contains(err.Error(), "none.yaml: no such file") {

@@ -21,6 +21,10 @@
 // What the client leaves unfinished (at the deadline, at a drain, after an unusable answer of the engine) is saved as a
 // record before the reply says where to fetch it; callbacks that come later go to the record.
 //
+// A request with an Idempotency-Key is bound to its key before it is parked (claim.go). A repeat, on whatever node, finds
+// the key bound and attaches to the trip that has it instead of making its own; so does a client that fetches a result
+// and prefers to wait for it (task.go).
+//
 // # Invariants
 //
 //	I1  A trip is in the table before the engine can know its id.
@@ -55,6 +59,9 @@
 //	deliver     to hand a callback to its trip
 //	deadline    when the client is answered in any case
 //	final       the callback, or the engine's own answer, that ends an op
+//	key         the client's name for a request, so that a repeat of it is not a second one
+//	claim       to bind a key to a trip
+//	join        to wait for another trip, which has the key
 //	record      what is kept of a trip for a client that comes back
 //	engine      who does the work and calls back
 //	dialect     how clients speak
