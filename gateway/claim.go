@@ -70,7 +70,7 @@ func (t *trip) keyName() correlator.Key { return correlator.Key{Login: t.call.Lo
 func (t *trip) join(ctx *fasthttp.RequestCtx, owner correlator.ID) error {
 	t.id, t.joined = owner, true
 	t.body.release() // nothing will be forwarded
-	err := t.attach()
+	err := t.attach(ctx)
 	if err == nil && errors.Is(t.why, correlator.ErrReleased) {
 		err = correlator.ErrReleased
 	}
@@ -83,7 +83,7 @@ func (t *trip) join(ctx *fasthttp.RequestCtx, owner correlator.ID) error {
 }
 
 // attach parks the client behind the trip of that id until all of it is final or the deadline.
-func (t *trip) attach() error {
+func (t *trip) attach(ctx *fasthttp.RequestCtx) error {
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	t.g.metrics.parked.Inc()
@@ -92,7 +92,7 @@ func (t *trip) attach() error {
 		t.failed(err) // counts it out, if nothing else has
 		return err
 	}
-	<-t.wake
+	t.wait(ctx)
 	detach()
 	return nil
 }

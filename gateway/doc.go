@@ -42,6 +42,7 @@
 //
 //	listener.run     one per listener; fasthttp's accept loop, ends with Close
 //	fasthttp         one per connection that has a request in work or may send one; a parked client's is blocked in create
+//	watcher.run      one; sees parked clients hang up, ends with Close
 //	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
 //
 // Events are called by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of

@@ -149,6 +149,8 @@ func outcomeOf(t *trip) string {
 		return "timeout"
 	case errors.Is(t.why, correlator.ErrDraining):
 		return "shutting_down"
+	case errors.Is(t.why, errHungUp):
+		return "hung_up"
 	default:
 		return "bad_gateway"
 	}

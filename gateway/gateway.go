@@ -28,6 +28,7 @@ type Gateway struct {
 	cors           *cors
 	proxies        proxies
 	forwarder      *forwarder
+	watcher        *watcher // made by Serve
 	requestBodies  *budget
 	callbackBodies *budget
 	room           *room

@@ -85,7 +85,7 @@ func (t *trip) observe(written bool) {
 	if t.key != "" {
 		line = line.Bool("keyed", true).Bool("joined", t.joined)
 	}
-	if t.replied {
+	if t.submitted || t.joined {
 		engine := time.Duration(t.engineTime.Load())
 		line = line.Stringer("trip", t.id).Dur("engine", engine).Dur("wait", max(0, took-engine))
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -155,7 +156,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 		t.status = t.refusal.Status
 	}
 	if !t.replied {
-		t.observe(true)
+		t.observe(!errors.Is(t.why, errHungUp))
 	}
 	return err
 }

@@ -132,6 +132,7 @@ func (l *listener) newServer() *fasthttp.Server {
 
 // Serve starts serving on what Listen has bound, and returns. Err tells when a listener ends that should not.
 func (g *Gateway) Serve() {
+	g.watcher = newWatcher(g.log)
 	for _, l := range g.listeners {
 		go l.run()
 	}
@@ -158,6 +159,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		cancel()
 	}
 	g.forwarder.close()
+	if g.watcher != nil {
+		g.watcher.close()
+	}
 	return errors.Join(errs...)
 }
 

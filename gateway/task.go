@@ -126,7 +126,7 @@ func (g *Gateway) await(ctx *fasthttp.RequestCtx, t *trip, patience time.Duratio
 	}
 	t.deadline = t.accepted.Add(patience)
 	t.wake = make(chan struct{}, 1)
-	if err := t.attach(); err != nil {
+	if err := t.attach(ctx); err != nil {
 		return err
 	}
 	if errors.Is(t.why, correlator.ErrReleased) {

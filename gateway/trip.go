@@ -99,9 +99,16 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 		t.end(correlator.Gone)
 		return err
 	}
-	<-t.wake // by deliver, expire, or the engine's own answer: see event.go
+	t.wait(ctx) // for deliver, expire, or the engine's own answer: see event.go
 	t.reply(ctx)
 	return nil
+}
+
+// wait holds the client by the blocked handler until the trip is decided, and looks whether it is still there.
+func (t *trip) wait(ctx *fasthttp.RequestCtx) {
+	watch := t.g.watcher.add(t, connOf(ctx))
+	<-t.wake
+	t.g.watcher.remove(watch)
 }
 
 // expect prepares the trip for what the call asks for.
@@ -138,6 +145,9 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 		t.g.refuse(ctx, t.refusal)
 		t.release()
 		t.end(correlator.Gone)
+	case errors.Is(t.why, errHungUp):
+		t.abandon(ctx)
+		return
 	default:
 		t.g.dialect.Answer(dst, t.call, Reply{Finals: t.finals, Open: t.why})
 		if t.keep() {
@@ -146,6 +156,23 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 	}
 	t.replied = true
 	connOf(ctx).deliver(t)
+}
+
+// statusHungUp is what the log and the metrics say of a client that left; nobody hears it. It is nginx's.
+const statusHungUp = 499
+
+// abandon frees the connection of a client that hung up. What becomes of its result is configuration; a client with a key
+// has said that it will come back.
+func (t *trip) abandon(ctx *fasthttp.RequestCtx) {
+	ctx.SetStatusCode(statusHungUp)
+	ctx.SetConnectionClose()
+	_ = connOf(ctx).Conn.Close() // before fasthttp writes
+	t.g.metrics.abandoned.Inc()
+	if t.joined || t.g.cfg.OnDisconnect == Drop && !t.claimed.Load() {
+		t.end(correlator.Written) // the engine hears 200
+		return
+	}
+	t.keep()
 }
 
 // keep stores what a client may come back for: what it leaves unfinished, and what has a key. It reports whether the

@@ -1,0 +1,106 @@
+package gateway_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/gateway"
+)
+
+// A client that hangs up while it is parked is gone within a second: its place, its connection. What becomes of its
+// result is configuration.
+func TestHangUpWhileParked(t *testing.T) {
+	closed := func(c net.Conn) { _ = c.Close() }
+	reset := func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() }
+	half := func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }
+	behind := func(c net.Conn) { _, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\n"); half(c) }
+	f := func(name string, hangUp func(net.Conn), policy string, retention time.Duration, status, kept int) {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t)
+			n := start(t, e.URL, func(c *gateway.Config) { c.OnDisconnect, c.Results.Retention = policy, retention })
+			c := n.dial()
+			_, _ = io.WriteString(c, rawCreate(oneOp(`{}`)))
+			a := e.next(t)
+			a.accept()
+			<-time.After(600 * time.Millisecond) // a long wait: it is watched by now
+			began := time.Now()
+			hangUp(c)
+			waitFor(t, func() bool { return n.memo.Len() == 0 })
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %v to see that the client is gone", took)
+			}
+			waitLog(t, n, `"outcome":"hung_up"`)
+			want(t, n.callback(a.tokens[0], `{}`), status, `{}`)
+			if records, _ := n.memo.Kept(); records != kept {
+				t.Errorf("%d results kept; want %d", records, kept)
+			}
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			if b, err := io.ReadAll(c); len(b) > 0 || isTimeout(err) {
+				t.Errorf("the connection is still open: %q, %v", b, err)
+			}
+		})
+	}
+	f("closed, keep", closed, gateway.Keep, time.Hour, 200, 1)
+	f("reset, keep", reset, gateway.Keep, time.Hour, 200, 1)
+	f("half closed, keep", half, gateway.Keep, time.Hour, 200, 1)
+	f("half closed behind another request", behind, gateway.Keep, time.Hour, 200, 1)
+	f("closed, drop", closed, gateway.Drop, time.Hour, 200, 0)
+	f("closed, nothing is kept", closed, gateway.Keep, 0, 410, 0)
+}
+
+func isTimeout(err error) bool {
+	slow, ok := err.(net.Error) //nolint:errorlint // as io.ReadAll gives it
+	return ok && slow.Timeout()
+}
+
+func TestHangUpBehindTLS(t *testing.T) {
+	e := newEngine(t)
+	certFile, keyFile, roots := certificate(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile} })
+	c, err := tls.Dial("tcp", n.PublicAddr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, rawCreate(oneOp(`{}`)))
+	e.next(t).accept()
+	<-time.After(600 * time.Millisecond)
+	_ = c.Close()
+	waitLog(t, n, `"outcome":"hung_up"`)
+}
+
+// A client with a key has said that it will come back, so its result is kept in any case.
+func TestHangUpWithKey(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.OnDisconnect = gateway.Drop })
+	c := n.dial()
+	_, _ = io.WriteString(c, strings.Replace(rawCreate(oneOp(`{}`)), "\r\n", "\r\nIdempotency-Key: k\r\n", 1))
+	a := e.next(t)
+	a.accept()
+	<-time.After(600 * time.Millisecond)
+	_ = c.Close()
+	waitFor(t, func() bool { return n.memo.Len() == 0 })
+	want(t, n.callback(a.tokens[0], `{"answer":42}`), 200, `{}`)
+	want(t, n.create(oneOp(`{}`), "Idempotency-Key", "k"), 200, accepted)
+	noneAsked(t, e)
+}
+
+// Being watched harms nobody: the reply comes, and the connection goes on.
+func TestKeepAliveAfterALongWait(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	c := n.dial()
+	r := bufio.NewReader(c)
+	for range 2 {
+		_, _ = io.WriteString(c, rawCreate(oneOp(`{}`)))
+		a := e.next(t)
+		a.accept()
+		<-time.After(600 * time.Millisecond)
+		n.callback(a.tokens[0], `{"answer":42}`)
+		want(t, read(t, r), 200, accepted)
+	}
+}
