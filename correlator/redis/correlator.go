@@ -19,6 +19,8 @@ type Correlator struct {
 	ledger    *ledger
 	cleaner   *cleaner
 	collector *collector
+	binder    *binder
+	watch     *watch
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // the goroutines of the package comment
 }
@@ -52,15 +54,30 @@ func New(cfg Config, changed func(error)) (*Correlator, error) {
 		store: st, node: c.Node(), accept: c.accept, missing: c.missing, known: c.cleaner.knows,
 		hints: make(chan entry, fetchHints), kicks: make(chan struct{}, 1),
 	}
-	p := newProber(st, c.Node(), c.link, c.collector.kick)
-	l := &listener{store: st, node: c.Node(), link: c.link, accept: c.accept, fetch: c.collector.fetch, begun: func() {
-		p.kick()
-		c.collector.kick() // of what came while nobody listened
-	}}
-	for _, run := range []func(context.Context){l.run, p.run, c.collector.run, c.cleaner.run} {
+	c.binder = newBinder(st, c.ledger)
+	c.watch = newWatch(st, c.Table)
+	c.start(ctx)
+	return c, nil
+}
+
+// start starts the goroutines.
+func (c *Correlator) start(ctx context.Context) {
+	p := newProber(c.store, c.Node(), c.link, func() {
+		c.collector.kick()
+		c.watch.all()
+	})
+	l := &listener{
+		store: c.store, node: c.Node(), link: c.link, accept: c.accept, fetch: c.collector.fetch, hint: c.watch.hint,
+		begun: func() {
+			p.kick()
+			c.collector.kick() // of what came while nobody listened
+			c.watch.all()
+			c.binder.lost() // it may be another server, or the same one without what it had
+		},
+	}
+	for _, run := range []func(context.Context){l.run, p.run, c.collector.run, c.cleaner.run, c.binder.run, c.watch.run} {
 		c.running.Go(func() { run(ctx) })
 	}
-	return c, nil
 }
 
 // Ready is nil while the subscription is confirmed and the last probe has come back over it.
@@ -85,23 +102,23 @@ func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb corre
 	if err != nil {
 		return unavailable("deliver", err)
 	}
-	switch d {
-	case correlator.Held:
-		return c.hold(ctx, h)
-	case correlator.Gone:
+	switch {
+	case d == correlator.Gone:
 		return c.late(ctx, id, cb)
+	case d == correlator.Held && c.Parked(id): // else it was answered, or recorded, meanwhile
+		return c.hold(ctx, h, always)
+	case d != correlator.Repeated && h.isOwed():
+		return c.hold(ctx, h, ifRecorded)
 	default:
 		return nil
 	}
 }
 
-// hold stores a callback that the trip has and its client has not. A repeat of it comes here until it is stored.
-func (c *Correlator) hold(ctx context.Context, h *handover) error {
-	if !c.Parked(h.id) { // answered, or recorded, meanwhile
-		return nil
-	}
+// hold stores a callback that the trip has and its client, or its record, has not. A repeat of it comes here until it is
+// stored.
+func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
-	_, err := c.store.put(ctx, h.id, h.cb, always, false)
+	_, err := c.store.put(ctx, h.id, h.cb, when, false)
 	if err == nil {
 		c.ledger.stored(h)
 	}
@@ -114,14 +131,11 @@ func (c *Correlator) hold(ctx context.Context, h *handover) error {
 
 // late deals with a callback for a trip of this node that is over.
 func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
-	if c.store.retention == 0 || expired(id) {
-		return c.Settled(id)
-	}
-	result, err := c.store.put(ctx, id, cb, ifRecorded, false)
-	if err != nil || result == kept {
+	if err := c.Settled(id); err != nil {
 		return err
 	}
-	return c.Settled(id)
+	_, err := c.store.put(ctx, id, cb, ifRecorded, false)
+	return err // without a record it is a finished trip's callback, once more
 }
 
 // deliverThere stores a callback for a trip of another node and tells that node.
@@ -181,20 +195,6 @@ func (c *Correlator) Forget(id correlator.ID) {
 	c.cleaner.forget(id)
 }
 
-// Save keeps a record: an unfinished one until the id's expiry, a complete one for the retention. The newest Meta
-// counts, and the first final of each op. ErrGone: the retention is 0 or the id has expired. ErrUnavailable.
-func (c *Correlator) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
-	if c.store.retention == 0 || expired(id) {
-		return correlator.ErrGone
-	}
-	return c.store.record(ctx, id, rec)
-}
-
-// Lookup reads a record, on any node. ErrGone, ErrUnavailable.
-func (c *Correlator) Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
-	return c.store.lookup(ctx, id)
-}
-
 // Shutdown removes what is settled and still stored, as far as ctx lets it, tells the others that this node lives no
 // more, and ends all goroutines. Trips that are still parked do not expire any more.
 func (c *Correlator) Shutdown(ctx context.Context) error {
@@ -203,6 +203,9 @@ func (c *Correlator) Shutdown(ctx context.Context) error {
 	c.running.Wait()
 	c.Table.Shutdown()
 	err := c.cleaner.flush(ctx)
+	if err == nil {
+		err = c.binder.undoAll(ctx)
+	}
 	if err == nil {
 		err = c.store.farewell(ctx, c.Node())
 	}

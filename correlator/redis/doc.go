@@ -6,18 +6,31 @@
 // yet heard stays in the home's inbox, which the home reads whenever it may have missed something; so a lost message,
 // a deaf subscriber or a restart of Redis delays a callback and does not lose it.
 //
+// A record is stored with the callbacks of its trip, so it has every final whichever node that comes to, and whether or
+// not the home still lives. A node where somebody waits for a trip is on the list of those who watch it: each final,
+// and a release, is announced to them with a hint, and once a second they look for themselves.
+//
+// A key is bound to a trip by a string of its own, after the record of the trip is stored. A binding without a record
+// counts for nothing, and is replaced by whoever claims the key next. What the home has claimed it claims again for trips
+// in flight when it has lost its subscription, as Redis may have lost more. Claims live as long as Redis keeps them: one
+// that evicts keys, or restarts without what it had, forgets those of trips that are over.
+//
 // Keys and channels carry the configured prefix and the node's id, in braces, so that all of one node is in one slot of
 // a Cluster:
 //
 //	{prefix}:{node}:trip:{name}  hash: what is stored of a trip. An op's number: status and body of its final callback.
 //	                             "meta", "ops": the record, when there is one. "gone": it was forgotten.
+//	{prefix}:{node}:watch:{name} set: the channels of the nodes where somebody waits for a trip. It lasts half a minute.
+//	{prefix}:{node}:left:{name}  hash: what was stored of a trip that was released while others waited. It lasts ten seconds.
 //	{prefix}:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and its size.
 //	{prefix}:{node}:alive        string: the node lives, or did so ten seconds ago.
-//	{prefix}:{node}:channel      pub/sub: callbacks for the node's trips, and its own probes.
+//	{prefix}:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
+//	{prefix}:key:{hash}          string: what a client's key is bound to.
 //
 // # Goroutines
 //
 // listener.run is the only reader of the subscription, and does nothing slow. prober.run says that the node lives and
 // replaces a subscription that does not bring its probes back. collector.run reads the inbox. cleaner.run removes what
-// the home has settled. All four end in Shutdown. The table's own goroutine expires trips.
+// the home has settled. watch.run looks for finals of trips that are waited for. binder.run undoes and restores claims.
+// All six end in Shutdown. The table's own goroutine expires trips.
 package redis

@@ -9,8 +9,8 @@ import (
 
 const ledgerShards = 64
 
-// ledger knows of the trips parked here which callbacks are being handed over, and whether anything is stored of them.
-// It holds nothing of a trip that neither is true of.
+// ledger knows of the trips parked here which callbacks are being handed over, whether anything is stored of them, and
+// which of them have claimed a key. It holds nothing of a trip that none of it is true of.
 type ledger struct {
 	shards [ledgerShards]ledgerShard
 }
@@ -24,7 +24,24 @@ type ledgerShard struct {
 type account struct {
 	open   *handover // being handed over, or held by the trip and not stored yet
 	stored bool
+	claim  *claim // nil when it has none
+	saved  bool   // its record is complete
 }
+
+// owes reports whether the record of the trip still wants its callbacks.
+func (a account) owes() bool { return a.claim != nil && !a.saved }
+
+// claim is what it takes to bind a key again.
+type claim struct {
+	// Fixed.
+	key     string
+	binding binding
+	rec     correlator.Record
+
+	released bool // guarded by the shard's mutex
+}
+
+func (c *claim) id() correlator.ID { return c.binding.id() }
 
 // handover is one callback on its way to a trip of this node. Repeats of it that come meanwhile share its outcome.
 type handover struct {
@@ -38,6 +55,7 @@ type handover struct {
 	outcome  correlator.Disposition
 	settled  bool
 	awaiting chan struct{} // closed when settled; nil until somebody waits
+	owed     bool          // to the trip's record, whatever the trip does with it
 }
 
 func newLedger() *ledger {
@@ -61,7 +79,7 @@ func (l *ledger) enter(id correlator.ID, cb correlator.Callback) (h *handover, f
 			return h, false
 		}
 	}
-	h = &handover{id: id, cb: cb, shard: s, next: a.open}
+	h = &handover{id: id, cb: cb, shard: s, next: a.open, owed: a.owes()}
 	a.open = h
 	s.trips[id] = a
 	return h, true
@@ -101,6 +119,13 @@ func (h *handover) wait(ctx context.Context) (correlator.Disposition, error) {
 	}
 }
 
+// isOwed reports whether the record of the trip, which may be closed already, wants the callback.
+func (h *handover) isOwed() bool {
+	h.shard.mu.Lock()
+	defer h.shard.mu.Unlock()
+	return h.owed
+}
+
 // stored notes that a held callback is stored.
 func (l *ledger) stored(h *handover) {
 	h.shard.mu.Lock()
@@ -116,6 +141,87 @@ func (l *ledger) mark(id correlator.ID) {
 	a := s.trips[id]
 	a.stored = true
 	s.trips[id] = a
+}
+
+// claim notes that a trip has claimed a key.
+func (l *ledger) claim(c *claim) {
+	s := l.shard(c.id())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[c.id()]
+	a.claim = c
+	s.trips[c.id()] = a
+}
+
+// saved notes that the record of a trip is complete.
+func (l *ledger) saved(id correlator.ID) {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	if a.claim == nil {
+		return
+	}
+	a.saved = true
+	s.trips[id] = a
+	a.settleDebts()
+}
+
+// release notes that the claim of a trip is undone, and reports whether it had one on key.
+func (l *ledger) release(id correlator.ID, key string) bool {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	if a.claim == nil || a.claim.key != key {
+		return false
+	}
+	a.settleDebts()
+	a.claim.released = true
+	a.claim = nil
+	s.trips[id] = a
+	if a.open == nil && !a.stored {
+		delete(s.trips, id)
+	}
+	return true
+}
+
+// settleDebts says that no record wants anything of the trip any more.
+func (a account) settleDebts() {
+	for h := a.open; h != nil; h = h.next {
+		h.owed = false
+	}
+}
+
+// claims gives the claims of the trips that are not over. It drops those whose ids have expired.
+func (l *ledger) claims() (all []*claim) {
+	for i := range l.shards {
+		all = append(all, l.shards[i].claims()...)
+	}
+	return all
+}
+
+func (s *ledgerShard) claims() (all []*claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, a := range s.trips {
+		switch {
+		case a.claim == nil:
+		case expired(id):
+			delete(s.trips, id)
+		default:
+			all = append(all, a.claim)
+		}
+	}
+	return all
+}
+
+// isReleased reports whether the claim has been undone.
+func (l *ledger) isReleased(c *claim) bool {
+	s := l.shard(c.id())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.released
 }
 
 // close drops all that is known of a trip, and reports whether something is stored of it.
@@ -138,7 +244,7 @@ func (s *ledgerShard) leave(h *handover, stored bool) {
 		}
 	}
 	a.stored = a.stored || stored
-	if a.open == nil && !a.stored {
+	if a.open == nil && !a.stored && a.claim == nil {
 		delete(s.trips, h.id)
 		return
 	}

@@ -26,6 +26,7 @@ type listener struct {
 	begun  func()                           // there is a new subscription
 	accept func(entry, correlator.Callback) // a callback has come
 	fetch  func(entry)                      // a callback has to be fetched
+	hint   func(correlator.ID)              // there is something new of a trip that may be waited for here
 }
 
 // run subscribes, again and again, until ctx ends.
@@ -82,6 +83,8 @@ func (l *listener) take(payload string) {
 	case err != nil:
 	case m.isProbe:
 		l.link.came(m.probe)
+	case m.isHint:
+		l.hint(m.trip)
 	case m.cb == nil:
 		l.fetch(m.entry)
 	default:

@@ -30,15 +30,23 @@ var (
 	saveScript string
 	//go:embed scripts/clean.lua
 	cleanScript string
+	//go:embed scripts/claim.lua
+	claimScript string
+	//go:embed scripts/unbind.lua
+	unbindScript string
+	//go:embed scripts/release.lua
+	releaseScript string
+	//go:embed scripts/look.lua
+	lookScript string
 )
 
-// rule says when a callback is stored.
+// rule says when a callback, or a record, is stored.
 type rule string
 
 const (
 	always     rule = "always"
 	ifRecorded rule = "record"
-	ifAlive    rule = "alive"
+	ifAlive    rule = "alive" // or recorded
 )
 
 // putting is what became of a callback that was to be stored.
@@ -54,12 +62,13 @@ const (
 // store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
 // at most the time-out, and may be repeated: what it did already it does not do again.
 type store struct {
-	client               goredis.UniversalClient
-	prefix               string
-	timeout              time.Duration
-	retention            time.Duration
-	sharded              bool // Cluster: publish and subscribe by slot
-	deliver, save, clean *goredis.Script
+	client    goredis.UniversalClient
+	prefix    string
+	timeout   time.Duration
+	retention time.Duration
+	sharded   bool // Cluster: publish and subscribe by slot
+
+	deliver, save, clean, claim, unbind, release, look *goredis.Script
 }
 
 func newStore(cfg Config) (*store, error) {
@@ -76,6 +85,10 @@ func newStore(cfg Config) (*store, error) {
 		deliver:   goredis.NewScript(deliverScript),
 		save:      goredis.NewScript(saveScript),
 		clean:     goredis.NewScript(cleanScript),
+		claim:     goredis.NewScript(claimScript),
+		unbind:    goredis.NewScript(unbindScript),
+		release:   goredis.NewScript(releaseScript),
+		look:      goredis.NewScript(lookScript),
 	}, nil
 }
 
@@ -83,8 +96,12 @@ func (s *store) inbox(node correlator.NodeID) string   { return s.key(node, "inb
 func (s *store) alive(node correlator.NodeID) string   { return s.key(node, "alive") }
 func (s *store) channel(node correlator.NodeID) string { return s.key(node, "channel") }
 
-func (s *store) trip(id correlator.ID) string {
-	return string(appendName([]byte(s.key(id.Home(), "trip:")), id))
+func (s *store) trip(id correlator.ID) string     { return s.named(id, "trip:") }
+func (s *store) watchers(id correlator.ID) string { return s.named(id, "watch:") }
+func (s *store) left(id correlator.ID) string     { return s.named(id, "left:") }
+
+func (s *store) named(id correlator.ID, what string) string {
+	return string(appendName([]byte(s.key(id.Home(), what)), id))
 }
 
 func (s *store) key(node correlator.NodeID, what string) string {
@@ -93,7 +110,7 @@ func (s *store) key(node correlator.NodeID, what string) string {
 
 // put stores cb where the rule says so, and announces it to its home if announce is set.
 func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, error) {
-	keys := []string{s.trip(id)}
+	keys := []string{s.trip(id), s.watchers(id)}
 	if announce {
 		home := id.Home()
 		keys = append(keys, s.inbox(home), s.alive(home), s.channel(home))
@@ -101,66 +118,11 @@ func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callbac
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	result, err := s.deliver.Run(ctx, s.client, keys,
-		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.retention.Milliseconds(), string(when), s.publishCommand(), inlineValue).Int()
+		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.keep(id), string(when), hint(id), s.publishCommand(), inlineValue).Int()
 	if err != nil {
 		return notKept, unavailable("store a callback", err)
 	}
 	return putting(result), nil
-}
-
-// record stores rec.
-func (s *store) record(ctx context.Context, id correlator.ID, rec correlator.Record) error {
-	args := []any{rec.Meta, len(rec.Finals), life(id), s.retention.Milliseconds()}
-	for op, cb := range rec.Finals {
-		if cb.Status.Final() {
-			args = append(args, op, value(cb))
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if err := s.save.Run(ctx, s.client, []string{s.trip(id)}, args...).Err(); err != nil {
-		return unavailable("save a record", err)
-	}
-	return nil
-}
-
-// lookup reads a record. ErrGone when there is none.
-func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	fields, err := s.client.HGetAll(ctx, s.trip(id)).Result()
-	if err != nil {
-		return correlator.Record{}, unavailable("read a record", err)
-	}
-	rec, err := parseRecord(fields)
-	if err != nil {
-		return correlator.Record{}, fmt.Errorf("correlator/redis: read a record: %w", err)
-	}
-	return rec, nil
-}
-
-// parseRecord reads the hash of a trip. ErrGone when there is no record in it.
-func parseRecord(fields map[string]string) (correlator.Record, error) {
-	number, recorded := fields[opsField]
-	if !recorded {
-		return correlator.Record{}, correlator.ErrGone
-	}
-	ops, err := strconv.ParseUint(number, 10, 16)
-	if err != nil {
-		return correlator.Record{}, errWire
-	}
-	rec := correlator.Record{Meta: []byte(fields[metaField]), Finals: make([]correlator.Callback, ops)}
-	for op := range rec.Finals {
-		text, final := fields[strconv.Itoa(op)]
-		if !final {
-			rec.Finals[op].Op = op
-			continue
-		}
-		if rec.Finals[op], err = parseValue(op, text); err != nil {
-			return correlator.Record{}, err
-		}
-	}
-	return rec, nil
 }
 
 // unread reads a part of a node's inbox, from cursor on: sizes of values by entry. The next cursor is 0 at the end.
@@ -250,18 +212,26 @@ func (s *store) farewell(ctx context.Context, node correlator.NodeID) error {
 	return nil
 }
 
-// subscribe subscribes to a node's channel and waits for the confirmation.
+// subscribe subscribes to a node's channel and waits for the confirmation. In a Cluster it does so in two ways: what
+// comes from the channel's own slot is published there alone, and a hint, which may come from any slot, everywhere.
 func (s *store) subscribe(ctx context.Context, node correlator.NodeID) (*goredis.PubSub, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	channels := s.client.Subscribe(ctx)
-	subscribe := channels.Subscribe
+	ways := []func(context.Context, ...string) error{channels.Subscribe}
 	if s.sharded {
-		subscribe = channels.SSubscribe
+		ways = []func(context.Context, ...string) error{channels.SSubscribe, channels.Subscribe} // the first says to which server
 	}
-	err := subscribe(ctx, s.channel(node))
-	if err == nil {
-		_, err = channels.Receive(ctx) // the confirmation is the first that comes
+	var err error
+	for i := 0; i < len(ways) && err == nil; i++ {
+		err = ways[i](ctx, s.channel(node))
+	}
+	for confirmed := 0; confirmed < len(ways) && err == nil; {
+		var received any
+		received, err = channels.Receive(ctx)
+		if _, is := received.(*goredis.Subscription); is { // else a message too early: it will be looked for
+			confirmed++
+		}
 	}
 	if err != nil {
 		_ = channels.Close()
@@ -283,6 +253,14 @@ func (s *store) publishCommand() string {
 		return "SPUBLISH"
 	}
 	return "PUBLISH"
+}
+
+// keep is how long a complete record is kept, in ms. Without a retention it is kept until its release.
+func (s *store) keep(id correlator.ID) int64 {
+	if s.retention == 0 {
+		return life(id)
+	}
+	return s.retention.Milliseconds()
 }
 
 // life is how long an id is good for, in ms, and at least 1: Redis takes 0 for no expiry or an error.

@@ -1,8 +1,12 @@
 package redis
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -18,13 +22,19 @@ import (
 //	message = entry                   the value is to be fetched
 //	        | entry " " value
 //	        | "!" text                a probe
+//	        | "@" home name           a hint: there is something new of a trip of that home
+//	home    = 16 characters           hexadecimal, lower case
+//	binding = fingerprint id          32 bytes each: whose a key is
 
 const (
 	nameLen   = 32
 	randomLen = 16 // of the id, before its home
 	homeEnd   = 24
 
-	probeMark = "!" // not in the alphabet of names
+	homeLen = 16 // in a hint
+
+	probeMark = "!" // these are not in the alphabet of names
+	hintMark  = "@"
 	valueMark = " "
 )
 
@@ -102,6 +112,9 @@ type message struct {
 	isProbe bool
 	probe   string // its text
 
+	isHint bool
+	trip   correlator.ID // of which there is something new
+
 	entry entry
 	cb    *correlator.Callback // nil: to be fetched
 }
@@ -111,6 +124,10 @@ func parseMessage(home correlator.NodeID, s string) (m message, err error) {
 	if text, is := strings.CutPrefix(s, probeMark); is {
 		return message{probe: text, isProbe: true}, nil
 	}
+	if text, is := strings.CutPrefix(s, hintMark); is {
+		trip, err := parseHint(text)
+		return message{trip: trip, isHint: true}, err
+	}
 	name, rest, inline := strings.Cut(s, valueMark)
 	if m.entry, err = parseEntry(home, name); err != nil || !inline {
 		return m, err
@@ -118,4 +135,55 @@ func parseMessage(home correlator.NodeID, s string) (m message, err error) {
 	cb, err := parseValue(m.entry.op, rest)
 	m.cb = &cb
 	return m, err
+}
+
+// hint says to those who watch a trip that there is something new.
+func hint(id correlator.ID) string {
+	return string(appendName([]byte(hintMark+id.Home().String()), id))
+}
+
+// parseHint reads a hint without its mark.
+func parseHint(s string) (correlator.ID, error) {
+	var home correlator.NodeID
+	if len(s) != homeLen+nameLen || strings.ToLower(s[:homeLen]) != s[:homeLen] {
+		return correlator.ID{}, errWire
+	}
+	if _, err := hex.Decode(home[:], []byte(s[:homeLen])); err != nil {
+		return correlator.ID{}, errWire
+	}
+	return parseName(home, s[homeLen:])
+}
+
+// binding says whose a key is.
+type binding string
+
+const bindingLen = 2 * sha256.Size
+
+func bindingOf(fingerprint [sha256.Size]byte, id correlator.ID) binding {
+	return binding(append(fingerprint[:], id[:]...))
+}
+
+func parseBinding(s string) (binding, error) {
+	if len(s) != bindingLen {
+		return "", fmt.Errorf("correlator/redis: read a key's owner: %w", errWire)
+	}
+	return binding(s), nil
+}
+
+func (b binding) id() (id correlator.ID) {
+	copy(id[:], b[sha256.Size:])
+	return id
+}
+
+func (b binding) fingerprint() (f [sha256.Size]byte) {
+	copy(f[:], b)
+	return f
+}
+
+// keyName names what a client calls its request by. Whatever that is, it is as long as any other and tells nothing.
+func keyName(prefix string, k correlator.Key) string {
+	h := sha256.New()
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(k.Login)))) // so that no two keys run into one
+	_, _ = h.Write([]byte(k.Login + k.Name))
+	return prefix + ":key:" + nameEncoding.EncodeToString(h.Sum(nil))
 }

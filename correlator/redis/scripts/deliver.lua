@@ -1,16 +1,17 @@
--- Stores one final callback of a trip, the first one for its op, and announces it to the trip's home.
+-- Stores one final callback of a trip, the first one for its op, and announces it to the trip's home and to those who watch.
 -- What is stored already is neither changed nor announced again: it was, in the same step that stored it.
 --
--- KEYS  trip, and where it is to be announced: inbox, alive, channel
+-- KEYS  trip, watchers, and where it is to be announced: inbox, alive, channel
 -- ARGV  1 entry: name of the trip, 32 characters, and op
 --       2 value
 --       3 how long the trip's id is good for, ms
 --       4 how long a complete record is kept, ms
---       5 store it: always, only to a "record", only for a home that is "alive"
---       6 publishing command: PUBLISH, SPUBLISH
---       7 largest value that goes with the announcement, bytes
+--       5 store it: always, only to a "record", only to a record or for a home that is "alive"
+--       6 what is published to those who watch
+--       7 publishing command for the home: PUBLISH, SPUBLISH
+--       8 largest value that goes with the announcement, bytes
 -- Returns 1 when it is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not alive.
-local trip, inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local trip, watchers, inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local entry, value, life, kept, when = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local known = redis.call('HMGET', trip, 'gone', 'ops')
@@ -18,7 +19,7 @@ local gone, ops = known[1], known[2]
 if gone or (when == 'record' and not ops) then
   return 0
 end
-if when == 'alive' and redis.call('EXISTS', alive) == 0 then
+if when == 'alive' and not ops and redis.call('EXISTS', alive) == 0 then
   return 2
 end
 if redis.call('HSETNX', trip, string.sub(entry, 33), value) == 0 then
@@ -29,14 +30,19 @@ if not ops then
 elseif redis.call('HLEN', trip) == ops + 2 then
   redis.call('PEXPIRE', trip, kept)
 end
+if ops then
+  for _, watcher in ipairs(redis.call('SMEMBERS', watchers)) do
+    redis.call('PUBLISH', watcher, ARGV[6])
+  end
+end
 if channel then
   redis.call('HSET', inbox, entry, #value)
   if redis.call('PTTL', inbox) < tonumber(life) then
     redis.call('PEXPIRE', inbox, life)
   end
-  if #value <= tonumber(ARGV[7]) then
+  if #value <= tonumber(ARGV[8]) then
     entry = entry .. ' ' .. value
   end
-  redis.call(ARGV[6], channel, entry)
+  redis.call(ARGV[7], channel, entry)
 end
 return 1

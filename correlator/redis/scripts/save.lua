@@ -1,17 +1,29 @@
--- Stores a record. Finals that are stored already stand.
+-- Stores a record. Finals that are stored already stand. Whoever watches is told that there are new ones.
 --
--- KEYS  trip
+-- KEYS  trip, watchers
 -- ARGV  1 meta
 --       2 number of ops
---       3 how long the trip's id is good for, ms: so long an unfinished record is kept
+--       3 how long an unfinished record is kept, ms
 --       4 how long a complete record is kept, ms
---       5... op and value of each final
-local trip = KEYS[1]
+--       5 store it: always, only over a "record"
+--       6 what is published to those who watch
+--       7... op and value of each final
+-- Returns 1 when it is stored.
+local trip, watchers = KEYS[1], KEYS[2]
+if ARGV[5] == 'record' and redis.call('HEXISTS', trip, 'ops') == 0 then
+  return 0
+end
 redis.call('HDEL', trip, 'gone')
 redis.call('HSET', trip, 'meta', ARGV[1], 'ops', ARGV[2])
-for i = 5, #ARGV, 2 do
-  redis.call('HSETNX', trip, ARGV[i], ARGV[i + 1])
+local fresh = 0
+for i = 7, #ARGV, 2 do
+  fresh = fresh + redis.call('HSETNX', trip, ARGV[i], ARGV[i + 1])
 end
 local complete = redis.call('HLEN', trip) == ARGV[2] + 2
 redis.call('PEXPIRE', trip, complete and ARGV[4] or ARGV[3])
+if fresh > 0 then
+  for _, channel in ipairs(redis.call('SMEMBERS', watchers)) do
+    redis.call('PUBLISH', channel, ARGV[6])
+  end
+end
 return 1

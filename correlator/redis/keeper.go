@@ -1,0 +1,103 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	"syncgate/correlator"
+)
+
+// Save keeps a record: an unfinished one until the id's expiry, a complete one for the retention. The newest Meta
+// counts, and the first final of each op. ErrGone: the id has expired, or the retention is 0 and the record not claimed.
+// ErrUnavailable.
+func (c *Correlator) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	if expired(id) {
+		return correlator.ErrGone
+	}
+	when := always
+	if c.store.retention == 0 {
+		when = ifRecorded
+	}
+	saved, err := c.store.record(ctx, id, rec, when)
+	if err != nil {
+		return err
+	}
+	if !saved {
+		return correlator.ErrGone
+	}
+	if rec.Complete() {
+		c.ledger.saved(id)
+	}
+	return nil
+}
+
+// Lookup reads a record, on any node. ErrGone, ErrUnavailable.
+func (c *Correlator) Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
+	return c.store.lookup(ctx, id)
+}
+
+// Claim binds k to id and saves rec, or gives the id that k is bound to. When it cannot tell whether it has, it sees to it
+// that it has not. rec's bytes must not change afterwards. ErrOtherBody, ErrUnavailable; ErrGone: the id has expired.
+func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [32]byte, id correlator.ID, rec correlator.Record) (owner correlator.ID, err error) {
+	if expired(id) {
+		return correlator.ID{}, correlator.ErrGone
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.store.timeout) // for all of it
+	defer cancel()
+	key, mine := keyName(c.store.prefix, k), bindingOf(fingerprint, id)
+	for seen := binding(""); ; {
+		bound, err := c.store.bind(ctx, key, mine, rec, seen)
+		if err == nil && bound == mine {
+			c.ledger.claim(&claim{key: key, binding: mine, rec: rec})
+			return id, nil
+		}
+		var recorded bool
+		if err == nil {
+			recorded, err = c.store.yield(ctx, id, bound.id())
+		}
+		switch {
+		case err != nil:
+			c.binder.undo(id, key)
+			return correlator.ID{}, err
+		case !recorded || c.binder.undoes(bound.id()): // the key is free, but for its old binding
+			seen = bound
+		case bound.fingerprint() != fingerprint:
+			return correlator.ID{}, correlator.ErrOtherBody
+		default:
+			return bound.id(), nil
+		}
+	}
+}
+
+// Release undoes a Claim by id. It does nothing when k is not bound to id. ErrUnavailable: it will be done later.
+func (c *Correlator) Release(ctx context.Context, k correlator.Key, id correlator.ID) error {
+	key := keyName(c.store.prefix, k)
+	if !c.ledger.release(id, key) { // not claimed here, or its trip is over
+		bound, err := c.store.bound(ctx, key)
+		if err != nil || bound == "" || bound.id() != id {
+			return err
+		}
+	}
+	err := c.store.undo(ctx, key, id)
+	if err != nil {
+		c.binder.undo(id, key)
+	}
+	return err
+}
+
+// Attach lets r wait for a trip of which there is a record, on any node. A record that vanishes without a Release leaves r
+// to its deadline. ErrBusy, ErrDraining, ErrGone, ErrUnavailable.
+func (c *Correlator) Attach(ctx context.Context, id correlator.ID, r correlator.Receiver, deadline time.Time) (detach func(), err error) {
+	own := c.NewID(deadline)
+	if err := c.Park(own, r, deadline); err != nil {
+		return nil, err
+	}
+	if err := c.watch.attach(ctx, id, own); err != nil {
+		c.Table.Close(own)
+		return nil, err
+	}
+	return func() {
+		c.Table.Close(own)
+		c.watch.detach(id, own)
+	}, nil
+}

@@ -1,0 +1,62 @@
+package redis
+
+import (
+	"context"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// call is one run of a script.
+type call struct {
+	script *goredis.Script
+	keys   []string
+	args   []any
+}
+
+// together runs scripts in one round trip, in whatever order a Cluster has for them. Each reply has its own error.
+func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
+	replies := s.pipe(ctx, calls, (*goredis.Script).EvalSha)
+	for _, reply := range replies {
+		if goredis.HasErrorPrefix(reply.Err(), "NOSCRIPT") {
+			return s.pipe(ctx, calls, (*goredis.Script).Eval) // all of them: each may be run again
+		}
+	}
+	return replies
+}
+
+func (s *store) pipe(ctx context.Context, calls []call,
+	run func(*goredis.Script, context.Context, goredis.Scripter, []string, ...any) *goredis.Cmd,
+) []*goredis.Cmd {
+	pipe := s.client.Pipeline()
+	replies := make([]*goredis.Cmd, len(calls))
+	for i, c := range calls {
+		replies[i] = run(c.script, ctx, pipe, c.keys, c.args...)
+	}
+	_, _ = pipe.Exec(ctx) // every reply has its own error
+	return replies
+}
+
+// inOrder runs scripts one after the other: in one round trip, but in a Cluster in one for each, as its pipelines have
+// no order. When it returns no error, each of them has been run after the one before. With an error, any may have been.
+func (s *store) inOrder(ctx context.Context, calls ...call) (replies []*goredis.Cmd, err error) {
+	if !s.sharded {
+		replies = s.together(ctx, calls)
+		return replies, firstError(replies)
+	}
+	for i := range calls {
+		replies = append(replies, s.together(ctx, calls[i:i+1])...)
+		if err := replies[i].Err(); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
+}
+
+func firstError(replies []*goredis.Cmd) error {
+	for _, reply := range replies {
+		if err := reply.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

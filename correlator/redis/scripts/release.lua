@@ -1,0 +1,21 @@
+-- Drops the record of a trip. Where somebody waits for it they are told, and what is final can be read for a while.
+--
+-- KEYS  trip, watchers, left
+-- ARGV  1 how long it can be read, ms
+--       2 what is published to those who watch
+local trip, watchers, left = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('HEXISTS', trip, 'ops') == 0 then
+  return 0
+end
+local channels = redis.call('SMEMBERS', watchers)
+if #channels == 0 then
+  redis.call('UNLINK', trip)
+  return 1
+end
+redis.call('RENAME', trip, left)
+redis.call('PEXPIRE', left, ARGV[1])
+redis.call('UNLINK', watchers)
+for _, channel in ipairs(channels) do
+  redis.call('PUBLISH', channel, ARGV[2])
+end
+return 1
