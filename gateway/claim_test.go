@@ -131,6 +131,25 @@ func TestKeyIsFreeAgain(t *testing.T) {
 	want(t, got(t, again), 200, accepted)
 }
 
+// A request that there was no room for has no key either.
+func TestKeyOfARequestThatWasNotParked(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Limits.Parked = 1 })
+	first := n.createLater(oneOp(`{}`))
+	a := e.next(t)
+	a.accept()
+	if r := n.create(oneOp(`{}`), "Idempotency-Key", "k"); r.status != 503 || r.header.Get("Retry-After") == "" || r.header.Get("Location") != "" {
+		t.Errorf("%+v", r)
+	}
+	n.callback(a.tokens[0], `{"answer":42}`)
+	want(t, got(t, first), 200, accepted)
+	again := n.createLater(oneOp(`{}`), "Idempotency-Key", "k")
+	a = e.next(t)
+	a.accept()
+	n.callback(a.tokens[0], `{"answer":42}`)
+	want(t, got(t, again), 200, accepted)
+}
+
 // Whoever waits for a request that made no task takes its turn.
 func TestJoinerOfARefusedRequest(t *testing.T) {
 	e := newEngine(t)

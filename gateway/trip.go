@@ -92,6 +92,7 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	}
 	// Parked before it is forwarded, as the callback may overtake the engine's own answer.
 	if err = g.park(t); err != nil {
+		t.release()
 		return err
 	}
 	if err = g.forwarder.submit(t); err != nil {
