@@ -165,7 +165,11 @@ func TestJoinerOfARefusedRequest(t *testing.T) {
 	b := e.next(t)
 	b.accept()
 	n.callback(b.tokens[0], `{"answer":42}`)
+	called := time.Now()
 	want(t, got(t, second), 200, accepted)
+	if d := time.Since(called); d > time.Second {
+		t.Errorf("answered %v after its callback", d)
+	}
 	noneAsked(t, e)
 }
 

@@ -115,7 +115,7 @@ func (t *trip) wait(ctx *fasthttp.RequestCtx) {
 // expect prepares the trip for what the call asks for.
 func (t *trip) expect() {
 	t.deadline = t.accepted.Add(t.call.Wait)
-	t.finals = make([]correlator.Callback, len(t.call.Ops))
+	t.finals, t.open = make([]correlator.Callback, len(t.call.Ops)), 0
 	for i := range t.call.Ops {
 		t.finals[i].Op = i
 		if t.call.Ops[i].Refused == "" {
