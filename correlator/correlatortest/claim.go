@@ -15,16 +15,18 @@ import (
 // claims is the part of the contract that is about keys.
 func claims() map[string]func(*testing.T, Start) {
 	return map[string]func(*testing.T, Start){
-		"a key has one owner":                       claimsOnce,
-		"a claim saves its record":                  claimSaves,
-		"a key is a login's own":                    keysAreApart,
-		"a claim ends with its record":              claimEnds,
-		"a released key is free":                    releases,
-		"only the owner releases":                   releasesItsOwn,
-		"a claim lasts without retention":           claimsWithoutRetention,
-		"a claimed record gets every final":         claimedGetsFinals,
-		"many claim a key and one has it":           claimRace,
-		"claim and release leave one owner at most": claimReleaseRace,
+		"a key has one owner":                        claimsOnce,
+		"a claim saves its record":                   claimSaves,
+		"a key is a login's own":                     keysAreApart,
+		"a claim ends with its record":               claimEnds,
+		"a released key is free":                     releases,
+		"only the owner releases":                    releasesItsOwn,
+		"a claim lasts without retention":            claimsWithoutRetention,
+		"a claimed record gets every final":          claimedGetsFinals,
+		"trip, record and who waits have one result": hasOneResult,
+		"a record has what its trip had":             savesWhatItHad,
+		"many claim a key and one has it":            claimRace,
+		"claim and release leave one owner at most":  claimReleaseRace,
 	}
 }
 
@@ -229,6 +231,71 @@ func recordAfter(t *testing.T, n Nodes, by correlator.Correlator, d correlator.D
 	deliver(t, by, id, Final(0, `"x"`), nil)
 	Next(t, trip.Heard, "callback")
 	return look(t, n.Other, id)
+}
+
+// quarrel delivers two results of one op at once, one to each node.
+func quarrel(t *testing.T, n Nodes, id correlator.ID) {
+	t.Helper()
+	var both sync.WaitGroup
+	for i, c := range []correlator.Correlator{n.Home, n.Other} {
+		both.Go(func() {
+			if err := c.Deliver(t.Context(), id, Final(0, []string{`"one"`, `"two"`}[i])); err != nil {
+				t.Errorf("deliver: %v", err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+// taker is a Trip that takes the first callback, which it gives, and holds it.
+func taker() (trip *Trip, first chan correlator.Callback) {
+	first = make(chan correlator.Callback, 1)
+	return NewTrip(func(cb correlator.Callback, done func(correlator.Disposition)) {
+		select {
+		case first <- cb:
+			done(correlator.Held)
+		default:
+			done(correlator.Repeated)
+		}
+	}), first
+}
+
+// hasOneResult: of two different results of one op everybody hears the same one.
+func hasOneResult(t *testing.T, start Start) {
+	n := start(t, Options{Retention: time.Hour})
+	for i := range 100 {
+		id := own(t, n.Home, newKey())
+		trip, taken := taker()
+		waiter := Always(correlator.Held)
+		if err := n.Home.Park(id, trip, soon()); err != nil {
+			t.Fatal(err)
+		}
+		attach(t, []correlator.Correlator{n.Home, n.Other}[i%2], id, waiter)
+		quarrel(t, n, id)
+		first := string((<-taken).Body)
+		if got := look(t, n.Other, id); got != "meta 1:"+first {
+			t.Fatalf("the trip has %s, its record is %s", first, got)
+		}
+		awaitFinal(t, waiter, 0, first)
+		n.Home.Close(id)
+	}
+}
+
+// savesWhatItHad: of two different results of one op the record has the one that the trip answered with, when it is made later.
+func savesWhatItHad(t *testing.T, start Start) {
+	n := start(t, Options{Retention: time.Hour})
+	for range 100 {
+		trip, taken := taker()
+		id := park(t, n, trip)
+		quarrel(t, n, id)
+		rec := open(2, "meta")
+		rec.Finals[0] = <-taken
+		save(t, n.Home, id, rec)
+		n.Home.Close(id)
+		if got, want := look(t, n.Other, id), "meta 1:"+string(rec.Finals[0].Body)+" 0:"; got != want {
+			t.Fatalf("saved %s, and the record is %s", want, got)
+		}
+	}
 }
 
 func claimRace(t *testing.T, start Start) {

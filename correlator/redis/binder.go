@@ -103,9 +103,9 @@ func (b *binder) restoreAll(ctx context.Context) error {
 	for len(claims) > 0 {
 		batch := claims[:min(len(claims), restoreBatch)]
 		err := b.store.restore(ctx, batch)
-		for _, c := range batch {
-			if b.ledger.isReleased(c) { // meanwhile, and bound again now
-				b.undo(c.id(), c.key)
+		for _, f := range batch {
+			if b.ledger.isReleased(f.claim) { // meanwhile, and bound again now
+				b.undo(f.claim.id(), f.claim.key)
 			}
 		}
 		if err != nil {

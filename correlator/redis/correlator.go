@@ -95,22 +95,41 @@ func (c *Correlator) Deliver(ctx context.Context, id correlator.ID, cb correlato
 // deliverHere hands a callback to a trip of this node. What the trip cannot write yet is stored.
 func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
 	h, first := c.ledger.enter(id, cb)
-	if first && !c.Offer(id, cb, h.settle) {
-		h.settle(correlator.Gone)
+	if first {
+		c.recordFirst(ctx, h)
+		if !c.Offer(id, h.callback(), h.settle) {
+			h.settle(correlator.Gone)
+		}
 	}
 	d, err := h.wait(ctx)
 	if err != nil {
 		return unavailable("deliver", err)
 	}
+	owed, recorded := h.toRecord()
 	switch {
+	case recorded || d == correlator.Repeated:
+		return nil
 	case d == correlator.Gone:
 		return c.late(ctx, id, cb)
-	case d == correlator.Held && c.Parked(id): // else it was answered, or recorded, meanwhile
+	case d == correlator.Held && c.Parked(id): // else it was answered, or saved, meanwhile
 		return c.hold(ctx, h, always)
-	case d != correlator.Repeated && h.isOwed():
+	case owed:
 		return c.hold(ctx, h, ifRecorded)
 	default:
 		return nil
+	}
+}
+
+// recordFirst puts a callback into the record of its trip, where that has claimed a key: others may be reading the
+// record, and would see another result than the trip if that heard this callback first and the record another one of the
+// same op. With Redis away the trip comes first.
+func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
+	if owed, _ := h.toRecord(); !owed {
+		return
+	}
+	result, stored, err := c.store.putFirst(ctx, h.id, h.callback(), ifRecorded, false)
+	if err == nil && result == kept {
+		c.ledger.recorded(h.id, stored)
 	}
 }
 
@@ -118,7 +137,7 @@ func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb corre
 // stored.
 func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
-	_, err := c.store.put(ctx, h.id, h.cb, when, false)
+	_, err := c.store.put(ctx, h.id, h.callback(), when, false)
 	if err == nil {
 		c.ledger.stored(h)
 	}
@@ -160,6 +179,7 @@ func (c *Correlator) deliverThere(ctx context.Context, id correlator.ID, cb corr
 // accept hands a stored callback to its trip. It is called by the listener and the collector, and does not block.
 func (c *Correlator) accept(e entry, cb correlator.Callback) {
 	c.ledger.mark(e.id) // first: a Close may follow at once
+	c.ledger.recorded(e.id, cb)
 	done := func(d correlator.Disposition) {
 		parked := c.Parked(e.id)
 		if !parked {

@@ -14,16 +14,18 @@ func (c *Correlator) Save(ctx context.Context, id correlator.ID, rec correlator.
 	if expired(id) {
 		return correlator.ErrGone
 	}
-	when := always
-	if c.store.retention == 0 {
-		when = ifRecorded
-	}
-	saved, err := c.store.record(ctx, id, rec, when)
-	if err != nil {
-		return err
-	}
-	if !saved {
-		return correlator.ErrGone
+	if !c.ledger.has(id, rec) { // else each final was stored when it came
+		when := always
+		if c.store.retention == 0 {
+			when = ifRecorded
+		}
+		saved, err := c.store.record(ctx, id, rec, when)
+		if err != nil {
+			return err
+		}
+		if !saved {
+			return correlator.ErrGone
+		}
 	}
 	if rec.Complete() {
 		c.ledger.saved(id)
@@ -48,7 +50,7 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 	for seen := binding(""); ; {
 		bound, err := c.store.bind(ctx, key, mine, rec, seen)
 		if err == nil && bound == mine {
-			c.ledger.claim(&claim{key: key, binding: mine, rec: rec})
+			c.ledger.claim(newClaim(key, mine, rec))
 			return id, nil
 		}
 		var recorded bool

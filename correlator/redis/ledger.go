@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 
 	"syncgate/correlator"
@@ -31,31 +33,60 @@ type account struct {
 // owes reports whether the record of the trip still wants its callbacks.
 func (a account) owes() bool { return a.claim != nil && !a.saved }
 
+// final gives the callback of an op that the record of a claimed trip is known to have.
+func (a account) final(op int) (cb correlator.Callback, is bool) {
+	if a.claim == nil || op >= len(a.claim.rec.Finals) {
+		return cb, false
+	}
+	cb = a.claim.rec.Finals[op]
+	return cb, cb.Status.Final()
+}
+
 // claim is what it takes to bind a key again.
 type claim struct {
 	// Fixed.
 	key     string
 	binding binding
-	rec     correlator.Record
 
-	released bool // guarded by the shard's mutex
+	// Guarded by the shard's mutex.
+	rec      correlator.Record // what is known to be stored; its finals are the claim's own
+	released bool
+}
+
+func newClaim(key string, b binding, rec correlator.Record) *claim {
+	return &claim{key: key, binding: b, rec: correlator.Record{Meta: rec.Meta, Finals: slices.Clone(rec.Finals)}}
 }
 
 func (c *claim) id() correlator.ID { return c.binding.id() }
+
+// has reports whether all that is final in rec, and its Meta, are known to be stored.
+func (c *claim) has(rec correlator.Record) bool {
+	if !bytes.Equal(c.rec.Meta, rec.Meta) || len(c.rec.Finals) != len(rec.Finals) {
+		return false
+	}
+	for i, cb := range rec.Finals {
+		known := c.rec.Finals[i]
+		if cb.Status.Final() && (cb.Status != known.Status || !bytes.Equal(cb.Body, known.Body)) {
+			return false
+		}
+	}
+	return true
+}
 
 // handover is one callback on its way to a trip of this node. Repeats of it that come meanwhile share its outcome.
 type handover struct {
 	// Fixed.
 	id    correlator.ID
-	cb    correlator.Callback // the first one: it is what is stored, also when a repeat has it stored
 	shard *ledgerShard
 
 	// Guarded by shard.mu.
+	cb       correlator.Callback // the first one, whether it came here or is in the record: what is stored, also by a repeat
 	next     *handover
 	outcome  correlator.Disposition
 	settled  bool
 	awaiting chan struct{} // closed when settled; nil until somebody waits
-	owed     bool          // to the trip's record, whatever the trip does with it
+	owed     bool          // to the record of a claimed trip, whatever the trip does with it
+	recorded bool          // that has it
 }
 
 func newLedger() *ledger {
@@ -80,6 +111,9 @@ func (l *ledger) enter(id correlator.ID, cb correlator.Callback) (h *handover, f
 		}
 	}
 	h = &handover{id: id, cb: cb, shard: s, next: a.open, owed: a.owes()}
+	if known, is := a.final(cb.Op); is {
+		h.cb, h.owed, h.recorded = known, false, true
+	}
 	a.open = h
 	s.trips[id] = a
 	return h, true
@@ -94,7 +128,7 @@ func (h *handover) settle(d correlator.Disposition) {
 	if h.awaiting != nil {
 		close(h.awaiting)
 	}
-	if d != correlator.Held {
+	if d != correlator.Held || h.recorded {
 		s.leave(h, false)
 	}
 }
@@ -119,11 +153,18 @@ func (h *handover) wait(ctx context.Context) (correlator.Disposition, error) {
 	}
 }
 
-// isOwed reports whether the record of the trip, which may be closed already, wants the callback.
-func (h *handover) isOwed() bool {
+// callback gives what is handed over: the callback that came first, here or to the record.
+func (h *handover) callback() correlator.Callback {
 	h.shard.mu.Lock()
 	defer h.shard.mu.Unlock()
-	return h.owed
+	return h.cb
+}
+
+// toRecord says whether the record of a claimed trip, which may be closed already, wants the callback, or has it.
+func (h *handover) toRecord() (owed, recorded bool) {
+	h.shard.mu.Lock()
+	defer h.shard.mu.Unlock()
+	return h.owed, h.recorded
 }
 
 // stored notes that a held callback is stored.
@@ -167,6 +208,34 @@ func (l *ledger) saved(id correlator.ID) {
 	a.settleDebts()
 }
 
+// has reports whether the claimed record of a trip is known to have all of rec.
+func (l *ledger) has(id correlator.ID, rec correlator.Record) bool {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	return a.claim != nil && a.claim.has(rec)
+}
+
+// recorded notes that the record of a claimed trip has a callback.
+func (l *ledger) recorded(id correlator.ID, cb correlator.Callback) {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	if a.claim == nil {
+		return
+	}
+	if cb.Op < len(a.claim.rec.Finals) {
+		a.claim.rec.Finals[cb.Op] = cb
+	}
+	for h := a.open; h != nil; h = h.next {
+		if h.cb.Op == cb.Op {
+			h.cb, h.owed, h.recorded = cb, false, true
+		}
+	}
+}
+
 // release notes that the claim of a trip is undone, and reports whether it had one on key.
 func (l *ledger) release(id correlator.ID, key string) bool {
 	s := l.shard(id)
@@ -193,15 +262,21 @@ func (a account) settleDebts() {
 	}
 }
 
+// inFlight is a claim of a trip that is not over, with what is known to be stored of it.
+type inFlight struct {
+	claim *claim
+	rec   correlator.Record
+}
+
 // claims gives the claims of the trips that are not over. It drops those whose ids have expired.
-func (l *ledger) claims() (all []*claim) {
+func (l *ledger) claims() (all []inFlight) {
 	for i := range l.shards {
 		all = append(all, l.shards[i].claims()...)
 	}
 	return all
 }
 
-func (s *ledgerShard) claims() (all []*claim) {
+func (s *ledgerShard) claims() (all []inFlight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, a := range s.trips {
@@ -210,7 +285,8 @@ func (s *ledgerShard) claims() (all []*claim) {
 		case expired(id):
 			delete(s.trips, id)
 		default:
-			all = append(all, a.claim)
+			rec := correlator.Record{Meta: a.claim.rec.Meta, Finals: slices.Clone(a.claim.rec.Finals)}
+			all = append(all, inFlight{a.claim, rec})
 		}
 	}
 	return all

@@ -111,11 +111,11 @@ func (s *store) undo(ctx context.Context, key string, id correlator.ID) error {
 
 // restore stores the records of claims again and binds their keys, where they are not bound to others. It takes two
 // round trips.
-func (s *store) restore(ctx context.Context, claims []*claim) error {
+func (s *store) restore(ctx context.Context, claims []inFlight) error {
 	records, bindings := make([]call, len(claims)), make([]call, len(claims))
-	for i, c := range claims {
-		records[i] = s.saving(c.id(), c.rec, always)
-		bindings[i] = s.binding(c.key, c.binding, "")
+	for i, f := range claims {
+		records[i] = s.saving(f.claim.id(), f.rec, always)
+		bindings[i] = s.binding(f.claim.key, f.claim.binding, "")
 	}
 	for _, calls := range [][]call{records, bindings} {
 		if err := s.restoreAll(ctx, calls); err != nil {

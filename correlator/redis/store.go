@@ -110,6 +110,12 @@ func (s *store) key(node correlator.NodeID, what string) string {
 
 // put stores cb where the rule says so, and announces it to its home if announce is set.
 func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, error) {
+	result, _, err := s.putFirst(ctx, id, cb, when, announce)
+	return result, err
+}
+
+// putFirst is put, and gives the callback of that op that is stored: with ifRecorded, that may be an earlier one.
+func (s *store) putFirst(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, correlator.Callback, error) {
 	keys := []string{s.trip(id), s.watchers(id)}
 	if announce {
 		home := id.Home()
@@ -117,12 +123,19 @@ func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callbac
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	result, err := s.deliver.Run(ctx, s.client, keys,
-		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.keep(id), string(when), hint(id), s.publishCommand(), inlineValue).Int()
+	reply, err := s.deliver.Run(ctx, s.client, keys,
+		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.keep(id), string(when), hint(id), s.publishCommand(), inlineValue).Slice()
 	if err != nil {
-		return notKept, unavailable("store a callback", err)
+		return notKept, cb, unavailable("store a callback", err)
 	}
-	return putting(result), nil
+	result, first, err := parsePut(cb.Op, reply)
+	if err != nil {
+		return notKept, cb, unavailable("store a callback", err)
+	}
+	if first != nil {
+		cb = *first
+	}
+	return result, cb, nil
 }
 
 // unread reads a part of a node's inbox, from cursor on: sizes of values by entry. The next cursor is 0 at the end.

@@ -10,20 +10,22 @@
 --       6 what is published to those who watch
 --       7 publishing command for the home: PUBLISH, SPUBLISH
 --       8 largest value that goes with the announcement, bytes
--- Returns 1 when it is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not alive.
+-- Returns 1 when one is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not alive; and what
+-- was stored before, if it was asked for a record.
 local trip, watchers, inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local entry, value, life, kept, when = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local known = redis.call('HMGET', trip, 'gone', 'ops')
 local gone, ops = known[1], known[2]
 if gone or (when == 'record' and not ops) then
-  return 0
+  return {0}
 end
 if when == 'alive' and not ops and redis.call('EXISTS', alive) == 0 then
-  return 2
+  return {2}
 end
-if redis.call('HSETNX', trip, string.sub(entry, 33), value) == 0 then
-  return 1
+local op = string.sub(entry, 33)
+if redis.call('HSETNX', trip, op, value) == 0 then
+  return {1, when == 'record' and redis.call('HGET', trip, op)}
 end
 if not ops then
   redis.call('PEXPIRE', trip, life)
@@ -45,4 +47,4 @@ if channel then
   end
   redis.call(ARGV[7], channel, entry)
 end
-return 1
+return {1}

@@ -1,4 +1,6 @@
--- Stores a record. Finals that are stored already stand. Whoever watches is told that there are new ones.
+-- Stores a record, or more of one. Whoever watches is told that there are new finals.
+-- What the record has stands. What is stored without a record is not known to anybody but the trip, and stands only where
+-- the trip says nothing else.
 --
 -- KEYS  trip, watchers
 -- ARGV  1 meta
@@ -10,14 +12,15 @@
 --       7... op and value of each final
 -- Returns 1 when it is stored.
 local trip, watchers = KEYS[1], KEYS[2]
-if ARGV[5] == 'record' and redis.call('HEXISTS', trip, 'ops') == 0 then
+local recorded = redis.call('HEXISTS', trip, 'ops') == 1
+if ARGV[5] == 'record' and not recorded then
   return 0
 end
 redis.call('HDEL', trip, 'gone')
 redis.call('HSET', trip, 'meta', ARGV[1], 'ops', ARGV[2])
 local fresh = 0
 for i = 7, #ARGV, 2 do
-  fresh = fresh + redis.call('HSETNX', trip, ARGV[i], ARGV[i + 1])
+  fresh = fresh + redis.call(recorded and 'HSETNX' or 'HSET', trip, ARGV[i], ARGV[i + 1])
 end
 local complete = redis.call('HLEN', trip) == ARGV[2] + 2
 redis.call('PEXPIRE', trip, complete and ARGV[4] or ARGV[3])
