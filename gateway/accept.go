@@ -64,7 +64,7 @@ func passing(err error) bool {
 // connListener makes what it accepts ours.
 type connListener struct {
 	net.Listener
-	room *room
+	l *listener
 }
 
 // Accept waits for a connection.
@@ -73,7 +73,7 @@ func (l connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(c, l.room), nil
+	return newConn(c, l.l), nil
 }
 
 // room counts connections against the descriptors that the process may have. Those that come when there are hardly any
@@ -83,14 +83,17 @@ type room struct {
 	most int64 // open connections that leave a reserve
 }
 
-// newRoom leaves a tenth of the descriptors for callbacks, and what the engine's connections may need of the rest.
+// reserve is the most descriptors that are kept for callbacks and whatever else a process opens.
+const reserve = 512
+
+// newRoom leaves a tenth of the descriptors in reserve, and what the engine's connections may need of the rest.
 func newRoom(engineConnections int) *room {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return &room{most: math.MaxInt32}
 	}
 	files := int64(limit.Cur)
-	return &room{most: files - files/10 - min(int64(engineConnections), files/4)}
+	return &room{most: files - min(files/10, reserve) - min(int64(engineConnections), files/4)}
 }
 
 func (r *room) enter() (crowded bool) { return r.open.Add(1) > r.most }

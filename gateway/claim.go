@@ -78,7 +78,7 @@ func (t *trip) join(ctx *fasthttp.RequestCtx, owner correlator.ID) error {
 		t.again()
 		return err
 	}
-	t.reply(ctx)
+	t.reply(&ctx.Response, connOf(ctx))
 	return nil
 }
 

@@ -38,14 +38,19 @@ type conn struct {
 	linger atomic.Bool          // close only after the peer had a chance to read the answer
 	late   bool                 // a read has met its deadline
 
+	server  *fasthttp.Server
+	idle    time.Duration // between two requests
+	ahead   []byte        // of the next request, read already
+	resumed bool          // fasthttp takes the next request for the first one
+
 	announced atomic.Pointer[announced] // of a client that was told to send its body, until a handler takes over
 }
 
 // connOf gives our side of the connection that a request came by.
 func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) } //nolint:forcetypeassert // our listeners accept nothing else
 
-func newConn(c net.Conn, r *room) *conn {
-	return &conn{Conn: c, raw: socketOf(c), room: r, crowded: r.enter()}
+func newConn(c net.Conn, l *listener) *conn {
+	return &conn{Conn: c, raw: socketOf(c), room: l.g.room, crowded: l.g.room.enter(), server: l.server, idle: l.g.cfg.Listen.IdleTimeout}
 }
 
 // socketOf finds the socket below TLS and PROXY protocol; nil if there is none.
@@ -85,6 +90,11 @@ func (c *conn) settle() {
 
 // Read notes a deadline that has passed: fasthttp hides it where a chunk is cut.
 func (c *conn) Read(p []byte) (int, error) {
+	if len(c.ahead) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	}
 	n, err := c.Conn.Read(p)
 	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
 		c.late = true
@@ -105,6 +115,10 @@ func (c *conn) Write(p []byte) (int, error) {
 // SetReadDeadline is how fasthttp begins to wait for the next request.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.settle()
+	if c.resumed {
+		c.resumed = false
+		t = time.Now().Add(c.idle)
+	}
 	return c.Conn.SetReadDeadline(t)
 }
 

@@ -52,7 +52,12 @@ func (t *trip) decide(why error) {
 	t.phase = decided
 	t.why = why
 	t.g.metrics.parked.Dec()
-	t.wake <- struct{}{} // never blocks: one token, and phases only grow
+	if t.parked != nil {
+		t.g.answering.Add(1)
+		go t.resume(t.parked)
+		return
+	}
+	t.wake <- struct{}{} // never blocks: there is room for this one, which comes once, and for the watcher's
 }
 
 // Expire ends the wait: the deadline has passed, or a drain has no more time.
@@ -119,6 +124,14 @@ func (t *trip) end(d correlator.Disposition) {
 	t.leave()
 	for _, done := range unsure {
 		done(d)
+	}
+}
+
+// giveUp ends a trip in whose course something panicked: nothing of it can be promised.
+func (t *trip) giveUp() {
+	if t.leave != nil {
+		t.g.correlator.Forget(t.id)
+		t.end(correlator.Gone)
 	}
 }
 

@@ -40,7 +40,8 @@ type Gateway struct {
 	sharesMu sync.Mutex
 	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
 
-	listeners []*listener // set by Listen
+	answering sync.WaitGroup // parked clients whose replies are being written
+	listeners []*listener    // set by Listen
 	failed    chan error  // room for one error of each listener
 }
 

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"syncgate/correlator"
 )
 
 const contentJSON = "application/json"
@@ -109,6 +107,9 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	l.serve(ctx, a, t)
+	if t.left { // nothing of it is ours any more
+		return
+	}
 	if l.g.stage.Load() >= leaving || connOf(ctx).crowded {
 		ctx.SetConnectionClose()
 	}
@@ -134,21 +135,27 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 	case a.route == routeReady:
 		l.g.readiness(ctx)
 	}
-	if err != nil {
+	switch {
+	case t.left, a.route == routeCallback && err == nil:
+	case err != nil:
 		l.refuse(ctx, a, faultOf(err))
-	} else if a.route != routeCallback {
-		l.g.dress(&ctx.Response, a)
+	default:
+		l.g.dress(&ctx.Response, a.requestID, a.origin)
 	}
 }
 
 // serveCreate gives a trip its line in the log where it does not get as far as having one of its own.
 func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (err error) {
 	t.remote = l.g.proxies.client(ctx)
-	t.wake = make(chan struct{}, 1)
+	t.client.origin = a.origin
+	t.wake = make(chan struct{}, 2)
 	if a.verdict != nil {
 		err = a.verdict
 	} else {
 		err = l.g.create(ctx, t)
+	}
+	if t.left {
+		return nil
 	}
 	t.status = ctx.Response.StatusCode()
 	if err != nil {
@@ -164,10 +171,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 // panicked turns a panic into an answer and gives up the trip that it left behind.
 func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
 	l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("a handler panicked")
-	if t.leave != nil {
-		l.g.correlator.Forget(t.id)
-		t.end(correlator.Gone)
-	}
+	t.giveUp()
 	ctx.Response.Reset()
 	ctx.SetConnectionClose()
 	l.refuse(ctx, a, faultOf(fmt.Errorf("panic: %v", p)))
@@ -179,14 +183,14 @@ func (l *listener) refuse(ctx *fasthttp.RequestCtx, a announced, f *Fault) {
 		l.g.hear(ctx, f)
 		return
 	}
-	l.g.refuse(ctx, f)
-	l.g.dress(&ctx.Response, a)
+	l.g.refuse(&ctx.Response, f)
+	l.g.dress(&ctx.Response, a.requestID, a.origin)
 }
 
 // refuse writes a fault in the dialect's words.
-func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, f *Fault) {
-	g.dialect.Refuse(&ctx.Response, f)
-	setFault(&ctx.Response, f)
+func (g *Gateway) refuse(dst *fasthttp.Response, f *Fault) {
+	g.dialect.Refuse(dst, f)
+	setFault(dst, f)
 }
 
 // setFault sets what a fault says beside its text.
@@ -208,9 +212,9 @@ func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
 }
 
 // dress puts on every answer to a client what all of them have.
-func (g *Gateway) dress(dst *fasthttp.Response, a announced) {
-	dst.Header.Set("X-Request-Id", a.requestID)
-	g.cors.dress(dst, a.origin)
+func (g *Gateway) dress(dst *fasthttp.Response, requestID, origin string) {
+	dst.Header.Set("X-Request-Id", requestID)
+	g.cors.dress(dst, origin)
 }
 
 // requestID takes the client's own where it can stand in a log, else makes one.

@@ -81,7 +81,7 @@ func (l *listener) bind() error {
 			l.ln = tls.NewListener(l.ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		}
 	}
-	l.ln = connListener{Listener: l.ln, room: l.g.room}
+	l.ln = connListener{Listener: l.ln, l: l}
 	l.server = l.newServer()
 	return nil
 }
@@ -121,6 +121,7 @@ func (l *listener) newServer() *fasthttp.Server {
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
 		CloseOnShutdown:               true,
+		KeepHijackedConns:             true, // parked clients are ours
 		Logger:                        quiet{l.g.log},
 	}
 	if l.name == "admin" {
@@ -148,6 +149,7 @@ func (l *listener) run() {
 // connections to the engine. Call it when the correlator has drained.
 func (g *Gateway) Close(ctx context.Context) error {
 	var errs []error
+	g.answering.Wait() // bounded by the write time-out
 	for _, l := range g.listeners {
 		grace, cancel := context.WithTimeout(ctx, closeGrace)
 		err := l.server.ShutdownWithContext(grace)

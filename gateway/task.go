@@ -125,7 +125,7 @@ func (g *Gateway) await(ctx *fasthttp.RequestCtx, t *trip, patience time.Duratio
 		return errCrowded
 	}
 	t.deadline = t.accepted.Add(patience)
-	t.wake = make(chan struct{}, 1)
+	t.wake = make(chan struct{}, 2)
 	if err := t.attach(ctx); err != nil {
 		return err
 	}

@@ -25,12 +25,15 @@ type trip struct {
 	key       string // the client's name for the request, empty if it has none
 
 	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
+	left      bool          // the handler ended before the trip did; owned by the handler
+	watch     *watch        // of a parked connection
+	client    client        // who waits, once nothing of the request is left but this
 	submitted bool          // to the forwarder; owned by the handler, as are joined, kept and replied
 	claimed   atomic.Bool   // the key is bound to this trip, and there is a record of it
 	joined    bool          // it waits for another trip, whose id it has
 	kept      bool          // its finals are in its record
 	replied   bool          // settle will be told what came of the reply
-	wake      chan struct{} // one token: the trip is decided
+	wake      chan struct{} // for the blocked handler: the trip is decided, or has waited long
 
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
 	status     int          // of the reply; the handler's, then the connection's
@@ -42,6 +45,7 @@ type trip struct {
 	open   int                   // ops without a final
 	why    error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole  *wholeAnswer
+	parked *conn                          // the connection, while nobody runs who holds it
 	unsure []func(correlator.Disposition) // callbacks whose fate is the reply's
 }
 
@@ -100,16 +104,10 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 		t.end(correlator.Gone)
 		return err
 	}
-	t.wait(ctx) // for deliver, expire, or the engine's own answer: see event.go
-	t.reply(ctx)
+	if t.wait(ctx) { // for deliver, expire, or the engine's own answer: see event.go
+		t.reply(&ctx.Response, connOf(ctx))
+	}
 	return nil
-}
-
-// wait holds the client by the blocked handler until the trip is decided, and looks whether it is still there.
-func (t *trip) wait(ctx *fasthttp.RequestCtx) {
-	watch := t.g.watcher.add(t, connOf(ctx))
-	<-t.wake
-	t.g.watcher.remove(watch)
 }
 
 // expect prepares the trip for what the call asks for.
@@ -131,10 +129,9 @@ func (t *trip) expiry() time.Time {
 	return t.deadline.Add(max(t.g.cfg.Results.Retention, minTokenLife))
 }
 
-// reply words the answer of a decided trip. fasthttp writes it after the handler; its connection then says by settle
-// what came of it.
-func (t *trip) reply(ctx *fasthttp.RequestCtx) {
-	dst := &ctx.Response
+// reply words the answer of a decided trip. Whoever holds the connection writes it, fasthttp after the handler or resume;
+// the connection then says by settle what came of it.
+func (t *trip) reply(dst *fasthttp.Response, c *conn) {
 	switch {
 	case t.whole != nil:
 		dst.SetStatusCode(t.whole.status)
@@ -143,11 +140,11 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
-		t.g.refuse(ctx, t.refusal)
+		t.g.refuse(dst, t.refusal)
 		t.release()
 		t.end(correlator.Gone)
 	case errors.Is(t.why, errHungUp):
-		t.abandon(ctx)
+		t.abandon(dst, c)
 		return
 	default:
 		t.g.dialect.Answer(dst, t.call, Reply{Finals: t.finals, Open: t.why})
@@ -156,7 +153,8 @@ func (t *trip) reply(ctx *fasthttp.RequestCtx) {
 		}
 	}
 	t.replied = true
-	connOf(ctx).deliver(t)
+	t.status = dst.StatusCode()
+	c.deliver(t)
 }
 
 // statusHungUp is what the log and the metrics say of a client that left; nobody hears it. It is nginx's.
@@ -164,10 +162,11 @@ const statusHungUp = 499
 
 // abandon frees the connection of a client that hung up. What becomes of its result is configuration; a client with a key
 // has said that it will come back.
-func (t *trip) abandon(ctx *fasthttp.RequestCtx) {
-	ctx.SetStatusCode(statusHungUp)
-	ctx.SetConnectionClose()
-	_ = connOf(ctx).Conn.Close() // before fasthttp writes
+func (t *trip) abandon(dst *fasthttp.Response, c *conn) {
+	t.status = statusHungUp
+	dst.SetStatusCode(statusHungUp)
+	dst.SetConnectionClose()
+	_ = c.Conn.Close() // before anybody writes
 	t.g.metrics.abandoned.Inc()
 	if t.joined || t.g.cfg.OnDisconnect == Drop && !t.claimed.Load() {
 		t.end(correlator.Written) // the engine hears 200

@@ -13,7 +13,7 @@ import (
 var errHungUp = errors.New("gateway: the client hung up")
 
 // watchAfter is how long a client is parked before it is watched, and how exactly that is kept: shorter waits cost nothing.
-const watchAfter = 250 * time.Millisecond
+const watchAfter = 100 * time.Millisecond
 
 // watcher sees parked clients hang up: fasthttp cannot while a handler runs. It owns one set of descriptors and one
 // goroutine. Where that cannot be had nobody is watched, and a hang-up shows when the reply is written.
@@ -129,6 +129,7 @@ func (w *watcher) register(entry *watch) {
 	}
 	entry.name = w.last
 	w.watched[entry.name] = entry
+	entry.trip.wake <- struct{}{} // once: it may leave its handler now
 }
 
 // close ends the goroutine, within watchAfter.

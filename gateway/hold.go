@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Who holds a client while nobody runs. A short wait blocks the handler, which is cheapest. A longer one gives back the
+// goroutine, the request and all buffers and keeps only the connection; the reply is then written by a goroutine of its
+// own, which goes on to serve the connection as fasthttp does.
+
+// client is what a reply needs to know of a request that is gone.
+type client struct {
+	origin string
+	close  bool // after the reply, as the client wished
+	old    bool // it speaks HTTP/1.0, and has to be told that the connection stays open
+}
+
+// wait holds the client until the trip is decided, and watches whether it is still there. False: the handler is to end,
+// as the connection is parked without it.
+func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
+	c := connOf(ctx)
+	watch := t.g.watcher.add(t, c)
+	for {
+		<-t.wake
+		if !t.isWaiting() {
+			t.g.watcher.remove(watch)
+			return true
+		}
+		if !t.joined && t.submitted { // a joiner may yet have to make its own trip, and a reader has none
+			t.handOver(ctx, watch)
+			return false
+		}
+	}
+}
+
+// handOver has the connection parked when the handler has returned: until fasthttp gives it away it is not ours.
+func (t *trip) handOver(ctx *fasthttp.RequestCtx, watch *watch) {
+	c := connOf(ctx)
+	t.watch = watch
+	t.client.close = ctx.Request.Header.ConnectionClose()
+	t.client.old = !ctx.Request.Header.IsHTTP11()
+	t.left = true
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(hijacked net.Conn) {
+		c.takeBack(hijacked)
+		t.mu.Lock()
+		t.parked = c
+		waiting := t.phase == waiting
+		t.mu.Unlock()
+		if !waiting {
+			t.g.answering.Add(1)
+			go t.resume(c)
+		}
+	})
+}
+
+// resume answers a parked client and serves its connection on. It is called by whoever finds the trip decided and the
+// connection parked, which is so once.
+func (t *trip) resume(c *conn) {
+	t.g.watcher.remove(t.watch)
+	open := t.answer(c)
+	t.g.answering.Done()
+	if open {
+		c.serve()
+	} else {
+		_ = c.Close()
+	}
+}
+
+// answer writes the reply, and reports whether the connection can take another request.
+func (t *trip) answer(c *conn) (open bool) {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	defer func() {
+		if p := recover(); p != nil {
+			t.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a parked client panicked")
+			t.giveUp()
+			open = false
+		}
+	}()
+	t.reply(resp, c)
+	if !t.replied {
+		t.observe(false)
+		return false
+	}
+	t.g.dress(resp, t.requestID, t.client.origin)
+	switch {
+	case t.client.close || t.g.stage.Load() >= leaving:
+		resp.SetConnectionClose()
+	case t.client.old:
+		resp.Header.Set("Connection", "keep-alive")
+	}
+	sent := c.send(resp, t.g.cfg.Listen.WriteTimeout)
+	c.settle()
+	return sent && !resp.ConnectionClose()
+}
+
+// writers are used again: a reply needs one for a moment.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 4<<10) }}
+
+// heads hold what fasthttp has read of a next request, which is its buffer at most.
+var heads = sync.Pool{New: func() any { return new([headerLimit]byte) }}
+
+// send writes a reply.
+func (c *conn) send(resp *fasthttp.Response, timeout time.Duration) (ok bool) {
+	if c.SetWriteDeadline(time.Now().Add(timeout)) != nil {
+		return false
+	}
+	w := writers.Get().(*bufio.Writer) //nolint:forcetypeassert // only New fills the pool
+	w.Reset(c)
+	err := resp.Write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	w.Reset(nil)
+	writers.Put(w)
+	return err == nil
+}
+
+// takeBack takes what fasthttp had read of the next request out of the wrapper that it gives a connection away in.
+func (c *conn) takeBack(hijacked net.Conn) {
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil { // long ago: nothing but what is buffered is read
+		return
+	}
+	buf := heads.Get().(*[headerLimit]byte) //nolint:forcetypeassert // only New fills the pool
+	if n, _ := hijacked.Read(buf[:]); n > 0 {
+		c.ahead = bytes.Clone(buf[:n])
+	}
+	heads.Put(buf)
+	c.late = false
+	_ = c.SetReadDeadline(time.Time{})
+}
+
+// serve has fasthttp serve the connection on. It waits for the next request as long as between any two.
+func (c *conn) serve() {
+	c.resumed = true
+	_ = c.server.ServeConn(c) // its errors are about one client, and it has closed the connection
+}
