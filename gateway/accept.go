@@ -83,8 +83,8 @@ type room struct {
 	most int64 // open connections that leave a reserve
 }
 
-// reserve is the most descriptors that are kept for callbacks and whatever else a process opens.
-const reserve = 512
+// spareFiles is the most descriptors that are kept for callbacks and whatever else a process opens.
+const spareFiles = 512
 
 // newRoom leaves a tenth of the descriptors in reserve, and what the engine's connections may need of the rest.
 func newRoom(engineConnections int) *room {
@@ -93,7 +93,7 @@ func newRoom(engineConnections int) *room {
 		return &room{most: math.MaxInt32}
 	}
 	files := int64(limit.Cur)
-	return &room{most: files - min(files/10, reserve) - min(int64(engineConnections), files/4)}
+	return &room{most: files - min(files/10, spareFiles) - min(int64(engineConnections), files/4)}
 }
 
 func (r *room) enter() (crowded bool) { return r.open.Add(1) > r.most }

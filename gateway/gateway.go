@@ -42,7 +42,7 @@ type Gateway struct {
 
 	answering sync.WaitGroup // parked clients whose replies are being written
 	listeners []*listener    // set by Listen
-	failed    chan error  // room for one error of each listener
+	failed    chan error     // room for one error of each listener
 }
 
 // Stages of a Gateway's life.
