@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,9 +35,7 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, token []byte) error {
 		return err
 	}
 	ctx.Request.ResetBody() // cb has the one copy: a wait for the client must not hold the request's buffer too
-	wait, cancel := context.WithTimeout(context.Background(), g.callbackPatience())
-	defer cancel()
-	if err := g.correlator.Deliver(wait, id, cb); err != nil {
+	if err := g.correlator.Deliver(g.patience.context(time.Now()), id, cb); err != nil {
 		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
 	}
 	g.metrics.callbacks.WithLabelValues("delivered").Inc()
@@ -45,9 +44,30 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, token []byte) error {
 	return nil
 }
 
-// callbackPatience bounds how long an engine waits for its answer: a slow client has its whole write time-out, and the
-// store its own.
-func (g *Gateway) callbackPatience() time.Duration { return g.cfg.Listen.WriteTimeout + storeTimeout }
+// patience bounds how long engines wait for their answers: a slow client has its whole write time-out, and the store its
+// own. Callbacks of the same while share one context, as one of its own for each would cost more than the delivery.
+type patience struct {
+	least   time.Duration // that each has
+	current atomic.Pointer[span]
+}
+
+// span is a context and when it was made.
+type span struct {
+	context.Context
+	made time.Time
+	stop context.CancelFunc // never called: its time ends it
+}
+
+// context gives one that ends after least and before twice that.
+func (p *patience) context(now time.Time) context.Context {
+	if s := p.current.Load(); s != nil && now.Sub(s.made) < p.least {
+		return s
+	}
+	s := &span{made: now}
+	s.Context, s.stop = context.WithDeadline(context.Background(), now.Add(2*p.least))
+	p.current.Store(s)
+	return s
+}
 
 // hear is how an engine is refused: always an empty JSON object, as an API Call node merges our keys into its task.
 func (g *Gateway) hear(ctx *fasthttp.RequestCtx, f *Fault) {

@@ -33,6 +33,7 @@ type Gateway struct {
 	callbackBodies *budget
 	room           *room
 	announcements  announcements
+	patience       patience
 
 	limits atomic.Pointer[Limits] // replaced by SetLimits
 	stage  atomic.Int32           // of the end; it only grows
@@ -80,6 +81,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},
 		room:          newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
 	}
+	g.patience.least = cfg.Listen.WriteTimeout + storeTimeout
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
 	g.limits.Store(&cfg.Limits)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)

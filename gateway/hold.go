@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"net"
 	"runtime/debug"
@@ -106,9 +105,6 @@ func (t *trip) answer(c *conn) (open bool) {
 // writers are used again: a reply needs one for a moment.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 4<<10) }}
 
-// heads hold what fasthttp has read of a next request, which is its buffer at most.
-var heads = sync.Pool{New: func() any { return new([headerLimit]byte) }}
-
 // send writes a reply.
 func (c *conn) send(resp *fasthttp.Response, timeout time.Duration) (ok bool) {
 	if c.SetWriteDeadline(time.Now().Add(timeout)) != nil {
@@ -125,18 +121,24 @@ func (c *conn) send(resp *fasthttp.Response, timeout time.Duration) (ok bool) {
 	return err == nil
 }
 
-// takeBack takes what fasthttp had read of the next request out of the wrapper that it gives a connection away in.
+// takeBack takes what fasthttp had read of a next request out of the wrapper that it gives a connection away in. What was
+// read ahead and not yet by fasthttp comes behind it.
 func (c *conn) takeBack(hijacked net.Conn) {
-	if c.SetReadDeadline(time.Unix(1, 0)) != nil { // long ago: nothing but what is buffered is read
-		return
+	c.probed = true // nothing but what is in the wrapper is read
+	defer func() { c.probed = false }()
+	var before []byte
+	buf := make([]byte, 512)
+	for {
+		n, err := hijacked.Read(buf)
+		before = append(before, buf[:n]...)
+		if err != nil {
+			break
+		}
 	}
-	buf := heads.Get().(*[headerLimit]byte) //nolint:forcetypeassert // only New fills the pool
-	if n, _ := hijacked.Read(buf[:]); n > 0 {
-		c.ahead = bytes.Clone(buf[:n])
+	if len(before) > 0 {
+		c.ahead = append(before, c.ahead...)
+		c.freeHead()
 	}
-	heads.Put(buf)
-	c.late = false
-	_ = c.SetReadDeadline(time.Time{})
 }
 
 // serve has fasthttp serve the connection on. It waits for the next request as long as between any two.
