@@ -55,7 +55,7 @@ type patience struct {
 type span struct {
 	context.Context
 	made time.Time
-	stop context.CancelFunc // never called: its time ends it
+	stop context.CancelFunc // not called: others may have the context still
 }
 
 // context gives one that ends after least and before twice that.
@@ -64,7 +64,7 @@ func (p *patience) context(now time.Time) context.Context {
 		return s
 	}
 	s := &span{made: now}
-	s.Context, s.stop = context.WithDeadline(context.Background(), now.Add(2*p.least))
+	s.Context, s.stop = context.WithDeadline(context.Background(), now.Add(2*p.least)) //nolint:gosec // its time ends it
 	p.current.Store(s)
 	return s
 }

@@ -18,6 +18,8 @@ const (
 	headerLimit = 16 << 10 // bytes of a request's head
 	// connections bounds the sockets of one listener; descriptors run out first, and what is parked has its own limit.
 	connections = 1 << 20
+	// workersIdle is how long a goroutine of fasthttp waits for a further connection: a burst leaves many behind.
+	workersIdle = time.Second
 	// closeGrace is what requests that are being answered have left when everything closes.
 	closeGrace = 5 * time.Second
 )
@@ -109,6 +111,7 @@ func (l *listener) newServer() *fasthttp.Server {
 		HeaderReceived:                l.headerReceived,
 		ExpectHandler:                 l.expect,
 		Concurrency:                   connections,
+		MaxIdleWorkerDuration:         workersIdle,
 		ReadBufferSize:                headerLimit,
 		ReadTimeout:                   cfg.HeaderTimeout,
 		WriteTimeout:                  cfg.WriteTimeout,
