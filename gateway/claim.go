@@ -111,10 +111,9 @@ func (t *trip) again() {
 
 // release gives the key of a trip back that surely made no task, or of which nothing is kept.
 func (t *trip) release() {
-	if !t.claimed.Load() {
+	if !t.claimed.CompareAndSwap(true, false) {
 		return
 	}
-	t.claimed.Store(false)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {

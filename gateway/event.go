@@ -63,24 +63,24 @@ func (t *trip) decide(why error) {
 // Expire ends the wait: the deadline has passed, or a drain has no more time.
 func (t *trip) Expire(reason error) { t.failed(reason) }
 
-// failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded.
-func (t *trip) failed(why error) {
+// failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded. False: something else
+// has ended it.
+func (t *trip) failed(why error) bool {
 	t.mu.Lock()
-	if t.phase == waiting {
-		t.decide(why)
+	defer t.mu.Unlock()
+	if t.phase != waiting {
+		return false
 	}
-	t.mu.Unlock()
+	t.decide(why)
+	return true
 }
 
 // acked takes the engine's own answer. One that comes too late for the client still counts for the record.
 func (t *trip) acked(status int, ack Ack) {
 	if ack.Package != nil {
-		t.mu.Lock()
-		if t.phase == waiting {
-			t.whole = &wholeAnswer{status: status, body: ack.Package}
-			t.decide(nil)
+		if !t.refused(&wholeAnswer{status: status, body: ack.Package}) {
+			t.unmade()
 		}
-		t.mu.Unlock()
 		return
 	}
 	for _, cb := range ack.Finals {
@@ -90,6 +90,32 @@ func (t *trip) acked(status int, ack Ack) {
 	}
 	if t.key != "" && len(ack.Finals) > 0 && t.isWaiting() {
 		t.g.save(t) // for whoever has joined
+	}
+}
+
+// refused ends the wait with the engine's answer to the package. False: something else has ended it.
+func (t *trip) refused(whole *wholeAnswer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.phase != waiting {
+		return false
+	}
+	t.whole = whole
+	t.decide(nil)
+	return true
+}
+
+// unmade says of a trip whose client has left that it surely made no task: its key is free, and who asks for its result is
+// told.
+func (t *trip) unmade() {
+	if t.key != "" {
+		t.release()
+		return
+	}
+	for _, cb := range t.record().Finals {
+		if !cb.Status.Final() {
+			t.g.record(t.id, correlator.Callback{Op: cb.Op, Status: correlator.Answered, Body: []byte(`{"proc":"error","description":"Bad gateway"}`)})
+		}
 	}
 }
 

@@ -116,13 +116,13 @@ func (f *forwarder) exchange(t *trip) {
 	}()
 	if err := f.g.engine.Encode(req, t.call, f.g.tokens(t), began); err != nil {
 		code = "unsent"
-		t.failed(faultOf(err))
+		f.unsent(t, faultOf(err))
 		return
 	}
 	done, err := f.breaker.Allow()
 	if err != nil {
 		code = "refused"
-		t.failed(&Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: breakerRest, Err: err})
+		f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: breakerRest, Err: err})
 		return
 	}
 	wrote, err := f.client.do(req, resp, began.Add(f.timeout))
@@ -152,7 +152,7 @@ func newBreaker(g *Gateway) *gobreaker.TwoStepCircuitBreaker[any] {
 func (f *forwarder) conclude(t *trip, resp *fasthttp.Response, wrote bool, err error) (code string) {
 	switch {
 	case err != nil && !wrote:
-		t.failed(&Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err})
+		f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err})
 		return "unsent"
 	case err != nil:
 		f.g.log.Warn().Err(err).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
@@ -167,6 +167,13 @@ func (f *forwarder) conclude(t *trip, resp *fasthttp.Response, wrote bool, err e
 	}
 	t.acked(resp.StatusCode(), ack)
 	return code
+}
+
+// unsent ends a trip of which nothing was sent.
+func (*forwarder) unsent(t *trip, why *Fault) {
+	if !t.failed(why) {
+		t.unmade()
+	}
 }
 
 // close ends the workers; an exchange that runs is finished first.

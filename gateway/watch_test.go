@@ -104,3 +104,33 @@ func TestKeepAliveAfterALongWait(t *testing.T) {
 		want(t, read(t, r), 200, accepted)
 	}
 }
+
+// What surely made no task is not remembered, though nobody is there to hear it.
+func TestRefusedAfterTheHangUp(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	c := n.dial()
+	_, _ = io.WriteString(c, strings.Replace(rawCreate(oneOp(`{}`)), "\r\n", "\r\nIdempotency-Key: k\r\n", 1))
+	a := e.next(t)
+	<-time.After(600 * time.Millisecond)
+	_ = c.Close()
+	waitFor(t, func() bool { return n.memo.Len() == 0 })
+	a.answer(200, `{"request_proc":"format_error","ops":[]}`)
+	waitFor(t, func() bool { kept, _ := n.memo.Kept(); return kept == 0 })
+	again := n.createLater(oneOp(`{}`), "Idempotency-Key", "k")
+	a = e.next(t)
+	a.accept()
+	n.callback(a.tokens[0], `{"answer":42}`)
+	want(t, got(t, again), 200, accepted)
+}
+
+func TestRefusedAfterTheDeadline(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	reply := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.1`, 1))
+	a := e.next(t)
+	task := got(t, reply).header.Get("Location")
+	a.answer(400, `{"request_proc":"error","ops":[]}`)
+	waitFor(t, func() bool { return n.do("GET", task, "").status == 200 })
+	want(t, n.do("GET", task, ""), 200, `{"request_proc":"ok","ops":[{"proc":"error","description":"Bad gateway"}]}`)
+}
