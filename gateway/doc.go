@@ -13,7 +13,7 @@
 //
 // trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has; the token in
 // an op's callback URL carries the ID and the op's index, so that any node can tell where the trip is parked.
-// A client that waits for more than a moment gives back its goroutine and buffers: only its connection is kept (hold.go).
+// A client that waits for more than a moment gives back its goroutine and buffers: only its connection is kept (park.go).
 // Everything that happens to a parked trip is an event (event.go): delivered, expired, acked, failed. The first that
 // leaves no op open, or ends the wait, decides the trip and wakes the goroutine that holds the client. The reply is
 // written by fasthttp; the connection (conn.go) then tells the trip what came of it, and only now do the callbacks that

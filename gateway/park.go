@@ -1,84 +1,148 @@
 package gateway
 
 import (
+	"bufio"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
-	"syncgate/correlator"
+	"github.com/valyala/fasthttp"
 )
 
-// park puts the trip into the table. Its client is held by the blocked handler: the cheapest for short waits, at the
-// price of the handler's stack for long ones.
-func (g *Gateway) park(t *trip) error {
-	if err := g.correlator.Park(t.id, t, t.deadline); err != nil {
-		t.leave()
-		return err
-	}
-	g.metrics.parked.Inc()
-	return nil
+// Who holds a client while nobody runs. A short wait blocks the handler, which is cheapest. A longer one gives back the
+// goroutine, the request and all buffers and keeps only the connection; the reply is then written by a goroutine of its
+// own, which goes on to serve the connection as fasthttp does.
+
+// client is what a reply needs to know of a request that is gone.
+type client struct {
+	origin string
+	close  bool // after the reply, as the client wished
+	old    bool // it speaks HTTP/1.0, and has to be told that the connection stays open
 }
 
-// admit asks whether login may have one more request: the limits of its own, then the correlator's health. leave gives
-// the place back.
-func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {
-	if g.cfg.WhenDown == Refuse {
-		if err := g.correlator.Ready(); err != nil {
-			return nil, correlator.ErrUnavailable
+// wait holds the client until the trip is decided, and watches whether it is still there. False: the handler is to end,
+// as the connection is parked without it.
+func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
+	c := connOf(ctx)
+	watch := t.g.watcher.add(t, c)
+	for {
+		<-t.wake
+		if !t.isWaiting() {
+			t.g.watcher.remove(watch)
+			return true
+		}
+		if !t.joined && t.submitted { // a joiner may yet have to make its own trip, and a reader has none
+			t.handOver(ctx, watch)
+			return false
 		}
 	}
-	limits := g.limits.Load()
-	if limits.ParkedPerLogin <= 0 && limits.RatePerLogin <= 0 {
-		return func() {}, nil
-	}
-	return g.shareOf(login).enter(limits, now)
 }
 
-// share is what one login uses. Guarded by Gateway.sharesMu.
-type share struct {
-	g      *Gateway
-	parked int
-	rate   *rate.Limiter
+// handOver has the connection parked when the handler has returned: until fasthttp gives it away it is not ours.
+func (t *trip) handOver(ctx *fasthttp.RequestCtx, watch *watch) {
+	c := connOf(ctx)
+	t.watch = watch
+	t.client.close = ctx.Request.Header.ConnectionClose()
+	t.client.old = !ctx.Request.Header.IsHTTP11()
+	t.left = true
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(hijacked net.Conn) {
+		c.takeBack(hijacked)
+		t.mu.Lock()
+		t.parked = c
+		waiting := t.phase == waiting
+		t.mu.Unlock()
+		if !waiting {
+			t.g.answering.Add(1)
+			go t.resume(c)
+		}
+	})
 }
 
-// shareOf gives the share of a login. There are no more of them than credentials, as only known logins get here.
-func (g *Gateway) shareOf(login string) *share {
-	g.sharesMu.Lock()
-	defer g.sharesMu.Unlock()
-	s := g.shares[login]
-	if s == nil {
-		s = &share{g: g, rate: rate.NewLimiter(rate.Inf, 1)}
-		g.shares[login] = s
+// resume answers a parked client and serves its connection on. It is called by whoever finds the trip decided and the
+// connection parked, which is so once.
+func (t *trip) resume(c *conn) {
+	t.g.watcher.remove(t.watch)
+	open := t.answer(c)
+	t.g.answering.Done()
+	if open {
+		c.serve()
+	} else {
+		_ = c.Close()
 	}
-	return s
 }
 
-func (s *share) enter(limits *Limits, now time.Time) (leave func(), err error) {
-	s.g.sharesMu.Lock()
-	defer s.g.sharesMu.Unlock()
-	if limits.ParkedPerLogin > 0 && s.parked >= limits.ParkedPerLogin {
-		return nil, errTooMany
+// answer writes the reply, and reports whether the connection can take another request.
+func (t *trip) answer(c *conn) (open bool) {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	defer func() {
+		if p := recover(); p != nil {
+			t.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a parked client panicked")
+			t.giveUp()
+			open = false
+		}
+	}()
+	t.reply(resp, c)
+	if !t.replied {
+		t.observe(false)
+		return false
 	}
-	if limits.RatePerLogin > 0 {
-		s.setRate(limits.RatePerLogin)
-		if !s.rate.AllowN(now, 1) {
-			return nil, errTooMany
+	t.g.dress(resp, t.requestID, t.client.origin)
+	switch {
+	case t.client.close || t.g.stage.Load() >= leaving:
+		resp.SetConnectionClose()
+	case t.client.old:
+		resp.Header.Set("Connection", "keep-alive")
+	}
+	sent := c.send(resp, t.g.cfg.Listen.WriteTimeout)
+	c.settle()
+	return sent && !resp.ConnectionClose()
+}
+
+// writers are used again: a reply needs one for a moment.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 4<<10) }}
+
+// send writes a reply.
+func (c *conn) send(resp *fasthttp.Response, timeout time.Duration) (ok bool) {
+	if c.SetWriteDeadline(time.Now().Add(timeout)) != nil {
+		return false
+	}
+	w := writers.Get().(*bufio.Writer) //nolint:forcetypeassert // only New fills the pool
+	w.Reset(c)
+	err := resp.Write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	w.Reset(nil)
+	writers.Put(w)
+	return err == nil
+}
+
+// takeBack takes what fasthttp had read of a next request out of the wrapper that it gives a connection away in. What was
+// read ahead and not yet by fasthttp comes behind it.
+func (c *conn) takeBack(hijacked net.Conn) {
+	c.probed = true // nothing but what is in the wrapper is read
+	defer func() { c.probed = false }()
+	var before []byte
+	buf := make([]byte, 512)
+	for {
+		n, err := hijacked.Read(buf)
+		before = append(before, buf[:n]...)
+		if err != nil {
+			break
 		}
 	}
-	s.parked++
-	return s.leave, nil
-}
-
-// setRate follows a reloaded limit. A second's worth may come at once, and at least one.
-func (s *share) setRate(perSecond float64) {
-	if s.rate.Limit() != rate.Limit(perSecond) {
-		s.rate.SetLimit(rate.Limit(perSecond))
-		s.rate.SetBurst(max(1, int(perSecond)))
+	if len(before) > 0 {
+		c.ahead = append(before, c.ahead...)
+		c.freeHead()
 	}
 }
 
-func (s *share) leave() {
-	s.g.sharesMu.Lock()
-	s.parked--
-	s.g.sharesMu.Unlock()
+// serve has fasthttp serve the connection on. It waits for the next request as long as between any two.
+func (c *conn) serve() {
+	c.resumed = true
+	_ = c.server.ServeConn(c) // its errors are about one client, and it has closed the connection
 }

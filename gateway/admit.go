@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"syncgate/correlator"
+)
+
+// park puts the trip into the table, before it is forwarded.
+func (g *Gateway) park(t *trip) error {
+	if err := g.correlator.Park(t.id, t, t.deadline); err != nil {
+		t.leave()
+		return err
+	}
+	g.metrics.parked.Inc()
+	return nil
+}
+
+// admit asks whether login may have one more request: the limits of its own, then the correlator's health. leave gives
+// the place back.
+func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {
+	if g.cfg.WhenDown == Refuse {
+		if err := g.correlator.Ready(); err != nil {
+			return nil, correlator.ErrUnavailable
+		}
+	}
+	limits := g.limits.Load()
+	if limits.ParkedPerLogin <= 0 && limits.RatePerLogin <= 0 {
+		return func() {}, nil
+	}
+	return g.shareOf(login).enter(limits, now)
+}
+
+// share is what one login uses. Guarded by Gateway.sharesMu.
+type share struct {
+	g      *Gateway
+	parked int
+	rate   *rate.Limiter
+}
+
+// shareOf gives the share of a login. There are no more of them than credentials, as only known logins get here.
+func (g *Gateway) shareOf(login string) *share {
+	g.sharesMu.Lock()
+	defer g.sharesMu.Unlock()
+	s := g.shares[login]
+	if s == nil {
+		s = &share{g: g, rate: rate.NewLimiter(rate.Inf, 1)}
+		g.shares[login] = s
+	}
+	return s
+}
+
+func (s *share) enter(limits *Limits, now time.Time) (leave func(), err error) {
+	s.g.sharesMu.Lock()
+	defer s.g.sharesMu.Unlock()
+	if limits.ParkedPerLogin > 0 && s.parked >= limits.ParkedPerLogin {
+		return nil, errTooMany
+	}
+	if limits.RatePerLogin > 0 {
+		s.setRate(limits.RatePerLogin)
+		if !s.rate.AllowN(now, 1) {
+			return nil, errTooMany
+		}
+	}
+	s.parked++
+	return s.leave, nil
+}
+
+// setRate follows a reloaded limit. A second's worth may come at once, and at least one.
+func (s *share) setRate(perSecond float64) {
+	if s.rate.Limit() != rate.Limit(perSecond) {
+		s.rate.SetLimit(rate.Limit(perSecond))
+		s.rate.SetBurst(max(1, int(perSecond)))
+	}
+}
+
+func (s *share) leave() {
+	s.g.sharesMu.Lock()
+	s.parked--
+	s.g.sharesMu.Unlock()
+}
