@@ -14,14 +14,21 @@ import (
 	"syncgate/internal/redistest"
 )
 
-// calls counts the commands that clients have sent since the last CONFIG RESETSTAT. Those within scripts and those of
-// the nodes' probes are not among them.
-func calls(t testing.TB, s *redistest.Server) map[string]int {
+// statistics counts all commands since the last CONFIG RESETSTAT.
+func statistics(t testing.TB, s *redistest.Server) map[string]int {
 	t.Helper()
 	all := make(map[string]int)
 	for _, m := range regexp.MustCompile(`cmdstat_([a-z|]+):calls=(\d+)`).FindAllStringSubmatch(s.Do("INFO", "commandstats"), -1) {
 		all[m[1]], _ = strconv.Atoi(m[2])
 	}
+	return all
+}
+
+// calls counts the commands that clients have sent since the last CONFIG RESETSTAT. Those within scripts and those of
+// the nodes' probes are not among them.
+func calls(t testing.TB, s *redistest.Server) map[string]int {
+	t.Helper()
+	all := statistics(t, s)
 	sent := make(map[string]int)
 	for _, name := range []string{"evalsha", "eval", "hget", "hgetall"} { // the others belong to probes, readings of the inbox, connecting, or scripts
 		if all[name] > 0 {

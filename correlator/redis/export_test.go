@@ -4,3 +4,37 @@ import goredis "github.com/redis/go-redis/v9"
 
 // Tries is how a Config has commands sent.
 func (c Config) Tries() (*goredis.UniversalOptions, error) { return c.options() }
+
+// Die ends c as the end of its process would: nothing is cleaned up, and nobody is told.
+func (c *Correlator) Die() {
+	c.cancel()
+	c.link.close()
+	c.running.Wait()
+	c.Table.Shutdown()
+	_ = c.store.client.Close()
+}
+
+// Watched is for how many trips somebody waits here.
+func (c *Correlator) Watched() int {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	return len(c.watch.trips)
+}
+
+// Undoing is how many claims wait to be undone.
+func (c *Correlator) Undoing() int {
+	c.binder.mu.Lock()
+	defer c.binder.mu.Unlock()
+	return len(c.binder.undoing)
+}
+
+// Accounts is of how many trips something is known here beside that they are parked.
+func (c *Correlator) Accounts() (n int) {
+	for i := range c.ledger.shards {
+		s := &c.ledger.shards[i]
+		s.mu.Lock()
+		n += len(s.trips)
+		s.mu.Unlock()
+	}
+	return n
+}
