@@ -67,6 +67,11 @@ func StartCluster(t testing.TB) *Server {
 // StartSentinel runs a sentinel that watches one server under a name, until the end of the test. Its quorum is 1.
 func StartSentinel(t testing.TB, name string, master *Server) *Server {
 	t.Helper()
+	return startSentinel(t, name, master, 1)
+}
+
+func startSentinel(t testing.TB, name string, master *Server, quorum int) *Server {
+	t.Helper()
 	s := newServer(t, "tcp", nil)
 	port := FreePort(t)
 	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -74,8 +79,8 @@ func StartSentinel(t testing.TB, name string, master *Server) *Server {
 	if err != nil {
 		t.Fatalf("redistest: a sentinel's server is reached over TCP: %v", err)
 	}
-	config := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor %s %s %s 1\nsentinel down-after-milliseconds %[2]s 500\n",
-		port, name, host, masterPort)
+	config := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor %s %s %s %d\nsentinel down-after-milliseconds %[2]s 500\n"+
+		"sentinel failover-timeout %[2]s 3000\n", port, name, host, masterPort, quorum)
 	s.config = filepath.Join(s.dir, "sentinel.conf")
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		t.Fatalf("redistest: write the sentinel's configuration: %v", err)
@@ -199,7 +204,7 @@ func (s *Server) signal(sig syscall.Signal) {
 }
 
 // Do sends one command over a connection of its own and gives the reply: its first line as it is on the wire, but a
-// string without its length.
+// string without its length, and of an array each element, one a line.
 func (s *Server) Do(args ...string) string {
 	s.t.Helper()
 	reply, err := s.exchange(args...)
@@ -224,19 +229,32 @@ func (s *Server) exchange(args ...string) (string, error) {
 	if _, err := conn.Write(b.Bytes()); err != nil {
 		return "", err
 	}
-	r := bufio.NewReader(conn)
+	return read(bufio.NewReader(conn))
+}
+
+// read reads one reply.
+func read(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	line = strings.TrimSuffix(line, "\r\n")
-	if err != nil || !strings.HasPrefix(line, "$") {
+	if err != nil || !strings.HasPrefix(line, "$") && !strings.HasPrefix(line, "*") {
 		return line, err
 	}
 	n, err := strconv.Atoi(line[1:])
 	if err != nil || n < 0 {
 		return line, err
 	}
-	text := make([]byte, n)
-	_, err = io.ReadFull(r, text)
-	return string(text), err
+	if line[0] == '$' {
+		text := make([]byte, n+2)
+		_, err = io.ReadFull(r, text)
+		return string(text[:n]), err
+	}
+	elements := make([]string, n)
+	for i := range elements {
+		if elements[i], err = read(r); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(elements, "\n"), nil
 }
 
 // until polls until ok, or fails the test.
