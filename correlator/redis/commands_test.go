@@ -130,6 +130,98 @@ func TestCommandsPerTrip(t *testing.T) {
 	}
 }
 
+// keyed has a trip of home's claim a key, and its callback come to by. It is saved and closed as a gateway does.
+func keyed(t testing.TB, home, by *redis.Correlator) {
+	t.Helper()
+	trip := correlatortest.Once(correlator.Written)
+	id := parkClaimed(t, home, newKey(), trip)
+	deliver(t, by, id, `{"result":1}`)
+	rec := openRecord(1)
+	rec.Finals[0] = correlatortest.Next(t, trip.Heard, "callback")
+	if err := home.Save(t.Context(), id, rec); err != nil {
+		t.Fatalf("save: %v", err)
+	}
+	home.Close(id)
+}
+
+// TestCommandsPerKey: a trip with a key costs a round trip to claim it and one for the callback, and whoever joins one to
+// learn whose the key is, one for whether that has a record, and one to wait.
+func TestCommandsPerKey(t *testing.T) {
+	const n = 300
+	s := redistest.Start(t)
+	home, other := start(t, config(s.URL())), start(t, config(s.URL()))
+	keyed(t, home, other) // the scripts are there from now on
+	k := newKey()
+	id := parkClaimed(t, home, k, correlatortest.Once(correlator.Held))
+	attach(t, other, id)
+	for _, c := range []struct {
+		what    string
+		do      func()
+		scripts int
+		rounds  int
+	}{
+		{"with a key, callback here", func() { keyed(t, home, home) }, 3, 2},
+		{"with a key, callback there", func() { keyed(t, home, other) }, 3, 2},
+		{"that lost its key", func() { claim(t, other, k) }, 2, 2},
+		{"that waits for another", func() { attach(t, other, id) }, 1, 1},
+	} {
+		awaitKeysOfInbox(t, s)
+		s.Do("CONFIG", "RESETSTAT")
+		for range n {
+			c.do()
+		}
+		rounds, sent := reads(t, s), calls(t, s)
+		t.Logf("%d trips %s: %v, %d round trips", n, c.what, sent, rounds)
+		if sent["evalsha"] > n*c.scripts+n/10 || rounds > n*c.rounds+n/5 {
+			t.Errorf("%d trips %s: %v, %d round trips; want %d scripts and %d round trips for each", n, c.what, sent, rounds, c.scripts, c.rounds)
+		}
+	}
+}
+
+// reads counts how often the server has read something since the last CONFIG RESETSTAT.
+func reads(t testing.TB, s *redistest.Server) int {
+	t.Helper()
+	m := regexp.MustCompile(`total_reads_processed:(\d+)`).FindStringSubmatch(s.Do("INFO", "stats"))
+	if m == nil {
+		t.Fatal("no statistics")
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
+}
+
+// awaitKeysOfInbox waits until nothing is to be cleaned up.
+func awaitKeysOfInbox(t testing.TB, s *redistest.Server) {
+	t.Helper()
+	correlatortest.Eventually(t, "cleaned up", func() bool { return keys(t, s)["inbox"] == 0 })
+}
+
+// TestBytesPerRecord says what a kept result takes of Redis's memory.
+func TestBytesPerRecord(t *testing.T) {
+	s := redistest.Start(t)
+	home := start(t, config(s.URL()))
+	usage := func(pattern string) int {
+		n, err := strconv.Atoi(strings.TrimPrefix(s.Do("EVAL", `local n = 0
+			for _, k in ipairs(redis.call('KEYS', ARGV[1])) do n = n + redis.call('MEMORY', 'USAGE', k) end return n`, "0", pattern), ":"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, c := range []struct{ meta, body, most int }{{40, 40, 500}, {100, 200, 900}, {100, 4000, 5600}} {
+		s.Do("FLUSHALL")
+		id := home.NewID(soon())
+		rec := correlator.Record{Meta: make([]byte, c.meta), Finals: []correlator.Callback{correlatortest.Final(0, strings.Repeat(" ", c.body))}}
+		if _, err := home.Claim(t.Context(), newKey(), [32]byte{}, id, rec); err != nil {
+			t.Fatal(err)
+		}
+		record, key := usage("syncgate:{*}:trip:*"), usage("syncgate:key:*")
+		t.Logf("meta of %d, result of %d bytes: the record takes %d, its key %d", c.meta, c.body, record, key)
+		if record+key > c.most {
+			t.Errorf("meta of %d, result of %d bytes: %d bytes in all", c.meta, c.body, record+key)
+		}
+	}
+}
+
 // TestNothingStays: whatever way a trip ends, nothing of it stays in Redis but records and marks.
 func TestNothingStays(t *testing.T) {
 	s := redistest.Start(t)

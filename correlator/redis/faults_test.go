@@ -127,6 +127,8 @@ func TestRedisIsPaused(t *testing.T) {
 	home, other := start(t, config(s.URL())), start(t, config(s.URL()))
 	trip := correlatortest.Once(correlator.Written)
 	id := park(t, home, trip)
+	claimed := parkClaimed(t, home, newKey(), correlatortest.Once(correlator.Held))
+	waiter := attach(t, other, claimed)
 	s.Pause()
 	begin := time.Now()
 	if err := other.Deliver(t.Context(), id, correlatortest.Final(0, `"x"`)); !errors.Is(err, correlator.ErrUnavailable) {
@@ -136,12 +138,12 @@ func TestRedisIsPaused(t *testing.T) {
 		t.Errorf("unavailable after %v, though the time-out is %v", d, redis.Default().Timeout)
 	}
 	correlatortest.Eventually(t, "not ready", func() bool { return home.Ready() != nil && other.Ready() != nil })
-	<-time.After(3 * time.Second)
+	<-time.After(time.Until(begin.Add(5 * time.Second)))
 	s.Resume()
-	if err := other.Deliver(t.Context(), id, correlatortest.Final(0, `"x"`)); err != nil {
-		t.Fatalf("deliver: %v", err)
-	}
+	deliver(t, other, id, `"x"`)
 	hears(t, trip, `"x"`, healed)
+	deliver(t, home, claimed, `"y"`)
+	hears(t, waiter, `"y"`, healed)
 	awaitReady(t, home)
 	awaitReady(t, other)
 }

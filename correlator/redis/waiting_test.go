@@ -11,12 +11,68 @@ import (
 	"syncgate/internal/redistest"
 )
 
+// deployments are those that a node can be told of.
+func deployments(t *testing.T) map[string]redis.Config {
+	standalone, cluster := config(redistest.Start(t).URL()), config(redistest.StartCluster(t).URL())
+	cluster.Mode = redis.Cluster
+	return map[string]redis.Config{"standalone": standalone, "cluster": cluster}
+}
+
+// TestHints: who waits does not have to look: callbacks that come anywhere, what is saved, and releases are announced.
+func TestHints(t *testing.T) {
+	for name, cfg := range deployments(t) {
+		t.Run(name, func(t *testing.T) {
+			home, other := start(t, cfg), start(t, cfg)
+			begin := time.Now()
+			for _, final := range []func(k correlator.Key, id correlator.ID) error{
+				func(_ correlator.Key, id correlator.ID) error {
+					return home.Deliver(t.Context(), id, correlatortest.Final(0, `1`))
+				},
+				func(_ correlator.Key, id correlator.ID) error {
+					return other.Deliver(t.Context(), id, correlatortest.Final(0, `1`))
+				},
+				func(_ correlator.Key, id correlator.ID) error { return home.Save(t.Context(), id, completeRecord()) },
+				func(k correlator.Key, id correlator.ID) error { return home.Release(t.Context(), k, id) },
+			} {
+				isTold(t, home, other, final)
+			}
+			if d := time.Since(begin); d > 800*time.Millisecond { // looking takes half a second for each
+				t.Errorf("four of them came after %v", d)
+			}
+		})
+	}
+}
+
+func completeRecord() correlator.Record {
+	rec := openRecord(1)
+	rec.Finals[0] = correlatortest.Final(0, `1`)
+	return rec
+}
+
+// isTold has somebody wait at other for a trip of home's until that is final.
+func isTold(t *testing.T, home, other *redis.Correlator, final func(correlator.Key, correlator.ID) error) {
+	t.Helper()
+	k := newKey()
+	id := parkClaimed(t, home, k, correlatortest.Once(correlator.Held))
+	waiter := attach(t, other, id)
+	if err := final(k, id); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-waiter.Heard:
+	case err := <-waiter.Expired:
+		if !errors.Is(err, correlator.ErrReleased) {
+			t.Errorf("expired with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came")
+	}
+}
+
 // TestHomeDiesWhileOthersWait: a callback that comes after the end of its home, to a third node, reaches whoever waits on a
 // second one, whether they came before or after.
 func TestHomeDiesWhileOthersWait(t *testing.T) {
-	standalone, cluster := config(redistest.Start(t).URL()), config(redistest.StartCluster(t).URL())
-	cluster.Mode = redis.Cluster
-	for name, cfg := range map[string]redis.Config{"standalone": standalone, "cluster": cluster} {
+	for name, cfg := range deployments(t) {
 		t.Run(name, func(t *testing.T) {
 			home, second, third := start(t, cfg), start(t, cfg), start(t, cfg)
 			k := newKey()
