@@ -22,6 +22,7 @@ func claims() map[string]func(*testing.T, Start) {
 		"a released key is free":                     releases,
 		"only the owner releases":                    releasesItsOwn,
 		"a claim lasts without retention":            claimsWithoutRetention,
+		"a claimed record gets what comes late":      claimedGetsLate,
 		"a claimed record gets every final":          claimedGetsFinals,
 		"trip, record and who waits have one result": hasOneResult,
 		"a record has what its trip had":             savesWhatItHad,
@@ -198,6 +199,27 @@ func claimsWithoutRetention(t *testing.T, start Start) {
 	}
 	deliver(t, n.Home, id, Final(0, `1`), nil) // once more for a finished op
 	own(t, n.Other, k)
+}
+
+// claimedGetsLate: whoever has claimed a key may leave before its task is done, whatever the retention.
+func claimedGetsLate(t *testing.T, start Start) {
+	for _, retention := range []time.Duration{0, time.Hour} {
+		n := start(t, Options{Retention: retention})
+		for _, by := range []correlator.Correlator{n.Home, n.Other} {
+			id := own(t, n.Home, newKey())
+			if err := n.Home.Park(id, Always(correlator.Gone), soon()); err != nil {
+				t.Fatal(err)
+			}
+			n.Home.Close(id)
+			waiter := Always(correlator.Held)
+			attach(t, n.Other, id, waiter)
+			deliver(t, by, id, Final(0, `"late"`), nil)
+			awaitFinal(t, waiter, 0, `"late"`)
+			if got := look(t, n.Home, id); got != `meta 1:"late"` {
+				t.Errorf("retention %v, by home %t: %s", retention, by == n.Home, got)
+			}
+		}
+	}
 }
 
 // claimedGetsFinals: whatever the trip says of a callback, and wherever that comes, the record has it.

@@ -91,6 +91,20 @@ func TestHomeDiesWhileOthersWait(t *testing.T) {
 	}
 }
 
+// TestHomeDiesWithoutRetention: even then a callback is kept for whoever waits.
+func TestHomeDiesWithoutRetention(t *testing.T) {
+	s := redistest.Start(t)
+	cfg := config(s.URL())
+	cfg.Retention = 0
+	home, other := start(t, cfg), start(t, cfg)
+	id := parkClaimed(t, home, newKey(), correlatortest.Once(correlator.Held))
+	waiter := attach(t, other, id)
+	home.Die()
+	s.Do("DEL", "syncgate:{"+home.Node().String()+"}:alive") // as it will be in a while
+	deliver(t, other, id, `"x"`)
+	hears(t, waiter, `"x"`, healed)
+}
+
 // TestWaitingThroughRestarts: what becomes final while Redis is away, or just after it has lost everything, is heard by
 // whoever waits, and the key stays bound.
 func TestWaitingThroughRestarts(t *testing.T) {
