@@ -150,6 +150,32 @@ func TestKeyOfARequestThatWasNotParked(t *testing.T) {
 	want(t, got(t, again), 200, accepted)
 }
 
+// What surely made no task frees the key also when that is known only after the client has left.
+func TestKeyIsFreeThoughTheClientHasLeft(t *testing.T) {
+	for name, say := range map[string]func(*asked){
+		"a package error":   func(a *asked) { a.answer(200, `{"request_proc":"format_error","ops":[]}`) },
+		"a refused package": func(a *asked) { a.answer(400, `{"request_proc":"error","ops":[]}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t)
+			n := start(t, e.URL)
+			first := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.05`, 1), "Idempotency-Key", "k")
+			a := e.next(t)
+			task := got(t, first).header.Get("Location")
+			waiting := n.createLater(oneOp(`{}`), "Idempotency-Key", "k")
+			waitFor(t, func() bool { return n.memo.Len() == 1 })
+			say(a)
+			b := e.next(t) // of whoever waited
+			b.accept()
+			n.callback(b.tokens[0], `{"answer":42}`)
+			want(t, got(t, waiting), 200, accepted)
+			if r := n.do(http.MethodGet, task, ""); r.status != 410 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
 // Whoever waits for a request that made no task takes its turn.
 func TestJoinerOfARefusedRequest(t *testing.T) {
 	e := newEngine(t)
@@ -219,6 +245,36 @@ func TestPreferWait(t *testing.T) {
 		t.Errorf("Preference-Applied %q; want it capped at timeouts.max", r.header.Get("Preference-Applied"))
 	}
 	want(t, n.do(http.MethodGet, task, "", "Prefer", "wait=1"), 200, accepted)
+}
+
+// Whoever would wait where nobody may gets what there is.
+func TestPreferWaitWithoutRoom(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Limits.Parked = 1 })
+	first := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.1`, 1))
+	e.next(t).accept()
+	task := got(t, first).header.Get("Location")
+	pending := `{"request_proc":"ok","ops":[{"proc":"pending"}]}`
+	f := func() {
+		t.Helper()
+		r := n.do(http.MethodGet, task, "", "Prefer", "wait=5")
+		want(t, r, 202, pending)
+		if r.header.Get("Preference-Applied") != "" || r.header.Get("Retry-After") == "" {
+			t.Errorf("%v", r.header)
+		}
+	}
+	other := n.createLater(oneOp(`{}`))
+	a := e.next(t)
+	a.accept()
+	f() // as many wait as may
+	n.callback(a.tokens[0], `{"answer":42}`)
+	want(t, got(t, other), 200, accepted)
+	n.NotReady()
+	n.RefuseNew()
+	if err := n.memo.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f()
 }
 
 func TestResultsForTheirLogin(t *testing.T) {

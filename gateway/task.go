@@ -115,24 +115,30 @@ func (g *Gateway) reader(credentials []byte, now time.Time) (login string, err e
 	return g.dialect.Identify(credentials, now)
 }
 
-// await parks a client that prefers to wait for what is open, for as long as it prefers.
+// await parks a client that prefers to wait for what is open, for as long as it prefers. Where there is no room for it, or
+// no time, it gets what there is at once: a preference is no right.
 func (g *Gateway) await(ctx *fasthttp.RequestCtx, t *trip, patience time.Duration) error {
-	ctx.Response.Header.Set("Preference-Applied", "wait="+strconv.FormatInt(int64(patience/time.Second), 10))
+	applied := "wait=" + strconv.FormatInt(int64(patience/time.Second), 10)
 	if t.open = t.openOps(); t.open == 0 {
+		ctx.Response.Header.Set("Preference-Applied", applied)
 		return nil
 	}
 	if connOf(ctx).crowded {
-		return errCrowded
+		return nil
 	}
 	t.deadline = t.accepted.Add(patience)
 	t.wake = make(chan struct{}, 2)
-	if err := t.attach(ctx); err != nil {
-		return err
+	err := t.attach(ctx)
+	if errors.Is(err, correlator.ErrDraining) || errors.Is(err, correlator.ErrBusy) {
+		return nil
 	}
-	if errors.Is(t.why, correlator.ErrReleased) {
-		return correlator.ErrGone
+	if err == nil && errors.Is(t.why, correlator.ErrReleased) {
+		err = correlator.ErrGone
 	}
-	return nil
+	if err == nil {
+		ctx.Response.Header.Set("Preference-Applied", applied)
+	}
+	return err
 }
 
 // openOps counts the ops without a final.
