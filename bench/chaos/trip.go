@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// trip is one request of the load, however often it is asked, and all that its client saw.
+type trip struct {
+	nonce   string
+	key     string // Idempotency-Key; empty: none
+	ops     int
+	timeout time.Duration
+	sim     string // members of __sim, the same for every op
+	data    string // further members of data
+
+	mu    sync.Mutex
+	asked []exchange // guarded by mu, in the order of their ends
+}
+
+// exchange is one HTTP request and its reply.
+type exchange struct {
+	how          string // create, get
+	began, ended time.Time
+	status       int // 0: no reply
+	body         string
+	location     string
+	retryAfter   bool
+	left         bool // the client gave up the connection by its own will
+	err          error
+}
+
+func (t *trip) note(x exchange) {
+	x.ended = time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = append(t.asked, x)
+}
+
+// ref names op i at the engine.
+func (t *trip) ref(i int) string { return fmt.Sprintf("%s-%d", t.nonce, i) }
+
+// body is the package.
+func (t *trip) body() string {
+	ops := make([]string, t.ops)
+	for i := range ops {
+		ops[i] = fmt.Sprintf(`{"type":"create","obj":"task","conv_id":1,"ref":%q,"data":{"nonce":%[1]q%s,"__sim":{%s}}}`, t.ref(i), t.data, t.sim)
+	}
+	return fmt.Sprintf(`{"timeout":%g,"ops":[%s]}`, t.timeout.Seconds(), strings.Join(ops, ","))
+}
+
+// complete is the one reply that is the whole result.
+func (t *trip) complete() string {
+	ops := make([]string, t.ops)
+	for i := range ops {
+		ops[i] = fmt.Sprintf(`{"proc":"ok","ref":%q,"data":{"nonce":%[1]q%s}}`, t.ref(i), t.data)
+	}
+	return `{"request_proc":"ok","ops":[` + strings.Join(ops, ",") + "]}"
+}
+
+// answered reports whether a reply is the whole result.
+func (t *trip) answered(x exchange) bool { return x.status == 200 && x.body == t.complete() }
+
+// read gives the ops whose results the client has read, and what is wrong with a reply: it has another's result, or one
+// that nobody made.
+func (t *trip) read() (read []bool, wrong string) {
+	read = make([]bool, t.ops)
+	for _, x := range t.asked {
+		var reply struct {
+			Ops []struct {
+				Proc, Ref, Description string
+				Data                   struct{ Nonce string }
+			}
+		}
+		if x.status == 0 {
+			continue
+		}
+		if err := json.Unmarshal([]byte(x.body), &reply); err != nil {
+			return read, fmt.Sprintf("a reply that is no JSON: %d %.200s", x.status, x.body)
+		}
+		for i, op := range reply.Ops {
+			switch {
+			case op.Proc != "ok":
+			case i >= t.ops || op.Data.Nonce != t.ref(i) || op.Ref != t.ref(i):
+				return read, "somebody else's result: " + x.body
+			default:
+				read[i] = true
+			}
+		}
+	}
+	return read, ""
+}
+
+// location is where the client was told to look.
+func (t *trip) location() string {
+	for _, x := range t.asked {
+		if x.location != "" {
+			return x.location
+		}
+	}
+	return ""
+}
