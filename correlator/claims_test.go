@@ -180,6 +180,27 @@ func TestClaimsCountHonestly(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
+// TestDetachedLeaveNothing: who has come and gone takes no memory, however long what they waited for is kept.
+func TestDetachedLeaveNothing(t *testing.T) {
+	m := newMemory(t, correlator.Config{Retention: time.Hour})
+	id, _, err := claimAs(t, m, "k", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	for range 50_000 {
+		detach, err := m.Attach(t.Context(), id, new(expiry), time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		detach()
+	}
+	if grew := int64(heap()) - int64(before); grew > 200_000 { //nolint:gosec // a heap
+		t.Errorf("50,000 that are gone take %d bytes", grew)
+	}
+	runtime.KeepAlive(m)
+}
+
 // TestClaimsAndEvictions has claims, saves, closes, releases and waits meet in a store that is too small: it stays within
 // its limit, and in the end nothing is left.
 func TestClaimsAndEvictions(t *testing.T) {
