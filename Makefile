@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 TOOL = go tool -modfile=tools/go.mod
 
-.PHONY: build test lint bench setup fuzz
+.PHONY: build test lint bench chaos setup fuzz
 
 # A static binary of the product.
 build:
@@ -27,6 +27,10 @@ lint:
 # A load generator, the least that a gateway could cost, and their ratio.
 bench:
 	go run ./bench
+
+# Faults of everything around the gateway, one at a time, under load; writes docs/reliability.md.
+chaos: setup
+	go run ./bench/chaos
 
 # The servers that the tests run for real.
 setup:

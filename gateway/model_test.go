@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	// shortModel is how many requests the model makes where nobody asks for more.
+	// shortModel is how many trips the model makes at least where nobody asks for more.
 	shortModel = 3000
-	// roundTrips is how many requests two nodes live for.
+	// roundTrips is how many clients two nodes live for. Some ask more than once.
 	roundTrips = 1000
 	// players is how many stories are played at once.
 	players = 96
@@ -41,13 +41,13 @@ const (
 //
 // The seed decides what is tried, though not how the goroutines meet.
 func TestModel(t *testing.T) {
-	trips, seed := number(t, "SYNCGATE_MODEL_TRIPS", shortModel), number(t, "SYNCGATE_MODEL_SEED", rand.Uint64())
+	trips, seed := number(t, "SYNCGATE_MODEL_TRIPS", shortModel), number(t, "SYNCGATE_MODEL_SEED", rand.Uint64()) //nolint:gosec // a plan and no secret
 	t.Logf("SYNCGATE_MODEL_TRIPS=%d SYNCGATE_MODEL_SEED=%d", trips, seed)
 	goredis.SetLogger(silent{}) // it would tell of every fault
 	// What Redis has said is kept survives its end.
 	r := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	total := newTally()
-	for n := uint64(0); total.requests() < int64(trips) && !t.Failed(); n++ { //nolint:gosec // a few
+	for n := uint64(0); total.trips.Load() < int64(trips) && !t.Failed(); n++ { //nolint:gosec // a few
 		rng := rand.New(rand.NewPCG(seed, n)) //nolint:gosec // a plan and no secret
 		g := &game{cluster: newCluster(t, r), rng: rng, round: n, calm: n%4 == 0, drains: n%2 == 1, tally: total}
 		g.play(t)
@@ -271,14 +271,13 @@ func (s *story) create(a *ask) *sight {
 	return x
 }
 
-func (s *story) get(location string, node int, wait time.Duration) *sight {
+func (s *story) get(location string, node int, wait time.Duration) {
 	x := &sight{what: "get", node: node}
 	headers := ""
 	if wait > 0 {
 		headers = fmt.Sprintf("Prefer: wait=%d\r\n", int(wait.Seconds()))
 	}
 	s.exchange(x, "GET "+location, headers, "")
-	return x
 }
 
 // exchange makes one request over a connection of its own, and notes what is seen.
