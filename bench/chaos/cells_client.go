@@ -186,12 +186,12 @@ func pipeline(ctx context.Context, w *world, t *trip, prefer int) {
 func clockCells() []cell {
 	return []cell{
 		{
-			component: "clock", fault: "a client's is off, within auth.window",
+			component: "clock", fault: "a client's is off within auth.window",
 			what: "Up to 290 seconds before or after: nobody notices. (Clients sign with another time; the clock of the machine is not touched.)",
 			load: traffic{play: skewed(-290*time.Second, 290*time.Second)}, strike: wait(time.Second), bites: all(answered),
 		},
 		{
-			component: "clock", fault: "a client's is off, beyond auth.window",
+			component: "clock", fault: "a client's is off beyond auth.window",
 			what: "Clients get 401, and nothing is forwarded.",
 			load: traffic{play: skewed(-310*time.Second, 310*time.Second)}, strike: wait(time.Second), bites: both(all(refused), noTask),
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,9 @@ func slow(least, most int) func(w *world) string {
 	return func(*world) string { return fmt.Sprintf(`"delay_ms":[%d,%d]`, least, most) }
 }
 
-func gatewayCells() []cell {
+func gatewayCells() []cell { return slices.Concat(killCells(), stopCells()) }
+
+func killCells() []cell {
 	return []cell{
 		{
 			component: "gateway", fault: "kill -9 right after a callback was acknowledged", short: true,
@@ -34,7 +37,7 @@ func gatewayCells() []cell {
 			strike: func(_ context.Context, w *world) error { w.nodes[0].die(); return nil }, bites: some(recovered),
 		},
 		{
-			component: "gateway", fault: "kill -9 of both nodes, restart",
+			component: "gateway", fault: "kill -9 of both nodes and restart",
 			what:   "Both are killed while clients wait, and started again. Clients with a key ask again; callbacks come to the new processes.",
 			load:   traffic{sim: slow(1000, 2000)},
 			setup:  setup{balanced: true},
@@ -46,6 +49,11 @@ func gatewayCells() []cell {
 			load:   traffic{home: 1, sim: to(2, 50, 400), timeout: 15 * time.Second},
 			strike: freeze, bites: all(answered),
 		},
+	}
+}
+
+func stopCells() []cell {
+	return []cell{
 		{
 			component: "gateway", fault: "SIGTERM under load behind haproxy", short: true,
 			what:   "One of two nodes is told to end. Whoever waits there is answered, whoever comes is served by the other.",

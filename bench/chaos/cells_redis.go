@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 )
 
 // Redis as one server, behind a proxy for each gateway. It keeps what it has acknowledged (appendfsync always).
 
-func redisCells() []cell {
+func redisCells() []cell { return slices.Concat(outageCells(), connectionCells(), slowCells()) }
+
+func outageCells() []cell {
 	return []cell{
 		{
-			component: "Redis", fault: "kill -9, restart after 2 s", short: true,
+			component: "Redis", fault: "kill -9 and restart after 2 s", short: true,
 			what:   "While it is away new requests get 503; callbacks at the node of their client are delivered, others get 503 and are repeated by the engine.",
 			strike: func(ctx context.Context, w *world) error { return w.restart(ctx, 2*time.Second) }, bites: both(some(refused, recovered), all(answered, recovered, refused)),
 		},
@@ -28,6 +31,38 @@ func redisCells() []cell {
 			strike: pauseRedis, bites: both(some(refused, recovered), all(answered, recovered, refused)),
 		},
 		{
+			component: "Redis", fault: "SCRIPT FLUSH",
+			what:   "It forgets the scripts, twenty times.",
+			load:   traffic{sim: other},
+			strike: repeat(20, 100*time.Millisecond, "SCRIPT", "FLUSH"), bites: all(answered),
+		},
+		{
+			component: "Redis", fault: "full",
+			what:   "maxmemory is reached for two seconds, with noeviction: it takes no writes.",
+			strike: full, bites: both(some(refused, recovered), all(answered, recovered, refused)),
+		},
+		{
+			component: "Redis", fault: "away at the start",
+			what:  "The gateways start without it, refuse, and serve when it comes.",
+			setup: setup{absent: true},
+			strike: func(ctx context.Context, w *world) error {
+				pause(ctx, 2*time.Second)
+				return w.store.servers[0].start(w.ctx)
+			}, bites: both(some(refused), some(answered)),
+		},
+		{
+			component: "Redis", fault: "away with correlator.when_down local",
+			what:   "New requests without a key are taken while it is away, as their callbacks come to the node of their client.",
+			setup:  setup{env: []string{"SYNCGATE_CORRELATOR_WHEN_DOWN=local"}},
+			load:   traffic{home: 1, sim: to(1, 50, 400), keys: -1},
+			strike: func(ctx context.Context, w *world) error { return w.restart(ctx, 2*time.Second) }, bites: all(answered),
+		},
+	}
+}
+
+func connectionCells() []cell {
+	return []cell{
+		{
 			component: "Redis", fault: "CLIENT KILL TYPE pubsub", short: true,
 			what:   "The subscriptions are cut five times within two seconds.",
 			load:   traffic{sim: other},
@@ -40,26 +75,10 @@ func redisCells() []cell {
 			strike: repeat(5, 400*time.Millisecond, "CLIENT", "KILL", "TYPE", "normal"), bites: all(answered, recovered, refused),
 		},
 		{
-			component: "Redis", fault: "SCRIPT FLUSH",
-			what:   "It forgets the scripts, twenty times.",
-			load:   traffic{sim: other},
-			strike: repeat(20, 100*time.Millisecond, "SCRIPT", "FLUSH"), bites: all(answered),
-		},
-		{
 			component: "Redis", fault: "half-open subscriber", short: true,
 			what:   "Both subscriptions stay open, and what Redis says over them gets lost. Every callback goes to the node that does not have its client.",
 			load:   traffic{sim: other},
 			strike: deafen, bites: all(answered, recovered, refused),
-		},
-		{
-			component: "Redis", fault: "slow, within the time-out",
-			what:   "100 ms each way for two seconds.",
-			strike: slowly(100 * time.Millisecond), bites: all(answered, recovered, refused),
-		},
-		{
-			component: "Redis", fault: "slower than the time-out",
-			what:   "600 ms each way for two seconds, where a command may take 500 ms: commands happen whose callers have given up.",
-			strike: slowly(600 * time.Millisecond), bites: both(some(refused, recovered), all(answered, recovered, refused)),
 		},
 		{
 			component: "Redis", fault: "connections are reset",
@@ -86,26 +105,20 @@ func redisCells() []cell {
 				return w.links[1].Up()
 			}, bites: both(some(refused, recovered), all(answered, recovered, refused)),
 		},
+	}
+}
+
+func slowCells() []cell {
+	return []cell{
 		{
-			component: "Redis", fault: "full",
-			what:   "maxmemory is reached for two seconds, with noeviction: it takes no writes.",
-			strike: full, bites: both(some(refused, recovered), all(answered, recovered, refused)),
+			component: "Redis", fault: "slow but within the time-out",
+			what:   "100 ms each way for two seconds.",
+			strike: slowly(100 * time.Millisecond), bites: all(answered, recovered, refused),
 		},
 		{
-			component: "Redis", fault: "away at the start",
-			what:  "The gateways start without it, refuse, and serve when it comes.",
-			setup: setup{absent: true},
-			strike: func(ctx context.Context, w *world) error {
-				pause(ctx, 2*time.Second)
-				return w.store.servers[0].start(w.ctx)
-			}, bites: both(some(refused), some(answered)),
-		},
-		{
-			component: "Redis", fault: "away, with correlator.when_down local",
-			what:   "New requests without a key are taken while it is away, as their callbacks come to the node of their client.",
-			setup:  setup{env: []string{"SYNCGATE_CORRELATOR_WHEN_DOWN=local"}},
-			load:   traffic{home: 1, sim: to(1, 50, 400), keys: -1},
-			strike: func(ctx context.Context, w *world) error { return w.restart(ctx, 2*time.Second) }, bites: all(answered),
+			component: "Redis", fault: "slower than the time-out",
+			what:   "600 ms each way for two seconds, where a command may take 500 ms: commands happen whose callers have given up.",
+			strike: slowly(600 * time.Millisecond), bites: both(some(refused, recovered), all(answered, recovered, refused)),
 		},
 	}
 }

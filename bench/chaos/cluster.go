@@ -85,19 +85,8 @@ func (s *store) move(ctx context.Context, slot string, from, to *server) error {
 	if err := from.want("CLUSTER", "SETSLOT", slot, "MIGRATING", target); err != nil {
 		return err
 	}
-	host, port, _ := net.SplitHostPort(to.addr)
-	for ctx.Err() == nil {
-		keys, err := from.do("CLUSTER", "GETKEYSINSLOT", slot, "100")
-		if err != nil {
-			return err
-		}
-		if keys == "" {
-			break
-		}
-		args := append([]string{"MIGRATE", host, port, "", "0", "5000", "KEYS"}, strings.Fields(keys)...)
-		if reply, err := from.do(args...); err != nil || reply != "OK" && reply != "NOKEY" {
-			return fmt.Errorf("redis: migrate: %s %w", reply, err)
-		}
+	if err := from.handOver(ctx, slot, to); err != nil {
+		return err
 	}
 	for _, each := range []*server{to, from, s.servers[0], s.servers[1], s.servers[2]} {
 		if err := each.want("CLUSTER", "SETSLOT", slot, "NODE", target); err != nil {
@@ -105,4 +94,20 @@ func (s *store) move(ctx context.Context, slot string, from, to *server) error {
 		}
 	}
 	return nil
+}
+
+// handOver sends the keys of a slot until there are none left.
+func (s *server) handOver(ctx context.Context, slot string, to *server) error {
+	host, port, _ := net.SplitHostPort(to.addr)
+	for ctx.Err() == nil {
+		keys, err := s.do("CLUSTER", "GETKEYSINSLOT", slot, "100")
+		if err != nil || keys == "" {
+			return err
+		}
+		args := append([]string{"MIGRATE", host, port, "", "0", "5000", "KEYS"}, strings.Fields(keys)...)
+		if reply, err := s.do(args...); err != nil || reply != "OK" && reply != "NOKEY" {
+			return fmt.Errorf("redis: migrate: %s %w", reply, err)
+		}
+	}
+	return ctx.Err()
 }

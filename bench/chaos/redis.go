@@ -164,10 +164,7 @@ func newSentinels(ctx context.Context, dir string) (*store, error) {
 		return s, err
 	}
 	s.servers = append(s.servers, replica)
-	if err := until(ctx, "the replica follows", func() bool {
-		info, err := replica.do("INFO", "replication")
-		return err == nil && strings.Contains(info, "master_link_status:up")
-	}); err != nil {
+	if err := until(ctx, "the replica follows", replica.follows); err != nil {
 		return s, err
 	}
 	for range 3 {
@@ -178,17 +175,26 @@ func newSentinels(ctx context.Context, dir string) (*store, error) {
 		s.sentinels = append(s.sentinels, sentinel)
 	}
 	s.url = fmt.Sprintf("redis://%s?master_name=%s&addr=%s&addr=%s", s.sentinels[0].addr, masterName, s.sentinels[1].addr, s.sentinels[2].addr)
-	return s, until(ctx, "the sentinels know each other", func() bool {
-		for _, sentinel := range s.sentinels {
-			if said, err := sentinel.do("SENTINEL", "CKQUORUM", masterName); err != nil || !strings.HasPrefix(said, "OK 3 ") {
-				return false
-			}
-			if said, err := sentinel.do("SENTINEL", "REPLICAS", masterName); err != nil || !strings.Contains(said, replica.addr) {
-				return false
-			}
+	return s, until(ctx, "the sentinels know each other", s.watched)
+}
+
+// follows reports whether a replica has what its master has.
+func (s *server) follows() bool {
+	info, err := s.do("INFO", "replication")
+	return err == nil && strings.Contains(info, "master_link_status:up")
+}
+
+// watched reports whether every sentinel knows the others and the replica.
+func (s *store) watched() bool {
+	for _, sentinel := range s.sentinels {
+		if said, err := sentinel.do("SENTINEL", "CKQUORUM", masterName); err != nil || !strings.HasPrefix(said, "OK 3 ") {
+			return false
 		}
-		return true
-	})
+		if said, err := sentinel.do("SENTINEL", "REPLICAS", masterName); err != nil || !strings.Contains(said, s.servers[1].addr) {
+			return false
+		}
+	}
+	return true
 }
 
 func newSentinel(ctx context.Context, dir, host, port string) (*server, error) {

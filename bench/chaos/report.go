@@ -107,7 +107,7 @@ func machine(ctx context.Context) string {
 
 // version is the first number with dots that a program says of itself.
 func version(ctx context.Context, program string) string {
-	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput() //nolint:gosec // constants
+	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
 	if found := regexp.MustCompile(`\d+\.\d+(\.\d+)?`).Find(out); err == nil && found != nil {
 		return string(found)
 	}

@@ -20,8 +20,6 @@ import (
 const (
 	login, secret = "12345", "secret of chaos"
 	callbackKey   = "a key that both gateways of chaos have"
-	// storeTimeout is correlator.redis.timeout, the default.
-	storeTimeout = 500 * time.Millisecond
 )
 
 // Kinds of Redis.
@@ -60,11 +58,11 @@ type world struct {
 // node is one gateway, perhaps in several processes one after the other.
 type node struct {
 	*process
-	dir, program  string
-	addr, admin   string
-	env           []string
-	mu            sync.Mutex
-	away, retired bool // it was killed, or leaves; guarded by mu
+	dir, program string
+	addr, admin  string
+	env          []string
+	mu           sync.Mutex
+	away         bool // it was killed, or has left; guarded by mu
 }
 
 // build makes a world whose gateways serve.
