@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -105,5 +107,26 @@ func TestParkedClientThatDoesNotRead(t *testing.T) {
 	want(t, n.callback(token, `"`+strings.Repeat("x", 5<<20-2)+`"`), 200, `{}`)
 	if kept, _ := n.memo.Kept(); kept != 1 {
 		t.Errorf("%d results kept; want 1", kept)
+	}
+}
+
+func TestLongWaitsBehindTLS(t *testing.T) {
+	certFile, keyFile, roots := certificate(t)
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile} })
+	c, err := tls.Dial("tcp", n.PublicAddr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	n.url = "https://" + n.PublicAddr().String()
+	n.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	r := bufio.NewReader(c)
+	for range 2 { // on one connection, the second time with another request behind
+		token := parkLong(t, e, c, rawCreate(oneOp(`{}`))+"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		n.callback(token, `{"answer":42}`)
+		want(t, read(t, r), 200, accepted)
+		want(t, read(t, r), 200, `{"status":"alive"}`)
 	}
 }
