@@ -35,6 +35,9 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, token []byte) error {
 		return err
 	}
 	ctx.Request.ResetBody() // cb has the one copy: a wait for the client must not hold the request's buffer too
+	if err := g.debts.pay(id); err != nil {
+		return fmt.Errorf("save what is owed of trip %v: %w", id, err)
+	}
 	if err := g.correlator.Deliver(g.patience.context(time.Now()), id, cb); err != nil {
 		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
 	}

@@ -46,6 +46,7 @@
 //	                 held by it, blocked in trip.wait
 //	trip.resume      one per parked client that is being answered; goes on to serve the connection, as fasthttp's do
 //	watcher.run      one; sees parked clients hang up, ends with Close
+//	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
 //	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
 //
 // Events are called by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of

@@ -28,6 +28,7 @@ type Gateway struct {
 	cors           *cors
 	proxies        proxies
 	forwarder      *forwarder
+	debts          *debts
 	watcher        *watcher // made by Serve
 	requestBodies  *budget
 	callbackBodies *budget
@@ -86,6 +87,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.limits.Store(&cfg.Limits)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)
 	g.forwarder = newForwarder(g, client)
+	g.debts = newDebts(g)
 	return g, nil
 }
 

@@ -188,6 +188,9 @@ func (t *trip) keep() (promised bool) {
 	if t.why == nil && !lasting {
 		t.release() // whoever has joined has it now; an unfinished one stays bound, as its task may exist
 	}
+	if !t.kept && t.claimed.Load() {
+		t.g.debts.owe(t.id, t.record())
+	}
 	if t.why != nil {
 		if !recorded {
 			t.g.correlator.Forget(t.id)

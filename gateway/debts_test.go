@@ -1,0 +1,56 @@
+package gateway_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"syncgate/internal/redistest"
+)
+
+// answeredWithoutRedis has a client with a key ask the first node, and be answered while that cannot reach Redis.
+func answeredWithoutRedis(t *testing.T, c *cluster, sim string) (s *story, x *sight) {
+	t.Helper()
+	m := c.members[0]
+	s = &story{
+		g: &game{cluster: c}, nonce: "n", key: "k",
+		ops: []string{fmt.Sprintf(`"to":%q,"body":{"nonce":"n-0","n":"{{n}}"},%s`, m.addr, sim)},
+	}
+	first := make(chan *sight, 1)
+	go func() { first <- s.create(&ask{patience: 5 * time.Second}) }()
+	waitFor(t, func() bool { return c.engine.Stats().Requests == 1 })
+	m.link.Down()
+	x = <-first
+	if x.status != 200 || x.isOpen() {
+		t.Fatalf("without Redis: %d %s %v", x.status, x.body, x.err)
+	}
+	if err := m.link.Up(); err != nil {
+		t.Fatal(err)
+	}
+	c.heal()
+	return s, x
+}
+
+// A client with a key that was answered while Redis was away gets the same answer again when it is back: the engine's own
+// answer, which never comes twice, and of several callbacks the one that it has read.
+func TestAnswerWithoutRedisIsKeptForItsKey(t *testing.T) {
+	for name, sim := range map[string]string{
+		"the engine's own answer": `"ack":"not_unical_ref","ack_delay_ms":600`,
+		"the first of callbacks":  `"delay_ms":600,"duplicates":3,"gap_ms":50`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, redistest.Start(t, "--appendonly", "yes"))
+			defer c.end()
+			s, x := answeredWithoutRedis(t, c, sim)
+			for node := range c.members {
+				again := s.create(&ask{node: node, patience: 5 * time.Second})
+				if again.status != x.status || string(again.body) != string(x.body) {
+					t.Errorf("again at node %d: %d %s\nat first %d %s", node, again.status, again.body, x.status, x.body)
+				}
+			}
+			if n := c.engine.Stats().Requests; n != 1 {
+				t.Errorf("%d packages", n)
+			}
+		})
+	}
+}
