@@ -127,7 +127,15 @@ func (o *oracle) judge(t *testing.T) {
 		})
 	}
 	all.Wait()
-	o.note() // tasks that only the questions of the judge have made
+	if err := o.engine.Settle(ctx); err != nil { // of tasks that only the questions of the judge have made
+		t.Errorf("the engine repeats callbacks that nobody takes: %v", err)
+	}
+	for _, s := range o.stories {
+		if location := s.location(); location != "" && s.never {
+			s.get(location, 0, 0)
+		}
+	}
+	o.note()
 	for _, s := range o.stories {
 		for _, wrong := range o.wrongs(s) {
 			t.Errorf("round %d: %s\n%s", o.round, wrong, o.tell(s))
@@ -164,9 +172,9 @@ func (o *oracle) story(s *story) {
 	}
 }
 
-// location is where a client of the story was told to look.
+// location is where a client of the story was told to look, the last time.
 func (s *story) location() string {
-	for _, x := range s.seen {
+	for _, x := range slices.Backward(s.seen) {
 		if x.location != "" {
 			return x.location
 		}
