@@ -40,10 +40,12 @@ const (
 	Complete
 	// Answered is final: the engine itself answered the op when it was asked, Body is that answer, verbatim.
 	Answered
+	// Failed is final: there surely is no task, and nothing came that could be shown. Body is empty.
+	Failed
 )
 
 // Final reports whether nothing can follow the status.
-func (s Status) Final() bool { return s == Complete || s == Answered }
+func (s Status) Final() bool { return s == Complete || s == Answered || s == Failed }
 
 // Callback is what an engine says about one op of a trip. Body is owned by the Callback.
 type Callback struct {

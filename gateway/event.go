@@ -114,7 +114,7 @@ func (t *trip) unmade() {
 	}
 	for _, cb := range t.record().Finals {
 		if !cb.Status.Final() {
-			t.g.record(t.id, correlator.Callback{Op: cb.Op, Status: correlator.Answered, Body: []byte(`{"proc":"error","description":"Bad gateway"}`)})
+			t.g.record(t.id, correlator.Callback{Op: cb.Op, Status: correlator.Failed})
 		}
 	}
 }

@@ -127,10 +127,10 @@ func TestRefusedAfterTheHangUp(t *testing.T) {
 func TestRefusedAfterTheDeadline(t *testing.T) {
 	e := newEngine(t)
 	n := start(t, e.URL)
-	reply := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.1`, 1))
+	reply := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5,"ops":[{`, `"timeout":0.1,"ops":[{"ref":"r",`, 1))
 	a := e.next(t)
 	task := got(t, reply).header.Get("Location")
 	a.answer(400, `{"request_proc":"error","ops":[]}`)
 	waitFor(t, func() bool { return n.do("GET", task, "").status == 200 })
-	want(t, n.do("GET", task, ""), 200, `{"request_proc":"ok","ops":[{"proc":"error","description":"Bad gateway"}]}`)
+	want(t, n.do("GET", task, ""), 200, `{"request_proc":"ok","ops":[{"proc":"error","ref":"r","description":"Bad gateway"}]}`)
 }

@@ -30,9 +30,9 @@ func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply)
 func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string) []byte {
 	switch {
 	case op.Refused != "":
-		dst = appendEcho(append(dst, `{"proc":"error"`...), op)
-		dst = append(dst, `,"description":`...)
-		return append(appendQuoted(dst, op.Refused), '}')
+		return appendError(dst, op, op.Refused)
+	case final.Status == correlator.Failed:
+		return appendError(dst, op, badGateway)
 	case final.Status == correlator.Answered:
 		return append(dst, final.Body...)
 	case final.Status == correlator.Complete:
@@ -42,10 +42,14 @@ func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string
 	case open == "":
 		return append(appendEcho(append(dst, `{"proc":"pending"`...), op), '}')
 	default:
-		dst = appendEcho(append(dst, `{"proc":"error"`...), op)
-		dst = append(dst, `,"description":`...)
-		return append(appendQuoted(dst, open), '}')
+		return appendError(dst, op, open)
 	}
+}
+
+func appendError(dst []byte, op *gateway.Op, description string) []byte {
+	dst = appendEcho(append(dst, `{"proc":"error"`...), op)
+	dst = append(dst, `,"description":`...)
+	return append(appendQuoted(dst, description), '}')
 }
 
 func appendEcho(dst []byte, op *gateway.Op) []byte {
@@ -68,7 +72,7 @@ func openOps(c *gateway.Call, r gateway.Reply) (description string, status int) 
 	case errors.Is(r.Open, correlator.ErrDraining):
 		return "Shutting down", fasthttp.StatusServiceUnavailable
 	case !errors.Is(r.Open, correlator.ErrDeadline):
-		return "Bad gateway", fasthttp.StatusBadGateway
+		return badGateway, fasthttp.StatusBadGateway
 	case c.TimeoutGiven:
 		return timedOut, fasthttp.StatusOK
 	default: // as the vendor's own front does after its 60 seconds
@@ -76,7 +80,10 @@ func openOps(c *gateway.Call, r gateway.Reply) (description string, status int) 
 	}
 }
 
-const timedOut = "Timeout for create task" // in the vendor's words: clients look for them
+const (
+	timedOut   = "Timeout for create task" // in the vendor's words: clients look for them
+	badGateway = "Bad gateway"
+)
 
 func complete(c *gateway.Call, r gateway.Reply) bool {
 	for i := range c.Ops {
