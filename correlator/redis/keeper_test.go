@@ -107,10 +107,14 @@ func TestUndoneClaimCountsForNothing(t *testing.T) {
 		t.Fatalf("release while Redis is paused: %v", err)
 	}
 	s.Resume()
-	if next, owner := claim(t, home, k); owner != next {
+	next, owner := claim(t, home, k)
+	if owner != next {
 		t.Error("the key is bound to what is being released")
 	}
 	correlatortest.Eventually(t, "undone", func() bool { return home.Undoing() == 0 })
+	if _, owner := claim(t, home, k); owner != next {
+		t.Error("the next owner has lost the key to what was undone")
+	}
 }
 
 // TestReleaseWhileRedisIsAway: it is done when Redis is there again, and whoever waits is told.
