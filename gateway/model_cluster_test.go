@@ -159,7 +159,7 @@ func (c *cluster) storm(rng *rand.Rand, done <-chan struct{}) {
 			return false
 		}
 	}
-	for pause(200*time.Millisecond, 1500*time.Millisecond) {
+	for pause(100*time.Millisecond, 800*time.Millisecond) {
 		m := c.members[rng.IntN(len(c.members))]
 		switch rng.IntN(7) {
 		case 0:

@@ -29,7 +29,7 @@ const (
 	// roundTrips is how many clients two nodes live for. Some ask more than once.
 	roundTrips = 1000
 	// players is how many stories are played at once.
-	players = 96
+	players = 64
 )
 
 // TestModel plays random stories against two nodes over a real Redis that breaks again and again, and compares what
