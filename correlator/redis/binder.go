@@ -16,6 +16,9 @@ const (
 	undoRounds = 2
 	// bindRetry is between two attempts while Redis is away, and between the rounds.
 	bindRetry = time.Second
+	// finishFor is how long a node that ends goes on undoing while Redis is away, finishRetry between two attempts.
+	finishFor   = 5 * time.Second
+	finishRetry = 100 * time.Millisecond
 	// restoreBatch is how many claims go into one command.
 	restoreBatch = 64
 )
@@ -125,6 +128,24 @@ func (b *binder) undoAll(ctx context.Context) error {
 		b.undone(id)
 	}
 	return nil
+}
+
+// finish undoes what is left, also when Redis is away for a while: nobody else knows of it, and a key whose claim is not
+// undone stays bound to a trip that nobody makes.
+func (b *binder) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, finishFor)
+	defer cancel()
+	for {
+		err := b.undoAll(ctx)
+		if len(b.undos()) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(finishRetry):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (b *binder) undos() map[correlator.ID]undoing {

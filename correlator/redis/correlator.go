@@ -222,9 +222,10 @@ func (c *Correlator) Shutdown(ctx context.Context) error {
 	c.link.close()
 	c.running.Wait()
 	c.Table.Shutdown()
+	undoing := c.binder.finish(ctx) // first: it waits for Redis
 	err := c.cleaner.flush(ctx)
 	if err == nil {
-		err = c.binder.undoAll(ctx)
+		err = undoing
 	}
 	if err == nil {
 		err = c.store.farewell(ctx, c.Node())
