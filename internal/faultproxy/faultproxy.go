@@ -8,11 +8,16 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// dialTimeout bounds the connection to the server.
-const dialTimeout = 5 * time.Second
+const (
+	// dialTimeout bounds the connection to the server.
+	dialTimeout = 5 * time.Second
+	// takenTimeout bounds the wait for the own address after Down.
+	takenTimeout = 5 * time.Second
+)
 
 // Proxy passes TCP connections on to one server. Its methods may be called concurrently.
 type Proxy struct {
@@ -67,13 +72,23 @@ func (p *Proxy) Up() error {
 	if p.listener != nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", p.addr)
+	l, err := p.listen()
 	if err != nil {
 		return fmt.Errorf("faultproxy: listen: %w", err)
 	}
 	p.listener, p.addr = l, l.Addr().String()
 	p.running.Go(func() { p.accept(l) })
 	return nil
+}
+
+// listen waits a while for an address that somebody's outgoing connection has taken meanwhile.
+func (p *Proxy) listen() (l net.Listener, err error) {
+	for end := time.Now().Add(takenTimeout); ; p.pause(takenTimeout / 100) {
+		l, err = net.Listen("tcp", p.addr)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return l, err
+		}
+	}
 }
 
 // Down refuses connections from now on, and resets those that there are.
