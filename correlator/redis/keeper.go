@@ -76,8 +76,12 @@ func (c *Correlator) Release(ctx context.Context, k correlator.Key, id correlato
 	key := keyName(c.store.prefix, k)
 	if !c.ledger.release(id, key) { // not claimed here, or its trip is over
 		bound, err := c.store.bound(ctx, key)
-		if err != nil || bound == "" || bound.id() != id {
+		if err != nil {
+			c.binder.undo(id, key)
 			return err
+		}
+		if bound == "" || bound.id() != id {
+			return nil
 		}
 	}
 	err := c.store.undo(ctx, key, id)
