@@ -50,7 +50,8 @@ func (f *Failover) URL() string {
 func (f *Failover) AwaitPromotion() {
 	f.Replica.t.Helper()
 	f.Replica.until("the replica is the master", func() bool {
-		return strings.Contains(f.Replica.Do("INFO", "replication"), "role:master")
+		info, err := f.Replica.exchange("INFO", "replication") // a server that changes its role closes its connections
+		return err == nil && strings.Contains(info, "role:master")
 	})
 }
 
