@@ -17,9 +17,9 @@ const (
 	payAgain = time.Second
 )
 
-// debts are the records of trips with keys whose clients were answered while the store was away. A repeat of the key is to
-// get the same answer, so the record is saved as soon as the store takes it, and before anything else that the engine
-// sends for the trip: its callbacks come again, perhaps with another result, and its own answers never.
+// debts are what could not be saved while the store was away, and nobody will send again: the answers of clients with keys,
+// as a repeat of the key is to get the same one, and the engine's own answers. They are saved as soon as the store takes
+// them, and before anything else that the engine sends for the trip: its callbacks come again, perhaps with another result.
 type debts struct {
 	g     *Gateway
 	stop  chan struct{}
@@ -41,15 +41,21 @@ func newDebts(g *Gateway) *debts {
 func (d *debts) owe(id correlator.ID, rec correlator.Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := bytesOf(rec)
+	known := d.owed[id]
+	for i, cb := range known.Finals {
+		if cb.Status.Final() {
+			rec.Finals[i] = cb
+		}
+	}
+	n := bytesOf(rec) - bytesOf(known)
 	if d.closed || d.bytes+n > debtBytes {
 		return
 	}
-	if _, known := d.owed[id]; !known {
+	if known.Finals == nil {
 		d.count.Add(1)
-		d.bytes += n
-		d.owed[id] = rec
 	}
+	d.bytes += n
+	d.owed[id] = rec // and known stays as it is: it may be on its way
 	if !d.paying {
 		d.paying = true
 		d.running.Go(d.run)
@@ -110,7 +116,7 @@ func (d *debts) pay(id correlator.ID) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, owed = d.owed[id]; owed { // nobody else has paid meanwhile
+	if now := d.owed[id]; now.Finals != nil && &now.Finals[0] == &rec.Finals[0] { // else it is paid, or more is owed, meanwhile
 		delete(d.owed, id)
 		d.bytes -= bytesOf(rec)
 		d.count.Add(-1)

@@ -54,3 +54,25 @@ func TestAnswerWithoutRedisIsKeptForItsKey(t *testing.T) {
 		})
 	}
 }
+
+// The engine's own answer that comes after its client has left, while Redis is away, is not lost for the key.
+func TestLateAnswerWithoutRedisIsKept(t *testing.T) {
+	c := newCluster(t, redistest.Start(t, "--appendonly", "yes"))
+	defer c.end()
+	m := c.members[0]
+	op := `"ack":"not_unical_ref","ack_delay_ms":600`
+	s := &story{g: &game{cluster: c}, nonce: "n", key: "k", ops: []string{op, op}}
+	if x := s.create(&ask{patience: 200 * time.Millisecond}); !x.isOpen() || x.location == "" {
+		t.Fatalf("it has not timed out: %d %s", x.status, x.body)
+	}
+	m.link.Down()
+	waitFor(t, func() bool { return c.engine.Stats().OpErrors == 2 })
+	<-time.After(700 * time.Millisecond) // the answer comes, and finds nobody
+	if err := m.link.Up(); err != nil {
+		t.Fatal(err)
+	}
+	c.heal()
+	if x := s.create(&ask{patience: 3 * time.Second}); x.status != 200 || x.isOpen() {
+		t.Errorf("again: %d %s", x.status, x.body)
+	}
+}

@@ -84,8 +84,10 @@ func (t *trip) acked(status int, ack Ack) {
 		return
 	}
 	for _, cb := range ack.Finals {
-		if !t.answered(cb) {
-			t.g.record(t.id, cb)
+		if !t.answered(cb) && !t.g.record(t.id, cb) {
+			rec := t.record()
+			rec.Finals[cb.Op] = cb
+			t.g.debts.owe(t.id, rec) // the engine does not say it again
 		}
 	}
 	if t.key != "" && len(ack.Finals) > 0 && t.isWaiting() {

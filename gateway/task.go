@@ -201,13 +201,15 @@ func (g *Gateway) save(t *trip) bool {
 	return true
 }
 
-// record adds the engine's own answer to a trip whose client has left.
-func (g *Gateway) record(id correlator.ID, cb correlator.Callback) {
+// record adds the engine's own answer to a trip whose client has left. False: it may be possible later.
+func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := g.correlator.Deliver(ctx, id, cb); err != nil {
+	err := g.correlator.Deliver(ctx, id, cb)
+	if err != nil {
 		g.log.Debug().Err(err).Stringer("trip", id).Int("op", cb.Op).Msg("the engine's late answer is not kept")
 	}
+	return !errors.Is(err, correlator.ErrUnavailable)
 }
 
 // taskName gives the part of a task's path that names it: its id, or id, login, time and signature.
