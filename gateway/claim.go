@@ -114,6 +114,7 @@ func (t *trip) release() {
 	if !t.claimed.CompareAndSwap(true, false) {
 		return
 	}
+	t.g.debts.forgive(t.id)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {

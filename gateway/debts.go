@@ -62,6 +62,17 @@ func (d *debts) owe(id correlator.ID, rec correlator.Record) {
 	}
 }
 
+// forgive drops what is owed of a trip.
+func (d *debts) forgive(id correlator.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if rec, owed := d.owed[id]; owed {
+		delete(d.owed, id)
+		d.bytes -= bytesOf(rec)
+		d.count.Add(-1)
+	}
+}
+
 // run pays until nothing is owed.
 func (d *debts) run() {
 	for {

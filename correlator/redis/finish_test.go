@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/correlator/correlatortest"
 	"syncgate/correlator/redis"
 	"syncgate/internal/redistest"
 )
@@ -37,4 +38,26 @@ func TestClaimIsUndoneByANodeThatEnds(t *testing.T) {
 	if owner, id := claim(t, other, k); owner != id {
 		t.Error("the key is bound to what never was")
 	}
+}
+
+// TestReleaseOfATripThatIsOver: the key is free in the end though Redis was away when it was to be.
+func TestReleaseOfATripThatIsOver(t *testing.T) {
+	s := redistest.Start(t)
+	home := start(t, config(s.URL()))
+	k := newKey()
+	id, _ := claim(t, home, k)
+	if err := home.Park(id, correlatortest.Once(correlator.Held), soon()); err != nil {
+		t.Fatal(err)
+	}
+	home.Close(id)
+	s.Pause()
+	if err := home.Release(t.Context(), k, id); !errors.Is(err, correlator.ErrUnavailable) {
+		t.Errorf("release: %v", err)
+	}
+	s.Resume()
+	awaitReady(t, home)
+	correlatortest.Eventually(t, "the key is free", func() bool {
+		next, owner := claim(t, home, k)
+		return next == owner
+	})
 }
