@@ -1,10 +1,13 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/internal/redistest"
 )
 
@@ -74,5 +77,45 @@ func TestLateAnswerWithoutRedisIsKept(t *testing.T) {
 	c.heal()
 	if x := s.create(&ask{patience: 3 * time.Second}); x.status != 200 || x.isOpen() {
 		t.Errorf("again: %d %s", x.status, x.body)
+	}
+}
+
+// fullStore is a correlator that takes no records for a while.
+type fullStore struct {
+	*correlator.Memory
+	full    atomic.Bool
+	refused atomic.Int64
+}
+
+func (s *fullStore) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	if s.full.Load() {
+		s.refused.Add(1)
+		return correlator.ErrUnavailable
+	}
+	return s.Memory.Save(ctx, id, rec)
+}
+
+// What is owed of a trip is forgiven when its key is released: saved after that, a record of a task that was never made
+// would tell whoever asks to wait.
+func TestNothingIsOwedOfAReleasedKey(t *testing.T) {
+	e := newEngine(t)
+	store := new(fullStore)
+	n := startOver(t, e.URL, func(m *correlator.Memory) correlator.Correlator {
+		store.Memory = m
+		return store
+	})
+	store.full.Store(true)
+	r := n.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{}}]}`, "Idempotency-Key", "k")
+	location := r.header.Get("Location")
+	if r.status != 200 || location == "" {
+		t.Fatalf("it has not timed out: %+v", r)
+	}
+	owed := store.refused.Load()
+	e.next(t).answer(200, `{"request_proc":"format_error","ops":[]}`)
+	waitFor(t, func() bool { return n.do("GET", location, "").status == 410 })
+	store.full.Store(false)
+	<-time.After(1500 * time.Millisecond) // debts are paid every second
+	if r := n.do("GET", location, ""); r.status != 410 || owed == 0 {
+		t.Errorf("after %d attempts to save it: %d %s", owed, r.status, r.body)
 	}
 }

@@ -56,6 +56,12 @@ type node struct {
 // start makes a gateway in front of the engine at engineURL.
 func start(t *testing.T, engineURL string, change ...func(*gateway.Config)) *node {
 	t.Helper()
+	return startOver(t, engineURL, func(m *correlator.Memory) correlator.Correlator { return m }, change...)
+}
+
+// startOver is start with something between the gateway and its correlator.
+func startOver(t *testing.T, engineURL string, over func(*correlator.Memory) correlator.Correlator, change ...func(*gateway.Config)) *node {
+	t.Helper()
 	cfg := gateway.Default()
 	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Engine.URL = engineURL
@@ -75,7 +81,7 @@ func start(t *testing.T, engineURL string, change ...func(*gateway.Config)) *nod
 	// The callback URL has to be known before the port is: the engine of these tests calls back by token.
 	d := newDialect(t, cfg)
 	n.Gateway, err = gateway.New(cfg, gateway.Parts{
-		Correlator: n.memo, Keys: n.keys, Dialect: d, Engine: d, Log: zerolog.New(n.log), Metrics: prometheus.NewRegistry(), Version: "test",
+		Correlator: over(n.memo), Keys: n.keys, Dialect: d, Engine: d, Log: zerolog.New(n.log), Metrics: prometheus.NewRegistry(), Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
