@@ -12,10 +12,13 @@ const (
 	budgetBodies = 64
 	// minBudget holds whatever the limit of one body is.
 	minBudget = 64 << 20
+	// smallBody is the size up to which a body may have what is kept back from larger ones, a quarter of the budget on
+	// top of it: whoever announces large bodies and sends none of them does not keep everybody else out.
+	smallBody = 16 << 10
 )
 
 // budget bounds the bytes of bodies that are announced or in memory.
-type budget struct{ free, size atomic.Int64 }
+type budget struct{ free, size, keptBack atomic.Int64 }
 
 func newBudget(largest ByteSize) *budget {
 	b := new(budget)
@@ -26,11 +29,17 @@ func newBudget(largest ByteSize) *budget {
 // resize follows a reloaded limit of one body. It is not called concurrently.
 func (b *budget) resize(largest ByteSize) {
 	size := max(budgetBodies*int64(largest), minBudget)
+	b.keptBack.Store(size / 4)
+	size += size / 4
 	b.free.Add(size - b.size.Swap(size))
 }
 
 func (b *budget) reserve(n int64) bool {
-	if b.free.Add(-n) >= 0 {
+	least := int64(0)
+	if n > smallBody {
+		least = b.keptBack.Load()
+	}
+	if b.free.Add(-n) >= least {
 		return true
 	}
 	b.free.Add(n)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/internal/enginesim"
 )
 
@@ -164,8 +165,12 @@ func (o *oracle) story(s *story) {
 	if s.never {
 		patience = 100 * time.Millisecond
 	}
-	for try := 0; s.key != "" && try < 100; try++ {
-		if x := s.create(&ask{patience: patience, other: s.otherWon()}); !x.again() {
+	for try, open := 0, 0; s.key != "" && try < 100; try++ {
+		x := s.create(&ask{patience: patience, other: s.otherWon()})
+		if x.isOpen() { // the judge's own task, perhaps, and the engine's answer to it was none
+			open++
+		}
+		if !x.again() && (!x.isOpen() || s.never) || open == 3 {
 			return
 		}
 		<-time.After(50 * time.Millisecond)
@@ -189,6 +194,14 @@ func (s *story) otherWon() bool {
 
 // taskOf gives the path under which the result of a story without a key is kept, if it is.
 func (o *oracle) taskOf(s *story) string {
+	if id, made := o.tripOf(s); made {
+		return "/api/1/tasks/" + string(o.keys.AppendTaskID(nil, id))
+	}
+	return ""
+}
+
+// tripOf gives the trip that has made tasks for a story without a key.
+func (o *oracle) tripOf(s *story) (id correlator.ID, made bool) {
 	for i := range s.ops {
 		for _, task := range o.tasks[s.ref(i)] {
 			u, err := url.Parse(task.URL)
@@ -196,11 +209,19 @@ func (o *oracle) taskOf(s *story) string {
 				continue
 			}
 			if id, _, err := o.keys.ParseToken([]byte(path.Base(u.Path))); err == nil {
-				return "/api/1/tasks/" + string(o.keys.AppendTaskID(nil, id))
+				return id, true
 			}
 		}
 	}
-	return ""
+	return id, false
+}
+
+// unkept reports whether a node has said that it could not keep what the client of a story without a key may ask for.
+func (o *oracle) unkept(s *story) bool {
+	id, _ := o.tripOf(s)
+	return slices.ContainsFunc(o.members[:], func(m *member) bool {
+		return strings.Contains(m.log.String(), fmt.Sprintf(`"trip":%q,"message":"a result cannot be kept`, id))
+	})
 }
 
 func (s *story) ref(i int) string { return fmt.Sprintf("%s-%d", s.nonce, i) }

@@ -228,7 +228,7 @@ func (o *oracle) kept(s *story, i int, a account) string {
 	case s.hasRead(i):
 	case a.isAcknowledged() && named:
 		return "it was acknowledged and cannot be read"
-	case a.isAcknowledged() && o.calm && !o.drains && !s.hungUpAfter(a.sent.Add(-50*time.Millisecond)):
+	case a.isAcknowledged() && o.calm && !o.drains && !s.hungUpAfter(a.sent.Add(-50*time.Millisecond)) && !o.unkept(s):
 		return "it was acknowledged and is not kept"
 	case a.rejected && named:
 		return "the engine was told to give it up though its client can ask for it"

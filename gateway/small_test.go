@@ -79,6 +79,27 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// Large bodies leave room for small ones.
+func TestBudgetKeepsBack(t *testing.T) {
+	b := newBudget(1 << 20)
+	f := func(length int, wantOK bool) {
+		t.Helper()
+		if _, ok := reserve(b, length, 1<<20); ok != wantOK {
+			t.Errorf("reserve(%d) = %v", length, ok)
+		}
+	}
+	for range 64 {
+		f(1<<20, true)
+	}
+	f(smallBody+1, false)
+	f(-1, false) // who knows how many they will be
+	for range 16 << 20 / smallBody {
+		f(smallBody, true)
+	}
+	f(smallBody, false)
+	f(freeBody, true)
+}
+
 func TestProxies(t *testing.T) {
 	p, err := newProxies([]string{"10.0.0.0/8", "192.168.1.1", "::1"})
 	if err != nil {
