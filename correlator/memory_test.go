@@ -68,7 +68,7 @@ type timed struct {
 }
 
 // park parks the trip, and takes it out again if it is to be closed.
-func (tr *timed) park(t *testing.T, m *correlator.Memory, closed bool) {
+func (tr *timed) park(t testing.TB, m *correlator.Memory, closed bool) {
 	t.Helper()
 	id := m.NewID(tr.deadline)
 	if err := m.Park(id, tr, tr.deadline); err != nil {
