@@ -15,6 +15,12 @@ import (
 
 // The floor makes the whole trip, so that what is compared is comparable.
 func TestTrip(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testTrip(t, false) })
+	t.Run("pipelined", func(t *testing.T) { testTrip(t, true) })
+}
+
+func testTrip(t *testing.T, pipeline bool) {
+	t.Helper()
 	engine, err := enginesim.Start(enginesim.Default())
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +30,7 @@ func TestTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fasthttp.Server{Handler: newFloor(ln.Addr().String(), engine.Addr()).handle}
+	s := fasthttp.Server{Handler: newFloor(ln.Addr().String(), engine.Addr(), pipeline).handle}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ln) }()
 	defer func() {
