@@ -24,7 +24,8 @@ lint:
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	.ci/vulncheck
 
-# A load generator, the least that a gateway could cost, and their ratio.
+# What a trip and a parked client cost, beside the least that they could and programs as people write them; ten minutes. Writes
+# docs/benchmarks and a part of docs/scaling.md.
 bench:
 	go run ./bench
 

@@ -33,9 +33,12 @@ type load struct {
 	login, secret string
 
 	connections int
-	trips       int           // of all connections together
+	trips       int           // of all connections together, at most
+	during      time.Duration // no trip begins later; 0: as many as trips says
+	rate        float64       // trips a second of all connections together; 0: each begins when the one before has ended
 	timeout     time.Duration // the package's timeout member; 0: none
 	delay       time.Duration // asked of the simulated engine, for each task; 0: the engine's own
+	never       bool          // the simulated engine is asked for no callback at all
 	limit       time.Duration // for the whole run
 }
 
@@ -54,7 +57,9 @@ func (l *load) flags(fs *flag.FlagSet) {
 	fs.StringVar(&l.login, "login", l.login, "who signs")
 	fs.StringVar(&l.secret, "secret", l.secret, "what it signs with")
 	fs.IntVar(&l.connections, "connections", l.connections, "kept alive, each with one trip at a time")
-	fs.IntVar(&l.trips, "trips", l.trips, "of all connections together")
+	fs.IntVar(&l.trips, "trips", l.trips, "of all connections together, at most")
+	fs.DurationVar(&l.during, "during", l.during, "begin no trip later; 0: as many as -trips says")
+	fs.Float64Var(&l.rate, "rate", l.rate, "trips a second of all connections together; 0: as fast as they come back")
 	fs.DurationVar(&l.timeout, "timeout", l.timeout, "the timeout member of each request; 0: none")
 	fs.DurationVar(&l.delay, "delay", l.delay, "asked of the simulated engine for each task; 0: as it was started")
 	fs.DurationVar(&l.limit, "limit", l.limit, "end the run, and fail it, after this time")
@@ -77,8 +82,8 @@ func (l *load) validate() error {
 	if l.trips < 1 || l.trips > maxTrips {
 		problems = append(problems, fmt.Errorf("trips: %d is not within 1 and %d", l.trips, maxTrips))
 	}
-	if l.timeout < 0 || l.delay < 0 || l.limit <= 0 {
-		problems = append(problems, errors.New("timeout, delay, limit: negative, or no limit"))
+	if l.timeout < 0 || l.delay < 0 || l.during < 0 || l.rate < 0 || l.limit <= 0 {
+		problems = append(problems, errors.New("timeout, delay, during, rate, limit: negative, or no limit"))
 	}
 	return errors.Join(problems...)
 }
@@ -88,6 +93,7 @@ type run struct {
 	load
 	nonce string       // begins every nonce of this run, so that another run's reply is a mismatch too
 	next  atomic.Int64 // the next trip
+	began time.Time
 }
 
 // run makes the trips. Its error is about the configuration; what went wrong with trips is in the result.
@@ -97,15 +103,18 @@ func (l load) run(ctx context.Context) (*result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
-	r := &run{load: l, nonce: rand.Text()}
+	r := &run{load: l, nonce: rand.Text(), began: time.Now()}
 	results := make([]result, l.connections)
-	began := time.Now()
 	var wg sync.WaitGroup
 	for i := range results {
 		wg.Go(func() { r.connection(ctx, i, &results[i]) })
 	}
 	wg.Wait()
-	return sum(results, l.trips, time.Since(began)), nil
+	trips := l.trips
+	if l.during > 0 {
+		trips = min(trips, int(r.next.Load()))
+	}
+	return sum(results, trips, time.Since(r.began)), nil
 }
 
 // connection makes trips over one connection, and over a new one when that breaks, until there are none left.
@@ -113,18 +122,40 @@ func (r *run) connection(ctx context.Context, i int, out *result) {
 	u, _ := url.Parse(r.urls[i%len(r.urls)]) // validate saw it
 	c := &client{run: r, host: u.Host}
 	defer c.close()
-	for ctx.Err() == nil {
+	for k := 0; ctx.Err() == nil; k++ {
+		due := r.due(ctx, i, k)
+		if r.during > 0 && time.Since(r.began) >= r.during {
+			return
+		}
 		n := r.next.Add(1)
 		if n > int64(r.trips) {
 			return
 		}
-		began := time.Now()
-		err := c.trip(ctx, n)
+		err := c.connect(ctx)
+		if due.IsZero() {
+			due = time.Now()
+		}
+		if err == nil {
+			err = c.trip(n)
+		}
 		if ctx.Err() != nil && err != nil {
 			return // cut off, and so missing
 		}
-		out.count(time.Since(began), err)
+		out.count(time.Since(due), err)
 	}
+}
+
+// due waits until trip k of connection i is to begin and gives the time that its latency counts from: with a rate, when
+// it should have begun if the trip before took longer than that. Zero: when it does begin.
+func (r *run) due(ctx context.Context, i, k int) time.Time {
+	if r.rate == 0 {
+		return time.Time{}
+	}
+	at := r.began.Add(time.Duration(float64(k*r.connections+i) / r.rate * float64(time.Second)))
+	if pause(ctx, time.Until(at)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // client is one connection and its buffers.
@@ -140,13 +171,19 @@ type client struct {
 	resp                  fasthttp.Response
 }
 
-// trip sends one create and checks the reply.
-func (c *client) trip(ctx context.Context, n int64) error {
-	if c.conn == nil {
-		if err := c.dial(ctx); err != nil {
-			return failure{"connect", err}
-		}
+// connect dials unless there is a connection.
+func (c *client) connect(ctx context.Context) error {
+	if c.conn != nil {
+		return nil
 	}
+	if err := c.dial(ctx); err != nil {
+		return failure{"connect", err}
+	}
+	return nil
+}
+
+// trip sends one create and checks the reply.
+func (c *client) trip(n int64) error {
 	c.compose(n, time.Now())
 	if _, err := c.conn.Write(c.req); err != nil {
 		c.close()
@@ -195,6 +232,9 @@ func (c *client) compose(n int64, now time.Time) {
 	if l.delay > 0 {
 		b = append(b, `"__sim":{"delay_ms":`...)
 		b = append(strconv.AppendFloat(b, l.delay.Seconds()*1000, 'f', -1, 64), `},`...)
+	}
+	if l.never {
+		b = append(b, `"__sim":{"callback":"never"},`...)
 	}
 	b = append(append(b, `"nonce":"`...), c.nonce...)
 	c.body = append(b, `"}}]}`...)

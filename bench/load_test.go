@@ -218,6 +218,36 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A load with a rate makes so many trips and no more, and one that begins too late counts from when it should have begun.
+func TestRate(t *testing.T) {
+	l := small(serve(t, echo))
+	l.trips, l.rate, l.during = maxTrips, 200, time.Second
+	r := runLoadOf(t, l)
+	if err := r.err(); err != nil || r.trips < 150 || r.trips > 200 {
+		t.Errorf("%s, %v", r, err)
+	}
+	var n atomic.Int64
+	l = small(serve(t, func(ctx *fasthttp.RequestCtx, nonce string) {
+		if n.Add(1) == 1 {
+			<-time.After(200 * time.Millisecond)
+		}
+		echo(ctx, nonce)
+	}))
+	l.connections, l.trips, l.rate = 1, 5, 1000
+	if r := runLoadOf(t, l); r.err() != nil || r.latencies[0] < 150*time.Millisecond {
+		t.Errorf("the fastest of those behind a slow one took %s, %v", r.latencies[0], r.err())
+	}
+}
+
+// A load that has its time begins no trip later, and none is missing.
+func TestDuring(t *testing.T) {
+	l := small(serve(t, echo))
+	l.trips, l.during = maxTrips, 100*time.Millisecond
+	if r := runLoadOf(t, l); r.err() != nil || r.good() == 0 || r.elapsed > 10*time.Second {
+		t.Errorf("%s, %v", r, r.err())
+	}
+}
+
 func TestCompose(t *testing.T) {
 	f := func(change func(*load), want string) {
 		t.Helper()
@@ -236,6 +266,8 @@ func TestCompose(t *testing.T) {
 	f(func(*load) {}, `{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"nonce":"N7"}}]}`)
 	f(func(l *load) { l.timeout, l.delay = 1500*time.Millisecond, 20*time.Millisecond },
 		`{"timeout":1.5,"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"delay_ms":20},"nonce":"N7"}}]}`)
+	f(func(l *load) { l.never = true },
+		`{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"callback":"never"},"nonce":"N7"}}]}`)
 }
 
 func TestValidateLoad(t *testing.T) {

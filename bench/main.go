@@ -1,7 +1,8 @@
-// Command bench measures what a trip costs: it runs the gateway and the floor, the least program that makes the same
-// exchanges, in turn on this machine, and prints one table. README.md beside it says what each figure means.
+// Command bench measures what a trip and a parked client cost: it runs the gateway, the floor (the least program that makes
+// the same exchanges) and programs as people write them in turn on this machine, prints tables, and writes docs/benchmarks
+// and a part of docs/scaling.md. README.md beside it says how.
 //
-//	go run ./bench [-short] [flags]      the comparison
+//	go run ./bench [-quick] [flags]      the comparison
 //	go run ./bench load [flags]          the load generator alone, against gateways that run already
 //	go run ./bench engine [flags]        the simulated engine alone
 package main
@@ -39,12 +40,12 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	switch name {
 	case "compare":
-		o := defaults()
+		var o options
 		o.flags(fs)
 		if err := fs.Parse(args); err != nil {
 			return err
 		}
-		return compare(ctx, o, out)
+		return runAll(ctx, o, out)
 	case "load":
 		return runLoad(ctx, fs, args, out)
 	case "engine":

@@ -3,15 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -77,17 +75,36 @@ func (p *process) answers(ctx context.Context, url string) error {
 }
 
 func probe(ctx context.Context, url string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return false
-	}
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := c.Do(req)
+	resp, err := get(ctx, url)
 	if err != nil {
 		return false
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode != http.StatusServiceUnavailable
+}
+
+// get makes one request over a connection of its own.
+func get(ctx context.Context, url string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return c.Do(req)
+}
+
+// read gives what url has to say.
+func read(ctx context.Context, url string) (string, error) {
+	resp, err := get(ctx, url)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return string(b), err
 }
 
 // tail is the end of what the program wrote.
@@ -109,36 +126,13 @@ func (p *process) cpu() (user, system time.Duration, err error) {
 	return parseStat(string(b))
 }
 
-// parseStat reads fields 14 and 15 of /proc/PID/stat. The second one is the program's name in brackets, with blanks perhaps.
-func parseStat(s string) (user, system time.Duration, err error) {
-	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	const utime, stime = 14 - 3, 15 - 3
-	if len(fields) <= stime {
-		return 0, 0, errors.New("read cpu time: too few fields")
-	}
-	u, err1 := strconv.ParseInt(fields[utime], 10, 64)
-	k, err2 := strconv.ParseInt(fields[stime], 10, 64)
-	const tick = time.Second / ticksPerSecond
-	return time.Duration(u) * tick, time.Duration(k) * tick, errors.Join(err1, err2)
-}
-
 // resident is the process's resident memory in bytes.
 func (p *process) resident() (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("read memory of %s: %w", p.name, err)
 	}
-	return parseStatus(string(b))
-}
-
-func parseStatus(s string) (int64, error) {
-	_, rest, ok := strings.Cut(s, "\nVmRSS:")
-	value, _, ok2 := strings.Cut(rest, " kB")
-	if !ok || !ok2 {
-		return 0, errors.New("read memory: no VmRSS")
-	}
-	kib, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	return kib << 10, err
+	return parseKB(string(b), "VmRSS")
 }
 
 // freeAddrs gives loopback addresses, each another, that nobody listened on a moment ago.
@@ -153,4 +147,19 @@ func freeAddrs(n int) ([]string, error) {
 		addrs[i] = ln.Addr().String()
 	}
 	return addrs, nil
+}
+
+// pause waits. It reports false when there was nothing to wait for, or ctx has ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

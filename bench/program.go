@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	_ "embed" // of the program for node
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// program is one under test.
+type program struct {
+	name  string // on the command line
+	title string // in tables
+	pkg   string // that it is built from; empty: it is for node
+	nodes int    // processes that the clients are spread over
+	redis bool   // it needs a redis-server
+	cross bool   // the engine sends each callback to the other node
+
+	baseline bool // it is here to be compared with, and nobody's product
+	parks    bool // its memory is measured
+	profiled bool // its admin address has /debug/pprof
+	files    int  // that it has open for a parked client
+
+	// command writes what a node needs into dir and gives its arguments.
+	command func(dir string, at addresses) ([]string, error)
+}
+
+// addresses that a node is told, host:port each.
+type addresses struct{ public, admin, engine, redis string }
+
+func programs() []program {
+	const floor, gateway = "syncgate/bench/floor", "syncgate/cmd/syncgate"
+	return []program{
+		{name: "floor", title: "floor", pkg: floor, nodes: 1, parks: true, profiled: true, files: 1, command: floorArgs},
+		{name: "pipelined", title: "floor, pipelined to the engine", pkg: floor, nodes: 1, command: pipelinedArgs},
+		{name: "memory", title: "syncgate, in memory", pkg: gateway, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "redis", title: "syncgate, Redis", pkg: gateway, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "two", title: "syncgate, Redis, two nodes", pkg: gateway, nodes: 2, redis: true, command: gatewayArgs},
+		{name: "remote", title: "syncgate, Redis, two nodes, callback at the other", pkg: gateway, nodes: 2, redis: true, cross: true, command: gatewayArgs},
+		{
+			name: "subscribe", title: "Go net/http, SUBSCRIBE per request", pkg: "syncgate/bench/subscribe", nodes: 1, redis: true,
+			baseline: true, parks: true, profiled: true, files: 2, command: subscribeArgs,
+		},
+		{
+			name: "ioredis", title: "node, ioredis, SUBSCRIBE per request", nodes: 1, redis: true,
+			baseline: true, parks: true, files: 1, command: nodeArgs,
+		},
+	}
+}
+
+func programNames() (names []string) {
+	for _, p := range programs() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func floorArgs(_ string, at addresses) ([]string, error) {
+	return []string{"-listen", at.public, "-admin", at.admin, "-engine", at.engine}, nil
+}
+
+func pipelinedArgs(dir string, at addresses) ([]string, error) {
+	args, err := floorArgs(dir, at)
+	return append(args, "-pipeline"), err
+}
+
+func subscribeArgs(_ string, at addresses) ([]string, error) {
+	return []string{"-listen", at.public, "-admin", at.admin, "-engine", at.engine, "-redis", at.redis}, nil
+}
+
+const (
+	login, secret = "bench", "secret of bench"
+
+	// gatewayConfig is the gateway as it is shipped, apart from its addresses and who may call.
+	gatewayConfig = `listen: {public: %q, admin: %q}
+callback: {base_url: "http://%s", keys: ["key of the callbacks in a benchmark"]}
+engine: {url: "http://%s"}
+auth: {credentials: [{login: %q, secret: %q}]}
+log: {level: info, format: json}
+`
+	redisConfig = `correlator: {backend: redis, redis: {url: "redis://%s"}}
+`
+)
+
+func gatewayArgs(dir string, at addresses) ([]string, error) {
+	config := fmt.Sprintf(gatewayConfig, at.public, at.admin, at.public, at.engine, login, secret)
+	if at.redis != "" {
+		config += fmt.Sprintf(redisConfig, at.redis)
+	}
+	file, err := os.CreateTemp(dir, "syncgate-*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	_, err = file.WriteString(config)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return []string{"serve", "--config", file.Name()}, nil
+}
+
+// path is the program to start.
+func (p program) path(dir string) string {
+	if p.pkg == "" {
+		return "node"
+	}
+	return filepath.Join(dir, filepath.Base(p.pkg))
+}
+
+// build makes every program that can be had here and leaves out the others.
+func (b *bench) build(ctx context.Context) error {
+	_, noRedis := exec.LookPath("redis-server")
+	for _, p := range append([]program(nil), b.programs...) {
+		if p.redis && noRedis != nil {
+			b.leaveOut(p, "there is no redis-server", noRedis)
+			continue
+		}
+		if p.pkg == "" {
+			if why, err := installNode(ctx, b.dir); err != nil {
+				b.leaveOut(p, why, err)
+			}
+			continue
+		}
+		out, err := exec.CommandContext(ctx, "go", "build", "-o", p.path(b.dir), p.pkg).CombinedOutput() //nolint:gosec // constants
+		if err != nil {
+			return fmt.Errorf("build %s: %w\n%s", p.pkg, err, out)
+		}
+	}
+	return nil
+}
+
+// The program for node and what npm needs to know of it.
+var (
+	//go:embed ioredis/server.js
+	nodeServer []byte
+	//go:embed ioredis/package.json
+	nodePackage []byte
+	//go:embed ioredis/package-lock.json
+	nodeLock []byte
+)
+
+// installTime is what npm has for its work.
+const installTime = time.Minute
+
+// installNode puts the program for node and its modules into dir. Its error comes with words for the documents.
+func installNode(ctx context.Context, dir string) (why string, err error) {
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			return "there is no " + name, err
+		}
+	}
+	dir = nodeDir(dir)
+	err = os.Mkdir(dir, 0o700)
+	for name, text := range map[string][]byte{"server.js": nodeServer, "package.json": nodePackage, "package-lock.json": nodeLock} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	if err != nil {
+		return "its files could not be written", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, installTime)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		return "npm could not install its modules", fmt.Errorf("npm: %w\n%s", err, out)
+	}
+	return "", nil
+}
+
+func nodeDir(dir string) string { return filepath.Join(dir, "ioredis") }
+
+func nodeArgs(dir string, at addresses) ([]string, error) {
+	return []string{filepath.Join(nodeDir(dir), "server.js"), at.public, at.engine, at.redis}, nil
+}

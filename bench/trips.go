@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// tripLoad is a load under which the programs are compared.
+type tripLoad struct {
+	name        string
+	connections int
+	delay       time.Duration // of the engine's callback
+}
+
+func tripLoads() []tripLoad {
+	return []tripLoad{
+		{"no delay, 64 connections", 64, 0},
+		{"parked 20 ms, 256 connections", 256, 20 * time.Millisecond},
+	}
+}
+
+// trips is the scene of what a trip costs, under each load.
+type trips struct {
+	loads   []tripLoad
+	figures []tripFigures // by load
+}
+
+// tripFigures are of one load.
+type tripFigures struct {
+	user, kernel, own samples // processor time in microseconds a trip; own is both
+	redis, together   samples // the same of redis-server, and all
+	rate, p50, p99    samples // trips a second; microseconds
+}
+
+func newTrips() *trips {
+	loads := tripLoads()
+	return &trips{loads, make([]tripFigures, len(loads))}
+}
+
+func (t *trips) round(ctx context.Context, b *bench) error {
+	for i, l := range t.loads {
+		err := b.each(ctx, func(program) bool { return true }, func(p program) error { return t.figures[i].measure(ctx, b, p, l) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// measure runs one program with an engine of its own, warms it up, and takes its figures.
+func (f *tripFigures) measure(ctx context.Context, b *bench, p program, l tripLoad) error {
+	r, err := b.start(ctx, p, setting{delay: l.delay})
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	if err := r.warm(ctx, r.load(l.connections, b.warm)); err != nil {
+		return err
+	}
+	res, cpu, err := r.take(ctx, r.load(l.connections, b.during))
+	if err != nil {
+		return err
+	}
+	a := func(d time.Duration) float64 { return micros(d) / float64(res.good()) }
+	f.user.add(p.name, a(cpu.user))
+	f.kernel.add(p.name, a(cpu.kernel))
+	f.own.add(p.name, a(cpu.user+cpu.kernel))
+	f.redis.add(p.name, a(cpu.redis))
+	f.together.add(p.name, a(cpu.user+cpu.kernel+cpu.redis))
+	f.rate.add(p.name, res.rate())
+	f.p50.add(p.name, micros(res.percentile(50)))
+	f.p99.add(p.name, micros(res.percentile(99)))
+	return nil
+}
+
+// micros is d in microseconds.
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func (t *trips) sections(b *bench) (all []section) {
+	for i, l := range t.loads {
+		f := &t.figures[i]
+		s := section{
+			title: "CPU of a trip: " + l.name,
+			head: []string{
+				"", "CPU, us/trip", "user", "kernel", "Redis", "together", "x floor", "trips/s", "p50, ms", "p99, ms",
+			},
+			goals: f.goals(l.name),
+		}
+		if i == 0 {
+			s.text = tripsText
+		}
+		for _, p := range b.among(f.own) {
+			redis := "-"
+			if p.redis {
+				redis = figure(f.redis.median(p.name), 1)
+			}
+			s.rows = append(s.rows, []string{
+				p.title, figure(f.own.median(p.name), 1), figure(f.user.median(p.name), 1), figure(f.kernel.median(p.name), 1), redis,
+				figure(f.together.median(p.name), 1), spread(f.together.against(p.name, "floor"), 2), figure(f.rate.median(p.name), 0),
+				figure(f.p50.median(p.name)/1000, 2), figure(f.p99.median(p.name)/1000, 2),
+			})
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+const tripsText = "Processor time of the program's processes (`utime + stime` of `/proc/PID/stat`) in microseconds a trip, and that of redis-server beside it. " +
+	"*x floor* compares both together with the floor's of the same round. Trips a second and latency are what is left when the load, the engine, " +
+	"Redis and the program share the processors: they say how these fit together, and not what the program could do alone."
+
+// goals are those of a load.
+func (f *tripFigures) goals(load string) []goal {
+	return []goal{
+		{"CPU of a trip in memory, " + load, 1.25, median(f.together.against("memory", "floor")), " x floor", 2},
+		{"CPU of both gateways, callback at the other node, " + load, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
+		{"redis-server's CPU, callback at the other node, " + load, 12, f.redis.median("remote"), " us/trip", 1},
+	}
+}
+
+// among gives the programs that there are figures of, in their order.
+func (b *bench) among(s samples) (some []program) {
+	for _, p := range programs() {
+		if len(s[p.name]) > 0 {
+			some = append(some, p)
+		}
+	}
+	return some
+}
