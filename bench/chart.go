@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"math"
+	"os"
 	"path/filepath"
 
 	"gonum.org/v1/plot"
@@ -37,7 +40,8 @@ func (c chart) draw(dir string) error {
 		f.Variant = "Sans"
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(ticks), plot.TickerFunc(ticks)
-	p.Title.Padding, p.Legend.Top, p.Legend.Left = vg.Points(8), true, false
+	p.Title.Padding, p.X.Padding, p.Y.Padding = vg.Points(8), 0, 0
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(2)
 	p.Add(plotter.NewGrid())
 	highest := 0.0
 	for i, l := range c.lines {
@@ -50,27 +54,42 @@ func (c chart) draw(dir string) error {
 		if err != nil {
 			return fmt.Errorf("draw %s: %w", c.file, err)
 		}
-		curve.Color, curve.Width = plotutil.Color(i), vg.Points(1.5)
-		dots.Color, dots.Shape = plotutil.Color(i), plotutil.Shape(i)
+		color := plotutil.DarkColors[i%len(plotutil.DarkColors)]
+		curve.Color, curve.Width = color, vg.Points(1.5)
+		dots.Color, dots.Shape = color, plotutil.Shape(i)
 		p.Add(curve, dots)
 		p.Legend.Add(l.name, curve, dots)
 	}
 	const headroom = 1.35 // for the legend
 	p.X.Min, p.Y.Min, p.Y.Max = 0, 0, highest*headroom
 	const width, height = 18 * vg.Centimeter, 11 * vg.Centimeter
-	if err := p.Save(width, height, filepath.Join(dir, c.file)); err != nil {
+	writer, err := p.WriterTo(width, height, "svg")
+	var svg bytes.Buffer
+	if err == nil {
+		_, err = writer.WriteTo(&svg)
+	}
+	if err == nil { // with fonts for those who do not have that one
+		text := bytes.ReplaceAll(svg.Bytes(), []byte("Liberation Sans"), []byte("Liberation Sans,Arial,Helvetica,sans-serif"))
+		err = os.WriteFile(filepath.Join(dir, c.file), text, 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("draw %s: %w", c.file, err)
 	}
 	return nil
 }
 
-// ticks are the library's own, with thousands apart.
-func ticks(least, most float64) []plot.Tick {
-	all := plot.DefaultTicks{}.Ticks(least, most)
-	for i := range all {
-		if !all[i].IsMinor() {
-			all[i].Label = figure(all[i].Value, 0)
+// ticks are at some five round numbers, thousands apart.
+func ticks(_, most float64) (all []plot.Tick) {
+	const about = 5
+	step := math.Pow10(int(math.Floor(math.Log10(most / about))))
+	for _, factor := range []float64{1, 2, 5, 10} {
+		if most/(step*factor) <= about {
+			step *= factor
+			break
 		}
+	}
+	for v := 0.0; v <= most; v += step {
+		all = append(all, plot.Tick{Value: v, Label: figure(v, max(0, -int(math.Floor(math.Log10(step)))))})
 	}
 	return all
 }

@@ -69,11 +69,15 @@ func allZero(text string) bool {
 	return true
 }
 
-// spread words a median and, of several, the least and the most.
+// spread words a median and, where they differ, the least and the most.
 func spread(list []float64, digits int) string {
 	text := figure(median(list), digits)
-	if len(list) < 2 {
+	if len(list) == 0 {
 		return text
 	}
-	return fmt.Sprintf("%s (%s to %s)", text, figure(slices.Min(list), digits), figure(slices.Max(list), digits))
+	least, most := figure(slices.Min(list), digits), figure(slices.Max(list), digits)
+	if least == most {
+		return text
+	}
+	return fmt.Sprintf("%s (%s to %s)", text, least, most)
 }

@@ -51,7 +51,7 @@ func (s *inProcess) sections(*bench) []section {
 	return []section{{
 		title: "The table of trips alone",
 		text:  "Without sockets and HTTP: `go test -bench Scale ./correlator`.",
-		head:  []string{"", ""},
+		head:  []string{"", "measured"},
 		rows: [][]string{
 			row("100,000 trips with the same deadline: the last was told so after it, ms", late),
 			row("told before it", early),

@@ -12,27 +12,14 @@ type latency struct {
 const (
 	latencyConnections = 32
 	latencyLoad        = 0.3 // of what the gateway can do on this machine
-	turns              = 2   // that a round's measurement of a program is cut into, so that they take turns
 )
 
 // round starts floor and gateway, finds what the gateway can do, and offers both a part of that.
 func (l *latency) round(ctx context.Context, b *bench) error {
 	rigs := make(map[string]*rig)
+	defer stopAll(rigs)
 	compared := func(p program) bool { return p.name == "floor" || p.name == "memory" }
-	err := b.each(ctx, compared, func(p program) error {
-		r, err := b.start(ctx, p, setting{})
-		if err != nil {
-			return err
-		}
-		rigs[p.name] = r
-		return r.warm(ctx, r.load(latencyConnections, b.warm))
-	})
-	defer func() {
-		for _, r := range rigs {
-			r.stop()
-		}
-	}()
-	if err != nil || rigs["memory"] == nil {
+	if err := b.ready(ctx, rigs, compared, tripLoad{connections: latencyConnections}); err != nil || rigs["memory"] == nil {
 		return err
 	}
 	most, _, err := rigs["memory"].take(ctx, rigs["memory"].load(latencyConnections, b.during/2))
@@ -40,16 +27,20 @@ func (l *latency) round(ctx context.Context, b *bench) error {
 		return err
 	}
 	for range turns {
-		for name, r := range rigs {
-			load := r.load(latencyConnections, b.during)
+		err := b.each(ctx, compared, func(p program) error {
+			load := rigs[p.name].load(latencyConnections, b.during/2)
 			load.rate = latencyLoad * most.rate()
-			res, _, err := r.take(ctx, load)
+			res, _, err := rigs[p.name].take(ctx, load)
 			if err != nil {
 				return err
 			}
-			l.rate.add(name, res.rate())
-			l.p50.add(name, micros(res.percentile(50)))
-			l.p99.add(name, micros(res.percentile(99)))
+			l.rate.add(p.name, res.rate())
+			l.p50.add(p.name, micros(res.percentile(50)))
+			l.p99.add(p.name, micros(res.percentile(99)))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -155,7 +155,7 @@ func (m *memory) sections(b *bench) []section {
 		title: "Memory of a parked client",
 		text: "Resident memory (`VmRSS`) of the process, less what it had before the first client, divided by the clients, whose callbacks do not come. " +
 			"*Redis*, *kernel* and *live heap* are at the highest number reached: of redis-server, of the kernel for a connection (`Slab` of the whole machine, " +
-			"halved, as both ends are here: rough), and of Go's heap after a collection. *Idle* is a client that waited for a second, has its reply and keeps its connection. Bytes.",
+			"halved, as both ends are here: rough), and of Go's heap after a collection, touched or not. *Idle* is a client that waited for a second, has its reply and keeps its connection. Bytes.",
 		head:   []string{""},
 		charts: []chart{m.chart(b)},
 		goals: []goal{

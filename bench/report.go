@@ -62,9 +62,10 @@ func (b *bench) report(ctx context.Context, all []section) string {
 	if b.sizes.rounds > 1 {
 		kind += ", in brackets the least and the most,"
 	}
-	fmt.Fprintf(&s, "%s of %d rounds, on a machine with %d processors (%s, %s, Redis %s, node %s), %s. A load was measured for %s in each round.\n\n",
+	fmt.Fprintf(&s, "%s of %d rounds, on a machine with %d processors (%s, %s, Redis %s, node %s), %s. A load was measured for %s s in each round. "+
+		"A median is of its own column, so parts need not add up to their sum.\n\n",
 		kind, b.sizes.rounds, runtime.NumCPU(), runtime.GOOS, runtime.Version(), version(ctx, "redis-server"), version(ctx, "node"),
-		time.Now().UTC().Format("January 2006"), b.during)
+		time.Now().UTC().Format("January 2006"), figure(b.during.Seconds(), 1))
 	for _, part := range all {
 		part.markdown(&s)
 	}

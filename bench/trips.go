@@ -40,28 +40,59 @@ func newTrips() *trips {
 
 func (t *trips) round(ctx context.Context, b *bench) error {
 	for i, l := range t.loads {
-		err := b.each(ctx, func(program) bool { return true }, func(p program) error { return t.figures[i].measure(ctx, b, p, l) })
-		if err != nil {
+		if err := t.figures[i].round(ctx, b, l); err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 	}
 	return nil
 }
 
-// measure runs one program with an engine of its own, warms it up, and takes its figures.
-func (f *tripFigures) measure(ctx context.Context, b *bench, p program, l tripLoad) error {
-	r, err := b.start(ctx, p, setting{delay: l.delay})
+// round starts every program, and measures them in short turns, so that a busy moment of the machine meets all of them.
+func (f *tripFigures) round(ctx context.Context, b *bench, l tripLoad) error {
+	rigs := make(map[string]*rig)
+	defer stopAll(rigs)
+	if err := b.ready(ctx, rigs, func(program) bool { return true }, l); err != nil {
+		return err
+	}
+	for range turns {
+		err := b.each(ctx, func(p program) bool { return rigs[p.name] != nil }, func(p program) error {
+			return f.measure(ctx, rigs[p.name], rigs[p.name].load(l.connections, b.during/turns))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turns is how many parts a measurement has between which the other programs are measured.
+const turns = 3
+
+// ready starts programs, each with an engine of its own, and warms them up. Those started are in rigs, whatever the error.
+func (b *bench) ready(ctx context.Context, rigs map[string]*rig, want func(program) bool, l tripLoad) error {
+	return b.each(ctx, want, func(p program) error {
+		r, err := b.start(ctx, p, setting{delay: l.delay})
+		if err != nil {
+			return err
+		}
+		rigs[p.name] = r
+		return r.warm(ctx, r.load(l.connections, b.warm))
+	})
+}
+
+func stopAll(rigs map[string]*rig) {
+	for _, r := range rigs {
+		r.stop()
+	}
+}
+
+// measure takes the figures of one turn.
+func (f *tripFigures) measure(ctx context.Context, r *rig, l load) error {
+	res, cpu, err := r.take(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer r.stop()
-	if err := r.warm(ctx, r.load(l.connections, b.warm)); err != nil {
-		return err
-	}
-	res, cpu, err := r.take(ctx, r.load(l.connections, b.during))
-	if err != nil {
-		return err
-	}
+	p := r.program
 	a := func(d time.Duration) float64 { return micros(d) / float64(res.good()) }
 	f.user.add(p.name, a(cpu.user))
 	f.kernel.add(p.name, a(cpu.kernel))
@@ -107,7 +138,7 @@ func (t *trips) sections(b *bench) (all []section) {
 }
 
 const tripsText = "Processor time of the program's processes (`utime + stime` of `/proc/PID/stat`) in microseconds a trip, and that of redis-server beside it. " +
-	"*x floor* compares both together with the floor's of the same round. Trips a second and latency are what is left when the load, the engine, " +
+	"*x floor* compares both together with the floor's of the same turn. Trips a second and latency are what is left when the load, the engine, " +
 	"Redis and the program share the processors: they say how these fit together, and not what the program could do alone."
 
 // goals are those of a load.
