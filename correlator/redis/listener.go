@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -77,17 +78,27 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 }
 
 // take deals with one message. What cannot be read is left alone: what matters is in the inbox as well.
-func (l *listener) take(payload string) {
-	m, err := parseMessage(l.node, payload)
-	switch {
-	case err != nil:
-	case m.isProbe:
-		l.link.came(m.probe)
-	case m.isHint:
-		l.hint(m.trip)
-	case m.cb == nil:
-		l.fetch(m.entry)
-	default:
-		l.accept(m.entry, *m.cb)
+func (l *listener) take(message string) {
+	if text, is := strings.CutPrefix(message, probeMark); is {
+		l.link.came(text)
+		return
+	}
+	if text, is := strings.CutPrefix(message, hintMark); is {
+		if id, err := parseHint(text); err == nil {
+			l.hint(id)
+		}
+		return
+	}
+	for message != "" {
+		one, rest, err := parseSaid(l.node, message)
+		if err != nil {
+			return
+		}
+		if one.cb == nil {
+			l.fetch(one.entry)
+		} else {
+			l.accept(one.entry, *one.cb)
+		}
+		message = rest
 	}
 }

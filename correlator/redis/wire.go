@@ -19,10 +19,12 @@ import (
 //	name    = 32 characters           random part and expiry of the trip's id; its home is in the key's or channel's name
 //	op      = decimal, 0 to 65535     without leading zeros
 //	value   = status body             status is one digit, the body follows as it is
-//	message = entry                   the value is to be fetched
-//	        | entry " " value
+//	message = said { said }           of one callback each
 //	        | "!" text                a probe
 //	        | "@" home name           a hint: there is something new of a trip of that home
+//	said    = entry ":" size ":" value
+//	        | entry "::"              the value is to be fetched
+//	size    = decimal, of the value   in bytes, without leading zeros
 //	home    = 16 characters           hexadecimal, lower case
 //	binding = fingerprint id          32 bytes each: whose a key is
 
@@ -35,7 +37,7 @@ const (
 
 	probeMark = "!" // these are not in the alphabet of names
 	hintMark  = "@"
-	valueMark = " "
+	sizeMark  = ":"
 )
 
 var (
@@ -61,14 +63,20 @@ func parseEntry(home correlator.NodeID, s string) (e entry, err error) {
 	if len(s) <= nameLen {
 		return entry{}, errWire
 	}
-	op := s[nameLen:]
-	n, err := strconv.ParseUint(op, 10, 16)
-	if err != nil || op[0] == '0' && len(op) > 1 {
-		return entry{}, errWire
+	if e.op, err = parseDecimal(s[nameLen:], 16); err != nil {
+		return entry{}, err
 	}
-	e.op = int(n)
 	e.id, err = parseName(home, s[:nameLen])
 	return e, err
+}
+
+// parseDecimal reads a number of at most so many bits that is written as we write it.
+func parseDecimal(s string, bits int) (int, error) {
+	n, err := strconv.ParseUint(s, 10, bits)
+	if err != nil || s[0] == '0' && len(s) > 1 {
+		return 0, errWire
+	}
+	return int(n), nil //nolint:gosec // of fewer bits
 }
 
 func appendName(dst []byte, id correlator.ID) []byte {
@@ -128,34 +136,29 @@ func parsePut(op int, reply []any) (result putting, first *correlator.Callback, 
 	return result, &cb, err
 }
 
-// message is what comes over a node's channel.
-type message struct {
-	isProbe bool
-	probe   string // its text
-
-	isHint bool
-	trip   correlator.ID // of which there is something new
-
-	entry entry
-	cb    *correlator.Callback // nil: to be fetched
+// said is what a message says of one callback.
+type said struct {
+	entry
+	cb *correlator.Callback // nil: to be fetched
 }
 
-// parseMessage reads a message to home.
-func parseMessage(home correlator.NodeID, s string) (m message, err error) {
-	if text, is := strings.CutPrefix(s, probeMark); is {
-		return message{probe: text, isProbe: true}, nil
+// parseSaid reads the first callback of a message to home, and gives what follows it.
+func parseSaid(home correlator.NodeID, message string) (one said, rest string, err error) {
+	name, rest, _ := strings.Cut(message, sizeMark)
+	size, rest, marked := strings.Cut(rest, sizeMark)
+	if !marked {
+		return said{}, "", errWire
 	}
-	if text, is := strings.CutPrefix(s, hintMark); is {
-		trip, err := parseHint(text)
-		return message{trip: trip, isHint: true}, err
+	if one.entry, err = parseEntry(home, name); err != nil || size == "" {
+		return one, rest, err
 	}
-	name, rest, inline := strings.Cut(s, valueMark)
-	if m.entry, err = parseEntry(home, name); err != nil || !inline {
-		return m, err
+	n, err := parseDecimal(size, 31)
+	if err != nil || n > len(rest) {
+		return said{}, "", errWire
 	}
-	cb, err := parseValue(m.entry.op, rest)
-	m.cb = &cb
-	return m, err
+	cb, err := parseValue(one.op, rest[:n])
+	one.cb = &cb
+	return one, rest[n:], err
 }
 
 // hint says to those who watch a trip that there is something new.

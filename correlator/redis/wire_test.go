@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,9 +26,9 @@ func TestEntry(t *testing.T) {
 
 func TestHint(t *testing.T) {
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
-	m, err := parseMessage(correlator.NewNodeID(), hint(id))
-	if err != nil || !m.isHint || m.trip != id {
-		t.Errorf("%s: %+v, %v", hint(id), m, err)
+	text, is := strings.CutPrefix(hint(id), hintMark)
+	if trip, err := parseHint(text); !is || err != nil || trip != id {
+		t.Errorf("%s: %v, %v", hint(id), trip, err)
 	}
 }
 
@@ -90,14 +91,31 @@ func TestWhatIsNotOfTheForm(t *testing.T) {
 	home := correlator.NewNodeID()
 	name := entry{id: correlator.NewID(home, time.Now())}.String()[:nameLen]
 	for _, text := range []string{
-		"", "0", name, name + "x", name + "00", name + "01", name + "-1", name + "+1", name + "65536", name + "1 ", name + "0 x",
-		"@", "@" + name, "@0123456789abcdef", "@0123456789abcdef" + name + "0", "@0123456789ABCDEF" + name, "@0123456789abcdex" + name,
-		name + "0 0", name + "0 9{}", " " + name + "0", name[1:] + "0", name[:31] + "*0", name[:31] + "\n0", strings.Repeat("0", 1000),
+		"", "0", name, name + "x", name + "00", name + "01", name + "-1", name + "+1", name + "65536", name + "1 ",
+		" " + name + "0", name[1:] + "0", name[:31] + "*0", name[:31] + "\n0", strings.Repeat("0", 1000),
 	} {
-		if m, err := parseMessage(home, text); err == nil {
-			t.Errorf("%q is %+v", text, m)
+		if e, err := parseEntry(home, text); err == nil {
+			t.Errorf("%q is %+v", text, e)
+		}
+		if one, _, err := parseSaid(home, text+"::"); err == nil {
+			t.Errorf("%q:: is %+v", text, one)
 		}
 	}
+	for _, said := range []string{
+		"", ":", ":1", ":0:", ":1:", ":1:0", ":1:9", ":3:1{", ":03:1{}", ":+3:1{}", ":-1:1{}", ":x:1{}", ":99999999999:1{}", " 1{}",
+	} {
+		if one, _, err := parseSaid(home, name+"0"+said); err == nil {
+			t.Errorf("%q is %+v", said, one)
+		}
+	}
+	for _, text := range []string{"", name, "0123456789abcdef", "0123456789abcdef" + name + "0", "0123456789ABCDEF" + name, "0123456789abcdex" + name} {
+		if id, err := parseHint(text); err == nil {
+			t.Errorf("hint %q is %v", text, id)
+		}
+	}
+}
+
+func TestStoredThatIsNotOfTheForm(t *testing.T) {
 	for _, text := range []string{"", "0", "x{}", "\x00", "\xff"} {
 		if cb, err := parseValue(0, text); err == nil {
 			t.Errorf("value %q is %+v", text, cb)
@@ -117,44 +135,48 @@ func TestWhatIsNotOfTheForm(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	home := correlator.NodeID{1, 2, 3, 4, 5, 6, 7, 8}
 	e := entry{id: correlator.NewID(home, time.UnixMilli(1_795_311_507_735)), op: 12}
-	f.Add(e.String())
-	f.Add(e.String() + valueMark + string(value(correlator.Callback{Op: 12, Status: correlator.Complete, Body: []byte(`{"a":1}`)})))
-	f.Add(e.String() + valueMark + "2")
-	f.Add(probeMark + "17")
-	f.Add(e.String() + valueMark)
-	f.Add(hint(e.id))
-	f.Fuzz(func(t *testing.T, text string) {
-		m, err := parseMessage(home, text)
-		if err != nil {
-			return
-		}
-		if again := written(m); again != text {
-			t.Errorf("%q is written %q", text, again)
-		}
-		if !m.isProbe && !m.isHint && m.entry.id.Home() != home {
-			t.Errorf("%q is of node %v", text, m.entry.id.Home())
-		}
-		if m.cb != nil && (m.cb.Op != m.entry.op || !m.cb.Status.Final()) {
-			t.Errorf("%q is %+v", text, m.cb)
+	large, small := said{entry: e}, said{e, &correlator.Callback{Op: 12, Status: correlator.Complete, Body: []byte(`{"a":1}`)}}
+	f.Add(written(large))
+	f.Add(written(small))
+	f.Add(written(large) + written(small) + written(large) + written(small))
+	f.Add(written(said{e, &correlator.Callback{Op: 12, Status: correlator.Failed}}))
+	f.Add(written(small)[:42])
+	f.Add(e.String() + ":8:1::::::::")
+	f.Fuzz(func(t *testing.T, message string) {
+		for message != "" {
+			one, rest, err := parseSaid(home, message)
+			if err != nil {
+				return
+			}
+			if again := written(one) + rest; again != message {
+				t.Errorf("%q is written %q", message, again)
+			}
+			fits(t, home, one)
+			message = rest
 		}
 	})
 }
 
-// written is m as it crosses Redis.
-func written(m message) string {
-	switch {
-	case m.isProbe:
-		return probeMark + m.probe
-	case m.isHint:
-		return hint(m.trip)
-	case m.cb == nil:
-		return m.entry.String()
-	default:
-		return m.entry.String() + valueMark + string(value(*m.cb))
+// fits fails the test unless what was said can be of home.
+func fits(t *testing.T, home correlator.NodeID, one said) {
+	if one.id.Home() != home {
+		t.Errorf("%v is of node %v", one, one.id.Home())
+	}
+	if one.cb != nil && (one.cb.Op != one.op || !one.cb.Status.Final()) {
+		t.Errorf("%v is %+v", one, one.cb)
 	}
 }
 
-// FuzzCallback: every callback comes back as it was sent.
+// written is what a message says of one callback, as deliver.lua writes it.
+func written(one said) string {
+	if one.cb == nil {
+		return one.String() + sizeMark + sizeMark
+	}
+	v := string(value(*one.cb))
+	return one.String() + sizeMark + strconv.Itoa(len(v)) + sizeMark + v
+}
+
+// FuzzCallback: every callback comes back as it was sent, and takes nothing of the next one.
 func FuzzCallback(f *testing.F) {
 	f.Add([]byte("12345678"), int64(1_795_311_507_735), uint16(3), false, []byte(`{"a":1}`))
 	f.Add([]byte{}, int64(0), uint16(0), true, []byte(" 1 "))
@@ -166,12 +188,13 @@ func FuzzCallback(f *testing.F) {
 			sent.Status = correlator.Answered
 		}
 		e := entry{id: correlator.NewID(home, time.UnixMilli(ms)), op: int(op)}
-		m, err := parseMessage(home, e.String()+valueMark+string(value(sent)))
-		if err != nil || m.isProbe || m.entry != e || m.cb == nil {
-			t.Fatalf("%v: %+v, %v", e, m, err)
+		const next = "the next one"
+		came, rest, err := parseSaid(home, written(said{e, &sent})+next)
+		if err != nil || came.entry != e || came.cb == nil || rest != next {
+			t.Fatalf("%v: %+v, %q, %v", e, came, rest, err)
 		}
-		if m.cb.Op != sent.Op || m.cb.Status != sent.Status || !bytes.Equal(m.cb.Body, body) {
-			t.Errorf("sent %+v, came %+v", sent, *m.cb)
+		if came.cb.Op != sent.Op || came.cb.Status != sent.Status || !bytes.Equal(came.cb.Body, body) {
+			t.Errorf("sent %+v, came %+v", sent, *came.cb)
 		}
 	})
 }

@@ -42,9 +42,10 @@ if channel then
   if redis.call('PTTL', inbox) < tonumber(life) then
     redis.call('PEXPIRE', inbox, life)
   end
+  local said = entry .. '::'
   if #value <= tonumber(ARGV[8]) then
-    entry = entry .. ' ' .. value
+    said = entry .. ':' .. #value .. ':' .. value
   end
-  redis.call(ARGV[7], channel, entry)
+  redis.call(ARGV[7], channel, said)
 end
 return {1}
