@@ -72,11 +72,11 @@ func TestMarkOfForgottenStays(t *testing.T) {
 	id := correlator.NewID(node, time.Now().Add(time.Hour))
 	put := func(when rule) putting {
 		t.Helper()
-		result, err := s.put(t.Context(), id, correlator.Callback{Status: correlator.Complete}, when, false)
-		if err != nil {
-			t.Fatal(err)
+		w := &write{id: id, cb: correlator.Callback{Status: correlator.Complete}, when: when}
+		if s.putAll([]*write{w}); w.err != nil {
+			t.Fatal(w.err)
 		}
-		return result
+		return w.result
 	}
 	settle := func(of settled) {
 		t.Helper()

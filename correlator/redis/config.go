@@ -18,8 +18,8 @@ const (
 	Cluster    = "cluster"
 )
 
-// poolSize is how many connections there are at most, to each server, unless the URL says otherwise. Every callback
-// that is handed to another node uses one for a round trip.
+// poolSize is how many connections there are at most, to each server, unless the URL says otherwise. Callbacks take few of
+// them, as they share round trips; a trip with a key takes one for itself while it claims that.
 const poolSize = 32
 
 // Config says how Redis is reached and what is kept in it.
@@ -105,7 +105,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	if o.PoolSize <= 0 {
 		o.PoolSize = poolSize
 	}
-	o.PipelinePoolSize = -1 // pipelines are few and short here
+	o.PipelinePoolSize = -1 // pipelines need no connections of their own
 	o.Protocol = 2          // the third has nothing that is used, and messages that interrupt a subscription
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

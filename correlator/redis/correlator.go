@@ -15,6 +15,7 @@ type Correlator struct {
 
 	// Fixed after New.
 	store     *store
+	batcher   *batcher
 	link      *link
 	ledger    *ledger
 	cleaner   *cleaner
@@ -43,11 +44,12 @@ func New(cfg Config, changed func(error)) (*Correlator, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Correlator{
-		Table:  correlator.NewTable(cfg.Parked),
-		store:  st,
-		link:   newLink(changed),
-		ledger: newLedger(),
-		cancel: cancel,
+		Table:   correlator.NewTable(cfg.Parked),
+		store:   st,
+		batcher: newBatcher(st),
+		link:    newLink(changed),
+		ledger:  newLedger(),
+		cancel:  cancel,
 	}
 	c.cleaner = newCleaner(st, c.Node())
 	c.collector = &collector{
@@ -127,7 +129,7 @@ func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
 	if owed, _ := h.toRecord(); !owed {
 		return
 	}
-	result, stored, err := c.store.putFirst(ctx, h.id, h.callback(), ifRecorded, false)
+	result, stored, err := c.batcher.put(ctx, h.id, h.callback(), ifRecorded, false)
 	if err == nil && result == kept {
 		c.ledger.recorded(h.id, stored)
 	}
@@ -137,7 +139,7 @@ func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
 // stored.
 func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
-	_, err := c.store.put(ctx, h.id, h.callback(), when, false)
+	_, _, err := c.batcher.put(ctx, h.id, h.callback(), when, false)
 	if err == nil {
 		c.ledger.stored(h)
 	}
@@ -153,7 +155,7 @@ func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.C
 	if err := c.Settled(id); err != nil {
 		return err
 	}
-	_, err := c.store.put(ctx, id, cb, ifRecorded, false)
+	_, _, err := c.batcher.put(ctx, id, cb, ifRecorded, false)
 	return err // without a record it is a finished trip's callback, once more
 }
 
@@ -166,7 +168,7 @@ func (c *Correlator) deliverThere(ctx context.Context, id correlator.ID, cb corr
 	if c.store.retention == 0 {
 		when = ifAlive
 	}
-	result, err := c.store.put(ctx, id, cb, when, true)
+	result, _, err := c.batcher.put(ctx, id, cb, when, true)
 	if err != nil || result == kept {
 		return err
 	}
@@ -230,6 +232,7 @@ func (c *Correlator) Shutdown(ctx context.Context) error {
 	if err == nil {
 		err = c.store.farewell(ctx, c.Node())
 	}
+	c.batcher.close()
 	if closing := c.store.client.Close(); err == nil && closing != nil {
 		err = fmt.Errorf("correlator/redis: close: %w", closing)
 	}

@@ -12,6 +12,7 @@ func (c *Correlator) Die() {
 	c.running.Wait()
 	c.Table.Shutdown()
 	_ = c.store.client.Close()
+	c.batcher.close()
 }
 
 // Watched is for how many trips somebody waits here.
@@ -35,6 +36,16 @@ func (c *Correlator) Accounts() (n int) {
 		s.mu.Lock()
 		n += len(s.trips)
 		s.mu.Unlock()
+	}
+	return n
+}
+
+// Waiting is how many callbacks wait to be taken to Redis.
+func (c *Correlator) Waiting() (n int) {
+	c.batcher.mu.Lock()
+	defer c.batcher.mu.Unlock()
+	for _, q := range c.batcher.queues {
+		n += len(q.waiting)
 	}
 	return n
 }

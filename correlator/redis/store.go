@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// inlineValue is the largest value that is announced as a whole. A larger one is fetched by the home.
-	inlineValue = 4 << 10
 	// aliveFor is how long a node that said nothing more counts as alive.
 	aliveFor = 10 * time.Second
 
@@ -38,25 +36,6 @@ var (
 	releaseScript string
 	//go:embed scripts/look.lua
 	lookScript string
-)
-
-// rule says when a callback, or a record, is stored.
-type rule string
-
-const (
-	always     rule = "always"
-	ifRecorded rule = "record"
-	ifAlive    rule = "alive" // or recorded
-)
-
-// putting is what became of a callback that was to be stored.
-type putting int
-
-// As the script returns them.
-const (
-	notKept  putting = 0 // nothing is kept for its trip
-	kept     putting = 1 // it is stored, now or before
-	notAlive putting = 2 // its home does not live
 )
 
 // store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
@@ -106,36 +85,6 @@ func (s *store) named(id correlator.ID, what string) string {
 
 func (s *store) key(node correlator.NodeID, what string) string {
 	return s.prefix + ":{" + node.String() + "}:" + what
-}
-
-// put stores cb where the rule says so, and announces it to its home if announce is set.
-func (s *store) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, error) {
-	result, _, err := s.putFirst(ctx, id, cb, when, announce)
-	return result, err
-}
-
-// putFirst is put, and gives the callback of that op that is stored: with ifRecorded, that may be an earlier one.
-func (s *store) putFirst(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, correlator.Callback, error) {
-	keys := []string{s.trip(id), s.watchers(id)}
-	if announce {
-		home := id.Home()
-		keys = append(keys, s.inbox(home), s.alive(home), s.channel(home))
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	reply, err := s.deliver.Run(ctx, s.client, keys,
-		entry{id: id, op: cb.Op}.String(), value(cb), life(id), s.keep(id), string(when), hint(id), s.publishCommand(), inlineValue).Slice()
-	if err != nil {
-		return notKept, cb, unavailable("store a callback", err)
-	}
-	result, first, err := parsePut(cb.Op, reply)
-	if err != nil {
-		return notKept, cb, unavailable("store a callback", err)
-	}
-	if first != nil {
-		cb = *first
-	}
-	return result, cb, nil
 }
 
 // unread reads a part of a node's inbox, from cursor on: sizes of values by entry. The next cursor is 0 at the end.

@@ -115,27 +115,6 @@ func parseValue(op int, s string) (correlator.Callback, error) {
 	return cb, nil
 }
 
-// parsePut reads what deliver.lua returns: what became of a callback, and the earlier one, if there is one.
-func parsePut(op int, reply []any) (result putting, first *correlator.Callback, err error) {
-	if len(reply) == 0 {
-		return notKept, nil, errWire
-	}
-	code, is := reply[0].(int64)
-	if !is || code < int64(notKept) || code > int64(notAlive) {
-		return notKept, nil, errWire
-	}
-	result = putting(code)
-	if len(reply) == 1 {
-		return result, nil, nil
-	}
-	text, is := reply[1].(string)
-	if !is {
-		return result, nil, nil
-	}
-	cb, err := parseValue(op, text)
-	return result, &cb, err
-}
-
 // said is what a message says of one callback.
 type said struct {
 	entry

@@ -1,51 +1,81 @@
--- Stores one final callback of a trip, the first one for its op, and announces it to the trip's home and to those who watch.
--- What is stored already is neither changed nor announced again: it was, in the same step that stored it.
+-- Stores final callbacks of trips of one home, each the first one for its op, and announces them to the home and to those who
+-- watch. What is stored already is neither changed nor announced again: it was, in the same step that stored it.
 --
--- KEYS  trip, watchers, and where it is to be announced: inbox, alive, channel
--- ARGV  1 entry: name of the trip, 32 characters, and op
---       2 value
---       3 how long the trip's id is good for, ms
---       4 how long a complete record is kept, ms
---       5 store it: always, only to a "record", only to a record or for a home that is "alive"
---       6 what is published to those who watch
---       7 publishing command for the home: PUBLISH, SPUBLISH
---       8 largest value that goes with the announcement, bytes
--- Returns 1 when one is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not alive; and what
--- was stored before, if it was asked for a record.
-local trip, watchers, inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local entry, value, life, kept, when = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+-- KEYS  inbox, alive and channel of the home; then for each callback: trip, watchers
+-- ARGV  1 store them: always, only to a "record", only to a record or for a home that is "alive"
+--       2 how long a complete record is kept, ms; 0: as long as the trip's id is good
+--       3 publishing command for the home: PUBLISH, SPUBLISH; empty: they are not announced to it
+--       4 largest value that goes with the announcement, bytes
+--       5 how long a message to the home gets before the next one is begun, bytes
+--       6 what is published to those who watch, before the name of the trip
+--       then for each callback: entry, which is the name of the trip, 32 characters, and op; value; how long the id is good, ms
+-- Returns for each callback 1 when one is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not
+-- alive, 3 when what is stored there is no trip; or what was stored before, if it was asked for a record.
+local inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3]
+local when, kept, publish, hint = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[6]
+local inline, long = tonumber(ARGV[4]), tonumber(ARGV[5])
+local lives = when ~= 'alive' or redis.call('EXISTS', alive) == 1
 
-local known = redis.call('HMGET', trip, 'gone', 'ops')
-local gone, ops = known[1], known[2]
-if gone or (when == 'record' and not ops) then
-  return {0}
+-- Whatever may go wrong for one callback alone goes by pcall: an error would end the script before the others are announced.
+local function put(trip, watchers, entry, value, life)
+  local known = redis.pcall('HMGET', trip, 'gone', 'ops')
+  if known.err then
+    return 3, false
+  end
+  local gone, ops = known[1], known[2]
+  if gone or (when == 'record' and not ops) then
+    return 0, false
+  end
+  if not ops and not lives then
+    return 2, false
+  end
+  local op = string.sub(entry, 33)
+  if redis.call('HSETNX', trip, op, value) == 0 then
+    return when == 'record' and redis.call('HGET', trip, op) or 1, false
+  end
+  if not ops then
+    redis.call('PEXPIRE', trip, life)
+    return 1, true
+  end
+  if redis.call('HLEN', trip) == ops + 2 then
+    redis.call('PEXPIRE', trip, kept > 0 and kept or life)
+  end
+  for _, watcher in ipairs(redis.pcall('SMEMBERS', watchers)) do
+    redis.pcall('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
+  end
+  return 1, true
 end
-if when == 'alive' and not ops and redis.call('EXISTS', alive) == 0 then
-  return {2}
+
+local results, unheard, messages, message, length, longest = {}, {}, {}, {}, 0, 0
+local at = 7
+for i = 4, #KEYS, 2 do
+  local entry, value, life = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local result, new = put(KEYS[i], KEYS[i + 1], entry, value, life)
+  results[#results + 1] = result
+  if new and publish ~= '' then
+    local n, size = #message, #value
+    unheard[#unheard + 1], unheard[#unheard + 2] = entry, size
+    longest = math.max(longest, life)
+    if size <= inline then
+      message[n + 1], message[n + 2], message[n + 3], message[n + 4], message[n + 5] = entry, ':', size, ':', value
+      length = length + size
+    else
+      message[n + 1], message[n + 2] = entry, '::'
+    end
+    if length >= long then
+      messages[#messages + 1], message, length = table.concat(message), {}, 0
+    end
+  end
+  at = at + 3
 end
-local op = string.sub(entry, 33)
-if redis.call('HSETNX', trip, op, value) == 0 then
-  return {1, when == 'record' and redis.call('HGET', trip, op)}
-end
-if not ops then
-  redis.call('PEXPIRE', trip, life)
-elseif redis.call('HLEN', trip) == ops + 2 then
-  redis.call('PEXPIRE', trip, kept)
-end
-if ops then
-  for _, watcher in ipairs(redis.call('SMEMBERS', watchers)) do
-    redis.call('PUBLISH', watcher, ARGV[6])
+if #unheard > 0 then
+  redis.call('HSET', inbox, unpack(unheard)) -- first: what it has is heard in the end, whatever becomes of the messages
+  if redis.call('PTTL', inbox) < longest then
+    redis.call('PEXPIRE', inbox, longest)
+  end
+  messages[#messages + 1] = table.concat(message)
+  for _, text in ipairs(messages) do
+    redis.call(publish, channel, text)
   end
 end
-if channel then
-  redis.call('HSET', inbox, entry, #value)
-  if redis.call('PTTL', inbox) < tonumber(life) then
-    redis.call('PEXPIRE', inbox, life)
-  end
-  local said = entry .. '::'
-  if #value <= tonumber(ARGV[8]) then
-    said = entry .. ':' .. #value .. ':' .. value
-  end
-  redis.call(ARGV[7], channel, said)
-end
-return {1}
+return results

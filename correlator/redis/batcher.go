@@ -1,0 +1,174 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"syncgate/correlator"
+)
+
+const (
+	// batchMost and batchBytes are how much goes in one round trip: at least one callback. The server serves nobody else
+	// while it runs a script.
+	batchMost  = 64
+	batchBytes = 1 << 20
+	// flightsMost is how many batches of a queue are under way at most.
+	flightsMost = 4
+	// lateAfter is when a batch is taken for stuck: those who come then do not wait for its end.
+	lateAfter = 5 * time.Millisecond
+	// queueMost is how many callbacks wait in a queue at most. Whoever comes then hears at once that it is unavailable.
+	queueMost = 1 << 14
+)
+
+var errCrowded = errors.New("too many callbacks wait for the store")
+
+// batcher stores callbacks, those of concurrent callers in one round trip (databases call it group commit). One that
+// comes alone goes at once. While a batch is under way the next one comes together, so nobody waits for a timer, and
+// batches grow with the load.
+type batcher struct {
+	// Fixed.
+	store *store
+
+	flights sync.WaitGroup // of all queues
+
+	mu     sync.Mutex // guards the rest
+	queues map[correlator.NodeID]*queue
+	closed bool
+}
+
+// queue is what shares round trips: everything, as there is one server, or in a Cluster what has one home, so that a
+// server that is away holds up nothing but its own.
+type queue struct {
+	waiting  []*write
+	flights  int       // batches under way; a queue without any is empty, and in no map
+	departed time.Time // the last one
+}
+
+// write is one callback that is to be stored, and what became of it.
+type write struct {
+	// Fixed.
+	id       correlator.ID
+	cb       correlator.Callback
+	when     rule
+	announce bool // to its home
+
+	left atomic.Bool // nobody waits for it any more
+
+	// Fixed once done is closed.
+	result  putting
+	earlier *correlator.Callback // that is stored, if one was asked for
+	err     error
+	done    chan struct{}
+}
+
+func newBatcher(s *store) *batcher {
+	return &batcher{store: s, queues: make(map[correlator.NodeID]*queue)}
+}
+
+// put stores cb where the rule says so, and announces it to its home if announce is set. It gives the callback of that op
+// that is stored: with ifRecorded, that may be an earlier one. After an error it may be stored, or be so later.
+func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, correlator.Callback, error) {
+	w := &write{id: id, cb: cb, when: when, announce: announce, done: make(chan struct{})}
+	err := b.add(w)
+	if err == nil {
+		err = b.wait(ctx, w)
+	}
+	if err != nil {
+		return notKept, cb, unavailable("store a callback", err)
+	}
+	if w.earlier != nil {
+		cb = *w.earlier
+	}
+	return w.result, cb, nil
+}
+
+// wait waits for what becomes of w, as long as ctx and the time-out let it.
+func (b *batcher) wait(ctx context.Context, w *write) error {
+	timeout := time.NewTimer(b.store.timeout)
+	defer timeout.Stop()
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		w.left.Store(true)
+		return ctx.Err()
+	case <-timeout.C:
+		w.left.Store(true)
+		return context.DeadlineExceeded
+	}
+}
+
+// add lets w wait, and sends a batch on its way unless one is that will take w.
+func (b *batcher) add(w *write) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errClosed
+	}
+	var shared correlator.NodeID
+	if b.store.sharded {
+		shared = w.id.Home()
+	}
+	q := b.queues[shared]
+	if q == nil {
+		q = new(queue)
+		b.queues[shared] = q
+	}
+	if len(q.waiting) >= queueMost {
+		return errCrowded
+	}
+	q.waiting = append(q.waiting, w)
+	if q.flights == 0 || q.flights < flightsMost && (len(q.waiting) >= batchMost || time.Since(q.departed) > lateAfter) {
+		q.flights++
+		b.flights.Go(func() { b.fly(shared, q) })
+	}
+	return nil
+}
+
+// fly takes one batch after the other until nobody waits.
+func (b *batcher) fly(name correlator.NodeID, q *queue) {
+	for batch := b.next(name, q); len(batch) > 0; batch = b.next(name, q) {
+		b.store.putAll(batch)
+		for _, w := range batch {
+			close(w.done)
+		}
+	}
+}
+
+// next takes a batch of those who still wait. Without any, the flight is over.
+func (b *batcher) next(name correlator.NodeID, q *queue) (batch []*write) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken, bytes := 0, 0
+	for _, w := range q.waiting {
+		if !w.left.Load() {
+			if len(batch) == batchMost || len(batch) > 0 && bytes+len(w.cb.Body) > batchBytes {
+				break
+			}
+			batch, bytes = append(batch, w), bytes+len(w.cb.Body)
+		}
+		taken++
+	}
+	rest := copy(q.waiting, q.waiting[taken:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	if len(batch) > 0 {
+		q.departed = time.Now()
+		return batch
+	}
+	if q.flights--; q.flights == 0 {
+		delete(b.queues, name)
+	}
+	return nil
+}
+
+// close refuses callbacks from now on, and waits for those under way.
+func (b *batcher) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.flights.Wait()
+}
