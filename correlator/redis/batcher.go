@@ -33,6 +33,7 @@ type batcher struct {
 	store *store
 
 	flights sync.WaitGroup // of all queues
+	timers  sync.Pool      // of *time.Timer, stopped: a new one is a good part of what a callback would allocate
 
 	mu     sync.Mutex // guards the rest
 	queues map[correlator.NodeID]*queue
@@ -65,7 +66,10 @@ type write struct {
 }
 
 func newBatcher(s *store) *batcher {
-	return &batcher{store: s, queues: make(map[correlator.NodeID]*queue)}
+	return &batcher{
+		store: s, queues: make(map[correlator.NodeID]*queue),
+		timers: sync.Pool{New: func() any { return time.NewTimer(s.timeout) }},
+	}
 }
 
 // put stores cb where the rule says so, and announces it to its home if announce is set. It gives the callback of that op
@@ -87,8 +91,12 @@ func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callb
 
 // wait waits for what becomes of w, as long as ctx and the time-out let it.
 func (b *batcher) wait(ctx context.Context, w *write) error {
-	timeout := time.NewTimer(b.store.timeout)
-	defer timeout.Stop()
+	timeout := b.timers.Get().(*time.Timer) //nolint:errcheck,forcetypeassert // there is nothing else in it
+	timeout.Reset(b.store.timeout)
+	defer func() {
+		timeout.Stop()
+		b.timers.Put(timeout)
+	}()
 	select {
 	case <-w.done:
 		return w.err

@@ -45,11 +45,11 @@ type cleaner struct {
 
 	mu      sync.Mutex // guards the rest
 	waiting map[correlator.ID]settled
-	leaving map[correlator.ID]settled // the batch that is being removed
+	leaving map[correlator.ID]settled // the batch that is being removed; run reads it without the mutex
 }
 
 func newCleaner(s *store, node correlator.NodeID) *cleaner {
-	return &cleaner{store: s, node: node, kicks: make(chan struct{}, 1), waiting: make(map[correlator.ID]settled)}
+	return &cleaner{store: s, node: node, kicks: make(chan struct{}, 1), waiting: make(map[correlator.ID]settled), leaving: make(map[correlator.ID]settled)}
 }
 
 // heard has an entry removed from the inbox, and what is stored of its trip when that is over. It has to be one step:
@@ -114,11 +114,11 @@ func (c *cleaner) flush(ctx context.Context) error {
 	}
 }
 
-// batch takes a part of what waits.
+// batch takes a part of what waits. It is good until done.
 func (c *cleaner) batch() map[correlator.ID]settled {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaving = make(map[correlator.ID]settled, min(len(c.waiting), cleanBatch))
+	clear(c.leaving)
 	for id, s := range c.waiting {
 		if len(c.leaving) == cleanBatch {
 			break
@@ -138,5 +138,5 @@ func (c *cleaner) done(err error) {
 			c.waiting[id] = c.waiting[id].with(s)
 		}
 	}
-	c.leaving = nil
+	clear(c.leaving)
 }

@@ -80,7 +80,7 @@ func (s *store) watchers(id correlator.ID) string { return s.named(id, "watch:")
 func (s *store) left(id correlator.ID) string     { return s.named(id, "left:") }
 
 func (s *store) named(id correlator.ID, what string) string {
-	return string(appendName([]byte(s.key(id.Home(), what)), id))
+	return s.key(id.Home(), what) + nameOf(id)
 }
 
 func (s *store) key(node correlator.NodeID, what string) string {
@@ -128,8 +128,9 @@ func (s *store) fetch(ctx context.Context, entries []entry) ([]string, error) {
 func (s *store) settle(ctx context.Context, node correlator.NodeID, trips map[correlator.ID]settled) error {
 	keys := append(make([]string, 0, 1+len(trips)), s.inbox(node))
 	args := make([]any, 0, 3*len(trips))
+	trip := s.key(node, "trip:")
 	for id, t := range trips {
-		keys = append(keys, s.trip(id))
+		keys = append(keys, trip+nameOf(id))
 		forgotten := int64(-1)
 		if t.over {
 			forgotten = t.forgotten

@@ -79,6 +79,8 @@ func parseDecimal(s string, bits int) (int, error) {
 	return int(n), nil //nolint:gosec // of fewer bits
 }
 
+func nameOf(id correlator.ID) string { return string(appendName(make([]byte, 0, nameLen), id)) }
+
 func appendName(dst []byte, id correlator.ID) []byte {
 	var raw [nameLen * 3 / 4]byte
 	copy(raw[:], id[:randomLen])
