@@ -43,6 +43,7 @@ type batcher struct {
 // queue is what shares round trips: everything, as there is one server, or in a Cluster what has one home, so that a
 // server that is away holds up nothing but its own.
 type queue struct {
+	name     correlator.NodeID // fixed
 	waiting  []*write
 	flights  int       // batches under way; a queue without any is empty, and in no map
 	departed time.Time // the last one
@@ -58,11 +59,11 @@ type write struct {
 
 	left atomic.Bool // nobody waits for it any more
 
-	// Fixed once done is closed.
+	// Fixed once the batch has been stored, and done, if there is one, is closed.
 	result  putting
 	earlier *correlator.Callback // that is stored, if one was asked for
 	err     error
-	done    chan struct{}
+	done    chan struct{} // of one that waits
 }
 
 func newBatcher(s *store) *batcher {
@@ -75,9 +76,15 @@ func newBatcher(s *store) *batcher {
 // put stores cb where the rule says so, and announces it to its home if announce is set. It gives the callback of that op
 // that is stored: with ifRecorded, that may be an earlier one. After an error it may be stored, or be so later.
 func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, correlator.Callback, error) {
-	w := &write{id: id, cb: cb, when: when, announce: announce, done: make(chan struct{})}
-	err := b.add(w)
-	if err == nil {
+	w := &write{id: id, cb: cb, when: when, announce: announce}
+	q, alone, err := b.add(w)
+	switch {
+	case err != nil:
+	case alone: // in its caller's goroutine: any other would only be one more to wake
+		b.store.putAll(ctx, []*write{w})
+		b.land(q)
+		err = w.err
+	default:
 		err = b.wait(ctx, w)
 	}
 	if err != nil {
@@ -91,7 +98,7 @@ func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callb
 
 // wait waits for what becomes of w, as long as ctx and the time-out let it.
 func (b *batcher) wait(ctx context.Context, w *write) error {
-	timeout := b.timers.Get().(*time.Timer) //nolint:errcheck,forcetypeassert // there is nothing else in it
+	timeout := b.timers.Get().(*time.Timer) //nolint:forcetypeassert // there is nothing else in it
 	timeout.Reset(b.store.timeout)
 	defer func() {
 		timeout.Stop()
@@ -109,37 +116,62 @@ func (b *batcher) wait(ctx context.Context, w *write) error {
 	}
 }
 
-// add lets w wait, and sends a batch on its way unless one is that will take w.
-func (b *batcher) add(w *write) error {
+// add finds the queue for w. When nothing of it is under way w is alone: its caller makes the flight, and has it land.
+// Otherwise w waits, and a batch leaves unless one is under way that will take w.
+func (b *batcher) add(w *write) (q *queue, alone bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return errClosed
+		return nil, false, errClosed
 	}
-	var shared correlator.NodeID
-	if b.store.sharded {
-		shared = w.id.Home()
-	}
-	q := b.queues[shared]
-	if q == nil {
-		q = new(queue)
-		b.queues[shared] = q
+	q = b.queue(w.id)
+	if q.flights == 0 {
+		q.flights, q.departed = 1, time.Now()
+		b.flights.Add(1)
+		return q, true, nil
 	}
 	if len(q.waiting) >= queueMost {
-		return errCrowded
+		return nil, false, errCrowded
 	}
+	w.done = make(chan struct{})
 	q.waiting = append(q.waiting, w)
-	if q.flights == 0 || q.flights < flightsMost && (len(q.waiting) >= batchMost || time.Since(q.departed) > lateAfter) {
+	if q.flights < flightsMost && (len(q.waiting) >= batchMost || time.Since(q.departed) > lateAfter) {
 		q.flights++
-		b.flights.Go(func() { b.fly(shared, q) })
+		b.flights.Go(func() { b.fly(q) })
 	}
-	return nil
+	return q, false, nil
+}
+
+// queue gives the queue for a callback. The caller holds the mutex.
+func (b *batcher) queue(id correlator.ID) *queue {
+	var name correlator.NodeID
+	if b.store.sharded {
+		name = id.Home()
+	}
+	q := b.queues[name]
+	if q == nil {
+		q = &queue{name: name}
+		b.queues[name] = q
+	}
+	return q
+}
+
+// land ends the flight of one that was alone. Those who have come meanwhile take another one.
+func (b *batcher) land(q *queue) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.flights.Done()
+	if len(q.waiting) > 0 {
+		b.flights.Go(func() { b.fly(q) })
+		return
+	}
+	b.end(q)
 }
 
 // fly takes one batch after the other until nobody waits.
-func (b *batcher) fly(name correlator.NodeID, q *queue) {
-	for batch := b.next(name, q); len(batch) > 0; batch = b.next(name, q) {
-		b.store.putAll(batch)
+func (b *batcher) fly(q *queue) {
+	for batch := b.next(q); len(batch) > 0; batch = b.next(q) {
+		b.store.putAll(context.Background(), batch)
 		for _, w := range batch {
 			close(w.done)
 		}
@@ -147,7 +179,7 @@ func (b *batcher) fly(name correlator.NodeID, q *queue) {
 }
 
 // next takes a batch of those who still wait. Without any, the flight is over.
-func (b *batcher) next(name correlator.NodeID, q *queue) (batch []*write) {
+func (b *batcher) next(q *queue) (batch []*write) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken, bytes := 0, 0
@@ -163,14 +195,19 @@ func (b *batcher) next(name correlator.NodeID, q *queue) (batch []*write) {
 	rest := copy(q.waiting, q.waiting[taken:])
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
-	if len(batch) > 0 {
-		q.departed = time.Now()
-		return batch
+	if len(batch) == 0 {
+		b.end(q)
+		return nil
 	}
+	q.departed = time.Now()
+	return batch
+}
+
+// end ends one flight. The caller holds the mutex, and nobody waits.
+func (b *batcher) end(q *queue) {
 	if q.flights--; q.flights == 0 {
-		delete(b.queues, name)
+		delete(b.queues, q.name)
 	}
-	return nil
 }
 
 // close refuses callbacks from now on, and waits for those under way.

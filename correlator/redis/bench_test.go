@@ -11,6 +11,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/correlatortest"
+	"syncgate/correlator/redis"
 	"syncgate/internal/redistest"
 )
 
@@ -58,32 +59,55 @@ func BenchmarkDeliverHere(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliverThere is a trip whose callback comes to the other node, up to and with its Close. cpu-us/op is what both
-// nodes use, redis-us/op what the server does.
+// BenchmarkDeliverThere is a trip whose callback comes to the other node, up to and with its Close, among others at the same
+// time. cpu-us/op is what both nodes use, redis-us/op what the server does.
 func BenchmarkDeliverThere(b *testing.B) {
 	s := redistest.Start(b)
 	home, other := start(b, config(s.URL())), start(b, config(s.URL()))
-	b.ReportAllocs()
 	b.SetParallelism(32)
-	own, redis := ownCPU(b), redisCPU(b, s)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			id := home.NewID(soon())
-			trip := &once{heard: make(chan struct{})}
-			if err := home.Park(id, trip, soon()); err != nil {
-				b.Error(err)
+	spent(b, s, func() {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				tripThere(b, home, other)
 			}
-			if err := other.Deliver(context.Background(), id, correlatortest.Final(0, `{"result":1}`)); err != nil {
-				b.Error(err)
-			}
-			<-trip.heard
-			home.Close(id)
+		})
+	})
+}
+
+// BenchmarkDeliverThereAlone is the same with one trip after the other: how long that takes is what a callback waits.
+func BenchmarkDeliverThereAlone(b *testing.B) {
+	s := redistest.Start(b)
+	home, other := start(b, config(s.URL())), start(b, config(s.URL()))
+	spent(b, s, func() {
+		for b.Loop() {
+			tripThere(b, home, other)
 		}
 	})
+}
+
+func tripThere(b *testing.B, home, other *redis.Correlator) {
+	id := home.NewID(soon())
+	trip := &once{heard: make(chan struct{})}
+	if err := home.Park(id, trip, soon()); err != nil {
+		b.Error(err)
+	}
+	if err := other.Deliver(context.Background(), id, correlatortest.Final(0, `{"result":1}`)); err != nil {
+		b.Error(err)
+	}
+	<-trip.heard
+	home.Close(id)
+}
+
+// spent measures what do costs.
+func spent(b *testing.B, s *redistest.Server, do func()) {
+	b.Helper()
+	b.ReportAllocs()
+	own, server := ownCPU(b), redisCPU(b, s)
+	b.ResetTimer()
+	do()
 	b.StopTimer()
 	b.ReportMetric(float64((ownCPU(b)-own).Nanoseconds())/1000/float64(b.N), "cpu-us/op")
-	b.ReportMetric(float64((redisCPU(b, s)-redis).Nanoseconds())/1000/float64(b.N), "redis-us/op")
+	b.ReportMetric(float64((redisCPU(b, s)-server).Nanoseconds())/1000/float64(b.N), "redis-us/op")
 }
 
 // ownCPU is the processor time that this process has used.

@@ -73,7 +73,7 @@ func TestMarkOfForgottenStays(t *testing.T) {
 	put := func(when rule) putting {
 		t.Helper()
 		w := &write{id: id, cb: correlator.Callback{Status: correlator.Complete}, when: when}
-		if s.putAll([]*write{w}); w.err != nil {
+		if s.putAll(t.Context(), []*write{w}); w.err != nil {
 			t.Fatal(w.err)
 		}
 		return w.result

@@ -41,7 +41,7 @@ type alike struct {
 }
 
 // putAll stores callbacks, and says to each what became of it.
-func (s *store) putAll(batch []*write) {
+func (s *store) putAll(ctx context.Context, batch []*write) {
 	groups := make(map[alike][]*write, 1)
 	for _, w := range batch {
 		a := alike{w.id.Home(), w.when, w.announce}
@@ -51,7 +51,7 @@ func (s *store) putAll(batch []*write) {
 	for a, writes := range groups {
 		calls, members = append(calls, s.delivering(a, writes)), append(members, writes)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for i, reply := range s.together(ctx, calls) {
 		results, err := reply.Slice()

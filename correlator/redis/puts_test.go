@@ -130,7 +130,7 @@ func TestBatchOfAllKinds(t *testing.T) {
 	for _, c := range cases {
 		batch = append(batch, c.w)
 	}
-	s.putAll(batch)
+	s.putAll(t.Context(), batch)
 	_, heard := messages(t, channel, home)
 	_, more := messages(t, other, second)
 	maps.Copy(heard, more)
@@ -140,7 +140,7 @@ func TestBatchOfAllKinds(t *testing.T) {
 			t.Errorf("%s: stored before: %v", c.what, had)
 		}
 	}
-	s.putAll(batch) // once more, as after a time-out
+	s.putAll(t.Context(), batch) // once more, as after a time-out
 	if again, _ := messages(t, channel, home); len(again) > 0 {
 		t.Errorf("announced again: %.100q", again)
 	}
@@ -174,7 +174,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	for range batchMost {
 		batch = append(batch, announced(idOf(home), strings.Repeat("x", inlineValue-1)))
 	}
-	s.putAll(batch)
+	s.putAll(t.Context(), batch)
 	all, heard := messages(t, channel, home)
 	longest := 0
 	for _, m := range all {
@@ -198,7 +198,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	q := &queue{flights: 1}
 	q.waiting = slices.Concat(slices.Repeat([]*write{small, gone}, 70), []*write{large, gone, large, huge, small, gone})
 	var sizes []int
-	for batch := b.next(home, q); len(batch) > 0; batch = b.next(home, q) {
+	for batch := b.next(q); len(batch) > 0; batch = b.next(q) {
 		sizes = append(sizes, len(batch))
 		if slices.Contains(batch, gone) {
 			t.Error("nobody waits for it")
@@ -218,7 +218,7 @@ func TestQueuesOfACluster(t *testing.T) {
 	s := open(t, server.URL(), func(c *Config) { c.Mode = Cluster })
 	b := newBatcher(s)
 	stuck := correlator.NewNodeID()
-	b.queues[stuck] = &queue{flights: 1, departed: time.Now().Add(time.Hour)} // it has just left, and does not come back
+	b.queues[stuck] = &queue{name: stuck, flights: 1, departed: time.Now().Add(time.Hour)} // it has just left, and does not come back
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, _, err := b.put(ctx, idOf(stuck), complete(0, `1`), always, true); !errors.Is(err, correlator.ErrUnavailable) {

@@ -15,6 +15,9 @@ type call struct {
 
 // together runs scripts in one round trip, in whatever order a Cluster has for them. Each reply has its own error.
 func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
+	if len(calls) == 1 {
+		return []*goredis.Cmd{calls[0].script.Run(ctx, s.client, calls[0].keys, calls[0].args...)}
+	}
 	replies := s.pipe(ctx, calls, (*goredis.Script).EvalSha)
 	for _, reply := range replies {
 		if goredis.HasErrorPrefix(reply.Err(), "NOSCRIPT") {

@@ -11,14 +11,15 @@
 --       then for each callback: entry, which is the name of the trip, 32 characters, and op; value; how long the id is good, ms
 -- Returns for each callback 1 when one is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not
 -- alive, 3 when what is stored there is no trip; or what was stored before, if it was asked for a record.
+local call, try = redis.call, redis.pcall
 local inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3]
 local when, kept, publish, hint = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[6]
 local inline, long = tonumber(ARGV[4]), tonumber(ARGV[5])
-local lives = when ~= 'alive' or redis.call('EXISTS', alive) == 1
+local lives = when ~= 'alive' or call('EXISTS', alive) == 1
 
--- Whatever may go wrong for one callback alone goes by pcall: an error would end the script before the others are announced.
+-- Whatever may go wrong for one callback alone is tried: an error would end the script before the others are announced.
 local function put(trip, watchers, entry, value, life)
-  local known = redis.pcall('HMGET', trip, 'gone', 'ops')
+  local known = try('HMGET', trip, 'gone', 'ops')
   if known.err then
     return 3, false
   end
@@ -30,23 +31,23 @@ local function put(trip, watchers, entry, value, life)
     return 2, false
   end
   local op = string.sub(entry, 33)
-  if redis.call('HSETNX', trip, op, value) == 0 then
-    return when == 'record' and redis.call('HGET', trip, op) or 1, false
+  if call('HSETNX', trip, op, value) == 0 then
+    return when == 'record' and call('HGET', trip, op) or 1, false
   end
   if not ops then
-    redis.call('PEXPIRE', trip, life)
+    call('PEXPIRE', trip, life)
     return 1, true
   end
-  if redis.call('HLEN', trip) == ops + 2 then
-    redis.call('PEXPIRE', trip, kept > 0 and kept or life)
+  if call('HLEN', trip) == ops + 2 then
+    call('PEXPIRE', trip, kept > 0 and kept or life)
   end
-  for _, watcher in ipairs(redis.pcall('SMEMBERS', watchers)) do
-    redis.pcall('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
+  for _, watcher in ipairs(try('SMEMBERS', watchers)) do
+    try('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
   end
   return 1, true
 end
 
-local results, unheard, messages, message, length, longest = {}, {}, {}, {}, 0, 0
+local results, unheard, full, message, length, longest = {}, {}, {}, {}, 0, 0
 local at = 7
 for i = 4, #KEYS, 2 do
   local entry, value, life = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -63,19 +64,21 @@ for i = 4, #KEYS, 2 do
       message[n + 1], message[n + 2] = entry, '::'
     end
     if length >= long then
-      messages[#messages + 1], message, length = table.concat(message), {}, 0
+      full[#full + 1], message, length = table.concat(message), {}, 0
     end
   end
   at = at + 3
 end
 if #unheard > 0 then
-  redis.call('HSET', inbox, unpack(unheard)) -- first: what it has is heard in the end, whatever becomes of the messages
-  if redis.call('PTTL', inbox) < longest then
-    redis.call('PEXPIRE', inbox, longest)
+  call('HSET', inbox, unpack(unheard)) -- first: what it has is heard in the end, whatever becomes of the messages
+  if call('PTTL', inbox) < longest then
+    call('PEXPIRE', inbox, longest)
   end
-  messages[#messages + 1] = table.concat(message)
-  for _, text in ipairs(messages) do
-    redis.call(publish, channel, text)
+  for _, text in ipairs(full) do
+    call(publish, channel, text)
+  end
+  if #message > 0 then
+    call(publish, channel, table.concat(message))
   end
 end
 return results
