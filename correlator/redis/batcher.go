@@ -15,6 +15,8 @@ const (
 	// while it runs a script.
 	batchMost  = 64
 	batchBytes = 1 << 20
+	// aloneMost is with how many callbacks under way a further one waits for their end, so as not to go alone.
+	aloneMost = 2
 	// flightsMost is how many batches of a queue are under way at most.
 	flightsMost = 4
 	// lateAfter is when a batch is taken for stuck: those who come then do not wait for its end.
@@ -26,7 +28,7 @@ const (
 var errCrowded = errors.New("too many callbacks wait for the store")
 
 // batcher stores callbacks, those of concurrent callers in one round trip (databases call it group commit). One that
-// comes alone goes at once. While a batch is under way the next one comes together, so nobody waits for a timer, and
+// comes alone goes at once. While others are under way the next batch comes together, so nobody waits for a timer, and
 // batches grow with the load.
 type batcher struct {
 	// Fixed.
@@ -46,6 +48,7 @@ type queue struct {
 	name     correlator.NodeID // fixed
 	waiting  []*write
 	flights  int       // batches under way; a queue without any is empty, and in no map
+	riding   int       // callbacks in them
 	departed time.Time // the last one
 }
 
@@ -116,7 +119,7 @@ func (b *batcher) wait(ctx context.Context, w *write) error {
 	}
 }
 
-// add finds the queue for w. When nothing of it is under way w is alone: its caller makes the flight, and has it land.
+// add finds the queue for w. While next to nothing is under way w goes alone: its caller makes the flight, and has it land.
 // Otherwise w waits, and a batch leaves unless one is under way that will take w.
 func (b *batcher) add(w *write) (q *queue, alone bool, err error) {
 	b.mu.Lock()
@@ -125,8 +128,8 @@ func (b *batcher) add(w *write) (q *queue, alone bool, err error) {
 		return nil, false, errClosed
 	}
 	q = b.queue(w.id)
-	if q.flights == 0 {
-		q.flights, q.departed = 1, time.Now()
+	if q.riding < aloneMost && len(q.waiting) == 0 {
+		q.flights, q.riding, q.departed = q.flights+1, q.riding+1, time.Now()
 		b.flights.Add(1)
 		return q, true, nil
 	}
@@ -161,6 +164,7 @@ func (b *batcher) land(q *queue) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.flights.Done()
+	q.riding--
 	if len(q.waiting) > 0 {
 		b.flights.Go(func() { b.fly(q) })
 		return
@@ -170,7 +174,7 @@ func (b *batcher) land(q *queue) {
 
 // fly takes one batch after the other until nobody waits.
 func (b *batcher) fly(q *queue) {
-	for batch := b.next(q); len(batch) > 0; batch = b.next(q) {
+	for batch := b.next(q, 0); len(batch) > 0; batch = b.next(q, len(batch)) {
 		b.store.putAll(context.Background(), batch)
 		for _, w := range batch {
 			close(w.done)
@@ -178,10 +182,11 @@ func (b *batcher) fly(q *queue) {
 	}
 }
 
-// next takes a batch of those who still wait. Without any, the flight is over.
-func (b *batcher) next(q *queue) (batch []*write) {
+// next takes a batch of those who still wait, after one of so many. Without any, the flight is over.
+func (b *batcher) next(q *queue, landed int) (batch []*write) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	q.riding -= landed
 	taken, bytes := 0, 0
 	for _, w := range q.waiting {
 		if !w.left.Load() {
@@ -199,7 +204,7 @@ func (b *batcher) next(q *queue) (batch []*write) {
 		b.end(q)
 		return nil
 	}
-	q.departed = time.Now()
+	q.riding, q.departed = q.riding+len(batch), time.Now()
 	return batch
 }
 

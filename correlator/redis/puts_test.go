@@ -198,7 +198,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	q := &queue{flights: 1}
 	q.waiting = slices.Concat(slices.Repeat([]*write{small, gone}, 70), []*write{large, gone, large, huge, small, gone})
 	var sizes []int
-	for batch := b.next(q); len(batch) > 0; batch = b.next(q) {
+	for batch := b.next(q, 0); len(batch) > 0; batch = b.next(q, len(batch)) {
 		sizes = append(sizes, len(batch))
 		if slices.Contains(batch, gone) {
 			t.Error("nobody waits for it")
@@ -207,7 +207,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	if fmt.Sprint(sizes) != "[64 7 1 1 1]" {
 		t.Errorf("batches of %v", sizes)
 	}
-	if q.flights != 0 || len(q.waiting) != 0 {
+	if q.flights != 0 || q.riding != 0 || len(q.waiting) != 0 {
 		t.Errorf("left over: %+v", q)
 	}
 }
@@ -218,7 +218,7 @@ func TestQueuesOfACluster(t *testing.T) {
 	s := open(t, server.URL(), func(c *Config) { c.Mode = Cluster })
 	b := newBatcher(s)
 	stuck := correlator.NewNodeID()
-	b.queues[stuck] = &queue{name: stuck, flights: 1, departed: time.Now().Add(time.Hour)} // it has just left, and does not come back
+	b.queues[stuck] = &queue{name: stuck, flights: 1, riding: 10, departed: time.Now().Add(time.Hour)} // it has just left, and does not come back
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, _, err := b.put(ctx, idOf(stuck), complete(0, `1`), always, true); !errors.Is(err, correlator.ErrUnavailable) {
