@@ -2,9 +2,10 @@
 //
 // A trip is parked in the table of its home node, and the id in every token names that node. A callback that
 // comes to the home itself costs no command while its client is there. One that comes to another node is stored
-// first, the first one for its op, and then announced on the home's channel, by one script. What is announced and not
-// yet heard stays in the home's inbox, which the home reads whenever it may have missed something; so a lost message,
-// a deaf subscriber or a restart of Redis delays a callback and does not lose it.
+// first, the first one for its op, and then announced on the home's channel, by one script. Those of concurrent callers
+// share a script and a message; one that comes alone waits for nobody. What is announced and not yet heard stays in the
+// home's inbox, which the home reads whenever it may have missed something; so a lost message, a deaf subscriber or a
+// restart of Redis delays a callback and does not lose it.
 //
 // A record is stored with the callbacks of its trip, so it has every final whichever node that comes to, and whether or
 // not the home still lives. A node where somebody waits for a trip is on the list of those who watch it: each final,
