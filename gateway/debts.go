@@ -15,6 +15,9 @@ const (
 	debtBytes = 64 << 20
 	// payAgain is between two attempts while the store is away.
 	payAgain = time.Second
+	// payLast is how long a gateway that ends goes on trying, payLastAgain between two attempts.
+	payLast      = 5 * time.Second
+	payLastAgain = 100 * time.Millisecond
 )
 
 // debts are what could not be saved while the store was away, and nobody will send again: the answers of clients with keys,
@@ -79,7 +82,6 @@ func (d *debts) run() {
 		select {
 		case <-time.After(payAgain):
 		case <-d.stop:
-			d.payAll()
 			return
 		}
 		d.payAll()
@@ -135,8 +137,8 @@ func (d *debts) pay(id correlator.ID) error {
 	return nil
 }
 
-// close tries once more. What the store does not take then is lost to whoever repeats a key.
-func (d *debts) close() {
+// close goes on trying for a while. What the store does not take then is lost to whoever repeats a key.
+func (d *debts) close(ctx context.Context) {
 	d.mu.Lock()
 	first := !d.closed
 	d.closed = true
@@ -145,6 +147,14 @@ func (d *debts) close() {
 		close(d.stop)
 	}
 	d.running.Wait()
+	ctx, cancel := context.WithTimeout(ctx, payLast)
+	defer cancel()
+	for d.payAll(); d.count.Load() > 0 && ctx.Err() == nil; d.payAll() {
+		select {
+		case <-time.After(payLastAgain):
+		case <-ctx.Done():
+		}
+	}
 	if n := d.count.Load(); n > 0 {
 		d.g.log.Error().Int64("trips", n).Msg("results are not kept for whoever repeats their keys: the store is away")
 	}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,5 +118,32 @@ func TestNothingIsOwedOfAReleasedKey(t *testing.T) {
 	<-time.After(1500 * time.Millisecond) // debts are paid every second
 	if r := n.do("GET", location, ""); r.status != 410 || owed == 0 {
 		t.Errorf("after %d attempts to save it: %d %s", owed, r.status, r.body)
+	}
+}
+
+// A gateway that ends while the store takes nothing goes on trying for a while.
+func TestDebtsArePaidAtTheEnd(t *testing.T) {
+	e := newEngine(t)
+	store := new(fullStore)
+	n := startOver(t, e.URL, func(m *correlator.Memory) correlator.Correlator {
+		store.Memory = m
+		return store
+	})
+	store.full.Store(true)
+	r := n.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{}}]}`, "Idempotency-Key", "k")
+	if r.header.Get("Location") == "" {
+		t.Fatalf("it has not timed out: %+v", r)
+	}
+	e.next(t).accept()
+	defer time.AfterFunc(700*time.Millisecond, func() { store.full.Store(false) }).Stop()
+	n.http.CloseIdleConnections()
+	if err := n.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := store.refused.Load(); n < 2 {
+		t.Errorf("%d attempts", n)
+	}
+	if log := n.log.String(); strings.Contains(log, "results are not kept") {
+		t.Errorf("it was given up:\n%s", log)
 	}
 }

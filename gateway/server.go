@@ -164,7 +164,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		cancel()
 	}
 	g.forwarder.close()
-	g.debts.close()
+	g.debts.close(ctx)
 	if g.watcher != nil {
 		g.watcher.close()
 	}
