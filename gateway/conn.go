@@ -28,9 +28,9 @@ const (
 // The serving goroutine owns it; Close alone may come from elsewhere.
 type conn struct {
 	net.Conn
-	room    *room           // among the process's descriptors
-	crowded bool            // it came when there was hardly any left
-	closed  atomic.Bool     // its place is given back
+	l       *listener
+	crowded bool            // it came when there was hardly any descriptor left
+	closed  atomic.Bool     // its place among them is given back
 	raw     syscall.RawConn // of the socket below everything; nil if there is none
 
 	reply  atomic.Pointer[trip] // whose reply fasthttp is about to write; taken once
@@ -40,9 +40,11 @@ type conn struct {
 	linger atomic.Bool          // close only after the peer had a chance to read the answer
 	late   bool                 // a read has met its deadline
 
-	server  *fasthttp.Server
-	idle    time.Duration // between two requests
-	resumed bool          // fasthttp takes the next request for the first one
+	answered bool        // since the last deadline for reading was set, something was written
+	between  bool        // nothing of the next request has been read
+	resumed  bool        // fasthttp takes the next request for the first one
+	aside    atomic.Bool // Close gives it to the watcher
+	watch    watch       // the watcher's
 
 	ahead   []byte           // read already
 	head    *[headBytes]byte // what ahead is a part of, if it is one of the pool's
@@ -60,7 +62,7 @@ func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) } //noli
 
 func newConn(c net.Conn, l *listener) *conn {
 	_, plain := c.(*net.TCPConn)
-	return &conn{Conn: c, raw: socketOf(c), plain: plain, room: l.g.room, crowded: l.g.room.enter(), server: l.server, idle: l.g.cfg.Listen.IdleTimeout}
+	return &conn{Conn: c, l: l, raw: socketOf(c), plain: plain, crowded: l.g.room.enter()}
 }
 
 // socketOf finds the socket below TLS and PROXY protocol; nil if there is none.
@@ -103,23 +105,38 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	if c.probed {
 		return 0, errProbed
 	}
-	if len(c.ahead) == 0 {
-		if err := c.setReadDeadline(); err != nil {
-			return 0, err
-		}
-		if len(p) > 1 || !c.plain || c.raw == nil {
-			n, err = c.Conn.Read(p)
-			return n, c.note(err)
-		}
-		if err := c.note(c.readAhead()); err != nil {
-			return 0, err
-		}
+	switch {
+	case len(c.ahead) > 0:
+		c.between = false
+		return c.take(p), nil
+	case c.between:
+		return c.await(p)
 	}
-	n = copy(p, c.ahead)
+	if err := c.setReadDeadline(); err != nil {
+		return 0, err
+	}
+	n, err = c.receive(p)
+	return n, c.note(err)
+}
+
+// receive waits for bytes.
+func (c *conn) receive(p []byte) (n int, err error) {
+	if len(p) > 1 || !c.plain || c.raw == nil {
+		return c.Conn.Read(p)
+	}
+	if err := c.readAhead(); err != nil {
+		return 0, err
+	}
+	return c.take(p), nil
+}
+
+// take gives what was read ahead.
+func (c *conn) take(p []byte) int {
+	n := copy(p, c.ahead)
 	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
 		c.freeHead()
 	}
-	return n, nil
+	return n
 }
 
 // freeHead gives the pool's part of what was read ahead back, when ahead is none of it any more.
@@ -172,10 +189,15 @@ func (c *conn) readAhead() error {
 }
 
 func (c *conn) note(err error) error {
-	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
+	if err != nil && isTimeout(err) {
 		c.late = true
 	}
 	return err
+}
+
+func isTimeout(err error) bool {
+	slow, ok := errors.AsType[net.Error](err)
+	return ok && slow.Timeout()
 }
 
 // Write notes whether the reply could be handed to the kernel.
@@ -185,16 +207,18 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.failed.Store(true)
 	}
 	c.wrote.Store(true)
+	c.answered = true
 	return n, err
 }
 
-// SetReadDeadline is how fasthttp begins to wait for the next request. It takes effect when a read has to wait.
+// SetReadDeadline is how fasthttp begins to wait for the next request, and then for the rest of it. It takes effect when a
+// read has to wait.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.settle()
 	if c.resumed {
-		c.resumed = false
-		t = time.Now().Add(c.idle)
+		c.resumed, c.answered, t = false, true, c.readBy
 	}
+	c.between, c.answered = c.answered, false
 	c.readBy, c.lazy = t, true
 	return nil
 }
@@ -223,9 +247,12 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// Close settles what is unsettled. A connection closed on a request that was not read to its end stays open for the
+// Close settles what is unsettled, and gives a connection that is set aside to the watcher. A connection closed on a request that was not read to its end stays open for the
 // answer a while: a reset would destroy it on its way.
 func (c *conn) Close() error {
+	if c.aside.Swap(false) && c.l.g.watcher.rest(c) {
+		return nil
+	}
 	c.settle()
 	if a := c.announced.Swap(nil); a != nil {
 		a.body.release()
@@ -234,7 +261,7 @@ func (c *conn) Close() error {
 		c.drain()
 	}
 	if !c.closed.Swap(true) {
-		defer c.room.leave()
+		defer c.l.g.room.leave()
 	}
 	return c.Conn.Close()
 }

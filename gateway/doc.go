@@ -13,7 +13,8 @@
 //
 // trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has; the token in
 // an op's callback URL carries the ID and the op's index, so that any node can tell where the trip is parked.
-// A client that waits for more than a moment gives back its goroutine and buffers: only its connection is kept (park.go).
+// A client that waits for more than a moment gives back its goroutine and buffers: only its connection is kept (park.go),
+// and so it is with one that idles between two requests (idle.go).
 // Everything that happens to a parked trip is an event (event.go): delivered, expired, acked, failed. The first that
 // leaves no op open, or ends the wait, decides the trip and wakes the goroutine that holds the client. The reply is
 // written by fasthttp; the connection (conn.go) then tells the trip what came of it, and only now do the callbacks that
@@ -42,10 +43,11 @@
 // # Goroutines
 //
 //	listener.run     one per listener; fasthttp's accept loop, ends with Close
-//	fasthttp         one per connection that has a request in work or may send one; a client that has not waited long is
-//	                 held by it, blocked in trip.wait
+//	fasthttp         one per connection that has a request in work, or has had one a moment ago; a client that has not
+//	                 waited long is held by it, blocked in trip.wait
 //	trip.resume      one per parked client that is being answered; goes on to serve the connection, as fasthttp's do
-//	watcher.run      one; sees parked clients hang up, ends with Close
+//	conn.serve       the same for a connection that was set aside idle (idle.go) and has something to read
+//	watcher.run      one; sees parked clients hang up and idle ones send, ends with Close
 //	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
 //	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
 //

@@ -8,3 +8,13 @@ func (g *Gateway) Leaks() (bytes int64, announced int, open int64) {
 	bytes += g.callbackBodies.size.Load() - g.callbackBodies.free.Load()
 	return bytes, len(g.announcements.of), g.room.open.Load()
 }
+
+// RestAfter is how long a connection is idle before it is set aside.
+const RestAfter = restAfter
+
+// Asides counts how often connections came into the watcher's set.
+func (g *Gateway) Asides() uint64 {
+	g.watcher.mu.Lock()
+	defer g.watcher.mu.Unlock()
+	return g.watcher.last
+}

@@ -8,8 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangUps is what the set tells of, once: FIN, reset or an error of the peer's, also behind bytes that are unread.
-const hangUps = unix.EPOLLRDHUP | unix.EPOLLONESHOT
+// What the set tells of, once.
+const (
+	tellHangUp   uint32 = unix.EPOLLRDHUP | unix.EPOLLONESHOT // FIN, reset or an error of the peer's, also behind bytes that are unread
+	tellReadable        = tellHangUp | unix.EPOLLIN           // bytes too
+)
+
+// canTellReadable: the set tells of bytes as they come.
+const canTellReadable = true
 
 // fdset is an epoll set that knows descriptors by names of ours: a descriptor's number may be another's a moment later.
 type fdset struct {
@@ -27,8 +33,8 @@ func newFDSet() (*fdset, error) {
 	return &fdset{epoll: fd, events: make([]unix.EpollEvent, atOnce), names: make([]uint64, atOnce)}, nil
 }
 
-func (s *fdset) add(raw syscall.RawConn, name uint64) (err error) {
-	event := unix.EpollEvent{Events: hangUps, Fd: int32(uint32(name)), Pad: int32(uint32(name >> 32))} //nolint:gosec // both halves, as they are
+func (s *fdset) add(raw syscall.RawConn, name uint64, tell uint32) error {
+	event := unix.EpollEvent{Events: tell, Fd: int32(uint32(name)), Pad: int32(uint32(name >> 32))} //nolint:gosec // both halves, as they are
 	return control(raw, func(fd int) error { return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event) })
 }
 

@@ -26,24 +26,23 @@ type client struct {
 // as the connection is parked without it.
 func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
 	c := connOf(ctx)
-	watch := t.g.watcher.add(t, c)
+	t.g.watcher.add(t, c)
 	for {
 		<-t.wake
 		if !t.isWaiting() {
-			t.g.watcher.remove(watch)
+			t.g.watcher.remove(c)
 			return true
 		}
 		if !t.joined && t.submitted { // a joiner may yet have to make its own trip, and a reader has none
-			t.handOver(ctx, watch)
+			t.handOver(ctx)
 			return false
 		}
 	}
 }
 
 // handOver has the connection parked when the handler has returned: until fasthttp gives it away it is not ours.
-func (t *trip) handOver(ctx *fasthttp.RequestCtx, watch *watch) {
+func (t *trip) handOver(ctx *fasthttp.RequestCtx) {
 	c := connOf(ctx)
-	t.watch = watch
 	t.client.close = ctx.Request.Header.ConnectionClose()
 	t.client.old = !ctx.Request.Header.IsHTTP11()
 	t.left = true
@@ -64,11 +63,11 @@ func (t *trip) handOver(ctx *fasthttp.RequestCtx, watch *watch) {
 // resume answers a parked client and serves its connection on. It is called by whoever finds the trip decided and the
 // connection parked, which is so once.
 func (t *trip) resume(c *conn) {
-	t.g.watcher.remove(t.watch)
+	t.g.watcher.remove(c)
 	open := t.answer(c)
 	t.g.answering.Done()
 	if open {
-		c.serve()
+		c.goOn()
 	} else {
 		_ = c.Close()
 	}
@@ -139,10 +138,4 @@ func (c *conn) takeBack(hijacked net.Conn) {
 		c.ahead = append(before, c.ahead...)
 		c.freeHead()
 	}
-}
-
-// serve has fasthttp serve the connection on. It waits for the next request as long as between any two.
-func (c *conn) serve() {
-	c.resumed = true
-	_ = c.server.ServeConn(c) // its errors are about one client, and it has closed the connection
 }

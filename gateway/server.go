@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -32,6 +33,7 @@ type listener struct {
 	callbacks bool
 	ln        net.Listener
 	server    *fasthttp.Server
+	closing   atomic.Bool // no connection is set aside any more
 }
 
 // Listen binds every address, so that a taken one fails before anything is served.
@@ -154,6 +156,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 	var errs []error
 	g.answering.Wait() // bounded by the write time-out
 	for _, l := range g.listeners {
+		if g.watcher != nil {
+			g.watcher.dismiss(l)
+		}
 		grace, cancel := context.WithTimeout(ctx, closeGrace)
 		err := l.server.ShutdownWithContext(grace)
 		if errors.Is(err, context.DeadlineExceeded) {

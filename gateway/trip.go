@@ -26,7 +26,6 @@ type trip struct {
 
 	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
 	left      bool          // the handler ended before the trip did; owned by the handler
-	watch     *watch        // of a parked connection
 	client    client        // who waits, once nothing of the request is left but this
 	submitted bool          // to the forwarder; owned by the handler, as are joined, kept and replied
 	claimed   atomic.Bool   // the key is bound to this trip, and there is a record of it

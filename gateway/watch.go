@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,30 +14,33 @@ var errHungUp = errors.New("gateway: the client hung up")
 // watchAfter is how long a client is parked before it is watched, and how exactly that is kept: shorter waits cost nothing.
 const watchAfter = 100 * time.Millisecond
 
-// watcher sees parked clients hang up: fasthttp cannot while a handler runs. It owns one set of descriptors and one
-// goroutine. Where that cannot be had nobody is watched, and a hang-up shows when the reply is written.
+// watcher looks after the connections that nobody runs for. It sees parked clients hang up, which fasthttp cannot while a
+// handler runs, and has idle connections served on when something comes, or when their time is over. It owns one set of
+// descriptors and one goroutine. Where that cannot be had, a hang-up shows when the reply is written, and idle
+// connections have goroutines.
 type watcher struct {
 	log  zerolog.Logger
 	set  *fdset // nil: nobody is watched
 	stop chan struct{}
 	done chan struct{}
 
-	mu      sync.Mutex        // guards the rest, and what the set holds
-	fresh   []*watch          // since the last round, in the order of parking
-	watched map[uint64]*watch // by the name under which the set tells of them
-	last    uint64
+	mu             sync.Mutex       // guards the rest, and what the set holds
+	fresh          []*conn          // whose clients are parked since the last round
+	watched        map[uint64]*conn // by the name under which the set tells of them
+	last           uint64
+	oldest, newest *conn // of those that idle, by the time when they began to
 }
 
-// watch is one parked client. The watcher's mutex guards it.
+// watch is a connection's place with the watcher, whose mutex guards it.
 type watch struct {
-	trip *trip
-	raw  syscall.RawConn
-	name uint64 // in the set; 0: not there
-	over bool
+	trip         *trip  // of a parked client
+	fresh        int    // place among the fresh ones, from 1; 0: not there
+	name         uint64 // in the set; 0: not there
+	older, newer *conn  // neighbours among those that idle
 }
 
 func newWatcher(log zerolog.Logger) *watcher {
-	w := &watcher{log: log, stop: make(chan struct{}), done: make(chan struct{}), watched: make(map[uint64]*watch)}
+	w := &watcher{log: log, stop: make(chan struct{}), done: make(chan struct{}), watched: make(map[uint64]*conn)}
 	set, err := newFDSet()
 	if err != nil {
 		log.Warn().Err(err).Msg("clients that hang up are not seen before their reply")
@@ -51,38 +53,60 @@ func newWatcher(log zerolog.Logger) *watcher {
 }
 
 // add begins to watch the client of a trip; it must be removed when the client is not parked any more.
-func (w *watcher) add(t *trip, c *conn) *watch {
+func (w *watcher) add(t *trip, c *conn) {
 	if w.set == nil || c.raw == nil {
-		return nil
-	}
-	entry := &watch{trip: t, raw: c.raw}
-	w.mu.Lock()
-	w.fresh = append(w.fresh, entry)
-	w.mu.Unlock()
-	return entry
-}
-
-// remove ends a watch. The connection must still be open.
-func (w *watcher) remove(entry *watch) {
-	if entry == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	entry.over = true
-	if entry.name != 0 {
-		delete(w.watched, entry.name)
-		w.set.remove(entry.raw)
-	}
+	w.fresh = append(w.fresh, c)
+	c.watch.trip, c.watch.fresh = t, len(w.fresh)
 }
 
-// run tells trips of hang-ups as they come, and once in a while takes those into the set that are still parked.
+// remove ends a watch. The connection must still be open.
+func (w *watcher) remove(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drop(c)
+}
+
+// drop takes c out of all that the watcher has. Called with mu held.
+func (w *watcher) drop(c *conn) {
+	if at := c.watch.fresh; at != 0 {
+		last := w.fresh[len(w.fresh)-1]
+		w.fresh[at-1], last.watch.fresh = last, at
+		w.fresh[len(w.fresh)-1] = nil
+		w.fresh = w.fresh[:len(w.fresh)-1]
+	}
+	if c.watch.name != 0 {
+		delete(w.watched, c.watch.name)
+		w.set.remove(c.raw)
+		if c.watch.trip == nil {
+			w.unlink(c)
+		}
+	}
+	c.watch = watch{}
+}
+
+// enter puts c into the set, which tells once what it is asked for. Called with mu held.
+func (w *watcher) enter(c *conn, tell uint32) bool {
+	w.last++
+	if err := w.set.add(c.raw, w.last, tell); err != nil {
+		w.log.Warn().Err(err).Msg("a connection cannot be watched")
+		return false
+	}
+	c.watch.name = w.last
+	w.watched[w.last] = c
+	return true
+}
+
+// run acts on what the set tells, and once in a while on what time has come for.
 func (w *watcher) run() {
 	defer close(w.done)
 	defer w.set.close()
 	for round := time.Now(); ; {
 		for _, name := range w.set.wait(watchAfter) {
-			w.hungUp(name)
+			w.told(name)
 		}
 		select {
 		case <-w.stop:
@@ -92,44 +116,42 @@ func (w *watcher) run() {
 		if now := time.Now(); now.Sub(round) >= watchAfter {
 			round = now
 			w.takeIn()
+			w.retire(now)
 		}
 	}
 }
 
-func (w *watcher) hungUp(name uint64) {
+// told acts on an event: a parked client has hung up, or an idle one has sent something or gone.
+func (w *watcher) told(name uint64) {
 	w.mu.Lock()
-	entry := w.watched[name]
+	c := w.watched[name]
+	if c == nil {
+		w.mu.Unlock()
+		return
+	}
+	t := c.watch.trip
+	if t == nil {
+		w.drop(c)
+	}
 	w.mu.Unlock()
-	if entry != nil {
-		entry.trip.failed(errHungUp)
+	if t == nil {
+		go c.serve()
+	} else {
+		t.failed(errHungUp)
 	}
 }
 
-// takeIn watches those that have been parked since before the last round.
+// takeIn watches those that are still parked at the end of a round.
 func (w *watcher) takeIn() {
 	w.mu.Lock()
-	fresh := w.fresh
-	w.fresh = nil
-	w.mu.Unlock()
-	for _, entry := range fresh {
-		w.register(entry)
-	}
-}
-
-func (w *watcher) register(entry *watch) {
-	w.mu.Lock()
 	defer w.mu.Unlock()
-	if entry.over {
-		return
+	for i, c := range w.fresh {
+		w.fresh[i], c.watch.fresh = nil, 0
+		if w.enter(c, tellHangUp) {
+			c.watch.trip.wake <- struct{}{} // once: it may leave its handler now
+		}
 	}
-	w.last++
-	if err := w.set.add(entry.raw, w.last); err != nil {
-		w.log.Warn().Err(err).Stringer("trip", entry.trip.id).Msg("a parked client cannot be watched")
-		return
-	}
-	entry.name = w.last
-	w.watched[entry.name] = entry
-	entry.trip.wake <- struct{}{} // once: it may leave its handler now
+	w.fresh = w.fresh[:0]
 }
 
 // close ends the goroutine, within watchAfter.
