@@ -48,6 +48,7 @@
 //	trip.resume      one per parked client that is being answered; goes on to serve the connection, as fasthttp's do
 //	conn.serve       the same for a connection that was set aside idle (idle.go) and has something to read
 //	watcher.run      one; sees parked clients hang up and idle ones send, ends with Close
+//	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that
 //	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
 //	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
 //

@@ -112,7 +112,7 @@ func (f *forwarder) exchange(t *trip) {
 		fasthttp.ReleaseRequest(req)
 		fasthttp.ReleaseResponse(resp)
 		t.body.release()
-		t.call.Body = nil // a parked client must not hold what was sent
+		t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
 	}()
 	if err := f.g.engine.Encode(req, t.call, f.g.tokens(t), began); err != nil {
 		code = "unsent"

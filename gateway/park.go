@@ -51,6 +51,7 @@ func (t *trip) handOver(ctx *fasthttp.RequestCtx) {
 		c.takeBack(hijacked)
 		t.mu.Lock()
 		t.parked = c
+		t.wake = nil // nobody blocks on it any more
 		waiting := t.phase == waiting
 		t.mu.Unlock()
 		if !waiting {

@@ -24,6 +24,8 @@ type watcher struct {
 	stop chan struct{}
 	done chan struct{}
 
+	memory tidier // owned by run
+
 	mu             sync.Mutex       // guards the rest, and what the set holds
 	fresh          []*conn          // whose clients are parked since the last round
 	watched        map[uint64]*conn // by the name under which the set tells of them
@@ -104,6 +106,7 @@ func (w *watcher) enter(c *conn, tell uint32) bool {
 func (w *watcher) run() {
 	defer close(w.done)
 	defer w.set.close()
+	defer w.memory.wait()
 	for round := time.Now(); ; {
 		for _, name := range w.set.wait(watchAfter) {
 			w.told(name)
@@ -117,6 +120,7 @@ func (w *watcher) run() {
 			round = now
 			w.takeIn()
 			w.retire(now)
+			w.tidy(now)
 		}
 	}
 }
