@@ -97,6 +97,25 @@ func TestLongWaitsHaveNoGoroutines(t *testing.T) {
 	}
 }
 
+// Waits shorter than a round keep their handlers, whatever moment of a round they fall into.
+func TestShortWaitsKeepTheirHandlers(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	c := n.dial()
+	r := bufio.NewReader(c)
+	for range 12 {
+		_, _ = io.WriteString(c, rawCreate(oneOp(`{}`)))
+		a := e.next(t)
+		a.accept()
+		<-time.After(40 * time.Millisecond)
+		n.callback(a.tokens[0], `{"answer":42}`)
+		want(t, read(t, r), 200, accepted)
+	}
+	if entered := n.Asides(); entered > 1 { // the connection of the callbacks may idle for long
+		t.Errorf("%d connections entered the set; want none", entered)
+	}
+}
+
 // The result of a parked client that does not read is kept, and nobody waits for it but its own goroutine.
 func TestParkedClientThatDoesNotRead(t *testing.T) {
 	e := newEngine(t)

@@ -11,7 +11,7 @@ import (
 // errHungUp ends the wait of a client that has closed its side, or reset it.
 var errHungUp = errors.New("gateway: the client hung up")
 
-// watchAfter is how long a client is parked before it is watched, and how exactly that is kept: shorter waits cost nothing.
+// watchAfter is how long a client is parked before it is watched, or up to twice that: shorter waits cost nothing.
 const watchAfter = 100 * time.Millisecond
 
 // watcher looks after the connections that nobody runs for. It sees parked clients hang up, which fasthttp cannot while a
@@ -27,7 +27,7 @@ type watcher struct {
 	memory tidier // owned by run
 
 	mu             sync.Mutex       // guards the rest, and what the set holds
-	fresh          []*conn          // whose clients are parked since the last round
+	fresh          [2][]*conn       // whose clients are parked since the last round, and since the one before it
 	watched        map[uint64]*conn // by the name under which the set tells of them
 	last           uint64
 	oldest, newest *conn // of those that idle, by the time when they began to
@@ -37,6 +37,7 @@ type watcher struct {
 type watch struct {
 	trip         *trip  // of a parked client
 	fresh        int    // place among the fresh ones, from 1; 0: not there
+	second       bool   // among those of the round before
 	name         uint64 // in the set; 0: not there
 	older, newer *conn  // neighbours among those that idle
 }
@@ -61,8 +62,8 @@ func (w *watcher) add(t *trip, c *conn) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fresh = append(w.fresh, c)
-	c.watch.trip, c.watch.fresh = t, len(w.fresh)
+	w.fresh[0] = append(w.fresh[0], c)
+	c.watch.trip, c.watch.fresh = t, len(w.fresh[0])
 }
 
 // remove ends a watch. The connection must still be open.
@@ -75,10 +76,14 @@ func (w *watcher) remove(c *conn) {
 // drop takes c out of all that the watcher has. Called with mu held.
 func (w *watcher) drop(c *conn) {
 	if at := c.watch.fresh; at != 0 {
-		last := w.fresh[len(w.fresh)-1]
-		w.fresh[at-1], last.watch.fresh = last, at
-		w.fresh[len(w.fresh)-1] = nil
-		w.fresh = w.fresh[:len(w.fresh)-1]
+		round := &w.fresh[0]
+		if c.watch.second {
+			round = &w.fresh[1]
+		}
+		end := len(*round) - 1
+		last := (*round)[end]
+		(*round)[at-1], last.watch.fresh = last, at
+		(*round)[end], *round = nil, (*round)[:end]
 	}
 	if c.watch.name != 0 {
 		delete(w.watched, c.watch.name)
@@ -145,17 +150,20 @@ func (w *watcher) told(name uint64) {
 	}
 }
 
-// takeIn watches those that are still parked at the end of a round.
+// takeIn watches those that have been parked for a whole round. What waits for less is not worth it.
 func (w *watcher) takeIn() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, c := range w.fresh {
-		w.fresh[i], c.watch.fresh = nil, 0
+	for i, c := range w.fresh[1] {
+		w.fresh[1][i], c.watch.fresh, c.watch.second = nil, 0, false
 		if w.enter(c, tellHangUp) {
 			c.watch.trip.wake <- struct{}{} // once: it may leave its handler now
 		}
 	}
-	w.fresh = w.fresh[:0]
+	w.fresh[0], w.fresh[1] = w.fresh[1][:0], w.fresh[0]
+	for _, c := range w.fresh[1] {
+		c.watch.second = true
+	}
 }
 
 // close ends the goroutine, within watchAfter.
