@@ -153,34 +153,46 @@ const headBytes = 4 << 10
 // heads hold the beginnings of requests, between their arrival and their reading.
 var heads = sync.Pool{New: func() any { return new([headBytes]byte) }}
 
+// reading is a read of the beginning of a request, in a form that needs no memory of its own each time.
+type reading struct {
+	head *[headBytes]byte // nil while it waits
+	n    int
+	err  error
+	try  func(fd uintptr) (done bool)
+}
+
+// readings are used again: each connection needs one for the length of a read.
+var readings = sync.Pool{New: func() any {
+	r := new(reading)
+	r.try = r.read
+	return r
+}}
+
+func (r *reading) read(fd uintptr) (done bool) {
+	r.head = heads.Get().(*[headBytes]byte) //nolint:forcetypeassert // only New fills the pool
+	if r.n, r.err = unix.Read(int(fd), r.head[:]); r.err == nil && r.n > 0 {
+		return true
+	}
+	heads.Put(r.head)
+	r.head = nil
+	return !wouldBlock(r.err)
+}
+
 // readAhead waits for the first byte of a request, which is all that fasthttp asks for, and takes what else has come: one
 // system call less for each request. While it waits it has no buffer.
 func (c *conn) readAhead() error {
-	var n int
-	var err error
-	head := heads.Get().(*[headBytes]byte) //nolint:forcetypeassert // only New fills the pool
-	rerr := c.raw.Read(func(fd uintptr) bool {
-		if head == nil {
-			head = heads.Get().(*[headBytes]byte) //nolint:forcetypeassert // likewise
-		}
-		n, err = unix.Read(int(fd), head[:])
-		if wouldBlock(err) {
-			heads.Put(head)
-			head = nil
-			return false
-		}
-		return true
-	})
+	r := readings.Get().(*reading) //nolint:forcetypeassert // only New fills the pool
+	err := c.raw.Read(r.try)
+	head, n := r.head, r.n
+	if err == nil {
+		err = r.err
+	}
+	r.head, r.n, r.err = nil, 0, nil
+	readings.Put(r)
 	switch {
-	case rerr == nil && err == nil && n > 0:
+	case head != nil:
 		c.head, c.ahead = head, head[:n]
 		return nil
-	case head != nil:
-		heads.Put(head)
-	}
-	switch {
-	case rerr != nil:
-		return rerr
 	case err != nil:
 		return err
 	default:
@@ -287,17 +299,32 @@ var errProbed = errors.New("gateway: nothing was read ahead")
 
 func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) }
 
-// peek looks, without taking and without waiting, whether there is something to read: n is 0 at the end.
-func peek(raw syscall.RawConn) (n int, err error) {
+// glance is a look at what a socket has to tell, without waiting, in a form that needs no memory of its own each time.
+type glance struct {
+	socket [1]unix.PollFd
+	n      int
+	err    error
+	poll   func(fd uintptr)
+}
+
+// glances are used again: each lasts for one system call.
+var glances = sync.Pool{New: func() any {
+	g := new(glance)
+	g.poll = func(fd uintptr) {
+		g.socket[0].Fd = int32(fd)
+		g.n, g.err = unix.Poll(g.socket[:], 0)
+	}
+	return g
+}}
+
+// tells reports whether the socket has one of the events, or is broken.
+func tells(raw syscall.RawConn, events int16) bool {
 	if raw == nil {
-		return 0, unix.EAGAIN
+		return false
 	}
-	var b [1]byte
-	// Control and not Read: the read deadline has usually passed by now.
-	if cerr := raw.Control(func(fd uintptr) {
-		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	}); cerr != nil {
-		return 0, cerr
-	}
-	return n, err
+	g := glances.Get().(*glance) //nolint:forcetypeassert // only New fills the pool
+	defer glances.Put(g)
+	g.socket[0].Events = events
+	err := raw.Control(g.poll) // and not Read: the read deadline has usually passed by now
+	return err != nil || g.err == nil && g.n > 0
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 )
 
 // engineAnswerLimit bounds the body of an engine's own answer, in bytes.
@@ -134,8 +135,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 
 // stale reports whether the engine has closed the connection, or sent bytes that nobody asked for.
 func (c *countingConn) stale() bool {
-	n, err := peek(c.raw)
-	return n > 0 || !wouldBlock(err)
+	return tells(c.raw, unix.POLLIN)
 }
 
 // counterOf finds the counting connection below TLS.

@@ -92,12 +92,18 @@ func RawPath(uri []byte) []byte {
 func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 	a := l.take(ctx)
 	a.body.shrink(int64(len(ctx.Request.Body()))) // of a chunked body the size is known only now
-	t := &trip{g: l.g, accepted: time.Now(), body: a.body, requestID: a.requestID}
+	var t *trip                                   // of a client; an engine has none
+	if a.route != routeCallback {
+		t = &trip{g: l.g, accepted: time.Now(), body: a.body, requestID: a.requestID}
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			l.panicked(ctx, a, t, p)
 		}
-		if !t.submitted { // else the forwarder needs the bytes longer
+		switch {
+		case t == nil:
+			a.body.release()
+		case !t.submitted: // else the forwarder needs the bytes longer
 			t.body.release()
 		}
 	}()
@@ -107,7 +113,7 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	l.serve(ctx, a, t)
-	if t.left { // nothing of it is ours any more
+	if t != nil && t.left { // nothing of it is ours any more
 		return
 	}
 	if l.g.stage.Load() >= leaving || connOf(ctx).crowded {
@@ -136,7 +142,7 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 		l.g.readiness(ctx)
 	}
 	switch {
-	case t.left, a.route == routeCallback && err == nil:
+	case a.route == routeCallback && err == nil, t != nil && t.left:
 	case err != nil:
 		l.refuse(ctx, a, faultOf(err))
 	default:
@@ -170,8 +176,12 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 
 // panicked turns a panic into an answer and gives up the trip that it left behind.
 func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
-	l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("a handler panicked")
-	t.giveUp()
+	line := l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack())
+	if t != nil {
+		line = line.Stringer("trip", t.id)
+		t.giveUp()
+	}
+	line.Msg("a handler panicked")
 	ctx.Response.Reset()
 	ctx.SetConnectionClose()
 	l.refuse(ctx, a, faultOf(fmt.Errorf("panic: %v", p)))
