@@ -11,18 +11,16 @@ import (
 // clients only wait. So memory is given back once after a burst, and never in the middle of traffic.
 
 const (
-	tidyLook  = time.Second      // how often is looked whether a burst is over
-	tidyEvery = 10 * time.Second // memory is given back at most
-	tidyLeast = 1024             // connections have to have come since, or half of those that are held
-	tidyQuiet = 64               // and in the last second fewer than one in so many
+	tidyLook  = time.Second // how often is looked whether a burst is over
+	tidyLeast = 1024        // connections have to have come since, or half of those that are held: a few us for each
+	tidyQuiet = 64          // and since the last look fewer than one in so many
 )
 
 // tidier knows when memory was given back. The watcher's goroutine owns it.
 type tidier struct {
 	looked  time.Time
-	entered uint64 // connections that the watcher had ever taken in, when it last looked
-	done    uint64 // when memory was last given back
-	next    time.Time
+	entered uint64        // connections that the watcher had ever taken in, when it last looked
+	done    uint64        // when memory was last given back
 	running chan struct{} // closed when that has ended; nil: it never began
 }
 
@@ -33,10 +31,10 @@ func (m *tidier) due(now time.Time, held, entered uint64) bool {
 	}
 	came := entered - m.entered
 	m.looked, m.entered = now, entered
-	if entered-m.done < max(tidyLeast, held/2) || came > held/tidyQuiet || now.Before(m.next) {
+	if entered-m.done < max(tidyLeast, held/2) || came > held/tidyQuiet {
 		return false
 	}
-	m.done, m.next = entered, now.Add(tidyEvery)
+	m.done = entered
 	return true
 }
 
