@@ -108,6 +108,7 @@ func exchange(hc *fasthttp.HostClient, c net.Conn, count *countingConn, req *fas
 		return wrote, false, fmt.Errorf("send to the engine: %w", err)
 	}
 	count.used = true
+	resp.Header.DisableNormalizing() // nobody looks for a name
 	br := hc.AcquireReader(c)
 	err = resp.ReadLimitBody(br, hc.MaxResponseBodySize)
 	rest := br.Buffered() > 0 // an answer to a question that was not asked

@@ -16,6 +16,7 @@ type metrics struct {
 	parked    prometheus.Gauge
 	trips     *prometheus.CounterVec // outcome
 	callbacks *prometheus.CounterVec // outcome
+	delivered prometheus.Counter     // one of them
 	engines   *prometheus.HistogramVec
 	abandoned prometheus.Counter
 }
@@ -39,6 +40,7 @@ func newMetrics(g *Gateway, reg prometheus.Registerer, version string) *metrics 
 			Name: "syncgate_abandoned_total", Help: "Replies that could not be written: the client had gone.",
 		}),
 	}
+	m.delivered = m.callbacks.WithLabelValues("delivered")
 	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "syncgate_correlator_up", Help: "1 while callbacks can be handed on between nodes.",
 	}, func() float64 {

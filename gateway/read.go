@@ -17,8 +17,10 @@ import (
 // cannot read, and the answer needs it.
 type announced struct {
 	route     route
-	verdict   *Fault // what the request is told whatever its body says; nil: that depends
-	length    int    // of the body, in bytes; -1: it comes in chunks
+	verdict   *Fault        // what the request is told whatever its body says; nil: that depends
+	trip      correlator.ID // of a callback's token, as is op
+	op        int
+	length    int // of the body, in bytes; -1: it comes in chunks
 	limit     int64
 	body      reservation
 	requestID string
@@ -84,7 +86,8 @@ func (l *listener) look(h *fasthttp.RequestHeader) announced {
 		allow := strings.Join(l.methods(r), ", ")
 		a.verdict = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case r == routeCallback:
-		if _, _, err := l.g.keys.ParseToken(name); err != nil {
+		var err error
+		if a.trip, a.op, err = l.g.keys.ParseToken(name); err != nil {
 			a.verdict = faultOf(err)
 		}
 	case r == routeCreate && l.g.stage.Load() >= refusing:

@@ -123,7 +123,6 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 
 // serve answers by route.
 func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
-	_, name := l.find(RawPath(ctx.RequestURI()))
 	var err error
 	switch {
 	case a.verdict != nil && a.route != routeCreate:
@@ -133,8 +132,9 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 	case a.route == routeCreate:
 		err = l.serveCreate(ctx, a, t)
 	case a.route == routeCallback:
-		err = l.g.callback(ctx, name)
+		err = l.g.callback(ctx, a.trip, a.op)
 	case a.route == routeTask:
+		_, name := l.find(RawPath(ctx.RequestURI()))
 		err = l.g.task(ctx, t, name)
 	case a.route == routeHealth:
 		l.g.health(ctx)

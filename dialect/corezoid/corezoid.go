@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +93,8 @@ type Dialect struct {
 	ops         map[operation]bool
 	headers     []header
 	timeouts    gateway.Timeouts
-	enginePath  []byte   // of the engine's URL, before the login
+	engineHost  []byte   // of the engine's URL
+	enginePath  []byte   // likewise, and what comes before the login
 	callbackURL string   // the member of a task's data, with a hole for the token
 	hole        int      // where in callbackURL the hole is
 	theirs      []string // the members that clients may not set
@@ -120,11 +122,16 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	engine, err := url.Parse(strings.TrimRight(cfg.EngineURL, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("corezoid: the engine's URL: %w", err)
+	}
 	member := quote(callbackMember) + `:` + strings.TrimSuffix(quote(cfg.CallbackURL), `"`)
 	d := &Dialect{
 		ops:         make(map[operation]bool, len(cfg.Ops)),
 		timeouts:    cfg.Timeouts,
-		enginePath:  []byte(strings.TrimRight(cfg.EngineURL, "/") + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
+		engineHost:  []byte(engine.Host),
+		enginePath:  []byte(engine.EscapedPath() + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
 		callbackURL: member + strings.Repeat("0", correlator.TokenLen) + `"`,
 		hole:        len(member),
 		theirs:      []string{callbackMember},

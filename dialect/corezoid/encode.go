@@ -28,15 +28,16 @@ func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string
 		copy(c.Body[at:at+correlator.TokenLen], tokens[i])
 	}
 	var stampRoom [20]byte
-	var uriRoom [256]byte
+	var pathRoom [256]byte
 	stamp := signer.AppendTime(stampRoom[:0], now)
-	uri := append(uriRoom[:0], d.enginePath...)
-	uri = append(append(uri, login...), '/')
-	uri = append(append(uri, stamp...), '/')
-	uri = signer.AppendSignature(uri, stamp, secret, c.Body)
+	path := append(pathRoom[:0], d.enginePath...)
+	path = append(append(path, login...), '/')
+	path = append(append(path, stamp...), '/')
+	path = signer.AppendSignature(path, stamp, secret, c.Body)
 
 	dst.Header.SetMethod(fasthttp.MethodPost)
-	dst.SetRequestURIBytes(uri)
+	dst.Header.SetHostBytes(d.engineHost) // with a host and a path fasthttp has no URI to take apart
+	dst.SetRequestURIBytes(path)
 	dst.Header.SetContentType("application/json; charset=utf8") // the vendor's spelling
 	dst.SetBodyRaw(c.Body)
 	return nil
