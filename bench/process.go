@@ -54,6 +54,18 @@ func (p *process) stop() {
 	<-p.done
 }
 
+// ends reports whether the program ends by itself within d.
+func (p *process) ends(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-p.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 // answers waits until url gives any HTTP answer but 503.
 func (p *process) answers(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)

@@ -129,6 +129,14 @@ func (r *rig) load(connections int, during time.Duration) load {
 	return l
 }
 
+// pids are those of the nodes.
+func (r *rig) pids() (all []int) {
+	for _, p := range r.nodes {
+		all = append(all, p.cmd.Process.Pid)
+	}
+	return all
+}
+
 // cpuTimes is processor time that a rig's processes have used.
 type cpuTimes struct{ user, kernel, redis time.Duration }
 

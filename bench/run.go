@@ -40,17 +40,28 @@ func (o *options) flags(fs *flag.FlagSet) {
 type sizes struct {
 	rounds       int
 	warm, during time.Duration // of a load: before, and while it is measured
-	settle       time.Duration // before memory is read
+	counted      int           // trips whose instructions are counted
+	settle       time.Duration // after a change, before the machine is measured
+	calm         time.Duration // that resident memory has not changed for when it is read
+	patience     time.Duration // for that, at most
 	parked       []int         // clients at which memory is read
-	few          int           // clients of memory's other rows and of the hang-ups
+	few          int           // clients of the hang-ups
 	others       []int         // clients that are parked beside a load; the first is 0
 }
 
 func (o *options) sizes() sizes {
 	if o.quick {
-		return sizes{1, 200 * time.Millisecond, 600 * time.Millisecond, 300 * time.Millisecond, []int{200, 400}, 300, []int{0, 300}}
+		return sizes{
+			rounds: 1, warm: 200 * time.Millisecond, during: 600 * time.Millisecond, counted: 1000,
+			settle: 300 * time.Millisecond, calm: 200 * time.Millisecond, patience: time.Second,
+			parked: []int{200, 400}, few: 300, others: []int{0, 300},
+		}
 	}
-	return sizes{o.rounds, 700 * time.Millisecond, 2500 * time.Millisecond, time.Second, []int{1000, 5000, 10_000, 18_000}, 10_000, []int{0, 5000, 10_000, 15_000}}
+	return sizes{
+		rounds: o.rounds, warm: 700 * time.Millisecond, during: 2500 * time.Millisecond, counted: 20_000,
+		settle: time.Second, calm: 2 * time.Second, patience: 15 * time.Second,
+		parked: []int{1000, 5000, 10_000, 18_000}, few: 10_000, others: []int{0, 5000, 10_000, 15_000},
+	}
 }
 
 // scene is one thing that is measured, of several programs.
@@ -95,6 +106,7 @@ type bench struct {
 
 	programs []program // that can run here
 	absent   []absence
+	noPerf   error // why instructions are not counted; nil while they are
 }
 
 // absence is a program that is not in the tables, or not in all of them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -31,6 +32,8 @@ type tripFigures struct {
 	user, kernel, own samples // processor time in microseconds a trip; own is both
 	redis, together   samples // the same of redis-server, and all
 	rate, p50, p99    samples // trips a second; microseconds
+
+	userInstructions, kernelInstructions, instructions samples // thousands a trip, of turns of their own; instructions is both
 }
 
 func newTrips() *trips {
@@ -47,22 +50,24 @@ func (t *trips) round(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// round starts every program, and measures them in short turns, so that a busy moment of the machine meets all of them.
+// round starts every program, and measures them in short turns, so that a busy moment of the machine meets all of them. Then
+// each has a turn in which its instructions are counted: that inflates processor time.
 func (f *tripFigures) round(ctx context.Context, b *bench, l tripLoad) error {
 	rigs := make(map[string]*rig)
 	defer stopAll(rigs)
 	if err := b.ready(ctx, rigs, func(program) bool { return true }, l); err != nil {
 		return err
 	}
+	started := func(p program) bool { return rigs[p.name] != nil }
 	for range turns {
-		err := b.each(ctx, func(p program) bool { return rigs[p.name] != nil }, func(p program) error {
+		err := b.each(ctx, started, func(p program) error {
 			return f.measure(ctx, rigs[p.name], rigs[p.name].load(l.connections, b.during/turns))
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.each(ctx, started, func(p program) error { return f.count(ctx, b, rigs[p.name], l.connections) })
 }
 
 // turns is how many parts a measurement has between which the other programs are measured.
@@ -105,6 +110,32 @@ func (f *tripFigures) measure(ctx context.Context, r *rig, l load) error {
 	return nil
 }
 
+// count takes the instructions of one turn, unless perf was found wanting.
+func (f *tripFigures) count(ctx context.Context, b *bench, r *rig, connections int) error {
+	if b.noPerf != nil {
+		return nil
+	}
+	l := r.load(connections, 0)
+	l.trips, l.limit = b.counted, time.Minute
+	n, err := count(ctx, b.dir, r.pids(), func() error {
+		_, _, err := r.take(ctx, l)
+		return err
+	})
+	if errors.Is(err, errNoPerf) {
+		fmt.Fprintf(b.out, "instructions are not counted: %v\n", err)
+		b.noPerf = err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a := func(n float64) float64 { return n / 1000 / float64(l.trips) }
+	f.userInstructions.add(r.program.name, a(n.user))
+	f.kernelInstructions.add(r.program.name, a(n.kernel))
+	f.instructions.add(r.program.name, a(n.user+n.kernel))
+	return nil
+}
+
 // micros is d in microseconds.
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
@@ -118,23 +149,50 @@ func (t *trips) sections(b *bench) (all []section) {
 			},
 			goals: f.goals(l.name),
 		}
+		counted := len(f.instructions) > 0
+		if counted {
+			s.head = append(s.head, "instructions, thousands: user", "kernel", "x floor")
+		}
 		if i == 0 {
-			s.text = tripsText
+			s.text = tripsText + b.instructionsText(counted)
 		}
 		for _, p := range b.among(f.own) {
-			redis := "-"
-			if p.redis {
-				redis = figure(f.redis.median(p.name), 1)
+			row := f.row(p)
+			if counted {
+				row = append(row, figure(f.userInstructions.median(p.name), 1), figure(f.kernelInstructions.median(p.name), 1),
+					spread(f.instructions.against(p.name, "floor"), 2))
 			}
-			s.rows = append(s.rows, []string{
-				p.title, figure(f.own.median(p.name), 1), figure(f.user.median(p.name), 1), figure(f.kernel.median(p.name), 1), redis,
-				figure(f.together.median(p.name), 1), spread(f.together.against(p.name, "floor"), 2), figure(f.rate.median(p.name), 0),
-				figure(f.p50.median(p.name)/1000, 2), figure(f.p99.median(p.name)/1000, 2),
-			})
+			s.rows = append(s.rows, row)
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// row words a program's figures but for its instructions.
+func (f *tripFigures) row(p program) []string {
+	redis := "-"
+	if p.redis {
+		redis = figure(f.redis.median(p.name), 1)
+	}
+	return []string{
+		p.title, figure(f.own.median(p.name), 1), figure(f.user.median(p.name), 1), figure(f.kernel.median(p.name), 1), redis,
+		figure(f.together.median(p.name), 1), spread(f.together.against(p.name, "floor"), 2), figure(f.rate.median(p.name), 0),
+		figure(f.p50.median(p.name)/1000, 2), figure(f.p99.median(p.name)/1000, 2),
+	}
+}
+
+// instructionsText says how instructions were counted, or that they were not.
+func (b *bench) instructionsText(counted bool) (text string) {
+	if counted {
+		text = " *Instructions* are thousands a trip that `perf stat` counts of the program's processes, without redis-server, over " +
+			figure(float64(b.counted), 0) + " trips in a turn of their own, as counting inflates processor time. On a busy or virtual machine they vary far less than that. " +
+			"Their *x floor* compares user and kernel together with the floor's of the same round."
+	}
+	if b.noPerf != nil {
+		text += " `perf` was not to be had, or not all the time, so that instructions are missing."
+	}
+	return text
 }
 
 const tripsText = "Processor time of the program's processes (`utime + stime` of `/proc/PID/stat`) in microseconds a trip, and that of redis-server beside it. " +
