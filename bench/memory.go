@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"time"
 )
@@ -59,8 +60,43 @@ func (b *bench) found(ctx context.Context, p program) (f *footing, err error) {
 			return nil, err
 		}
 	}
-	f.resident, f.redis, f.slab, err = f.read()
+	f.resident, f.redis, f.slab, err = f.settled(ctx, b)
 	return f, err
+}
+
+// settled reads once the node's resident memory has come to rest, or after the bench's patience: the gateway gives memory
+// back to the system in the seconds after a burst.
+func (f *footing) settled(ctx context.Context, b *bench) (node, redis, slab int64, err error) {
+	pause(ctx, b.settle)
+	if err := rests(ctx, f.nodes[0].resident, b.calm, b.patience-b.settle); err != nil {
+		return 0, 0, 0, err
+	}
+	return f.read()
+}
+
+// steady is the part of a size in bytes by which it may differ and yet count as the same.
+const steady = 0.02
+
+// rests waits until what size reads in bytes has been steady for calm, or patience has passed.
+func rests(ctx context.Context, size func() (int64, error), calm, patience time.Duration) error {
+	began := time.Now()
+	since, was := began, int64(0)
+	for {
+		is, err := size()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if math.Abs(float64(is-was)) > steady*float64(was) {
+			since, was = now, is
+		}
+		if now.Sub(since) >= calm || now.Sub(began) >= patience {
+			return nil
+		}
+		if !pause(ctx, calm/20) {
+			return ctx.Err()
+		}
+	}
 }
 
 // read gives resident bytes of the node and of Redis, and those of the kernel's own objects on the whole machine.
@@ -103,8 +139,7 @@ func (m *memory) waiting(ctx context.Context, b *bench, p program) error {
 		if err := c.grow(ctx, n); err != nil {
 			return err
 		}
-		pause(ctx, b.settle)
-		node, redis, slab, err := f.read()
+		node, redis, slab, err := f.settled(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -128,8 +163,12 @@ func (m *memory) waiting(ctx context.Context, b *bench, p program) error {
 // idleDelay is how long clients wait that are to be idle afterwards: long enough to be parked, as most clients are.
 const idleDelay = time.Second
 
-// waited lets clients wait, reads their replies, and leaves their connections open.
+// waited lets as many clients wait as were parked, reads their replies, and leaves their connections open.
 func (m *memory) waited(ctx context.Context, b *bench, p program) error {
+	n := m.most[p.name]
+	if n == 0 {
+		return nil // too few files may be open for any row
+	}
 	f, err := b.found(ctx, p)
 	if err != nil {
 		return err
@@ -137,25 +176,27 @@ func (m *memory) waited(ctx context.Context, b *bench, p program) error {
 	defer f.stop()
 	c := gather(f.rig, idleDelay)
 	defer c.leave(true)
-	n := min(b.few, b.room(p))
 	if err := c.grow(ctx, n); err != nil {
 		return err
 	}
 	if err := c.collect(); err != nil {
 		return err
 	}
-	pause(ctx, b.settle)
-	node, _, _, err := f.read()
+	node, _, _, err := f.settled(ctx, b)
+	if err != nil {
+		return err
+	}
 	m.idle.add(p.name, float64(node-f.resident)/float64(n))
-	return err
+	return nil
 }
 
 func (m *memory) sections(b *bench) []section {
 	s := section{
 		title: "Memory of a parked client",
 		text: "Resident memory (`VmRSS`) of the process, less what it had before the first client, divided by the clients, whose callbacks do not come. " +
-			"*Redis*, *kernel* and *live heap* are at the highest number reached: of redis-server, of the kernel for a connection (`Slab` of the whole machine, " +
-			"halved, as both ends are here: rough), and of Go's heap after a collection, touched or not. *Idle* is a client that waited for a second, has its reply and keeps its connection. Bytes.",
+			"It is read when it " + b.rest() + ": the gateway gives memory back to the system in the seconds after a burst, and what is left is what waiting clients hold. " +
+			"*Redis*, *kernel*, *live heap* and *idle* are at the highest number reached: of redis-server, of the kernel for a connection (`Slab` of the whole machine, " +
+			"halved, as both ends are here: rough), and of Go's heap after a collection, touched or not. *Idle* is the resident memory, read in the same way after the last reply, of as many clients each of which waited for a second, has its reply and keeps its connection. Bytes.",
 		head:   []string{""},
 		charts: []chart{m.chart(b)},
 		goals: []goal{
@@ -180,6 +221,12 @@ func (m *memory) sections(b *bench) []section {
 			figure(m.kernel[most].median(p.name), 0), figure(m.idle.median(p.name), 0)))
 	}
 	return []section{s}
+}
+
+// rest words when resident memory is read.
+func (b *bench) rest() string {
+	return fmt.Sprintf("has not changed by more than %s %% for %s s, or after %s s",
+		figure(100*steady, 0), figure(b.calm.Seconds(), 1), figure(b.patience.Seconds(), 0))
 }
 
 // last is the highest number of parked clients.

@@ -38,7 +38,7 @@ func TestCount(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		if script != "" {
-			if err := os.WriteFile(filepath.Join(dir, "perf"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "perf"), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is to be run
 				t.Fatal(err)
 			}
 		}

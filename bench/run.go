@@ -15,7 +15,7 @@ import (
 )
 
 // runLimit bounds a whole run.
-const runLimit = 20 * time.Minute
+const runLimit = 40 * time.Minute
 
 // options of a run.
 type options struct {
