@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -61,4 +63,37 @@ func TestCount(t *testing.T) {
 	f("out=''\n"+waits, broken, broken)
 	f("echo Access is limited >&2; exit 255\n", nil, errNoPerf)
 	f("", nil, errNoPerf)
+}
+
+// Without perf there are no columns of instructions, and the document says why; a program that was not counted has none.
+func TestInstructionsInTables(t *testing.T) {
+	f := func(noPerf error, fill func(*tripFigures), says, head string, rows ...string) {
+		t.Helper()
+		scene := newTrips()
+		scene.figures[0].own = samples{"floor": {10}, "memory": {20}}
+		fill(&scene.figures[0])
+		s := scene.sections(&bench{noPerf: noPerf, sizes: sizes{counted: 20_000}})[0]
+		if got := strings.Join(s.head[9:], "|"); got != head || !strings.Contains(s.text, says) {
+			t.Errorf("head %q, want %q; text has no %q: %s", got, head, says, s.text)
+		}
+		var got []string
+		for _, row := range s.rows {
+			got = append(got, strings.Join(row[10:], "|"))
+		}
+		if !slices.Equal(got, rows) {
+			t.Errorf("rows %q, want %q", got, rows)
+		}
+	}
+	const head = "p99, ms|instructions, thousands: user|kernel|x floor"
+	floor := func(f *tripFigures) {
+		f.userInstructions, f.kernelInstructions, f.instructions = samples{"floor": {49}}, samples{"floor": {44}}, samples{"floor": {93}}
+	}
+	f(errNoPerf, func(*tripFigures) {}, "`perf` was not to be had", "p99, ms", "", "")
+	f(errNoPerf, floor, "`perf` was not to be had", head, "49.0|44.0|1.00", "-|-|-")
+	f(nil, func(f *tripFigures) {
+		floor(f)
+		f.userInstructions.add("memory", 140)
+		f.kernelInstructions.add("memory", 46)
+		f.instructions.add("memory", 186)
+	}, "over 20,000 trips", head, "49.0|44.0|1.00", "140.0|46.0|2.00")
 }
