@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -134,4 +135,26 @@ func TestRequestIDs(t *testing.T) {
 	f("a b", false)
 	f("a\"b", false)
 	f("é", false)
+}
+
+func TestTidierIsDue(t *testing.T) {
+	now := time.Unix(0, 0)
+	m := new(tidier)
+	look := func(held, entered uint64, want bool) {
+		t.Helper()
+		now = now.Add(tidyLook)
+		if got := m.due(now, held, entered); got != want {
+			t.Errorf("%d held after %d had come: %v", held, entered, got)
+		}
+	}
+	look(5000, 5000, false) // they come
+	look(5000, 5000, true)  // and have come
+	look(5000, 5000, false)
+	look(5500, 5500, false)
+	look(6000, 6000, false)
+	look(6000, 6000, false) // a fifth more
+	look(10000, 10000, false)
+	look(10000, 10100, true) // some always do
+	look(10000, 13000, false)
+	look(0, 13000, true) // and have left
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	tidyLook  = time.Second // how often is looked whether a burst is over
-	tidyLeast = 1024        // connections have to have come since, or half of those that are held: a few us for each
+	tidyLeast = 1024        // connections have to have come since, or a third of those that are held: a few us for each
 	tidyQuiet = 64          // and since the last look fewer than one in so many
 )
 
@@ -31,7 +31,7 @@ func (m *tidier) due(now time.Time, held, entered uint64) bool {
 	}
 	came := entered - m.entered
 	m.looked, m.entered = now, entered
-	if entered-m.done < max(tidyLeast, held/2) || came > held/tidyQuiet {
+	if entered-m.done < max(tidyLeast, held/3) || came > held/tidyQuiet {
 		return false
 	}
 	m.done = entered
