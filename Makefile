@@ -15,8 +15,10 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/syncgate ./cmd/syncgate
 
 # Everything that is promised, against real servers. The packages start processes and measure time: two at once is enough.
+# Allocations are counted apart, as the race detector makes some of its own.
 test: setup
 	go vet ./...
+	go test -run 'Allocations$$' -count=1 ./correlator/... ./dialect/... ./gateway ./internal/splice ./signer
 	go test -race -shuffle=on -count=1 -timeout=15m -p=2 $(TESTFLAGS) ./...
 
 lint:
