@@ -57,10 +57,10 @@ func balance(t *testing.T, address string, a, b *gate) {
 	eventually(t, "haproxy has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
 }
 
-// handedOn tells how many callbacks have gone through Redis: a callback at home costs no command.
+// handedOn tells how many callbacks have been stored in Redis: a callback at home costs no command.
 func handedOn(t *testing.T, r *redistest.Server) (n int) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`cmdstat_publish:calls=(\d+)`).FindAllStringSubmatch(r.Do("INFO", "commandstats"), -1) {
+	for _, m := range regexp.MustCompile(`cmdstat_hsetnx:calls=(\d+)`).FindAllStringSubmatch(r.Do("INFO", "commandstats"), -1) {
 		calls, err := strconv.Atoi(m[1])
 		if err != nil {
 			t.Fatal(err)
