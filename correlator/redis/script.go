@@ -33,7 +33,7 @@ func (s *store) pipe(ctx context.Context, calls []call,
 	pipe := s.client.Pipeline()
 	replies := make([]*goredis.Cmd, len(calls))
 	for i, c := range calls {
-		replies[i] = run(c.script, ctx, pipe, c.keys, c.args...)
+		replies[i] = run(c.script, ctx, pipeOfOnce{pipe}, c.keys, c.args...)
 	}
 	_, _ = pipe.Exec(ctx) // every reply has its own error
 	return replies
@@ -62,4 +62,33 @@ func firstError(replies []*goredis.Cmd) error {
 		}
 	}
 	return nil
+}
+
+// pipeOfOnce is a pipeline whose scripts are run once, wherever their keys have moved. When one script of a Cluster's pipeline
+// has moved and another is to be tried again, go-redis (v9.23.0, ClusterClient.pipelineReadCmds) would try the first one in
+// two places at the same time, and both answers would be written to one reply.
+type pipeOfOnce struct{ goredis.Pipeliner }
+
+// once is a script that go-redis follows where its key has moved, and does not try again otherwise: its caller does.
+type once struct{ *goredis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+func (p pipeOfOnce) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *goredis.Cmd {
+	return p.add(ctx, "evalsha", sha, keys, args)
+}
+
+func (p pipeOfOnce) Eval(ctx context.Context, text string, keys []string, args ...any) *goredis.Cmd {
+	return p.add(ctx, "eval", text, keys, args)
+}
+
+func (p pipeOfOnce) add(ctx context.Context, name, script string, keys []string, args []any) *goredis.Cmd {
+	all := append(make([]any, 0, 3+len(keys)+len(args)), name, script, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	cmd := goredis.NewCmd(ctx, append(all, args...)...)
+	cmd.SetFirstKeyPos(3)
+	_ = p.Process(ctx, once{cmd}) // it is only put into the pipeline
+	return cmd
 }
