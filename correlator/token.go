@@ -1,6 +1,7 @@
 package correlator
 
 import (
+	"crypto/aes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,8 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -56,7 +55,7 @@ func (id ID) String() string {
 }
 
 const (
-	macLen  = 16
+	macLen  = aes.BlockSize
 	opLen   = 2
 	rawLen  = len(ID{}) + opLen + macLen
 	taskRaw = len(ID{}) + macLen
@@ -83,7 +82,7 @@ type Keys struct {
 
 // key holds what is derived from one configured key, so that a token is worth nothing as a task id and the reverse.
 type key struct {
-	token, task *macPool
+	token, task *cmac
 }
 
 // NewKeys makes Keys of at least one key of at least MinKeyLen bytes.
@@ -102,7 +101,10 @@ func (k *Keys) Set(keys []string) error {
 		if len(s) < MinKeyLen {
 			return fmt.Errorf("key %d has %d characters; at least %d are needed", i+1, len(s), MinKeyLen)
 		}
-		next[i] = key{token: newMACPool(s, "syncgate callback token"), task: newMACPool(s, "syncgate task id")}
+		var err error
+		if next[i], err = newKey(s); err != nil {
+			return fmt.Errorf("derive from key %d: %w", i+1, err)
+		}
 	}
 	k.current.Store(&next)
 	return nil
@@ -116,14 +118,15 @@ func (k *Keys) AppendToken(dst []byte, id ID, op int) []byte {
 	var raw [rawLen]byte
 	copy(raw[:], id[:])
 	binary.BigEndian.PutUint16(raw[len(id):], uint16(op)) //nolint:gosec // at most MaxOp by validation of limits.ops
-	(*k.current.Load())[0].token.sum(raw[len(id)+opLen:], raw[:len(id)+opLen])
+	mac := (*k.current.Load())[0].token.sum(raw[:len(id)+opLen])
+	copy(raw[len(id)+opLen:], mac[:])
 	return encoding.AppendEncode(dst, raw[:])
 }
 
 // ParseToken reads a token. ErrForged is its only error; whether the token has expired is for the caller to ask.
 func (k *Keys) ParseToken(token []byte) (id ID, op int, err error) {
 	var raw [rawLen]byte
-	if !decode(raw[:], token) || !k.genuine(raw[:], func(k key) *macPool { return k.token }) {
+	if !decode(raw[:], token) || !k.genuine(raw[:], func(k *key) *cmac { return k.token }) {
 		return ID{}, 0, ErrForged
 	}
 	copy(id[:], raw[:])
@@ -134,14 +137,15 @@ func (k *Keys) ParseToken(token []byte) (id ID, op int, err error) {
 func (k *Keys) AppendTaskID(dst []byte, id ID) []byte {
 	var raw [taskRaw]byte
 	copy(raw[:], id[:])
-	(*k.current.Load())[0].task.sum(raw[len(id):], raw[:len(id)])
+	mac := (*k.current.Load())[0].task.sum(raw[:len(id)])
+	copy(raw[len(id):], mac[:])
 	return encoding.AppendEncode(dst, raw[:])
 }
 
 // ParseTaskID reads a task id. ErrForged is its only error.
 func (k *Keys) ParseTaskID(task []byte) (id ID, err error) {
 	var raw [taskRaw]byte
-	if !decode(raw[:], task) || !k.genuine(raw[:], func(k key) *macPool { return k.task }) {
+	if !decode(raw[:], task) || !k.genuine(raw[:], func(k *key) *cmac { return k.task }) {
 		return ID{}, ErrForged
 	}
 	copy(id[:], raw[:])
@@ -156,42 +160,27 @@ func decode(raw, text []byte) bool {
 	return err == nil && n == len(raw) // n is less where line ends were skipped
 }
 
-func (k *Keys) genuine(raw []byte, of func(key) *macPool) bool {
+func (k *Keys) genuine(raw []byte, of func(*key) *cmac) bool {
 	said := raw[len(raw)-macLen:]
-	for _, key := range *k.current.Load() {
-		var want [macLen]byte
-		of(key).sum(want[:], raw[:len(raw)-macLen])
-		if hmac.Equal(said, want[:]) {
+	keys := *k.current.Load()
+	for i := range keys {
+		if want := of(&keys[i]).sum(raw[:len(raw)-macLen]); hmac.Equal(said, want[:]) {
 			return true
 		}
 	}
 	return false
 }
 
-// macPool keeps keyed hashes, as keying one costs more than a token.
-type macPool struct{ pool sync.Pool }
-
-// mac is a keyed hash with room for what goes in and out, so that a token costs no allocation.
-type mac struct {
-	keyed hash.Hash
-	in    [len(ID{}) + opLen]byte
-	out   [sha256.Size]byte
-}
-
-func newMACPool(key, purpose string) *macPool {
-	derive := hmac.New(sha256.New, []byte(key))
-	derive.Write([]byte(purpose))
-	derived := derive.Sum(nil)
-	p := new(macPool)
-	p.pool.New = func() any { return &mac{keyed: hmac.New(sha256.New, derived)} }
-	return p
-}
-
-// sum writes the first macLen bytes of the MAC of data, an id with or without its op, to dst.
-func (p *macPool) sum(dst, data []byte) {
-	m := p.pool.Get().(*mac)
-	m.keyed.Reset()
-	m.keyed.Write(m.in[:copy(m.in[:], data)])
-	copy(dst[:macLen], m.keyed.Sum(m.out[:0]))
-	p.pool.Put(m)
+// newKey derives what authenticates for each purpose. The configured key itself authenticates nothing.
+func newKey(configured string) (k key, err error) {
+	derive := func(purpose string) (*cmac, error) {
+		h := hmac.New(sha256.New, []byte(configured))
+		h.Write([]byte(purpose))
+		return newCMAC(h.Sum(nil))
+	}
+	if k.token, err = derive("syncgate callback token, AES-CMAC"); err != nil {
+		return key{}, err
+	}
+	k.task, err = derive("syncgate task id, AES-CMAC")
+	return k, err
 }

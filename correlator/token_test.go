@@ -253,6 +253,10 @@ func TestTokenAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { _, _, _ = keys.ParseToken(buf) }); n > 0 {
 		t.Errorf("ParseToken: %v allocations", n)
 	}
+	task := make([]byte, 0, correlator.TaskIDLen)
+	if n := testing.AllocsPerRun(1000, func() { _, _ = keys.ParseTaskID(keys.AppendTaskID(task, id)) }); n > 0 {
+		t.Errorf("AppendTaskID and ParseTaskID: %v allocations", n)
+	}
 }
 
 func BenchmarkNewID(b *testing.B) {
