@@ -41,7 +41,9 @@ func (e *Edits) Growth() (n int) {
 
 // Apply appends the edited src to dst, and to holes the offsets in dst of the holes, in order.
 func (e *Edits) Apply(dst, src []byte, holes []int) ([]byte, []int) {
-	slices.SortStableFunc(e.list, func(a, b edit) int { return cmp.Compare(a.Start, b.Start) })
+	if byStart := func(a, b edit) int { return cmp.Compare(a.Start, b.Start) }; !slices.IsSortedFunc(e.list, byStart) {
+		slices.SortStableFunc(e.list, byStart)
+	}
 	at := 0
 	for i := range e.list {
 		next := &e.list[i]

@@ -4,9 +4,6 @@ package splice
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"unicode/utf8"
 
@@ -27,7 +24,7 @@ func (e *Error) Error() string { return "at byte " + strconv.Itoa(e.Offset) + ":
 // Kind is what a value is, by its first character.
 type Kind byte
 
-// The kinds of values. End is no value: the object or array is over. Invalid is a syntax error, which the next read tells.
+// The kinds of values. Invalid is no value: the next read tells why.
 const (
 	Object  Kind = '{'
 	Array   Kind = '['
@@ -36,7 +33,6 @@ const (
 	True    Kind = 't'
 	False   Kind = 'f'
 	Null    Kind = 'n'
-	End     Kind = '}'
 	Invalid Kind = 0
 )
 
@@ -54,7 +50,7 @@ func (k Kind) String() string {
 		return "boolean"
 	case Null:
 		return "null"
-	case End, Invalid:
+	case Invalid:
 	}
 	return "nothing"
 }
@@ -72,111 +68,164 @@ type Member struct {
 }
 
 // Reader walks one JSON text: RFC 8259 in valid UTF-8 without byte order mark, nested at most MaxDepth deep. Names may
-// repeat, and escaped lone surrogates pass. The zero Reader is ready for Reset. It may be used again, but not concurrently.
+// repeat, and escaped lone surrogates pass. What was walked was checked: a text is acceptable when the walk has come to its
+// end and Close finds nothing more. After an error every read repeats it. The zero Reader is ready for Reset. It may be used
+// again, but not concurrently.
 type Reader struct {
-	dec  *jsontext.Decoder
-	in   *bytes.Buffer // the decoder reads its bytes in place
-	opts []jsontext.Options
-	src  []byte
+	src   []byte
+	at    int // just after what was read last
+	state state
+	depth int            // how many objects and arrays are open
+	ends  [MaxDepth]byte // what ends those that were entered
+	err   error          // a *Error, set when broken
 }
+
+// state is what comes next.
+type state uint8
+
+const (
+	due     state = iota // a value
+	entered              // the first item of an object or array, or its end
+	behind               // what follows a value: a comma and an item, or an end; outside of everything nothing
+	broken               // nothing: there was an error
+)
 
 // Reset starts a walk of src, which must not change until the walk is over. The errors of a Reader are *Error.
 func (r *Reader) Reset(src []byte) error {
-	if r.dec == nil {
-		r.in = new(bytes.Buffer)
-		r.opts = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-		r.dec = jsontext.NewDecoder(r.in, r.opts...)
-	}
 	r.src = src
-	*r.in = *bytes.NewBuffer(src)
-	r.dec.Reset(r.in, r.opts...)
+	r.at, r.state, r.depth, r.err = 0, due, 0, nil
 	if bytes.HasPrefix(src, []byte("\ufeff")) {
-		return &Error{0, "byte order mark"}
+		r.fail(0, "byte order mark")
+	} else if !utf8.Valid(src) { // of the whole at once: the walk looks at ASCII only
+		r.fail(validPrefix(src), "invalid UTF-8")
 	}
-	if !utf8.Valid(src) { // AllowInvalidUTF8 is there for escaped surrogates alone
-		return &Error{validPrefix(src), "invalid UTF-8"}
-	}
-	if at := tooDeep(src); at >= 0 {
-		return &Error{at, fmt.Sprintf("nested deeper than %d", MaxDepth)}
-	}
-	return nil
+	return r.err
 }
 
 // Release lets go of the text.
 func (r *Reader) Release() {
 	r.src = nil
-	if r.dec != nil {
-		*r.in = bytes.Buffer{}
-		r.dec.Reset(r.in, r.opts...)
-	}
+	r.at, r.state, r.depth, r.err = 0, due, 0, nil
 }
 
-// Peek gives the kind of the next value.
+// Peek gives the kind of the next value, by its first character.
 func (r *Reader) Peek() Kind {
-	switch k := r.dec.PeekKind(); k {
-	case '}', ']':
-		return End
-	default:
-		return Kind(k)
+	i := skipBlanks(r.src, r.at)
+	if i >= len(r.src) || r.state != due {
+		return Invalid
 	}
+	return kinds[r.src[i]]
 }
 
 // Value reads the next value whole.
 func (r *Reader) Value() (Span, error) {
-	v, err := r.dec.ReadValue()
-	if err != nil {
-		return Span{}, r.wrap(err)
+	if r.state != due {
+		return Span{}, r.misplaced("a value")
 	}
-	end := r.Offset()
-	return Span{end - len(v), end}, nil
+	start := skipBlanks(r.src, r.at)
+	end := r.value(start)
+	if end < 0 {
+		return Span{}, r.err
+	}
+	r.at, r.state = end, behind
+	return Span{start, end}, nil
 }
 
 // Enter reads the bracket that begins the next value, which must be an object or an array, and gives its offset.
 func (r *Reader) Enter() (start int, err error) {
-	if _, err := r.dec.ReadToken(); err != nil {
-		return 0, r.wrap(err)
+	var end byte
+	switch r.Peek() {
+	case Object:
+		end = '}'
+	case Array:
+		end = ']'
+	default:
+		if _, err := r.Value(); err != nil {
+			return 0, err
+		}
+		return 0, r.misplaced("entering")
 	}
-	return r.Offset() - 1, nil
+	start = skipBlanks(r.src, r.at)
+	inside := r.open(start)
+	if inside < 0 {
+		return 0, r.err
+	}
+	r.ends[r.depth-1] = end
+	r.at, r.state = inside, entered
+	return start, nil
 }
 
 // Member reads the name of the next member of the object that was entered. ok is false when the object has ended.
 func (r *Reader) Member() (m Member, ok bool, err error) {
-	if r.Peek() == End {
-		_, err := r.Enter()
-		return Member{}, false, err
+	start, ok := r.item('}')
+	if !ok {
+		return Member{}, false, r.err
 	}
-	span, err := r.Value() // refuses what is not a string
-	if err != nil {
-		return Member{}, false, err
+	end, value, escaped := r.name(start)
+	if value < 0 {
+		return Member{}, false, r.err
 	}
-	return Member{Name: r.Text(span), Start: span.Start}, true, nil
+	r.at, r.state = value, due
+	m = Member{Name: r.src[start+1 : end-1 : end-1], Start: start}
+	if escaped {
+		m.Name = unquote(r.src[start:end])
+	}
+	return m, true, nil
 }
 
 // Element reports whether the array that was entered has a further element, which comes next; if not, it has ended.
 func (r *Reader) Element() (ok bool, err error) {
-	switch r.Peek() {
-	case End, Invalid:
-		_, err := r.Enter()
-		return false, err
-	default:
-		return true, nil
+	start, ok := r.item(']')
+	if !ok {
+		return false, r.err
 	}
+	r.at, r.state = start, due
+	return true, nil
+}
+
+// item goes on to the next item of what was entered and ends so. It is not ok when there is none, or an error.
+func (r *Reader) item(end byte) (start int, ok bool) {
+	switch {
+	case r.depth == 0 || r.ends[r.depth-1] != end || r.state == due || r.state == broken:
+		_ = r.misplaced("an item")
+		return failed, false
+	case r.state == entered:
+		start, ok = r.first(r.at, end)
+	default:
+		start, ok = r.next(r.at, end)
+	}
+	if !ok && start >= 0 {
+		r.at, r.state = start, behind
+	}
+	return start, ok
 }
 
 // Close makes sure that nothing follows the value.
 func (r *Reader) Close() error {
-	_, err := r.dec.ReadToken()
-	switch {
-	case err == nil:
-		return &Error{r.Offset() - 1, "more than one value"}
-	case errors.Is(err, io.EOF):
-		return nil
+	if r.state != behind || r.depth > 0 {
+		return r.misplaced("the end")
 	}
-	return r.wrap(err)
+	i := skipBlanks(r.src, r.at)
+	switch {
+	case i >= len(r.src):
+	case kinds[r.src[i]] != Invalid:
+		r.fail(i, "more than one value")
+	default:
+		r.unexpected(i, "at start of value")
+	}
+	return r.err
+}
+
+// misplaced answers a call that cannot be made here, which is its caller's mistake, or after an error, which it repeats.
+func (r *Reader) misplaced(what string) error {
+	if r.state != broken {
+		r.fail(r.at, what+" is out of place")
+	}
+	return r.err
 }
 
 // Offset is where the walk stands: just after what was read last.
-func (r *Reader) Offset() int { return int(r.dec.InputOffset()) }
+func (r *Reader) Offset() int { return r.at }
 
 // Raw gives a part of the walked text as it is written.
 func (r *Reader) Raw(part Span) []byte { return part.Of(r.src) }
@@ -188,18 +237,12 @@ func (r *Reader) Text(quoted Span) []byte {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
 	}
-	text, _ := jsontext.AppendUnquote(nil, raw) // its error is about lone surrogates
-	return text
+	return unquote(raw)
 }
 
-func (r *Reader) wrap(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &Error{len(r.src), "unexpected end"}
-	}
-	if bad, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return &Error{int(bad.ByteOffset), bad.Err.Error()}
-	}
-	return &Error{r.Offset(), err.Error()}
+func unquote(quoted []byte) []byte {
+	text, _ := jsontext.AppendUnquote(nil, quoted) // its error is about lone surrogates
+	return text
 }
 
 // validPrefix is how many bytes of src are valid UTF-8.
@@ -212,36 +255,4 @@ func validPrefix(src []byte) (n int) {
 		n += size
 	}
 	return n
-}
-
-// tooDeep finds the bracket that opens one level too many, -1 where there is none. It is right about every text as far as
-// that is JSON, which is all that matters, since the walk goes no further.
-func tooDeep(src []byte) int {
-	if bytes.Count(src, []byte{'{'})+bytes.Count(src, []byte{'['}) <= MaxDepth {
-		return -1 // far faster than counting, and nearly always the case
-	}
-	depth := 0
-	for i := 0; i < len(src); i++ {
-		switch src[i] {
-		case '"':
-			i = endOfString(src, i)
-		case '{', '[':
-			if depth++; depth > MaxDepth {
-				return i
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return -1
-}
-
-// endOfString gives the offset of the quote that ends the string which begins at i.
-func endOfString(src []byte, i int) int {
-	for i++; i < len(src) && src[i] != '"'; i++ {
-		if src[i] == '\\' {
-			i++
-		}
-	}
-	return i
 }
