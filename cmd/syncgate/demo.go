@@ -47,7 +47,9 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	}
 	defer e.Close()
 	c := demoConfig(public, e.URL())
-	n, err := start(c, newLog(p.err, c.Log))
+	log, finish := newLog(p.err, c.Log)
+	defer finish()
+	n, err := start(c, log)
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,9 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/rs/zerolog"
 
 	"syncgate/configs"
 )
@@ -36,7 +33,8 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(p.err, c.Log)
+	log, finish := newLog(p.err, c.Log)
+	defer finish() // whatever ends it, a second signal too
 	for _, w := range warnings {
 		log.Warn().Msg(string(w))
 	}
@@ -45,23 +43,4 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 		return err
 	}
 	return n.run(signals, load)
-}
-
-// newLog makes the log and sets its level, which reload may change.
-func newLog(w io.Writer, c configs.Log) zerolog.Logger {
-	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
-	setLevel(c.Level)
-	if c.Format == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
-	}
-	return zerolog.New(w).With().Timestamp().Logger()
-}
-
-// setLevel wants a level that configs has let through.
-func setLevel(level string) {
-	l, err := zerolog.ParseLevel(level)
-	if err != nil {
-		l = zerolog.InfoLevel
-	}
-	zerolog.SetGlobalLevel(l)
 }
