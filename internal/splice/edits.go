@@ -41,12 +41,14 @@ func (e *Edits) Growth() (n int) {
 
 // Apply appends the edited src to dst, and to holes the offsets in dst of the holes, in order.
 func (e *Edits) Apply(dst, src []byte, holes []int) ([]byte, []int) {
-	if byStart := func(a, b edit) int { return cmp.Compare(a.Start, b.Start) }; !slices.IsSortedFunc(e.list, byStart) {
-		slices.SortStableFunc(e.list, byStart)
-	}
 	at := 0
-	for i := range e.list {
-		next := &e.list[i]
+	for early, late := e.runs(); len(early)+len(late) > 0; {
+		from := &early
+		if len(early) == 0 || len(late) > 0 && late[0].Start < early[0].Start {
+			from = &late
+		}
+		next := &(*from)[0]
+		*from = (*from)[1:]
 		dst = append(dst, src[at:next.Start]...)
 		if next.hole != 0 {
 			holes = append(holes, len(dst)+next.hole)
@@ -57,13 +59,29 @@ func (e *Edits) Apply(dst, src []byte, holes []int) ([]byte, []int) {
 	return append(dst, src[at:]...), holes
 }
 
+// runs gives the edits as two lists that are in order, the first one's before the second's where they begin at the same offset.
+// A walk records its edits in order, and when it is over others may follow: two runs already, which cost less to merge than
+// to sort.
+func (e *Edits) runs() (early, late []edit) {
+	byStart := func(a, b edit) int { return cmp.Compare(a.Start, b.Start) }
+	n := min(1, len(e.list))
+	for n < len(e.list) && e.list[n-1].Start <= e.list[n].Start {
+		n++
+	}
+	if !slices.IsSortedFunc(e.list[n:], byStart) {
+		slices.SortStableFunc(e.list, byStart)
+		n = len(e.list)
+	}
+	return e.list[:n], e.list[n:]
+}
+
 // Items edits the members of one object or the elements of one array while they are walked: each is kept or cut, and then
 // some may be added. A cut takes a comma and the blanks beside it along, so that what is left is right.
 type Items struct {
 	edits *Edits
 	end   int  // of the last item, or of the opening bracket
 	kept  bool // an item before end stays
-	cut   int  // where the items begin that were cut from the front, 0 when none: what follows them is not known yet
+	front int  // the edit that cuts the first items, from 1, as long as what follows them is not known
 }
 
 // NewItems begins behind the opening bracket at offset open.
@@ -71,30 +89,31 @@ func NewItems(e *Edits, open int) Items { return Items{edits: e, end: open + 1} 
 
 // Keep leaves the next item as it is.
 func (it *Items) Keep(item Span) {
-	it.cutFront(item.Start)
+	it.extendFront(item.Start)
 	it.kept, it.end = true, item.End
 }
 
-// Cut removes the next item.
+// Cut removes the next item. The edits may not be undone to before that while the walk goes on.
 func (it *Items) Cut(item Span) {
 	switch {
 	case it.kept:
 		it.edits.Replace(Span{it.end, item.End}, "", 0)
-	case it.cut == 0:
-		it.cut = item.Start
+	case it.front == 0: // recorded now, although its end is not known, so that the edits of what follows come behind it
+		it.edits.Replace(item, "", 0)
+		it.front = it.edits.Mark()
 	}
 	it.end = item.End
 }
 
-func (it *Items) cutFront(end int) {
-	if it.cut > 0 {
-		it.edits.Replace(Span{it.cut, end}, "", 0)
-		it.cut = 0
+func (it *Items) extendFront(end int) {
+	if it.front > 0 {
+		it.edits.list[it.front-1].End = end
+		it.front = 0
 	}
 }
 
-// Close ends the walk. Without it nothing may be appended, and cuts may be missing.
-func (it *Items) Close() { it.cutFront(it.end) }
+// Close ends the walk. Without it nothing may be appended, and cuts may be too short.
+func (it *Items) Close() { it.extendFront(it.end) }
 
 // Append adds an item behind the last one, with a hole as in Replace.
 func (it *Items) Append(text string, hole int) {

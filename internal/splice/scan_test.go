@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -198,6 +199,44 @@ func TestMisplaced(t *testing.T) {
 	f(`1`, "out of place", value, value)
 	f(`1`, "out of place", value, member)
 	f(`x`, "at start of value", enter)
+}
+
+// FuzzEdits wants that edits are applied by offset whatever the order in which they are recorded, those at the same one as they
+// were recorded. Each letter of a script edits the byte of that number: a capital cuts it, another inserts something before it.
+func FuzzEdits(f *testing.F) {
+	for _, script := range []string{"", "abc", "cba", "aaa", "Abc", "bcdAad", "cdeabc", "dcBcad", "aDcdbA", "ffeffBBgfDA"} {
+		f.Add(script)
+	}
+	f.Fuzz(func(t *testing.T, script string) {
+		var edits splice.Edits
+		parts := strings.Split("0123456789", "") // each with what is inserted before it, or empty when it is cut
+		for i, c := range script {
+			at := int(c|0x20) % len(parts)
+			text, n := fmt.Sprintf("<%d>", i), len(parts[at])
+			switch {
+			case c < 'a' && n == 1:
+				parts[at] = ""
+				edits.Replace(splice.Span{Start: at, End: at + 1}, "", 0)
+			case n > 0:
+				parts[at] = parts[at][:n-1] + text + parts[at][n-1:]
+				edits.Insert(at, text, 1)
+			}
+		}
+		want := strings.Join(parts, "")
+		got, holes := edits.Apply(nil, []byte("0123456789"), nil)
+		if string(got) != want || !slices.Equal(holes, behindEach(want, '<')) {
+			t.Fatalf("got %s, holes %v\nwant %s", got, holes, want)
+		}
+	})
+}
+
+func behindEach(s string, c byte) (offsets []int) {
+	for i := range len(s) {
+		if s[i] == c {
+			offsets = append(offsets, i+1)
+		}
+	}
+	return offsets
 }
 
 func BenchmarkValue(b *testing.B) {
