@@ -35,7 +35,7 @@ func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call
 		return nil, bodyFault(err)
 	}
 	c := q.call(login)
-	if len(ctx.Request.Header.Peek("Idempotency-Key")) > 0 {
+	if len(ctx.Request.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
 		c.Fingerprint = s.fingerprint(body)
 	}
 	return c, nil

@@ -18,7 +18,8 @@ const (
 	calling = `{"status":"done","transaction":{"id":1412737,"fee":"0.50"},"sys":{"ref":"order-1","obj_id":"5cf67011094bab1b9a00a31d"}}`
 )
 
-// What a trip allocates in the dialect is what it keeps: the call, its ops, slots, body, and ref; the data; nothing else.
+// What a trip allocates in the dialect is what it keeps: the call with its op and slot, the body, and ref; the data with the
+// answer to it; nothing else.
 func TestAllocations(t *testing.T) {
 	d := dialect(t)
 	ctx := received(t, "POST", path(login, "1700000000", secret, typical), typical)
@@ -35,10 +36,10 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s allocates %v times, at most %v are its own", name, got, most)
 		}
 	}
-	f("Accept", 5, func() { _, _ = d.Accept(ctx, now) })
+	f("Accept", 3, func() { _, _ = d.Accept(ctx, now) })
 	f("Encode", 0, func() { _ = d.Encode(&req, c, all, now) })
 	f("Ack", 0, func() { _, _ = d.Ack(c, 200, ack) })
-	f("Callback", 2, func() { _, _, _ = d.Callback(&callback.Request, 0) })
+	f("Callback", 1, func() { _, _, _ = d.Callback(&callback.Request, 0) })
 	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
 	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}) })
 }

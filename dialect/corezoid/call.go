@@ -10,16 +10,14 @@ import (
 
 // call makes the Call of a body that was read.
 func (q *request) call(login string) *gateway.Call {
-	c := &gateway.Call{Login: login, Wait: q.wait, TimeoutGiven: q.given, Ops: make([]gateway.Op, len(q.s.ops))}
-	forwarded, creates := 0, 0
+	c, slots := newCall(len(q.s.ops))
+	c.Login, c.Wait, c.TimeoutGiven = login, q.wait, q.given
+	forwarded := 0
 	for i := range q.s.ops {
 		op := &q.s.ops[i]
 		c.Ops[i] = gateway.Op{Create: op.create, Refused: op.refused, ID: op.id.of(q.body), Ref: op.ref.of(q.body)}
 		if op.refused == "" {
 			forwarded++
-		}
-		if op.create {
-			creates++
 		}
 	}
 	if forwarded == 0 {
@@ -27,8 +25,22 @@ func (q *request) call(login string) *gateway.Call {
 	}
 	q.identify(c.Ops, forwarded)
 	room := make([]byte, 0, len(q.body)+q.s.edits.Growth())
-	c.Body, c.Slots = q.s.edits.Apply(room, q.body, make([]int, 0, creates))
+	c.Body, c.Slots = q.s.edits.Apply(room, q.body, slots)
 	return c
+}
+
+// newCall gives a call of so many ops, and room for its slots. Most calls have one op: theirs is one piece of memory.
+func newCall(ops int) (c *gateway.Call, slots []int) {
+	if ops == 1 {
+		one := new(struct {
+			call gateway.Call
+			ops  [1]gateway.Op
+			slot [1]int
+		})
+		one.call.Ops = one.ops[:]
+		return &one.call, one.slot[:0]
+	}
+	return &gateway.Call{Ops: make([]gateway.Op, ops)}, make([]int, 0, ops)
 }
 
 // identify settles by which ids the engine's answers are found: the client's where they are unique, ours where a

@@ -53,6 +53,12 @@ func (s *scratch) callbackData(req *fasthttp.Request) (data, answer []byte, err 
 
 func emptyObject() []byte { return []byte("{}") }
 
+// withEmptyObject gives a copy of data, and an empty object, in one piece of memory.
+func withEmptyObject(data []byte) (own, empty []byte) {
+	room := append(append(make([]byte, 0, len(data)+len("{}")), data...), "{}"...)
+	return room[:len(data):len(data)], room[len(data):]
+}
+
 // jsonData reads a body as JSON: a package in Corezoid's own format, whose first op carries the data, or the data itself.
 func (s *scratch) jsonData(body []byte) (data, answer []byte, err error) {
 	j := &s.json
@@ -73,7 +79,8 @@ func (s *scratch) jsonData(body []byte) (data, answer []byte, err error) {
 		return nil, nil, err
 	}
 	if first.typ.kind != splice.String || string(s.text(first.typ)) != "data" {
-		return bytes.Clone(whole.Of(body)), emptyObject(), nil
+		data, answer = withEmptyObject(whole.Of(body))
+		return data, answer, nil
 	}
 	if first.extra.kind == splice.Invalid {
 		return emptyObject(), first.answer(body), nil
@@ -182,15 +189,31 @@ func startsNested(body []byte) bool {
 
 // mediaType gives the type and the charset of a Content-Type, without their parameters and blanks.
 func mediaType(contentType []byte) (media, charset []byte) {
-	media, parameters, _ := bytes.Cut(contentType, []byte{';'})
-	for parameter := range bytes.SplitSeq(parameters, []byte{';'}) {
+	media, parameters, more := bytes.Cut(contentType, []byte{';'})
+	for more {
+		var parameter []byte
+		parameter, parameters, more = bytes.Cut(parameters, []byte{';'})
 		name, value, _ := bytes.Cut(parameter, []byte{'='})
-		if isName(bytes.Trim(name, blanks), "charset") {
+		if isName(trimBlanks(name), "charset") {
 			charset = bytes.Trim(value, blanks+`"`)
 		}
 	}
-	return bytes.Trim(media, blanks), charset
+	return trimBlanks(media), charset
 }
 
-// isName compares without regard to case, as types and charsets are.
-func isName(b []byte, name string) bool { return bytes.EqualFold(b, []byte(name)) }
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && isBlank(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isBlank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// isName compares without regard to case, as types and charsets are. They are ASCII, so that equal ones are as long.
+func isName(b []byte, name string) bool {
+	return len(b) == len(name) && bytes.EqualFold(b, []byte(name))
+}

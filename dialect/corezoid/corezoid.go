@@ -90,7 +90,7 @@ type Access struct {
 // Dialect is both sides of the protocol: the gateway's Dialect and its Engine. It is safe for concurrent use.
 type Dialect struct {
 	// Set by New, read-only afterwards.
-	ops         map[operation]bool
+	ops         []operation // few: what clients may ask for
 	headers     []header
 	timeouts    gateway.Timeouts
 	engineHost  []byte   // of the engine's URL
@@ -128,7 +128,6 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	}
 	member := quote(callbackMember) + `:` + strings.TrimSuffix(quote(cfg.CallbackURL), `"`)
 	d := &Dialect{
-		ops:         make(map[operation]bool, len(cfg.Ops)),
 		timeouts:    cfg.Timeouts,
 		engineHost:  []byte(engine.Host),
 		enginePath:  []byte(engine.EscapedPath() + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
@@ -138,7 +137,7 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	}
 	for _, pair := range cfg.Ops {
 		typ, obj, _ := strings.Cut(pair, ":")
-		d.ops[operation{typ, obj}] = true
+		d.ops = append(d.ops, operation{typ, obj})
 	}
 	for _, name := range cfg.ForwardHeaders {
 		d.headers = append(d.headers, header{name: name, member: quote(strings.ToLower(name)) + ":"})

@@ -14,6 +14,9 @@ func TestFingerprint(t *testing.T) {
 	if mustAccept(t, d, simple).Fingerprint != [32]byte{} {
 		t.Error("a request without a key has a fingerprint")
 	}
+	if mustAccept(t, d, simple, "idempotency-KEY: k").Fingerprint != of(simple) {
+		t.Error("the name of the header is compared with its case")
+	}
 	ops := simple[1 : len(simple)-1]
 	plain := of(simple)
 	f := func(body string, same bool) {

@@ -134,20 +134,21 @@ func (q *request) readOps() error {
 
 // readOp reads one op and decides what is to become of it.
 func (q *request) readOp() error {
-	op := requestOp{}
+	n := len(q.s.ops)
+	q.s.ops = append(q.s.ops, requestOp{})
+	op := &q.s.ops[n]
 	before := q.s.edits.Mark()
-	err := q.opMembers(&op)
+	err := q.opMembers(op)
 	if err == nil {
-		err = q.judge(&op, before)
+		err = q.judge(op, before)
 	}
 	if err != nil {
 		where := "ops"
 		if !q.single {
-			where += "[" + strconv.Itoa(len(q.s.ops)) + "]"
+			where += "[" + strconv.Itoa(n) + "]"
 		}
 		return within(where, err)
 	}
-	q.s.ops = append(q.s.ops, op)
 	return nil
 }
 
@@ -239,8 +240,10 @@ func (q *request) judge(op *requestOp, before int) error {
 
 // refusal says why an op is not forwarded; empty when it is.
 func (q *request) refusal(typ, obj []byte) string {
-	if q.d.ops[operation{string(typ), string(obj)}] {
-		return ""
+	for i := range q.d.ops {
+		if op := &q.d.ops[i]; op.typ == string(typ) && op.obj == string(obj) {
+			return ""
+		}
 	}
 	return "Operation is not allowed: " + string(typ) + " " + string(obj)
 }
@@ -269,12 +272,15 @@ func (q *request) timeout(v value) error {
 
 // parseSeconds reads a JSON number of seconds. It is not ok when it is not positive, and limit when it is more.
 func parseSeconds(number []byte, limit time.Duration) (d time.Duration, ok bool) {
-	mantissa := number
-	if i := bytes.IndexAny(number, "eE"); i >= 0 {
-		mantissa = number[:i]
+	positive := false // told from the digits: what is smaller than any float is not zero
+	for _, c := range number {
+		if c == '-' || c == 'e' || c == 'E' {
+			break // negative, or only the exponent is left
+		}
+		positive = positive || c >= '1' && c <= '9'
 	}
-	if !bytes.ContainsAny(mantissa, "123456789") || number[0] == '-' {
-		return 0, false // told from the digits: what is smaller than any float is not zero
+	if !positive {
+		return 0, false
 	}
 	seconds, _ := strconv.ParseFloat(string(number), 64) // its only error here is overflow, to +Inf
 	if seconds >= limit.Seconds() {
