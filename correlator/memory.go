@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -142,29 +143,42 @@ func (m *Memory) Attach(_ context.Context, id ID, r Receiver, deadline time.Time
 	}, nil
 }
 
-// settlement waits for what a trip did with one callback.
+// settlement waits for what a trip did with one callback. Where that is said before Offer returns nobody has to be woken.
 type settlement struct {
-	said chan Disposition // one element: who says it never waits
-	done func(Disposition)
+	stage atomic.Uint32
+	said  Disposition   // set by done before the stage is settled
+	wake  chan struct{} // one element: who settles never waits
+	done  func(Disposition)
 }
 
+// The stages of a settlement.
+const (
+	unsettled uint32 = iota
+	awaited          // somebody waits for wake
+	settled
+)
+
 func newSettlement() *settlement {
-	s := &settlement{said: make(chan Disposition, 1)}
-	s.done = func(d Disposition) { s.said <- d }
+	s := &settlement{wake: make(chan struct{}, 1)}
+	s.done = func(d Disposition) {
+		s.said = d
+		if s.stage.Swap(settled) == awaited {
+			s.wake <- struct{}{}
+		}
+	}
 	return s
 }
 
-// wait gives what done was told. Its error is the context's: done has not been called, and may be later.
+// wait gives what done was told, and makes s ready for the next callback. Its error is the context's, which does not matter
+// when done has been called: done may be called later, so s is not to be used again.
 func (s *settlement) wait(ctx context.Context) (Disposition, error) {
-	select {
-	case d := <-s.said: // the usual case, and not a matter of luck when ctx has ended too
-		return d, nil
-	default:
+	if s.stage.CompareAndSwap(unsettled, awaited) {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return Gone, ctx.Err()
+		}
 	}
-	select {
-	case d := <-s.said:
-		return d, nil
-	case <-ctx.Done():
-		return Gone, ctx.Err()
-	}
+	s.stage.Store(unsettled)
+	return s.said, nil
 }
