@@ -25,7 +25,7 @@ func TestCallback(t *testing.T) {
 				t.Errorf("%s %s\ngives %s, heard %s, %v\nwant  %s", contentType, body, cb.Body, heard, err, want)
 			}
 			clear(ctx.Request.Body())
-			_ = append(cb.Body, "more"...)
+			_ = append(cb.Body, 'x')
 			if err == nil && (string(cb.Body) != want || string(heard) != "{}") {
 				t.Errorf("%s: the data and the answer are not in bytes of their own", body)
 			}

@@ -47,8 +47,9 @@ func FuzzCallback(f *testing.F) {
 
 func checkCallback(t *testing.T, contentType, body string, data, heard []byte) {
 	t.Helper()
+	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	switch {
-	case contentType == typeForm:
+	case strings.Trim(media, " \t") == typeForm:
 		checkForm(t, body, data)
 	case acceptable(body):
 		checkJSON(t, body, data, heard)
