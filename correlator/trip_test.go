@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -126,4 +128,57 @@ func benchmarkTrip(b *testing.B, others int, trip correlator.Receiver) {
 		}
 		m.Close(id)
 	}
+}
+
+// BenchmarkTripAlone has one trip after the other, each with a round trip over a socket: the wheel has no timer between two
+// of them, and is not to be woken by each.
+func BenchmarkTripAlone(b *testing.B) {
+	m := newMemory(b, correlator.Config{})
+	engine := echo(b)
+	trip := new(expiry)
+	deadline := time.Now().Add(time.Hour)
+	work := make([]byte, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		id := m.NewID(deadline)
+		if err := m.Park(id, trip, deadline); err != nil {
+			b.Fatal(err)
+		}
+		_, sent := engine.Write(work)
+		_, heard := engine.Read(work)
+		if err := errors.Join(sent, heard); err != nil {
+			b.Fatal(err)
+		}
+		m.Close(id)
+	}
+}
+
+// echo gives a connection to somebody who sends back what comes.
+func echo(b *testing.B) net.Conn {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		c, err := l.Accept()
+		if err != nil {
+			return // closed before anybody came
+		}
+		_, _ = io.Copy(c, c)
+		_ = c.Close()
+	})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Error(err)
+	}
+	b.Cleanup(func() {
+		if c != nil {
+			_ = c.Close()
+		}
+		_ = l.Close()
+		done.Wait()
+	})
+	return c
 }

@@ -18,12 +18,13 @@ type wheel[T any] struct {
 	began time.Time
 	fire  func(T)
 	slots []wheelSlot[T]
-	wake  chan struct{} // one element: there is a timer after there was none
+	wake  chan struct{} // one element: there is a timer, and run sleeps
 	quit  chan struct{}
 	ended chan struct{}
 	stop  func()
 
 	armed atomic.Int64 // timers in the slots or about to be
+	sleep atomic.Bool  // run waits for wake alone, or is about to
 	swept atomic.Int64 // the last tick whose slot has been swept or is being swept; written by run only
 }
 
@@ -44,7 +45,7 @@ type timer[T any] struct {
 func (t *timer[T]) end() bool { return t.over.CompareAndSwap(false, true) }
 
 // newWheel starts a wheel. Its goroutine calls fire, which must not block, once for each timer that nobody else has
-// ended; it sleeps while there is no timer.
+// ended; it sleeps while there is no timer, and wakes once a tick at most.
 func newWheel[T any](tick time.Duration, fire func(T)) *wheel[T] {
 	w := &wheel[T]{
 		tick:  tick,
@@ -73,11 +74,11 @@ func (w *wheel[T]) add(t *timer[T], at time.Time) {
 	if after%w.tick > 0 {
 		t.tick++
 	}
-	first := w.armed.Add(1) == 1
+	w.armed.Add(1)
 	for !w.link(t) {
 		t.tick = w.swept.Load() + 1
 	}
-	if first {
+	if w.sleep.Load() && w.sleep.CompareAndSwap(true, false) {
 		select {
 		case w.wake <- struct{}{}:
 		default:
@@ -135,7 +136,9 @@ func (w *wheel[T]) run() {
 	defer pause.Stop()
 	for {
 		due := (<-chan time.Time)(nil) // never, while there is nothing to end
+		w.sleep.Store(true)            // before armed is looked at: an add sees it, or is seen
 		if w.armed.Load() > 0 {
+			w.sleep.Store(false)
 			pause.Reset(time.Until(w.began.Add(time.Duration(w.swept.Load()+1) * w.tick)))
 			due = pause.C
 		}
