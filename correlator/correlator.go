@@ -83,6 +83,8 @@ type Correlator interface {
 	// Park puts a trip into the table, without I/O, before the engine can know its id. At the deadline r.Expire is
 	// called once; the entry stays until Close. It is the only admission: ErrBusy, ErrDraining.
 	Park(id ID, r Receiver, deadline time.Time) error
+	// Waiter gives the trip that is parked here under id; nil: there is none.
+	Waiter(id ID) Receiver
 	// Deliver hands a callback on to the trip wherever it is parked and returns when it is settled.
 	// nil: written, kept or repeated. ErrGone: nothing is known or kept. ErrUnavailable: try again later; the context's end counts as that.
 	Deliver(ctx context.Context, id ID, cb Callback) error

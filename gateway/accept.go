@@ -61,19 +61,24 @@ func passing(err error) bool {
 	return false
 }
 
-// connListener makes what it accepts ours.
+// connListener makes what it accepts ours, and gives plain connections to the loops.
 type connListener struct {
 	net.Listener
 	l *listener
 }
 
-// Accept waits for a connection.
+// Accept waits for a connection that fasthttp is to serve.
 func (l connListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := newConn(raw, l.l)
+		if !c.plain || !l.l.g.loops.adopt(c, time.Now().Add(l.l.g.cfg.Listen.HeaderTimeout)) {
+			return c, nil
+		}
 	}
-	return newConn(c, l.l), nil
 }
 
 // room counts connections against the descriptors that the process may have. Those that come when there are hardly any

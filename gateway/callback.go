@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -31,16 +32,64 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, id correlator.ID, op int) e
 		return err
 	}
 	ctx.Request.ResetBody() // cb has the one copy: a wait for the client must not hold the request's buffer too
+	d := deskOf(ctx)
+	if d == nil {
+		err = g.handOn(id, cb)
+	} else if err = g.handOnNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
+		d.left = true
+		g.answering.Add(1)
+		go g.answerLater(d.conn, ctx.Request.Header.ConnectionClose(), id, cb, answer)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	g.delivered(&ctx.Response, answer)
+	return nil
+}
+
+// handOn hands a callback on, and waits until it is settled.
+func (g *Gateway) handOn(id correlator.ID, cb correlator.Callback) error {
 	if err := g.debts.pay(id); err != nil {
 		return fmt.Errorf("save what is owed of trip %v: %w", id, err)
 	}
 	if err := g.correlator.Deliver(g.patience.context(time.Now()), id, cb); err != nil {
-		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
+		return fmt.Errorf("hand on op %d of trip %v: %w", cb.Op, id, err)
 	}
-	g.metrics.delivered.Inc()
-	ctx.Response.Header.SetContentType(contentJSON)
-	ctx.Response.SetBodyRaw(answer)
 	return nil
+}
+
+// handOnNow hands a callback on where nobody has to wait: it makes a trip of this node complete whose client a loop holds.
+// ErrUnavailable: somebody has to.
+func (g *Gateway) handOnNow(id correlator.ID, cb correlator.Callback) error {
+	t, ok := g.correlator.Waiter(id).(*trip)
+	if !ok || g.debts.count.Load() > 0 || !t.settlesWith(cb.Op) {
+		return correlator.ErrUnavailable
+	}
+	return g.correlator.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
+}
+
+// answerLater hands a callback on, whose connection the caller gives away, and answers it.
+func (g *Gateway) answerLater(c *conn, closes bool, id correlator.ID, cb correlator.Callback, answer []byte) {
+	defer g.answering.Done()
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	if err := g.handOn(id, cb); err != nil {
+		g.hear(resp, faultOf(err))
+	} else {
+		g.delivered(resp, answer)
+	}
+	if closes || g.stage.Load() >= leaving || c.crowded {
+		resp.SetConnectionClose()
+	}
+	c.respond(resp)
+}
+
+// delivered is what an engine hears whose callback is settled.
+func (g *Gateway) delivered(dst *fasthttp.Response, answer []byte) {
+	g.metrics.delivered.Inc()
+	dst.Header.SetContentType(contentJSON)
+	dst.SetBodyRaw(answer)
 }
 
 // patience bounds how long engines wait for their answers: a slow client has its whole write time-out, and the store its
@@ -69,16 +118,16 @@ func (p *patience) context(now time.Time) context.Context {
 }
 
 // hear is how an engine is refused: always an empty JSON object, as an API Call node merges our keys into its task.
-func (g *Gateway) hear(ctx *fasthttp.RequestCtx, f *Fault) {
+func (g *Gateway) hear(dst *fasthttp.Response, f *Fault) {
 	g.metrics.callbacks.WithLabelValues(callbackOutcome(f.Status)).Inc()
 	level := zerolog.DebugLevel
 	if f.Status >= fasthttp.StatusInternalServerError {
 		level = zerolog.WarnLevel // nothing is lost if the engine sends it again
 	}
 	g.log.WithLevel(level).Err(f).Int("status", f.Status).Msg("callback refused")
-	setFault(&ctx.Response, f)
-	ctx.Response.Header.SetContentType(contentJSON)
-	ctx.Response.SetBodyString("{}")
+	setFault(dst, f)
+	dst.Header.SetContentType(contentJSON)
+	dst.SetBodyString("{}")
 }
 
 // callbackOutcome names a refusal for the metrics.

@@ -43,8 +43,16 @@ type conn struct {
 	answered bool        // since the last deadline for reading was set, something was written
 	between  bool        // nothing of the next request has been read
 	resumed  bool        // fasthttp takes the next request for the first one
-	aside    atomic.Bool // Close gives it to the watcher
+	aside    atomic.Bool // Close gives it to a loop
 	watch    watch       // the watcher's
+
+	// Of the loop that holds it, see held.go.
+	loop    *loop                // always the same one; nil: none has held it yet
+	name    uint64               // in it, guarded by its mutex; 0: it is not there
+	state   atomic.Uint32        // who may use the connection
+	restBy  atomic.Int64         // while it idles: when that is over, in Unix nanoseconds
+	waiting atomic.Pointer[trip] // whose client is parked on it
+	ring    ringed               // the ring's
 
 	ahead   []byte           // read already
 	head    *[headBytes]byte // what ahead is a part of, if it is one of the pool's
@@ -58,11 +66,18 @@ type conn struct {
 }
 
 // connOf gives our side of the connection that a request came by.
-func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) } //nolint:forcetypeassert // our listeners accept nothing else
+func connOf(ctx *fasthttp.RequestCtx) *conn {
+	if d := deskOf(ctx); d != nil {
+		return d.conn
+	}
+	return ctx.Conn().(*conn) //nolint:forcetypeassert // our listeners accept nothing else
+}
 
-func newConn(c net.Conn, l *listener) *conn {
-	_, plain := c.(*net.TCPConn)
-	return &conn{Conn: c, l: l, raw: socketOf(c), plain: plain, crowded: l.g.room.enter()}
+func newConn(raw net.Conn, l *listener) *conn {
+	_, plain := raw.(*net.TCPConn)
+	c := &conn{Conn: raw, l: l, raw: socketOf(raw), plain: plain, crowded: l.g.room.enter()}
+	c.state.Store(away)
+	return c
 }
 
 // socketOf finds the socket below TLS and PROXY protocol; nil if there is none.
@@ -259,10 +274,10 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// Close settles what is unsettled, and gives a connection that is set aside to the watcher. A connection closed on a request that was not read to its end stays open for the
+// Close settles what is unsettled, and gives a connection that is set aside to a loop. A connection closed on a request that was not read to its end stays open for the
 // answer a while: a reset would destroy it on its way.
 func (c *conn) Close() error {
-	if c.aside.Swap(false) && c.l.g.watcher.rest(c) {
+	if c.aside.Swap(false) && c.l.g.loops.adopt(c, c.readBy) {
 		return nil
 	}
 	c.settle()
@@ -272,6 +287,7 @@ func (c *conn) Close() error {
 	if c.linger.Swap(false) {
 		c.drain()
 	}
+	c.leave()
 	if !c.closed.Swap(true) {
 		defer c.l.g.room.leave()
 	}

@@ -13,12 +13,22 @@
 //
 // trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has; the token in
 // an op's callback URL carries the ID and the op's index, so that any node can tell where the trip is parked.
-// A client that waits for more than a moment gives back its goroutine and buffers: only its connection is kept (park.go),
-// and so it is with one that idles between two requests (idle.go).
 // Everything that happens to a parked trip is an event (event.go): delivered, expired, acked, failed. The first that
-// leaves no op open, or ends the wait, decides the trip and wakes the goroutine that holds the client. The reply is
-// written by fasthttp; the connection (conn.go) then tells the trip what came of it, and only now do the callbacks that
-// completed it learn whether their result is on the client's connection, or has to be stored.
+// leaves no op open, or ends the wait, decides the trip, and the reply is written. The connection (conn.go) then tells the
+// trip what came of it, and only now do the callbacks that completed it learn whether their result is on the client's
+// connection, or has to be stored.
+//
+// # Who runs
+//
+// A few loops (loop.go), one for each processor, hold the plain connections (held.go), and do what needs nobody to wait: they
+// read requests and callbacks that come whole and serve them in place (desk.go), and they read the engine's answers (flight.go).
+// The request to the engine is written by whoever has the trip, and the reply by whoever delivers the callback. So a trip takes
+// three reads and three writes, and no goroutine of its own.
+//
+// All else is fasthttp's: large bodies, TLS, PROXY protocol, pipelined or unusual requests, those with an Idempotency-Key, which
+// wait for the store. A goroutine has their connection while it serves a request. A client that waits for more than a moment
+// gives that back, with all buffers, and only its connection is kept (park.go), and so it is with one that idles between two
+// requests (idle.go).
 //
 // What the client leaves unfinished (at the deadline, at a drain, after an unusable answer of the engine) is saved as a
 // record before the reply says where to fetch it; callbacks that come later go to the record.
@@ -43,17 +53,25 @@
 // # Goroutines
 //
 //	listener.run     one per listener; fasthttp's accept loop, ends with Close
-//	fasthttp         one per connection that has a request in work, or has had one a moment ago; a client that has not
-//	                 waited long is held by it, blocked in trip.wait
-//	trip.resume      one per parked client that is being answered; goes on to serve the connection, as fasthttp's do
-//	conn.serve       the same for a connection that was set aside idle (idle.go) and has something to read
-//	watcher.run      one; sees parked clients hang up and idle ones send, ends with Close
+//	loop.run         one per processor; serves what the kernel tells of the sockets it holds, ends with Close
+//	fasthttp         one per connection that has a request for fasthttp in work, or has had one a moment ago; a client that
+//	                 has not waited long is held by it, blocked in trip.wait
+//	conn.serve       the same for a connection of a loop with a request that is fasthttp's
+//	trip.resume      one per client of fasthttp's that is being answered; goes on to serve the connection, as fasthttp's do
+//	trip.resumeHeld  one per client of a loop's that is being answered by another event than a callback, as that may have to
+//	                 be stored; ends with the reply
+//	conn.finish      one per answer that its peer has not taken at once, for as long as the write time-out
+//	conn.expire      one per connection with TLS whose idle time is over; says good-bye
+//	gateway.answerLater  one per callback that a loop has read and that has to wait for its trip or the store; ends with its
+//	                 answer
+//	watcher.run      one; sees clients hang up that fasthttp has parked, looks at time-outs, ends with Close
 //	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that
 //	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
-//	forwarder.work   at most engine.max_connections; exchanges with the engine, ends after ten idle seconds or with Close
+//	forwarder.work   at most engine.max_connections; exchanges with the engine that have to wait, ends after ten idle seconds or
+//	                 with Close
 //
-// Events are called by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of
-// them writes to a client.
+// Events are called by loops, by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of
+// them waits for a client: a reply that a connection does not take at once is left to conn.finish.
 //
 // # Words
 //
@@ -76,4 +94,6 @@
 //	fault       an error with its public answer
 //	drain       the way to the end of a node: no new trips, parked ones are answered
 //	home node   the node that has the trip in its table
+//	loop        a goroutine that serves many sockets, as the kernel tells of them
+//	flight      an exchange with the engine that holds no goroutine
 package gateway

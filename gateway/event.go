@@ -17,9 +17,17 @@ func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)
 	if !certain {
 		t.unsure = append(t.unsure, done)
 	}
+	c, held := t.unpark()
 	t.mu.Unlock()
 	if certain {
 		done(d)
+	}
+	switch {
+	case c == nil:
+	case held && !t.claimed.Load(): // nothing of it has to be stored, and a loop's connection is not waited for
+		t.resumeHeld(c)
+	default:
+		t.resumeLater(c, held)
 	}
 }
 
@@ -47,17 +55,25 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	}
 }
 
-// decide makes the outcome certain and wakes who holds the client. Called with mu held, in phase waiting.
+// decide makes the outcome certain, and wakes the handler that holds the client. Called with mu held, in phase waiting.
 func (t *trip) decide(why error) {
 	t.phase = decided
 	t.why = why
 	t.g.metrics.parked.Dec()
-	if t.parked != nil {
-		t.g.answering.Add(1)
-		go t.resume(t.parked)
-		return
+	if t.parked == nil && t.wake != nil {
+		t.wake <- struct{}{} // never blocks: there is room for this one, which comes once, and for the watcher's
 	}
-	t.wake <- struct{}{} // never blocks: there is room for this one, which comes once, and for the watcher's
+}
+
+// unpark gives the connection of a decided trip that nobody runs for, once: who gets it answers. held: it is a loop's. Called
+// with mu held.
+func (t *trip) unpark() (c *conn, held bool) {
+	if t.phase != decided || t.parked == nil {
+		return nil, false
+	}
+	c, t.parked = t.parked, nil
+	t.g.answering.Add(1)
+	return c, t.held
 }
 
 // Expire ends the wait: the deadline has passed, or a drain has no more time.
@@ -66,13 +82,35 @@ func (t *trip) Expire(reason error) { t.failed(reason) }
 // failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded. False: something else
 // has ended it.
 func (t *trip) failed(why error) bool {
+	return t.decideAnd(func() { t.decide(t.unforwarded(why)) })
+}
+
+// decideAnd has the trip decided, if it waits, and answers the client.
+func (t *trip) decideAnd(decide func()) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.phase != waiting {
+		t.mu.Unlock()
 		return false
 	}
-	t.decide(why)
+	decide()
+	c, held := t.unpark()
+	t.mu.Unlock()
+	if c != nil {
+		t.resumeLater(c, held)
+	}
 	return true
+}
+
+// unforwarded is why the wait of a trip ends of which nothing was forwarded: every connection to the engine was busy, whatever
+// else has happened meanwhile. Called with mu held.
+func (t *trip) unforwarded(why error) error {
+	if t.queued && !errors.Is(why, correlator.ErrDraining) {
+		why = errForwardBusy
+	}
+	if t.queued {
+		return faultOf(why)
+	}
+	return why
 }
 
 // acked takes the engine's own answer. One that comes too late for the client still counts for the record.
@@ -97,14 +135,10 @@ func (t *trip) acked(status int, ack Ack) {
 
 // refused ends the wait with the engine's answer to the package. False: something else has ended it.
 func (t *trip) refused(whole *wholeAnswer) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.phase != waiting {
-		return false
-	}
-	t.whole = whole
-	t.decide(nil)
-	return true
+	return t.decideAnd(func() {
+		t.whole = whole
+		t.decide(nil)
+	})
 }
 
 // unmade says of a trip whose client has left that it surely made no task: its key is free, and who asks for its result is
@@ -123,12 +157,12 @@ func (t *trip) unmade() {
 
 // answered takes the engine's own final answer to an op. False: the client is answered already, only a record wants it.
 func (t *trip) answered(cb correlator.Callback) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.phase == waiting {
-		t.take(cb)
+	waited := t.decideAnd(func() { t.take(cb) }) // which may leave other ops open
+	if waited {
 		return true
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return t.finals[cb.Op].Status.Final()
 }
 
@@ -161,6 +195,23 @@ func (t *trip) giveUp() {
 		t.g.correlator.Forget(t.id)
 		t.end(correlator.Gone)
 	}
+}
+
+// setQueued says that the trip waits for a connection to the engine, or does so no more. False: its wait is over.
+func (t *trip) setQueued(queued bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.phase == waiting {
+		t.queued = queued
+	}
+	return t.phase == waiting
+}
+
+// settlesWith reports whether a callback for op makes the trip complete and its reply can go out at once.
+func (t *trip) settlesWith(op int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held && t.parked != nil && t.phase == waiting && t.open == 1 && op < len(t.finals) && !t.finals[op].Status.Final()
 }
 
 // isWaiting reports whether ops are open and the client is parked.

@@ -12,8 +12,11 @@ func (g *Gateway) Leaks() (bytes int64, announced int, open int64) {
 // RestAfter is how long a connection is idle before it is set aside.
 const RestAfter = restAfter
 
-// Asides counts how often connections came into the watcher's set.
-func (g *Gateway) Asides() uint64 {
+// Asides counts how often connections, and clients that are parked on them, were left to the loops.
+func (g *Gateway) Asides() uint64 { return g.loops.entered.Load() }
+
+// Watched counts how often connections came into the watcher's set.
+func (g *Gateway) Watched() uint64 {
 	g.watcher.mu.Lock()
 	defer g.watcher.mu.Unlock()
 	return g.watcher.last

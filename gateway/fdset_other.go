@@ -8,14 +8,6 @@ import (
 	"time"
 )
 
-// What the set tells of: it cannot tell of bytes before somebody's patience ends.
-const (
-	tellHangUp uint32 = iota
-	tellReadable
-)
-
-const canTellReadable = false
-
 // fdset looks at every descriptor in it at every wait: for systems without epoll, where nobody has many.
 type fdset struct {
 	mu  sync.Mutex
@@ -24,7 +16,7 @@ type fdset struct {
 
 func newFDSet() (*fdset, error) { return &fdset{all: make(map[syscall.RawConn]uint64)}, nil }
 
-func (s *fdset) add(raw syscall.RawConn, name uint64, _ uint32) error {
+func (s *fdset) add(raw syscall.RawConn, name uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all[raw] = name

@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
 	"github.com/valyala/fasthttp"
-
-	"syncgate/correlator"
 )
 
 const (
@@ -22,73 +19,96 @@ const (
 	breakerRest  = time.Second
 )
 
-// forwarder puts trips to the engine. Each exchange runs on a worker and not on the goroutine that holds the client:
-// it is bounded by engine.timeout, not by the client's deadline, and it may answer after the client has left.
+// forwarder puts trips to the engine. An exchange holds neither the goroutine that has the client nor, where that can be, any other
+// (flight.go): it is bounded by engine.timeout, not by the client's deadline, and it may be answered after the client has left.
 type forwarder struct {
 	g       *Gateway
-	client  *engineClient
+	dialer  engineDialer
+	pool    enginePool
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 	timeout time.Duration
-	most    int64 // workers: as many as engine connections
 
-	jobs    chan *trip // unbuffered: a trip is taken by a worker or not at all
+	jobs    chan job // unbuffered: a job is taken by a worker that idles or gets one of its own
 	stop    chan struct{}
 	stopped sync.Once
-	workers atomic.Int64
-	running sync.WaitGroup
+	running sync.WaitGroup // workers and flights
 }
 
-func newForwarder(g *Gateway, client *engineClient) *forwarder {
+// job is an exchange for a worker, who has the place of a connection for it.
+type job struct {
+	trip  *trip
+	conn  *engineConn // nil: it has to be made
+	again *engineConn // which has failed before anything was sent
+
+	// Of a request that was sent, in part at least.
+	sent   bool
+	rest   []byte // of the request
+	before []byte // of the answer
+	began  time.Time
+}
+
+func newForwarder(g *Gateway, dialer engineDialer) *forwarder {
+	cfg := g.cfg.Engine
 	return &forwarder{
-		g: g, client: client, breaker: newBreaker(g), timeout: g.cfg.Engine.Timeout, most: int64(g.cfg.Engine.MaxConnections),
-		jobs: make(chan *trip), stop: make(chan struct{}),
+		g: g, dialer: dialer, breaker: newBreaker(g), timeout: cfg.Timeout,
+		pool: enginePool{idle: cfg.Idle, patience: cfg.Timeout, most: cfg.MaxConnections},
+		jobs: make(chan job), stop: make(chan struct{}),
 	}
 }
 
-// submit gives the trip to a worker. With all of them busy it waits for one up to the engine's time-out or the trip's
-// deadline, then refuses: nothing was forwarded.
-func (f *forwarder) submit(t *trip) error {
+// submit forwards the trip as soon as there is a connection for it. With all of them busy it waits for one up to the engine's
+// time-out or the trip's deadline, then the trip is refused: nothing was forwarded.
+func (f *forwarder) submit(t *trip) {
 	t.submitted = true
+	switch e, dial := f.pool.take(t, t.accepted); {
+	case e != nil:
+		f.forward(t, e)
+	case dial:
+		f.run(job{trip: t})
+	}
+}
+
+// forward puts the trip to the engine over a connection that the caller has taken.
+func (f *forwarder) forward(t *trip, e *engineConn) {
+	if e.loop != nil {
+		f.send(t, e, time.Now())
+	} else {
+		f.run(job{trip: t, conn: e})
+	}
+}
+
+// forwardNext gives the place of a connection to a trip that has waited for one; nil: nobody has.
+func (f *forwarder) forwardNext(t *trip) {
+	if t != nil {
+		f.run(job{trip: t})
+	}
+}
+
+// giveBack lets a connection rest, or carry the next trip that waits for one.
+func (f *forwarder) giveBack(e *engineConn) {
+	if next := f.pool.put(e); next != nil {
+		f.forward(next, e)
+	}
+}
+
+// run gives a job to a worker. There are no more of them than connections.
+func (f *forwarder) run(j job) {
 	select {
-	case f.jobs <- t:
-		return nil
+	case f.jobs <- j:
 	default:
+		f.running.Go(func() { f.work(j) })
 	}
-	if f.workers.Add(1) <= f.most {
-		f.running.Go(func() { f.work(t) })
-		return nil
-	}
-	f.workers.Add(-1)
-	return f.queue(t)
 }
 
-func (f *forwarder) queue(t *trip) (err error) {
-	err = errForwardBusy
-	patience := time.NewTimer(min(f.timeout, time.Until(t.deadline)))
-	defer patience.Stop()
-	select {
-	case f.jobs <- t:
-		return nil
-	case <-patience.C:
-	case <-t.wake: // by its deadline, or by a drain
-		if errors.Is(t.why, correlator.ErrDraining) {
-			err = correlator.ErrDraining
-		}
-	}
-	t.submitted = false
-	return err
-}
-
-// work runs exchanges until there are none for a while.
-func (f *forwarder) work(t *trip) {
-	defer f.workers.Add(-1)
+// work does jobs until there are none for a while.
+func (f *forwarder) work(j job) {
 	idle := time.NewTimer(workerIdle)
 	defer idle.Stop()
 	for {
-		f.exchange(t)
+		f.exchange(j)
 		idle.Reset(workerIdle)
 		select {
-		case t = <-f.jobs:
+		case j = <-f.jobs:
 		case <-idle.C:
 			return
 		case <-f.stop:
@@ -97,41 +117,114 @@ func (f *forwarder) work(t *trip) {
 	}
 }
 
-// exchange is one round trip to the engine. A panic leaves the client parked: the task may exist.
-func (f *forwarder) exchange(t *trip) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	began := time.Now()
+// exchange is one round trip to the engine, or the rest of one. A panic leaves the client parked: the task may exist.
+func (f *forwarder) exchange(j job) {
+	t := j.trip
+	resp := fasthttp.AcquireResponse()
+	if !j.sent {
+		j.began = time.Now()
+	}
 	code := "panic"
 	defer func() {
 		if p := recover(); p != nil {
 			f.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("exchange with the engine panicked")
 		}
-		took := time.Since(began)
-		t.engineTime.Store(int64(took))
-		f.g.metrics.engine(code, took)
-		fasthttp.ReleaseRequest(req)
+		f.over(flight{t, j.began}, code)
 		fasthttp.ReleaseResponse(resp)
-		t.body.release()
-		t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
 	}()
-	if err := f.g.engine.Encode(req, t.call, f.g.tokens(t), began); err != nil {
-		code = "unsent"
-		f.unsent(t, faultOf(err))
-		return
+	wrote, err := f.carry(&j, resp)
+	code = f.conclude(t, resp, wrote, err)
+}
+
+// carry does the exchange itself, and gives the place of its connection back: before the client hears of it and asks again.
+func (f *forwarder) carry(j *job, resp *fasthttp.Response) (wrote bool, err error) {
+	keep := false
+	defer func() {
+		if !keep {
+			f.forwardNext(f.pool.drop(j.conn))
+			return
+		}
+		j.conn.last = time.Now()
+		f.watch(j.conn)
+		f.giveBack(j.conn)
+	}()
+	if j.sent {
+		_, keep, err = j.conn.exchange(j.rest, j.before, resp, j.began.Add(f.timeout))
+		return true, err
+	}
+	wrote, keep, err = f.ask(j, resp)
+	return wrote, err
+}
+
+// ask sends the trip's request and reads the answer. While nothing was sent, a failure is tried once more on a fresh connection.
+func (f *forwarder) ask(j *job, resp *fasthttp.Response) (wrote, keep bool, err error) {
+	tries := 2
+	if j.again != nil {
+		f.wentAway(j.again)
+		tries = 1
+	}
+	out := outs.Get().(*out) //nolint:forcetypeassert // only New fills the pool
+	defer out.giveBack()
+	if out.b, err = f.encode(out.b, j.trip, j.began); err != nil {
+		return false, j.conn != nil, faultOf(err)
 	}
 	done, err := f.breaker.Allow()
 	if err != nil {
-		code = "refused"
-		f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: breakerRest, Err: err})
-		return
+		return false, j.conn != nil, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: breakerRest, Err: err}
 	}
-	wrote, err := f.client.do(req, resp, began.Add(f.timeout))
-	if err == nil || wrote {
-		done(nil)
-	} else {
-		done(err)
+	deadline := j.began.Add(f.timeout)
+	for ; tries > 0; tries-- {
+		if wrote, keep, err = f.try(j, out.b, resp, deadline); wrote || err == nil {
+			done(nil)
+			return wrote, keep, err
+		}
+		f.wentAway(j.conn)
+		j.conn = nil
 	}
-	code = f.conclude(t, resp, wrote, err)
+	done(err)
+	return false, false, err
+}
+
+// try is one attempt. A connection that the engine has closed while it rested is none.
+func (f *forwarder) try(j *job, request []byte, resp *fasthttp.Response, deadline time.Time) (wrote, keep bool, err error) {
+	if j.conn != nil && (time.Since(j.conn.last) > f.pool.idle || j.conn.stale()) {
+		f.pool.end(j.conn)
+		j.conn = nil
+	}
+	if j.conn == nil {
+		if j.conn, err = f.dialer.dial(deadline); err != nil {
+			return false, false, err
+		}
+	}
+	return j.conn.exchange(request, nil, resp, deadline)
+}
+
+// wentAway closes a connection on which nothing could be sent: what rests is stale as well.
+func (f *forwarder) wentAway(e *engineConn) {
+	if e != nil {
+		f.pool.end(e)
+	}
+	for _, rests := range f.pool.stale(time.Time{}, true) {
+		f.pool.end(rests)
+	}
+}
+
+// encode appends the trip's request.
+func (f *forwarder) encode(dst []byte, t *trip, now time.Time) ([]byte, error) {
+	req := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(req)
+	if err := f.g.engine.Encode(req, t.call, f.g.tokens(t), now); err != nil {
+		return dst, err
+	}
+	body := req.Body()
+	req.Header.SetContentLength(len(body))
+	return append(append(dst, req.Header.Header()...), body...), nil
+}
+
+// refuse ends an exchange of which nothing was sent.
+func (f *forwarder) refuse(t *trip, why *Fault, code string, began time.Time) {
+	f.unsent(t, why)
+	f.over(flight{t, began}, code)
 }
 
 // newBreaker makes what fails fast while the engine takes no connections: after a few in a row that it refused, one in a
@@ -150,7 +243,11 @@ func newBreaker(g *Gateway) *gobreaker.TwoStepCircuitBreaker[any] {
 // conclude tells the trip what its exchange means. Whatever may have made a task leaves the client parked, unless the
 // engine's answer is complete and says otherwise.
 func (f *forwarder) conclude(t *trip, resp *fasthttp.Response, wrote bool, err error) (code string) {
+	refused, worded := errors.AsType[*Fault](err)
 	switch {
+	case worded:
+		f.unsent(t, refused)
+		return "refused"
 	case err != nil && !wrote:
 		f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err})
 		return "unsent"
@@ -180,5 +277,5 @@ func (*forwarder) unsent(t *trip, why *Fault) {
 func (f *forwarder) close() {
 	f.stopped.Do(func() { close(f.stop) })
 	f.running.Wait()
-	f.client.CloseIdleConnections()
+	f.wentAway(nil)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type Gateway struct {
 	proxies        proxies
 	forwarder      *forwarder
 	debts          *debts
+	loops          *loops   // made by New, started by Serve
 	watcher        *watcher // made by Serve
 	requestBodies  *budget
 	callbackBodies *budget
@@ -36,6 +38,7 @@ type Gateway struct {
 	announcements  announcements
 	patience       patience
 
+	ended  context.Context        // for who cannot wait: it is over
 	limits atomic.Pointer[Limits] // replaced by SetLimits
 	stage  atomic.Int32           // of the end; it only grows
 
@@ -71,7 +74,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := newEngineClient(cfg.Engine)
+	dialer, err := newEngineDialer(cfg.Engine)
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +83,16 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cors: newCORS(cfg.CORS), proxies: trusted,
 		requestBodies: newBudget(cfg.Limits.Body), callbackBodies: newBudget(cfg.Limits.CallbackBody),
 		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},
-		room:          newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
+		loops:         new(loops), room: newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
 	}
 	g.patience.least = cfg.Listen.WriteTimeout + storeTimeout
+	ended, end := context.WithCancel(context.Background())
+	end()
+	g.ended = ended
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
 	g.limits.Store(&cfg.Limits)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)
-	g.forwarder = newForwarder(g, client)
+	g.forwarder = newForwarder(g, dialer)
 	g.debts = newDebts(g)
 	return g, nil
 }

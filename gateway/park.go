@@ -11,9 +11,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Who holds a client while nobody runs. A short wait blocks the handler, which is cheapest. A longer one gives back the
-// goroutine, the request and all buffers and keeps only the connection; the reply is then written by a goroutine of its
-// own, which goes on to serve the connection as fasthttp does.
+// Who holds a client while nobody runs. A request that a loop has served leaves its connection with the loop, and nothing else.
+// One that fasthttp has served blocks its handler for a moment; then it gives back the goroutine, the request and all buffers
+// and keeps only the connection; the reply is then written by a goroutine of its own, which goes on to serve the connection as
+// fasthttp does.
 
 // client is what a reply needs to know of a request that is gone.
 type client struct {
@@ -26,6 +27,9 @@ type client struct {
 // as the connection is parked without it.
 func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
 	c := connOf(ctx)
+	if d := deskOf(ctx); d != nil {
+		return !t.parkHeld(ctx, d)
+	}
 	t.g.watcher.add(t, c)
 	for {
 		<-t.wake
@@ -37,6 +41,44 @@ func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
 			t.handOver(ctx)
 			return false
 		}
+	}
+}
+
+// parkHeld leaves the client's connection with its loop. False: the trip is decided already, and the handler has it still.
+func (t *trip) parkHeld(ctx *fasthttp.RequestCtx, d *desk) bool {
+	c := d.conn
+	t.client.close = ctx.Request.Header.ConnectionClose()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.phase != waiting {
+		return false
+	}
+	t.left, d.left = true, true
+	t.parked, t.held = c, true
+	c.waiting.Store(t)
+	t.g.loops.entered.Add(1)
+	return true
+}
+
+// resumeHeld answers a client whose connection is a loop's, and does not wait for it.
+func (t *trip) resumeHeld(c *conn) {
+	defer t.g.answering.Done()
+	c.waiting.Store(nil)
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	if t.word(resp, c) {
+		c.respond(resp)
+	} else {
+		_ = c.Close()
+	}
+}
+
+// resumeLater answers on a goroutine of its own: what becomes of a reply may have to be stored.
+func (t *trip) resumeLater(c *conn, held bool) {
+	if held {
+		go t.resumeHeld(c)
+	} else {
+		go t.resume(c)
 	}
 }
 
@@ -52,11 +94,10 @@ func (t *trip) handOver(ctx *fasthttp.RequestCtx) {
 		t.mu.Lock()
 		t.parked = c
 		t.wake = nil // nobody blocks on it any more
-		waiting := t.phase == waiting
+		decided, _ := t.unpark()
 		t.mu.Unlock()
-		if !waiting {
-			t.g.answering.Add(1)
-			go t.resume(c)
+		if decided != nil {
+			t.resumeLater(decided, false)
 		}
 	})
 }
@@ -78,11 +119,21 @@ func (t *trip) resume(c *conn) {
 func (t *trip) answer(c *conn) (open bool) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
+	if !t.word(resp, c) {
+		return false
+	}
+	sent := c.send(resp, t.g.cfg.Listen.WriteTimeout)
+	c.settle()
+	return sent && !resp.ConnectionClose()
+}
+
+// word words the reply of a parked client. False: there is none to be written, and the connection is to be closed.
+func (t *trip) word(resp *fasthttp.Response, c *conn) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a parked client panicked")
 			t.giveUp()
-			open = false
+			ok = false
 		}
 	}()
 	t.reply(resp, c)
@@ -97,9 +148,7 @@ func (t *trip) answer(c *conn) (open bool) {
 	case t.client.old:
 		resp.Header.Set("Connection", "keep-alive")
 	}
-	sent := c.send(resp, t.g.cfg.Listen.WriteTimeout)
-	c.settle()
-	return sent && !resp.ConnectionClose()
+	return true
 }
 
 // writers are used again: a reply needs one for a moment.

@@ -18,6 +18,7 @@ import (
 type announced struct {
 	route     route
 	verdict   *Fault        // what the request is told whatever its body says; nil: that depends
+	broken    bool          // where it ends is not certain: nothing may be read behind it
 	trip      correlator.ID // of a callback's token, as is op
 	op        int
 	length    int // of the body, in bytes; -1: it comes in chunks

@@ -92,7 +92,16 @@ func RawPath(uri []byte) []byte {
 func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 	a := l.take(ctx)
 	a.body.shrink(int64(len(ctx.Request.Body()))) // of a chunked body the size is known only now
-	var t *trip                                   // of a client; an engine has none
+	if problem := framingProblem(&ctx.Request.Header); problem != "" {
+		a.verdict = &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + problem}
+		a.broken = true
+	}
+	l.serveRead(ctx, a)
+}
+
+// serveRead answers a request that was read.
+func (l *listener) serveRead(ctx *fasthttp.RequestCtx, a announced) {
+	var t *trip // of a client; an engine has none
 	if a.route != routeCallback {
 		t = &trip{g: l.g, accepted: time.Now(), body: a.body, requestID: a.requestID}
 	}
@@ -107,9 +116,9 @@ func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 			t.body.release()
 		}
 	}()
-	if problem := framingProblem(&ctx.Request.Header); problem != "" {
+	if a.broken {
 		ctx.SetConnectionClose()
-		l.refuse(ctx, a, &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + problem})
+		l.refuse(ctx, a, a.verdict)
 		return
 	}
 	l.serve(ctx, a, t)
@@ -154,7 +163,9 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (err error) {
 	t.remote = l.g.proxies.client(ctx)
 	t.client.origin = a.origin
-	t.wake = make(chan struct{}, 2)
+	if deskOf(ctx) == nil {
+		t.wake = make(chan struct{}, 2)
+	}
 	if a.verdict != nil {
 		err = a.verdict
 	} else {
@@ -190,7 +201,7 @@ func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p an
 // refuse answers in the words of the route: an engine hears an empty object, everybody else the dialect.
 func (l *listener) refuse(ctx *fasthttp.RequestCtx, a announced, f *Fault) {
 	if a.route == routeCallback {
-		l.g.hear(ctx, f)
+		l.g.hear(&ctx.Response, f)
 		return
 	}
 	l.g.refuse(&ctx.Response, f)

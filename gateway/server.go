@@ -138,7 +138,11 @@ func (l *listener) newServer() *fasthttp.Server {
 
 // Serve starts serving on what Listen has bound, and returns. Err tells when a listener ends that should not.
 func (g *Gateway) Serve() {
-	g.watcher = newWatcher(g.log)
+	g.loops.start(g.log)
+	g.watcher = newWatcher(g.log, g.loops, func(now time.Time) {
+		g.loops.tick(now)
+		g.forwarder.tick(now)
+	})
 	for _, l := range g.listeners {
 		go l.run()
 	}
@@ -156,9 +160,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	var errs []error
 	g.answering.Wait() // bounded by the write time-out
 	for _, l := range g.listeners {
-		if g.watcher != nil {
-			g.watcher.dismiss(l)
-		}
+		g.loops.dismiss(l)
 		grace, cancel := context.WithTimeout(ctx, closeGrace)
 		err := l.server.ShutdownWithContext(grace)
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -173,6 +175,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	if g.watcher != nil {
 		g.watcher.close()
 	}
+	g.loops.close()
 	return errors.Join(errs...)
 }
 

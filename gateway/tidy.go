@@ -19,7 +19,7 @@ const (
 // tidier knows when memory was given back. The watcher's goroutine owns it.
 type tidier struct {
 	looked  time.Time
-	entered uint64        // connections that the watcher had ever taken in, when it last looked
+	entered uint64        // connections that the loops and the watcher had ever taken in, when it last looked
 	done    uint64        // when memory was last given back
 	running chan struct{} // closed when that has ended; nil: it never began
 }
@@ -41,9 +41,10 @@ func (m *tidier) due(now time.Time, held, entered uint64) bool {
 // tidy gives back what a burst has left behind: tens of milliseconds of one processor for tens of thousands of clients.
 func (w *watcher) tidy(now time.Time) {
 	w.mu.Lock()
-	held, entered := len(w.watched), w.last
+	held, entered := uint64(len(w.watched)), w.last
 	w.mu.Unlock()
-	if w.memory.due(now, uint64(held), entered) {
+	held += uint64(w.loops.held.Load()) //nolint:gosec // a count
+	if w.memory.due(now, held, entered+w.loops.entered.Load()) {
 		w.memory.wait()
 		w.memory.running = make(chan struct{})
 		go w.memory.giveBack()

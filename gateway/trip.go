@@ -32,7 +32,7 @@ type trip struct {
 	joined    bool          // it waits for another trip, whose id it has
 	kept      bool          // its finals are in its record
 	replied   bool          // settle will be told what came of the reply
-	wake      chan struct{} // for the blocked handler: the trip is decided, or has waited long
+	wake      chan struct{} // for the blocked handler: the trip is decided, or has waited long; nil: there is none
 
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
 	status     int          // of the reply; the handler's, then the connection's
@@ -44,7 +44,9 @@ type trip struct {
 	open   int                   // ops without a final
 	why    error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole  *wholeAnswer
+	queued bool                           // nothing is forwarded yet: it waits for a connection to the engine
 	parked *conn                          // the connection, while nobody runs who holds it
+	held   bool                           // parked is a loop's
 	unsure []func(correlator.Disposition) // callbacks whose fate is the reply's
 }
 
@@ -98,11 +100,7 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 		t.release()
 		return err
 	}
-	if err = g.forwarder.submit(t); err != nil {
-		t.release()
-		t.end(correlator.Gone)
-		return err
-	}
+	g.forwarder.submit(t)
 	if t.wait(ctx) { // for deliver, expire, or the engine's own answer: see event.go
 		t.reply(&ctx.Response, connOf(ctx))
 	}
@@ -165,6 +163,7 @@ func (t *trip) abandon(dst *fasthttp.Response, c *conn) {
 	t.status = statusHungUp
 	dst.SetStatusCode(statusHungUp)
 	dst.SetConnectionClose()
+	c.leave()
 	_ = c.Conn.Close() // before anybody writes
 	t.g.metrics.abandoned.Inc()
 	if t.joined || t.g.cfg.OnDisconnect == Drop && !t.claimed.Load() {

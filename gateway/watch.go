@@ -12,45 +12,43 @@ import (
 var errHungUp = errors.New("gateway: the client hung up")
 
 // watchAfter is how long a client is parked before it is watched, or up to twice that: shorter waits cost nothing.
-const watchAfter = 100 * time.Millisecond
+const watchAfter = round
 
-// watcher looks after the connections that nobody runs for. It sees parked clients hang up, which fasthttp cannot while a
-// handler runs, and has idle connections served on when something comes, or when their time is over. It owns one set of
-// descriptors and one goroutine. Where that cannot be had, a hang-up shows when the reply is written, and idle
-// connections have goroutines.
+// watcher sees clients hang up that fasthttp has parked, which it cannot while a handler runs; of those that a loop has parked
+// the loop tells. It owns one set of descriptors, and one goroutine, which also looks at everybody's time-outs once in a round.
+// Where the set cannot be had, a hang-up shows when the reply is written.
 type watcher struct {
-	log  zerolog.Logger
-	set  *fdset // nil: nobody is watched
-	stop chan struct{}
-	done chan struct{}
+	log   zerolog.Logger
+	loops *loops
+	set   *fdset              // nil: nobody is watched
+	round func(now time.Time) // called once in a round
+	stop  chan struct{}
+	done  chan struct{}
 
 	memory tidier // owned by run
 
-	mu             sync.Mutex       // guards the rest, and what the set holds
-	fresh          [2][]*conn       // whose clients are parked since the last round, and since the one before it
-	watched        map[uint64]*conn // by the name under which the set tells of them
-	last           uint64
-	oldest, newest *conn // of those that idle, by the time when they began to
+	mu      sync.Mutex       // guards the rest, and what the set holds
+	fresh   [2][]*conn       // whose clients are parked since the last round, and since the one before it
+	watched map[uint64]*conn // by the name under which the set tells of them
+	last    uint64
+	gone    []*trip // whose clients have hung up, as the loops say
 }
 
 // watch is a connection's place with the watcher, whose mutex guards it.
 type watch struct {
-	trip         *trip  // of a parked client
-	fresh        int    // place among the fresh ones, from 1; 0: not there
-	second       bool   // among those of the round before
-	name         uint64 // in the set; 0: not there
-	older, newer *conn  // neighbours among those that idle
+	trip   *trip  // of a parked client
+	fresh  int    // place among the fresh ones, from 1; 0: not there
+	second bool   // among those of the round before
+	name   uint64 // in the set; 0: not there
 }
 
-func newWatcher(log zerolog.Logger) *watcher {
-	w := &watcher{log: log, stop: make(chan struct{}), done: make(chan struct{}), watched: make(map[uint64]*conn)}
-	set, err := newFDSet()
-	if err != nil {
+// newWatcher starts a watcher, which calls each once in a round.
+func newWatcher(log zerolog.Logger, ls *loops, each func(now time.Time)) *watcher {
+	w := &watcher{log: log, loops: ls, round: each, stop: make(chan struct{}), done: make(chan struct{}), watched: make(map[uint64]*conn)}
+	var err error
+	if w.set, err = newFDSet(); err != nil {
 		log.Warn().Err(err).Msg("clients that hang up are not seen before their reply")
-		close(w.done)
-		return w
 	}
-	w.set = set
 	go w.run()
 	return w
 }
@@ -88,17 +86,14 @@ func (w *watcher) drop(c *conn) {
 	if c.watch.name != 0 {
 		delete(w.watched, c.watch.name)
 		w.set.remove(c.raw)
-		if c.watch.trip == nil {
-			w.unlink(c)
-		}
 	}
 	c.watch = watch{}
 }
 
-// enter puts c into the set, which tells once what it is asked for. Called with mu held.
-func (w *watcher) enter(c *conn, tell uint32) bool {
+// enter puts c into the set, which tells once. Called with mu held.
+func (w *watcher) enter(c *conn) bool {
 	w.last++
-	if err := w.set.add(c.raw, w.last, tell); err != nil {
+	if err := w.set.add(c.raw, w.last); err != nil {
 		w.log.Warn().Err(err).Msg("a connection cannot be watched")
 		return false
 	}
@@ -107,13 +102,13 @@ func (w *watcher) enter(c *conn, tell uint32) bool {
 	return true
 }
 
-// run acts on what the set tells, and once in a while on what time has come for.
+// run acts on what the set tells, and once in a round on what time has come for.
 func (w *watcher) run() {
 	defer close(w.done)
 	defer w.set.close()
 	defer w.memory.wait()
-	for round := time.Now(); ; {
-		for _, name := range w.set.wait(watchAfter) {
+	for last := time.Now(); ; {
+		for _, name := range w.set.wait(round) {
 			w.told(name)
 		}
 		select {
@@ -121,32 +116,52 @@ func (w *watcher) run() {
 			return
 		default:
 		}
-		if now := time.Now(); now.Sub(round) >= watchAfter {
-			round = now
+		if now := time.Now(); now.Sub(last) >= round {
+			last = now
 			w.takeIn()
-			w.retire(now)
+			w.letGo(now)
 			w.tidy(now)
+			w.round(now)
 		}
 	}
 }
 
-// told acts on an event: a parked client has hung up, or an idle one has sent something or gone.
+// told acts on an event: a parked client has hung up.
 func (w *watcher) told(name uint64) {
 	w.mu.Lock()
-	c := w.watched[name]
-	if c == nil {
-		w.mu.Unlock()
-		return
-	}
-	t := c.watch.trip
-	if t == nil {
-		w.drop(c)
+	var t *trip
+	if c := w.watched[name]; c != nil {
+		t = c.watch.trip
 	}
 	w.mu.Unlock()
-	if t == nil {
-		go c.serve()
-	} else {
+	if t != nil {
 		t.failed(errHungUp)
+	}
+}
+
+// hungUp is how a loop tells that a parked client has closed its side.
+func (w *watcher) hungUp(t *trip) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone = append(w.gone, t)
+}
+
+// letGo ends the waits of clients that have hung up. One that has closed its side at once, as some do behind their request, has
+// as long as every other one before it counts as gone.
+func (w *watcher) letGo(now time.Time) {
+	w.mu.Lock()
+	gone := w.gone
+	w.gone = nil
+	for _, t := range gone {
+		if now.Sub(t.accepted) < watchAfter {
+			w.gone = append(w.gone, t)
+		}
+	}
+	w.mu.Unlock()
+	for _, t := range gone {
+		if now.Sub(t.accepted) >= watchAfter {
+			t.failed(errHungUp)
+		}
 	}
 }
 
@@ -156,7 +171,7 @@ func (w *watcher) takeIn() {
 	defer w.mu.Unlock()
 	for i, c := range w.fresh[1] {
 		w.fresh[1][i], c.watch.fresh, c.watch.second = nil, 0, false
-		if w.enter(c, tellHangUp) {
+		if w.enter(c) {
 			c.watch.trip.wake <- struct{}{} // once: it may leave its handler now
 		}
 	}
@@ -166,7 +181,7 @@ func (w *watcher) takeIn() {
 	}
 }
 
-// close ends the goroutine, within watchAfter.
+// close ends the goroutine, within a round.
 func (w *watcher) close() {
 	select {
 	case <-w.stop:

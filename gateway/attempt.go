@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// attempt is a read or a write of what a socket can give or take at once, in a form that needs no memory of its own each time.
+type attempt struct {
+	p     []byte
+	n     int
+	err   error
+	read  func(fd uintptr)
+	write func(fd uintptr)
+}
+
+// attempts are used again: each lasts for one system call.
+var attempts = sync.Pool{New: func() any {
+	a := new(attempt)
+	a.read = func(fd uintptr) { a.n, a.err = unix.Read(int(fd), a.p) }
+	a.write = func(fd uintptr) { a.n, a.err = unix.Write(int(fd), a.p) }
+	return a
+}}
+
+// tryRead reads what there is, without waiting. The error is unix.EAGAIN where there is nothing.
+func tryRead(raw syscall.RawConn, p []byte) (n int, err error) {
+	a := attempts.Get().(*attempt) //nolint:forcetypeassert // only New fills the pool
+	a.p = p
+	err = raw.Control(a.read) // and not Read, which would wait
+	return a.done(err)
+}
+
+// tryWrite writes what there is room for, without waiting. That there is none is no error.
+func tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
+	a := attempts.Get().(*attempt) //nolint:forcetypeassert // only New fills the pool
+	a.p = p
+	err = raw.Control(a.write)
+	if n, err = a.done(err); err != nil && wouldBlock(err) {
+		err = nil
+	}
+	return n, err
+}
+
+func (a *attempt) done(closed error) (n int, err error) {
+	n, err = max(a.n, 0), a.err
+	if closed != nil {
+		n, err = 0, closed
+	}
+	a.p, a.n, a.err = nil, 0, nil
+	attempts.Put(a)
+	return n, err
+}

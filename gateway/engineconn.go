@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
+)
+
+// engineAnswerLimit bounds the body of an engine's own answer, in bytes.
+const engineAnswerLimit = 16 << 20
+
+// engineConn is a connection to the engine. It knows how many bytes of a request may have arrived: a create is never sent twice
+// once one has.
+type engineConn struct {
+	net.Conn          // with TLS, if there is any
+	count    *counted // below it
+	plain    bool     // nothing is between them
+
+	// Owned by whoever has the connection.
+	used bool      // it has carried an exchange
+	last time.Time // when that ended
+
+	// Guarded by the pool's mutex.
+	phase         connPhase
+	flight        flight
+	before, after *engineConn // neighbours among those that fly
+
+	// Of the loop that is told of its answers.
+	forwarder *forwarder
+	loop      *loop  // nil: there is none
+	name      uint64 // in it, guarded by its mutex; 0: it is not there
+}
+
+// connPhase is who has a connection to the engine.
+type connPhase uint8
+
+const (
+	taken   connPhase = iota // a goroutine
+	resting                  // the pool
+	flying                   // nobody: a request was sent, and a loop is told of the answer
+)
+
+// counted knows how many bytes were given to the kernel.
+type counted struct {
+	net.Conn
+	raw     syscall.RawConn
+	written int64 // owned by whoever has the connection
+}
+
+// Write counts.
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written += int64(n)
+	return n, err
+}
+
+// stale reports whether the engine has closed the connection, or sent bytes that nobody asked for.
+func (e *engineConn) stale() bool { return e.used && tells(e.count.raw, unix.POLLIN) }
+
+// engineDialer makes connections to the engine.
+type engineDialer struct {
+	addr    string // host:port
+	tls     *tls.Config
+	timeout time.Duration
+}
+
+// newEngineDialer prepares for cfg.URL; it does not connect.
+func newEngineDialer(cfg EngineConfig) (d engineDialer, err error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return d, fmt.Errorf("read engine.url: %w", err)
+	}
+	d = engineDialer{addr: u.Host, timeout: cfg.Timeout}
+	if u.Scheme == "https" {
+		d.tls = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	}
+	if u.Port() == "" {
+		d.addr = net.JoinHostPort(u.Hostname(), map[bool]string{true: "443", false: "80"}[d.tls != nil])
+	}
+	return d, nil
+}
+
+// dial connects, by the deadline.
+func (d *engineDialer) dial(deadline time.Time) (*engineConn, error) {
+	raw, err := (&net.Dialer{Timeout: d.timeout, Deadline: deadline}).Dial("tcp", d.addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the engine: %w", err)
+	}
+	c := &counted{Conn: raw, raw: socketOf(raw)}
+	if d.tls == nil {
+		return &engineConn{Conn: c, count: c, plain: true}, nil
+	}
+	secure := tls.Client(c, d.tls)
+	if err = secure.SetDeadline(deadline); err == nil {
+		err = secure.Handshake()
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("connect to the engine: %w", err)
+	}
+	return &engineConn{Conn: secure, count: c}, nil
+}
+
+// exchange writes what is left of a request and reads the answer, of which some may have been read already. keep: the
+// connection can serve another.
+func (e *engineConn) exchange(request, before []byte, resp *fasthttp.Response, deadline time.Time) (wrote, keep bool, err error) {
+	if err := e.SetDeadline(deadline); err != nil {
+		return false, false, fmt.Errorf("set the deadline: %w", err)
+	}
+	sofar := e.count.written
+	if len(request) > 0 {
+		_, err = e.Write(request)
+	}
+	wrote = e.count.written > sofar
+	if err != nil {
+		return wrote, false, fmt.Errorf("send to the engine: %w", err)
+	}
+	e.used = true
+	r := answerReaders.Get().(*answerReader) //nolint:forcetypeassert // only New fills the pool
+	defer r.giveBack()
+	r.reset(before, e.Conn)
+	err = readAnswer(&r.buffered, resp)
+	rest := r.buffered.Buffered() > 0 || len(r.before) > 0 // an answer to a question that was not asked
+	if err != nil {
+		return wrote, false, fmt.Errorf("read the engine's answer: %w", err)
+	}
+	return wrote, !rest && !resp.ConnectionClose(), nil
+}
+
+// readAnswer reads one answer.
+func readAnswer(r *bufio.Reader, resp *fasthttp.Response) error {
+	resp.Header.DisableNormalizing() // nobody looks for a name
+	return resp.ReadLimitBody(r, engineAnswerLimit)
+}
+
+// answerReader reads what was read already, and then the connection.
+type answerReader struct {
+	before   []byte
+	conn     io.Reader
+	buffered bufio.Reader
+}
+
+// answerReaders are used again: each for one answer.
+var answerReaders = sync.Pool{New: func() any {
+	r := new(answerReader)
+	r.buffered = *bufio.NewReader(r)
+	return r
+}}
+
+func (r *answerReader) reset(before []byte, conn io.Reader) {
+	r.before, r.conn = before, conn
+	r.buffered.Reset(r)
+}
+
+// Read reads.
+func (r *answerReader) Read(p []byte) (int, error) {
+	if len(r.before) > 0 {
+		n := copy(p, r.before)
+		r.before = r.before[n:]
+		return n, nil
+	}
+	return r.conn.Read(p)
+}
+
+func (r *answerReader) giveBack() {
+	r.before, r.conn = nil, nil
+	answerReaders.Put(r)
+}

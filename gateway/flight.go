@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+)
+
+// Flights are exchanges with the engine that hold no goroutine: the request is written by whoever has the trip, and its answer is
+// read by a loop when it has come. Connecting, TLS, what cannot be written or read at once, and answers that say more than that
+// the tasks are taken are workers'.
+
+// watch has a loop told of a new connection's answers, if it can be.
+func (f *forwarder) watch(e *engineConn) {
+	if !e.plain || e.forwarder != nil || e.count.raw == nil {
+		return
+	}
+	e.forwarder = f
+	if e.loop = f.g.loops.pick(); e.loop == nil {
+		return
+	}
+	entered := false
+	_ = e.count.raw.Control(func(fd uintptr) {
+		entered = e.loop.enter(e, int(fd), func(name uint64) bool {
+			e.name = name
+			return true
+		})
+	})
+	if !entered {
+		e.loop = nil
+	}
+}
+
+// leave takes a connection away from its loop, as it is about to be closed.
+func (e *engineConn) leave() {
+	if e.loop == nil {
+		return
+	}
+	e.loop.mu.Lock()
+	defer e.loop.mu.Unlock()
+	if e.name != 0 {
+		e.loop.vacate(e.name)
+		e.name = 0
+	}
+}
+
+// send writes the trip's request on a connection that its caller has taken, and does not wait.
+func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
+	out := outs.Get().(*out) //nolint:forcetypeassert // only New fills the pool
+	defer out.giveBack()
+	var err error
+	if out.b, err = f.encode(out.b, t, now); err != nil {
+		f.refuse(t, faultOf(err), "unsent", now)
+		f.giveBack(e)
+		return
+	}
+	if e.stale() {
+		f.run(job{trip: t, again: e})
+		return
+	}
+	f.running.Add(1)
+	f.pool.fly(e, flight{t, now}) // first: the answer may be there before we look
+	n, err := tryWrite(e.count.raw, out.b)
+	if err == nil && n == len(out.b) {
+		return
+	}
+	if _, ok := f.pool.land(e); !ok {
+		return // it has failed, and the loop was told
+	}
+	defer f.running.Done()
+	if n == 0 && err != nil {
+		f.run(job{trip: t, again: e})
+		return
+	}
+	f.run(job{trip: t, conn: e, sent: true, rest: bytes.Clone(out.b[n:]), began: now})
+}
+
+// ready is called by the loop: the engine has answered, or closed the connection.
+func (e *engineConn) ready(lp *loop, _ told) {
+	f := e.forwarder
+	sent, ok := f.pool.land(e)
+	if !ok {
+		if f.pool.closedAtRest(e) {
+			f.pool.end(e)
+		}
+		return
+	}
+	in := lp.desk.in[:]
+	n, err := tryRead(e.count.raw, in)
+	if err != nil && wouldBlock(err) { // it was read already
+		f.pool.fly(e, sent)
+		return
+	}
+	defer f.running.Done()
+	if err == nil && n == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		f.over(sent, f.conclude(sent.trip, nil, true, err))
+		f.forwardNext(f.pool.drop(e))
+		return
+	}
+	if keep, ok := f.landed(&lp.desk, sent, in[:n]); !ok {
+		f.run(job{trip: sent.trip, conn: e, sent: true, before: bytes.Clone(in[:n]), began: sent.began})
+	} else if keep {
+		e.used, e.last = true, time.Now()
+		f.giveBack(e)
+	} else {
+		f.forwardNext(f.pool.drop(e))
+	}
+}
+
+// landed reads an answer that has come whole and says no more than that the tasks are taken. Not ok: it does not.
+func (f *forwarder) landed(d *desk, sent flight, in []byte) (keep, ok bool) {
+	d.bytes.Reset(in)
+	d.reader.Reset(&d.bytes)
+	resp := &d.answer
+	resp.Reset()
+	if readAnswer(d.reader, resp) != nil || resp.Header.ContentLength() < 0 || d.reader.Buffered() > 0 {
+		return false, false
+	}
+	ack, err := f.g.engine.Ack(sent.trip.call, resp.StatusCode(), resp.Body())
+	if err != nil || ack.Package != nil || len(ack.Finals) > 0 {
+		return false, false
+	}
+	f.over(sent, statusText(resp.StatusCode()))
+	return !resp.ConnectionClose(), true
+}
+
+// over ends an exchange.
+func (f *forwarder) over(sent flight, code string) {
+	took := time.Since(sent.began)
+	t := sent.trip
+	t.engineTime.Store(int64(took))
+	f.g.metrics.engine(code, took)
+	t.body.release()
+	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
+}
+
+// errLate ends an exchange whose answer has not come.
+var errLate = errors.New("gateway: the engine has not answered in time")
+
+// tick ends what has taken too long: flights, waits for a connection, and rests.
+func (f *forwarder) tick(now time.Time) {
+	for e, sent := f.pool.late(now); e != nil; e, sent = f.pool.late(now) {
+		f.over(sent, f.conclude(sent.trip, nil, true, errLate))
+		f.forwardNext(f.pool.drop(e))
+		f.running.Done()
+	}
+	for t := f.pool.impatient(now); t != nil; t = f.pool.impatient(now) {
+		t.failed(errForwardBusy)
+	}
+	for _, e := range f.pool.stale(now, false) {
+		f.pool.end(e)
+	}
+}

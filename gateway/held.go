@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bytes"
+	"time"
+)
+
+// How a loop holds a client's or an engine's connection. One word says who may use it. Whoever has made it busy owns the
+// connection until it is released: the loop while it reads and serves a request, and then whoever answers it, on whatever
+// goroutine. What the kernel tells meanwhile is remembered, and told once more when the connection is released.
+
+const (
+	busy   uint32 = 1 << iota // somebody owns it
+	missed                    // and something was told since
+	away                      // it is none of the loops': fasthttp's, or closed
+)
+
+// adopt gives c to a loop, until it has been idle for too long. All that was read of it must have been served, and its socket alone
+// can tell of more. False: it is still its owner's.
+func (ls *loops) adopt(c *conn, idleBy time.Time) bool {
+	if c.loop == nil {
+		c.loop = ls.pick()
+	}
+	if c.loop == nil || c.raw == nil {
+		return false
+	}
+	by := idleBy.UnixNano()
+	c.restBy.Store(by)
+	c.state.Store(0) // it may be told of as soon as it has a place
+	entered := false
+	_ = c.raw.Control(func(fd uintptr) {
+		entered = c.loop.enter(c, int(fd), func(name uint64) bool {
+			if c.l.closing.Load() {
+				return false
+			}
+			c.name = name
+			return true
+		})
+	})
+	if !entered {
+		c.state.Store(away)
+		return false
+	}
+	ls.entered.Add(1)
+	ls.lookAt(c, by)
+	return true
+}
+
+// leave takes c, which the caller owns, away from its loop, as its descriptor is about to be closed.
+func (c *conn) leave() {
+	if c.state.Swap(away)&away != 0 {
+		return
+	}
+	lp := c.loop
+	lp.mu.Lock()
+	if c.name != 0 {
+		lp.vacate(c.name)
+		c.name = 0
+	}
+	lp.mu.Unlock()
+	lp.of.ring.remove(c)
+}
+
+// ready is called by the loop: something has come, or the peer has gone.
+func (c *conn) ready(lp *loop, what told) {
+	gone := what&toldGone != 0
+	if !c.seize(gone) {
+		if gone {
+			c.hungUp()
+		}
+		return
+	}
+	if !c.plain {
+		c.hand(nil)
+		return
+	}
+	in := lp.desk.in[:]
+	n, err := tryRead(c.raw, in)
+	switch {
+	case err != nil && wouldBlock(err): // it was read already
+		c.release()
+		return
+	case err != nil || n == 0:
+		_ = c.Close()
+		return
+	case n == len(in):
+		c.state.Or(missed) // there may be more
+	}
+	if !lp.desk.serve(c, in[:n]) {
+		c.hand(in[:n])
+	} else if gone {
+		c.hungUp()
+	}
+}
+
+// seize makes c the caller's, if nobody has it. Else what was told is remembered, and so it is where the peer has gone behind
+// what there is to read.
+func (c *conn) seize(gone bool) bool {
+	for {
+		state := c.state.Load()
+		next := state | missed
+		switch {
+		case state&away != 0:
+			return false
+		case state&busy == 0 && gone:
+			next = busy | missed
+		case state&busy == 0:
+			next = busy
+		}
+		if c.state.CompareAndSwap(state, next) {
+			return state&busy == 0
+		}
+	}
+}
+
+// release ends the caller's ownership: c idles until restBy, or until something comes.
+func (c *conn) release() {
+	if !c.state.CompareAndSwap(busy, 0) {
+		c.state.Store(0)
+		c.retell()
+	}
+	if c.l.closing.Load() && c.state.CompareAndSwap(0, busy) { // else whoever closes the listener has found it, or the loop
+		_ = c.Close()
+	}
+}
+
+// retell has the loop told of c again, as far as there still is something to tell.
+func (c *conn) retell() {
+	lp := c.loop
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	if c.name == 0 {
+		return // it is closed meanwhile
+	}
+	_ = c.raw.Control(func(fd uintptr) { lp.poller.again(int(fd), c.name) })
+}
+
+// hand gives c, which the loop has seized, to fasthttp, with what was read of its next request.
+func (c *conn) hand(in []byte) {
+	lp := c.loop
+	lp.mu.Lock()
+	_ = c.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
+	lp.mu.Unlock()
+	c.leave()
+	c.ahead = bytes.Clone(in)
+	c.readBy = time.Unix(0, c.restBy.Load())
+	go c.serve()
+}
+
+// expire closes a connection, which the caller has seized, that has idled for too long.
+func (c *conn) expire() {
+	if c.plain {
+		_ = c.Close()
+	} else {
+		go func() { _ = c.Close() }() // TLS says good-bye, and may have to wait for that
+	}
+}
+
+// hungUp says that the client has closed its side, if one is parked here.
+func (c *conn) hungUp() {
+	if t := c.waiting.Load(); t != nil {
+		c.l.g.watcher.hungUp(t)
+	}
+}
+
+// dismiss closes the idle connections of a listener that is closing: from now on it has none held.
+func (ls *loops) dismiss(l *listener) {
+	l.closing.Store(true)
+	for _, lp := range ls.all {
+		for _, c := range lp.idle(l) {
+			_ = c.Close()
+		}
+	}
+}
+
+// idle seizes the idle connections of a listener.
+func (lp *loop) idle(l *listener) (some []*conn) {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	for i := range lp.places {
+		if c, ok := lp.places[i].socket.(*conn); ok && c.l == l && c.state.CompareAndSwap(0, busy) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
