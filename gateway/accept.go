@@ -75,9 +75,13 @@ func (l connListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := newConn(raw, l.l)
-		if !c.plain || !l.l.g.loops.adopt(c, time.Now().Add(l.l.g.cfg.Listen.HeaderTimeout)) {
+		if c.plain && l.l.g.loops.adopt(c, time.Now().Add(l.l.g.cfg.Listen.HeaderTimeout)) {
+			continue
+		}
+		if c.dress() {
 			return c, nil
 		}
+		_ = c.Close()
 	}
 }
 

@@ -74,7 +74,11 @@ func connOf(ctx *fasthttp.RequestCtx) *conn {
 }
 
 func newConn(raw net.Conn, l *listener) *conn {
-	_, plain := raw.(*net.TCPConn)
+	plain := false
+	switch raw.(type) {
+	case *net.TCPConn, *sock:
+		plain = true
+	}
 	c := &conn{Conn: raw, l: l, raw: socketOf(raw), plain: plain, crowded: l.g.room.enter()}
 	c.state.Store(away)
 	return c

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"net"
 	"sync"
 	"time"
 
@@ -151,7 +152,7 @@ func appendResponse(dst []byte, resp *fasthttp.Response) []byte {
 // conclude tells what became of an answer, and releases or closes c.
 func (c *conn) conclude(closes bool) {
 	c.settle()
-	if closes || c.failed.Load() {
+	if closes {
 		_ = c.Close()
 		return
 	}
@@ -159,15 +160,24 @@ func (c *conn) conclude(closes bool) {
 	c.release()
 }
 
-// finish writes the rest of an answer, and concludes.
+// finish writes the rest of an answer, for which it waits, and tells what became of it. The loop has c again afterwards.
 func (c *conn) finish(rest []byte, closes bool) {
 	defer c.l.g.answering.Done()
 	if len(rest) > 0 {
-		if c.Conn.SetWriteDeadline(time.Now().Add(c.l.g.cfg.Listen.WriteTimeout)) != nil {
-			c.failed.Store(true)
-		} else if _, err := c.Conn.Write(rest); err != nil {
+		err := net.ErrClosed
+		if c.takeOut() {
+			if err = c.Conn.SetWriteDeadline(time.Now().Add(c.l.g.cfg.Listen.WriteTimeout)); err == nil {
+				_, err = c.Conn.Write(rest)
+			}
+		}
+		if err != nil {
 			c.failed.Store(true)
 		}
 	}
-	c.conclude(closes)
+	c.settle()
+	if closes || c.failed.Load() {
+		_ = c.Close()
+		return
+	}
+	c.goOn()
 }

@@ -67,6 +67,8 @@
 //	watcher.run      one; sees clients hang up that fasthttp has parked, looks at time-outs, ends with Close
 //	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that
 //	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
+//	forwarder.landed one per answer of the engine that a loop has read and that says more than that the tasks are taken, as that
+//	                 may have to be stored
 //	forwarder.work   at most engine.max_connections; exchanges with the engine that have to wait, ends after ten idle seconds or
 //	                 with Close
 //

@@ -113,6 +113,9 @@ func (d *engineDialer) dial(deadline time.Time) (*engineConn, error) {
 // exchange writes what is left of a request and reads the answer, of which some may have been read already. keep: the
 // connection can serve another.
 func (e *engineConn) exchange(request, before []byte, resp *fasthttp.Response, deadline time.Time) (wrote, keep bool, err error) {
+	if err := e.dress(); err != nil {
+		return false, false, err
+	}
 	if err := e.SetDeadline(deadline); err != nil {
 		return false, false, fmt.Errorf("set the deadline: %w", err)
 	}

@@ -11,18 +11,24 @@ import (
 // read by a loop when it has come. Connecting, TLS, what cannot be written or read at once, and answers that say more than that
 // the tasks are taken are workers'.
 
-// watch has a loop told of a new connection's answers, if it can be.
+// watch has a loop told of a connection's answers, if it can be. The caller has taken it.
 func (f *forwarder) watch(e *engineConn) {
-	if !e.plain || e.forwarder != nil || e.count.raw == nil {
+	if !e.plain || e.loop != nil {
 		return
 	}
-	e.forwarder = f
-	if e.loop = f.g.loops.pick(); e.loop == nil {
+	lp := f.g.loops.pick()
+	if lp == nil {
 		return
 	}
+	bare, err := stripped(e.count.Conn)
+	if err != nil {
+		return // a worker can have it as it is
+	}
+	e.count.Conn, e.count.raw = bare, socketOf(bare)
+	e.forwarder, e.loop = f, lp
 	entered := false
 	_ = e.count.raw.Control(func(fd uintptr) {
-		entered = e.loop.enter(e, int(fd), func(name uint64) bool {
+		entered = lp.enter(e, int(fd), func(name uint64) bool {
 			e.name = name
 			return true
 		})
@@ -32,17 +38,36 @@ func (f *forwarder) watch(e *engineConn) {
 	}
 }
 
-// leave takes a connection away from its loop, as it is about to be closed.
+// leave takes a connection, which the caller has, away from its loop, as it is about to be closed.
 func (e *engineConn) leave() {
 	if e.loop == nil {
 		return
 	}
 	e.loop.mu.Lock()
-	defer e.loop.mu.Unlock()
 	if e.name != 0 {
 		e.loop.vacate(e.name)
 		e.name = 0
 	}
+	e.loop.mu.Unlock()
+	e.loop = nil
+}
+
+// dress makes a connection one that can be waited for. The caller has taken it.
+func (e *engineConn) dress() error {
+	s, ok := e.count.Conn.(*sock)
+	if !ok {
+		return nil
+	}
+	if lp := e.loop; lp != nil {
+		_ = e.count.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
+		e.leave()
+	}
+	dressed, err := s.dressed()
+	if err != nil {
+		return err
+	}
+	e.count.Conn, e.count.raw = dressed, socketOf(dressed)
+	return nil
 }
 
 // send writes the trip's request on a connection that its caller has taken, and does not wait.
@@ -101,31 +126,40 @@ func (e *engineConn) ready(lp *loop, _ told) {
 		f.forwardNext(f.pool.drop(e))
 		return
 	}
-	if keep, ok := f.landed(&lp.desk, sent, in[:n]); !ok {
+	if !lp.desk.readAnswer(in[:n]) {
 		f.run(job{trip: sent.trip, conn: e, sent: true, before: bytes.Clone(in[:n]), began: sent.began})
-	} else if keep {
+		return
+	}
+	resp := &lp.desk.answer
+	status := resp.StatusCode()
+	ack, err := f.g.engine.Ack(sent.trip.call, status, resp.Body())
+	if resp.ConnectionClose() { // before the client hears of it and asks again
+		f.forwardNext(f.pool.drop(e))
+	} else {
 		e.used, e.last = true, time.Now()
 		f.giveBack(e)
-	} else {
-		f.forwardNext(f.pool.drop(e))
 	}
+	if err == nil && ack.Package == nil && len(ack.Finals) == 0 { // the tasks are taken, which is all that it says
+		f.over(sent, statusText(status))
+		return
+	}
+	f.running.Go(func() { f.landed(sent, status, ack, err) })
 }
 
-// landed reads an answer that has come whole and says no more than that the tasks are taken. Not ok: it does not.
-func (f *forwarder) landed(d *desk, sent flight, in []byte) (keep, ok bool) {
+// landed ends an exchange whose answer may have to be stored.
+func (f *forwarder) landed(sent flight, status int, ack Ack, err error) {
+	code := "panic"
+	defer func() { f.over(sent, code) }()
+	code = f.acked(sent.trip, status, ack, err)
+}
+
+// readAnswer reads an engine's answer that has come whole, with nothing behind it. False: it has not.
+func (d *desk) readAnswer(in []byte) bool {
 	d.bytes.Reset(in)
 	d.reader.Reset(&d.bytes)
-	resp := &d.answer
-	resp.Reset()
-	if readAnswer(d.reader, resp) != nil || resp.Header.ContentLength() < 0 || d.reader.Buffered() > 0 {
-		return false, false
-	}
-	ack, err := f.g.engine.Ack(sent.trip.call, resp.StatusCode(), resp.Body())
-	if err != nil || ack.Package != nil || len(ack.Finals) > 0 {
-		return false, false
-	}
-	f.over(sent, statusText(resp.StatusCode()))
-	return !resp.ConnectionClose(), true
+	d.answer.Reset()
+	const toTheEnd = -2 // of the connection, which nobody knows yet
+	return readAnswer(d.reader, &d.answer) == nil && d.answer.Header.ContentLength() != toTheEnd && d.reader.Buffered() == 0
 }
 
 // over ends an exchange.

@@ -255,14 +255,19 @@ func (f *forwarder) conclude(t *trip, resp *fasthttp.Response, wrote bool, err e
 		f.g.log.Warn().Err(err).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
 		return "incomplete"
 	}
-	code = statusText(resp.StatusCode())
 	ack, err := f.g.engine.Ack(t.call, resp.StatusCode(), resp.Body())
+	return f.acked(t, resp.StatusCode(), ack, err)
+}
+
+// acked tells the trip what the engine's answer says.
+func (f *forwarder) acked(t *trip, status int, ack Ack, err error) (code string) {
+	code = statusText(status)
 	if err != nil {
 		f.g.log.Warn().Err(err).Str("status", code).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
 		t.failed(ErrBadGateway)
 		return code
 	}
-	t.acked(resp.StatusCode(), ack)
+	t.acked(status, ack)
 	return code
 }
 

@@ -137,14 +137,36 @@ func (c *conn) retell() {
 
 // hand gives c, which the loop has seized, to fasthttp, with what was read of its next request.
 func (c *conn) hand(in []byte) {
-	lp := c.loop
-	lp.mu.Lock()
-	_ = c.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
-	lp.mu.Unlock()
-	c.leave()
+	if !c.takeOut() {
+		_ = c.Close()
+		return
+	}
 	c.ahead = bytes.Clone(in)
 	c.readBy = time.Unix(0, c.restBy.Load())
 	go c.serve()
+}
+
+// takeOut takes c, which the caller owns, away from its loop for good, so that it can be waited for.
+func (c *conn) takeOut() bool {
+	lp := c.loop
+	_ = c.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
+	c.leave()
+	return c.dress()
+}
+
+// dress makes c one that can be waited for, if it is not.
+func (c *conn) dress() bool {
+	s, ok := c.Conn.(*sock)
+	if !ok {
+		return true
+	}
+	dressed, err := s.dressed()
+	if err != nil {
+		c.l.g.log.Warn().Err(err).Msg("a connection is given up")
+		return false
+	}
+	c.Conn, c.raw = dressed, socketOf(dressed)
+	return true
 }
 
 // expire closes a connection, which the caller has seized, that has idled for too long.

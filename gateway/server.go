@@ -72,6 +72,11 @@ func (l *listener) bind() error {
 	if err != nil {
 		return fmt.Errorf("listen.%s: %w", l.name, err)
 	}
+	if l.name != "admin" && cfg.TLS.CertFile == "" && !slices.Contains(cfg.ProxyProtocol, l.name) {
+		if ln, err = bare(ln); err != nil {
+			return fmt.Errorf("listen.%s: %w", l.name, err)
+		}
+	}
 	l.ln = newPatient(ln, l.g.log)
 	if l.name != "admin" {
 		if slices.Contains(cfg.ProxyProtocol, l.name) {
