@@ -125,6 +125,17 @@ func (t *Table) Parked(id ID) bool {
 	return s.trips[id] != nil
 }
 
+// Waiter gives the trip that is parked here under id; nil: there is none.
+func (t *Table) Waiter(id ID) Receiver {
+	s := t.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.trips[id]; e != nil {
+		return e.value
+	}
+	return nil
+}
+
 // Settled is what an engine hears about a trip that is not parked here and of which no record is kept: nil when it is
 // one of this node's finished trips, ErrGone when it was forgotten, has expired, or had another home.
 func (t *Table) Settled(id ID) error {

@@ -126,7 +126,9 @@ func (c *conn) respond(resp *fasthttp.Response) {
 		go c.finish(nil, true)
 		return
 	}
-	go c.finish(bytes.Clone(out.b[n:]), closes)
+	rest := out.b[n:]
+	out.b = nil
+	go c.finish(rest, closes)
 }
 
 // out has room for an answer or a request, head and body.

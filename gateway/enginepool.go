@@ -47,6 +47,8 @@ func (p *enginePool) take(t *trip, now time.Time) (e *engineConn, dial bool) {
 	}
 	if t.setQueued(true) {
 		p.queue = append(p.queue, queued{t, now})
+	} else {
+		t.unsent()
 	}
 	return nil, false
 }
@@ -62,6 +64,7 @@ func (p *enginePool) next() *trip {
 		if t.setQueued(false) {
 			return t
 		}
+		t.unsent()
 	}
 	return nil
 }
@@ -160,7 +163,14 @@ func (p *enginePool) impatient(now time.Time) *trip {
 	t := p.queue[0].trip
 	p.queue[0] = queued{}
 	p.queue = p.queue[1:]
+	t.unsent()
 	return t
+}
+
+// unsent lets go of the request of a trip that has left the queue and is not forwarded.
+func (t *trip) unsent() {
+	t.body.release()
+	t.call.Body, t.call.Slots = nil, nil
 }
 
 // stale takes out connections that have rested for too long, or all.

@@ -168,6 +168,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		g.loops.dismiss(l)
 		grace, cancel := context.WithTimeout(ctx, closeGrace)
 		err := l.server.ShutdownWithContext(grace)
+		_ = l.ln.Close() // fasthttp does not know of it if it has only just begun to serve
 		if errors.Is(err, context.DeadlineExceeded) {
 			l.g.log.Warn().Str("listener", l.name).Msg("connections are closed in the middle of a request")
 		} else if err != nil {

@@ -346,3 +346,11 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 }
+
+// A gateway that ends as soon as it has begun leaves nothing behind: TestMain looks for goroutines.
+func TestCloseAtOnce(t *testing.T) {
+	e := newEngine(t)
+	for range 50 {
+		t.Run("", func(t *testing.T) { start(t, e.URL) })
+	}
+}

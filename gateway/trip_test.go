@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -181,13 +182,35 @@ func TestBusyEngineConnections(t *testing.T) {
 	e := newEngine(t)
 	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.MaxConnections, c.Engine.Timeout = 1, 300*time.Millisecond })
 	first := n.createLater(oneOp(`{}`))
-	a := e.next(t) // it hangs for the whole engine.timeout
-	r := n.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{}}]}`)
+	a := e.next(t)                   // it hangs for the whole engine.timeout
+	pad := strings.Repeat("x", 2000) // its bytes are accounted for
+	r := n.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"pad":"` + pad + `"}}]}`)
 	if r.status != 503 || !strings.Contains(r.body, `"description":"Overloaded`) || r.header.Get("Retry-After") == "" {
 		t.Errorf("%+v", r)
 	}
 	want(t, n.callback(a.tokens[0], `{"answer":42}`), 200, `{}`)
 	want(t, got(t, first), 200, accepted)
+}
+
+// Trips that wait for a connection get it in their order, whoever gives it back.
+func TestQueueForTheEngine(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.MaxConnections = 1 })
+	var replies []<-chan answer
+	for i := range 6 {
+		replies = append(replies, n.createLater(oneOp(fmt.Sprintf(`{"n":%d}`, i))))
+		waitFor(t, func() bool { return n.memo.Len() == i+1 })
+	}
+	for i := range replies {
+		a := e.next(t)
+		if !strings.Contains(a.body, fmt.Sprintf(`"n":%d,`, i)) {
+			t.Errorf("create %d is %s", i, a.body)
+		}
+		noneAsked(t, e)
+		a.accept()
+		want(t, n.callback(a.tokens[0], `{"answer":42}`), 200, `{}`)
+		want(t, got(t, replies[i]), 200, accepted)
+	}
 }
 
 func TestI7LogsHaveNoSecrets(t *testing.T) {

@@ -62,6 +62,7 @@ func waiting() map[string]func(*testing.T, Start) {
 		"nothing is saved without retention":          noRetention,
 		"a complete record ends with the retention":   recordEnds,
 		"many trips, many callbacks, each to its own": crowd,
+		"who waits is known at home until the close":  knowsWaiters,
 	}
 }
 
@@ -99,6 +100,24 @@ func delivers(t *testing.T, start Start) {
 	}
 	if len(one.Heard)+len(two.Heard) > 0 {
 		t.Error("a callback was heard twice")
+	}
+}
+
+func knowsWaiters(t *testing.T, start Start) {
+	n := start(t, Options{Retention: time.Hour})
+	trip := Always(correlator.Written)
+	id := park(t, n, trip)
+	if got := n.Home.Waiter(id); got != correlator.Receiver(trip) {
+		t.Errorf("%v waits; want the trip that was parked", got)
+	}
+	if n.Other != n.Home {
+		if got := n.Other.Waiter(id); got != nil {
+			t.Errorf("%v waits at another node; want nobody", got)
+		}
+	}
+	n.Home.Close(id)
+	if got := n.Home.Waiter(id); got != nil {
+		t.Errorf("%v waits after the close; want nobody", got)
 	}
 }
 
