@@ -37,7 +37,7 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, id correlator.ID, op int) e
 		err = g.handOn(id, cb)
 	} else if err = g.handOnNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
 		d.left = true
-		g.answering.Add(1)
+		g.answering.add()
 		go g.answerLater(d.conn, ctx.Request.Header.ConnectionClose(), id, cb, answer)
 		return nil
 	}
@@ -71,7 +71,7 @@ func (g *Gateway) handOnNow(id correlator.ID, cb correlator.Callback) error {
 
 // answerLater hands a callback on, whose connection the caller gives away, and answers it.
 func (g *Gateway) answerLater(c *conn, closes bool, id correlator.ID, cb correlator.Callback, answer []byte) {
-	defer g.answering.Done()
+	defer g.answering.done()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err := g.handOn(id, cb); err != nil {

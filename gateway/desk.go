@@ -120,7 +120,7 @@ func (c *conn) respond(resp *fasthttp.Response) {
 		c.conclude(closes)
 		return
 	}
-	c.l.g.answering.Add(1)
+	c.l.g.answering.add()
 	if err != nil || c.gone { // what the client does not get is kept, which may take a while
 		c.failed.Store(true)
 		go c.finish(nil, true)
@@ -164,7 +164,7 @@ func (c *conn) conclude(closes bool) {
 
 // finish writes the rest of an answer, for which it waits, and tells what became of it. The loop has c again afterwards.
 func (c *conn) finish(rest []byte, closes bool) {
-	defer c.l.g.answering.Done()
+	defer c.l.g.answering.done()
 	if len(rest) > 0 {
 		err := net.ErrClosed
 		if c.takeOut() {

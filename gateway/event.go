@@ -72,7 +72,7 @@ func (t *trip) unpark() (c *conn, held bool) {
 		return nil, false
 	}
 	c, t.parked = t.parked, nil
-	t.g.answering.Add(1)
+	t.g.answering.add()
 	return c, t.held
 }
 

@@ -84,7 +84,7 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 		f.run(job{trip: t, again: e})
 		return
 	}
-	f.running.Add(1)
+	f.flying.add()
 	f.pool.fly(e, flight{t, now}) // first: the answer may be there before we look
 	n, err := tryWrite(e.count.raw, out.b)
 	if err == nil && n == len(out.b) {
@@ -93,7 +93,7 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 	if _, ok := f.pool.land(e); !ok {
 		return // it has failed, and the loop was told
 	}
-	defer f.running.Done()
+	defer f.flying.done()
 	if n == 0 && err != nil {
 		f.run(job{trip: t, again: e})
 		return
@@ -117,7 +117,7 @@ func (e *engineConn) ready(lp *loop, _ told) {
 		f.pool.fly(e, sent)
 		return
 	}
-	defer f.running.Done()
+	defer f.flying.done()
 	if err == nil && n == 0 {
 		err = io.ErrUnexpectedEOF
 	}
@@ -180,7 +180,7 @@ func (f *forwarder) tick(now time.Time) {
 	for e, sent := f.pool.late(now); e != nil; e, sent = f.pool.late(now) {
 		f.over(sent, f.conclude(sent.trip, nil, true, errLate))
 		f.forwardNext(f.pool.drop(e))
-		f.running.Done()
+		f.flying.done()
 	}
 	for t := f.pool.impatient(now); t != nil; t = f.pool.impatient(now) {
 		t.failed(errForwardBusy)

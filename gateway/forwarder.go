@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -31,7 +32,8 @@ type forwarder struct {
 	jobs    chan job // unbuffered: a job is taken by a worker that idles or gets one of its own
 	stop    chan struct{}
 	stopped sync.Once
-	running sync.WaitGroup // workers and flights
+	running sync.WaitGroup // workers
+	flying  tally          // flights
 }
 
 // job is an exchange for a worker, who has the place of a connection for it.
@@ -281,6 +283,7 @@ func (*forwarder) unsent(t *trip, why *Fault) {
 // close ends the workers; an exchange that runs is finished first.
 func (f *forwarder) close() {
 	f.stopped.Do(func() { close(f.stop) })
+	f.flying.wait(context.Background()) // bounded by the engine's time-out
 	f.running.Wait()
 	f.wentAway(nil)
 }

@@ -45,9 +45,9 @@ type Gateway struct {
 	sharesMu sync.Mutex
 	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
 
-	answering sync.WaitGroup // parked clients whose replies are being written
-	listeners []*listener    // set by Listen
-	failed    chan error     // room for one error of each listener
+	answering tally       // answers of loops and to parked clients that are on their way
+	listeners []*listener // set by Listen
+	failed    chan error  // room for one error of each listener
 }
 
 // Stages of a Gateway's life.

@@ -62,7 +62,7 @@ func (t *trip) parkHeld(ctx *fasthttp.RequestCtx, d *desk) bool {
 
 // resumeHeld answers a client whose connection is a loop's, and does not wait for it.
 func (t *trip) resumeHeld(c *conn) {
-	defer t.g.answering.Done()
+	defer t.g.answering.done()
 	c.waiting.Store(nil)
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
@@ -107,7 +107,7 @@ func (t *trip) handOver(ctx *fasthttp.RequestCtx) {
 func (t *trip) resume(c *conn) {
 	t.g.watcher.remove(c)
 	open := t.answer(c)
-	t.g.answering.Done()
+	t.g.answering.done()
 	if open {
 		c.goOn()
 	} else {

@@ -163,7 +163,7 @@ func (l *listener) run() {
 // connections to the engine. Call it when the correlator has drained.
 func (g *Gateway) Close(ctx context.Context) error {
 	var errs []error
-	g.answering.Wait() // bounded by the write time-out
+	g.answering.wait(context.Background()) // bounded by the write time-out
 	for _, l := range g.listeners {
 		g.loops.dismiss(l)
 		grace, cancel := context.WithTimeout(ctx, closeGrace)
@@ -176,6 +176,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		}
 		cancel()
 	}
+	last, cancel := context.WithTimeout(ctx, closeGrace)
+	g.answering.wait(last) // callbacks that came before their listener closed
+	cancel()
 	g.forwarder.close()
 	g.debts.close(ctx)
 	if g.watcher != nil {
