@@ -8,8 +8,8 @@ import (
 )
 
 // Flights are exchanges with the engine that hold no goroutine: the request is written by whoever has the trip, and its answer is
-// read by a loop when it has come. Connecting, TLS, what cannot be written or read at once, and answers that say more than that
-// the tasks are taken are workers'.
+// read by a loop when it has come. Connecting, TLS, and what cannot be written or read at once are workers'; an answer that says
+// more than that the tasks are taken has a goroutine of its own, as it may have to be stored.
 
 // watch has a loop told of a connection's answers, if it can be. The caller has taken it.
 func (f *forwarder) watch(e *engineConn) {

@@ -30,11 +30,11 @@ func (ls *loops) adopt(c *conn, idleBy time.Time) bool {
 	entered := false
 	_ = c.raw.Control(func(fd uintptr) {
 		entered = c.loop.enter(c, int(fd), func(name uint64) bool {
-			if c.l.closing.Load() {
-				return false
+			allowed := !c.l.closing.Load()
+			if c.name = 0; allowed {
+				c.name = name
 			}
-			c.name = name
-			return true
+			return allowed
 		})
 	})
 	if !entered {

@@ -13,7 +13,7 @@ import (
 
 // A goroutine for each connection costs a wake-up and a read in vain for each message, and its stack. So a few loops, one for
 // each processor, hold all plain connections: those of clients and engines that idle or are parked, and those to the engine.
-// A loop reads what has come, and does itself what needs nobody to wait (quick.go, flight.go). Everything else gets a goroutine
+// A loop reads what has come, and does itself what needs nobody to wait (desk.go, flight.go). Everything else gets a goroutine
 // and is fasthttp's, until its connection idles again.
 
 // loops are all of them, and the time-outs of the connections that they hold.
