@@ -100,6 +100,14 @@ type Correlator interface {
 	Ready() error
 }
 
+// Relay is the optional half of a Correlator that other nodes share.
+type Relay interface {
+	// Relay hands on a callback as Deliver does, if its trip is parked at another node, and has nobody wait: done is called
+	// exactly once with what Deliver would return, perhaps at once, and must not block. False: the trip is this node's own, and
+	// done is not called.
+	Relay(id ID, cb Callback, done func(error)) bool
+}
+
 // Record is what outlives a trip's connection: enough to write its reply again.
 type Record struct {
 	// Meta is the gateway's: who asked and how to word the reply. Opaque here.

@@ -37,8 +37,7 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, id correlator.ID, op int) e
 		err = g.handOn(id, cb)
 	} else if err = g.handOnNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
 		d.left = true
-		g.answering.add()
-		go g.answerLater(d.conn, ctx.Request.Header.ConnectionClose(), id, cb, answer)
+		g.handOnLater(id, cb, heard{conn: d.conn, closes: ctx.Request.Header.ConnectionClose(), answer: answer})
 		return nil
 	}
 	if err != nil {
@@ -53,8 +52,12 @@ func (g *Gateway) handOn(id correlator.ID, cb correlator.Callback) error {
 	if err := g.debts.pay(id); err != nil {
 		return fmt.Errorf("save what is owed of trip %v: %w", id, err)
 	}
-	if err := g.correlator.Deliver(g.patience.context(time.Now()), id, cb); err != nil {
-		return fmt.Errorf("hand on op %d of trip %v: %w", cb.Op, id, err)
+	return handedOn(id, cb.Op, g.correlator.Deliver(g.patience.context(time.Now()), id, cb))
+}
+
+func handedOn(id correlator.ID, op int, err error) error {
+	if err != nil {
+		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
 	}
 	return nil
 }
@@ -69,20 +72,41 @@ func (g *Gateway) handOnNow(id correlator.ID, cb correlator.Callback) error {
 	return g.correlator.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
 }
 
-// answerLater hands a callback on, whose connection the caller gives away, and answers it.
-func (g *Gateway) answerLater(c *conn, closes bool, id correlator.ID, cb correlator.Callback, answer []byte) {
+// heard is a callback that a loop has read, whose connection the loop has given away until it is answered.
+type heard struct {
+	conn   *conn
+	closes bool // as the engine wishes
+	answer []byte
+}
+
+// handOnLater hands a callback on that somebody has to wait for, and has it answered. For the store nobody waits: it tells.
+func (g *Gateway) handOnLater(id correlator.ID, cb correlator.Callback, h heard) {
+	g.answering.add()
+	relayed := func(err error) { g.answer(h, handedOn(id, cb.Op, err)) }
+	if g.relay == nil || g.debts.count.Load() > 0 || !g.relay.Relay(id, cb, relayed) {
+		go g.answerLater(id, cb, h)
+	}
+}
+
+// answerLater hands a callback on, and answers it.
+func (g *Gateway) answerLater(id correlator.ID, cb correlator.Callback, h heard) {
+	g.answer(h, g.handOn(id, cb))
+}
+
+// answer tells the engine what became of a callback.
+func (g *Gateway) answer(h heard, err error) {
 	defer g.answering.done()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	if err := g.handOn(id, cb); err != nil {
+	if err != nil {
 		g.hear(resp, faultOf(err))
 	} else {
-		g.delivered(resp, answer)
+		g.delivered(resp, h.answer)
 	}
-	if closes || g.stage.Load() >= leaving || c.crowded {
+	if h.closes || g.stage.Load() >= leaving || h.conn.crowded {
 		resp.SetConnectionClose()
 	}
-	c.respond(resp)
+	h.conn.respond(resp)
 }
 
 // delivered is what an engine hears whose callback is settled.

@@ -62,8 +62,7 @@
 //	                 be stored; ends with the reply
 //	conn.finish      one per answer that its peer has not taken at once, for as long as the write time-out
 //	conn.expire      one per connection with TLS whose idle time is over; says good-bye
-//	gateway.answerLater  one per callback that a loop has read and that has to wait for its trip or the store; ends with its
-//	                 answer
+//	gateway.answerLater  one per callback that a loop has read and that has to wait for a trip of this node; ends with its answer
 //	watcher.run      one; sees clients hang up that fasthttp has parked, looks at time-outs, ends with Close
 //	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that
 //	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close

@@ -20,6 +20,7 @@ type Gateway struct {
 	cfg            Config
 	correlator     correlator.Correlator
 	keeper         correlator.Keeper // nil: nothing outlives its connection
+	relay          correlator.Relay  // nil: there are no other nodes
 	keys           *correlator.Keys
 	dialect        Dialect
 	engine         Engine
@@ -59,7 +60,7 @@ const (
 
 // Parts are what a Gateway is made of.
 type Parts struct {
-	Correlator correlator.Correlator // also a correlator.Keeper if results are to outlive connections
+	Correlator correlator.Correlator // also a correlator.Keeper if results are to outlive connections, a Relay if there are other nodes
 	Keys       *correlator.Keys
 	Dialect    Dialect
 	Engine     Engine
@@ -90,6 +91,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	end()
 	g.ended = ended
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
+	g.relay, _ = p.Correlator.(correlator.Relay)
 	g.limits.Store(&cfg.Limits)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)
 	g.forwarder = newForwarder(g, dialer)

@@ -3,8 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"syncgate/correlator"
@@ -15,8 +15,6 @@ const (
 	// while it runs a script.
 	batchMost  = 64
 	batchBytes = 1 << 20
-	// aloneMost is with how many callbacks under way a further one waits for their end, so as not to go alone.
-	aloneMost = 2
 	// flightsMost is how many batches of a queue are under way at most.
 	flightsMost = 4
 	// lateAfter is when a batch is taken for stuck: those who come then do not wait for its end.
@@ -27,7 +25,7 @@ const (
 
 var errCrowded = errors.New("too many callbacks wait for the store")
 
-// batcher stores callbacks, those of concurrent callers in one round trip (databases call it group commit). One that
+// batcher stores callbacks, those that come at the same time in one round trip (databases call it group commit). One that
 // comes alone goes at once. While others are under way the next batch comes together, so nobody waits for a timer, and
 // batches grow with the load.
 type batcher struct {
@@ -35,7 +33,6 @@ type batcher struct {
 	store *store
 
 	flights sync.WaitGroup // of all queues
-	timers  sync.Pool      // of *time.Timer, stopped: a new one is a good part of what a callback would allocate
 
 	mu     sync.Mutex // guards the rest
 	queues map[correlator.NodeID]*queue
@@ -48,7 +45,6 @@ type queue struct {
 	name     correlator.NodeID // fixed
 	waiting  []*write
 	flights  int       // batches under way; a queue without any is empty, and in no map
-	riding   int       // callbacks in them
 	departed time.Time // the last one
 }
 
@@ -59,90 +55,61 @@ type write struct {
 	cb       correlator.Callback
 	when     rule
 	announce bool // to its home
+	since    time.Time
+	done     func(*write) // called once, when the rest is fixed; it must not block
 
-	left atomic.Bool // nobody waits for it any more
-
-	// Fixed once the batch has been stored, and done, if there is one, is closed.
 	result  putting
 	earlier *correlator.Callback // that is stored, if one was asked for
-	err     error
-	done    chan struct{} // of one that waits
+	err     error                // it may be stored nevertheless, or be so later
 }
 
 func newBatcher(s *store) *batcher {
-	return &batcher{
-		store: s, queues: make(map[correlator.NodeID]*queue),
-		timers: sync.Pool{New: func() any { return time.NewTimer(s.timeout) }},
-	}
+	return &batcher{store: s, queues: make(map[correlator.NodeID]*queue)}
 }
 
-// put stores cb where the rule says so, and announces it to its home if announce is set. It gives the callback of that op
-// that is stored: with ifRecorded, that may be an earlier one. After an error it may be stored, or be so later.
-func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule, announce bool) (putting, correlator.Callback, error) {
-	w := &write{id: id, cb: cb, when: when, announce: announce}
-	q, alone, err := b.add(w)
-	switch {
-	case err != nil:
-	case alone: // in its caller's goroutine: any other would only be one more to wake
-		b.store.putAll(ctx, []*write{w})
-		b.land(q)
-		err = w.err
-	default:
-		err = b.wait(ctx, w)
-	}
-	if err != nil {
-		return notKept, cb, unavailable("store a callback", err)
-	}
-	if w.earlier != nil {
-		cb = *w.earlier
-	}
-	return w.result, cb, nil
-}
-
-// wait waits for what becomes of w, as long as ctx and the time-out let it.
-func (b *batcher) wait(ctx context.Context, w *write) error {
-	timeout := b.timers.Get().(*time.Timer) //nolint:forcetypeassert // there is nothing else in it
-	timeout.Reset(b.store.timeout)
-	defer func() {
-		timeout.Stop()
-		b.timers.Put(timeout)
-	}()
+// put stores cb where the rule says so, and gives the callback of that op that is stored: with ifRecorded, that may be an
+// earlier one. Its home hears nothing of it. It takes the store's time-out at most, or as long as ctx lets it.
+func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule) (putting, correlator.Callback, error) {
+	stored := make(chan *write, 1)
+	b.add(&write{id: id, cb: cb, when: when, since: time.Now(), done: func(w *write) { stored <- w }})
 	select {
-	case <-w.done:
-		return w.err
+	case w := <-stored:
+		if w.err != nil {
+			return notKept, cb, unavailable("store a callback", w.err)
+		}
+		if w.earlier != nil {
+			cb = *w.earlier
+		}
+		return w.result, cb, nil
 	case <-ctx.Done():
-		w.left.Store(true)
-		return ctx.Err()
-	case <-timeout.C:
-		w.left.Store(true)
-		return context.DeadlineExceeded
+		return notKept, cb, unavailable("store a callback", ctx.Err())
 	}
 }
 
-// add finds the queue for w. While next to nothing is under way w goes alone: its caller makes the flight, and has it land.
-// Otherwise w waits, and a batch leaves unless one is under way that will take w.
-func (b *batcher) add(w *write) (q *queue, alone bool, err error) {
+// add has w stored. It leaves at once when nothing is under way, or what is can be taken for stuck, and else with the next batch.
+func (b *batcher) add(w *write) {
+	if err := b.enqueue(w); err != nil { // else it is not ours any more
+		w.err = err
+		w.done(w)
+	}
+}
+
+func (b *batcher) enqueue(w *write) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, false, errClosed
+		return errClosed
 	}
-	q = b.queue(w.id)
-	if q.riding < aloneMost && len(q.waiting) == 0 {
-		q.flights, q.riding, q.departed = q.flights+1, q.riding+1, time.Now()
-		b.flights.Add(1)
-		return q, true, nil
-	}
+	q := b.queue(w.id)
 	if len(q.waiting) >= queueMost {
-		return nil, false, errCrowded
+		return errCrowded
 	}
-	w.done = make(chan struct{})
 	q.waiting = append(q.waiting, w)
-	if q.flights < flightsMost && (len(q.waiting) >= batchMost || time.Since(q.departed) > lateAfter) {
+	if q.flights == 0 || q.flights < flightsMost && (len(q.waiting) >= batchMost || w.since.Sub(q.departed) > lateAfter) {
 		q.flights++
 		b.flights.Go(func() { b.fly(q) })
 	}
-	return q, false, nil
+	return nil
 }
 
 // queue gives the queue for a callback. The caller holds the mutex.
@@ -159,37 +126,35 @@ func (b *batcher) queue(id correlator.ID) *queue {
 	return q
 }
 
-// land ends the flight of one that was alone. Those who have come meanwhile take another one.
-func (b *batcher) land(q *queue) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	defer b.flights.Done()
-	q.riding--
-	if len(q.waiting) > 0 {
-		b.flights.Go(func() { b.fly(q) })
-		return
-	}
-	b.end(q)
-}
-
 // fly takes one batch after the other until nobody waits.
 func (b *batcher) fly(q *queue) {
-	for batch := b.next(q, 0); len(batch) > 0; batch = b.next(q, len(batch)) {
+	runtime.Gosched() // those that come with the first one are to go with it
+	for {
+		batch, late := b.next(q)
+		for _, w := range late {
+			w.err = context.DeadlineExceeded
+			w.done(w)
+		}
+		if len(batch) == 0 {
+			return
+		}
 		b.store.putAll(context.Background(), batch)
 		for _, w := range batch {
-			close(w.done)
+			w.done(w)
 		}
 	}
 }
 
-// next takes a batch of those who still wait, after one of so many. Without any, the flight is over.
-func (b *batcher) next(q *queue, landed int) (batch []*write) {
+// next takes a batch, and those who have waited for too long. Without a batch, the flight is over.
+func (b *batcher) next(q *queue) (batch, late []*write) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	q.riding -= landed
+	q.departed = time.Now()
 	taken, bytes := 0, 0
 	for _, w := range q.waiting {
-		if !w.left.Load() {
+		if q.departed.Sub(w.since) >= b.store.timeout {
+			late = append(late, w)
+		} else {
 			if len(batch) == batchMost || len(batch) > 0 && bytes+len(w.cb.Body) > batchBytes {
 				break
 			}
@@ -200,19 +165,13 @@ func (b *batcher) next(q *queue, landed int) (batch []*write) {
 	rest := copy(q.waiting, q.waiting[taken:])
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
-	if len(batch) == 0 {
-		b.end(q)
-		return nil
+	if len(batch) > 0 {
+		return batch, late
 	}
-	q.riding, q.departed = q.riding+len(batch), time.Now()
-	return batch
-}
-
-// end ends one flight. The caller holds the mutex, and nobody waits.
-func (b *batcher) end(q *queue) {
 	if q.flights--; q.flights == 0 {
 		delete(b.queues, q.name)
 	}
+	return nil, late
 }
 
 // close refuses callbacks from now on, and waits for those under way.

@@ -72,7 +72,7 @@ func TestMarkOfForgottenStays(t *testing.T) {
 	id := correlator.NewID(node, time.Now().Add(time.Hour))
 	put := func(when rule) putting {
 		t.Helper()
-		w := &write{id: id, cb: correlator.Callback{Status: correlator.Complete}, when: when}
+		w := &write{id: id, cb: correlator.Callback{Status: correlator.Complete}, when: when, since: time.Now()}
 		if s.putAll(t.Context(), []*write{w}); w.err != nil {
 			t.Fatal(w.err)
 		}

@@ -80,21 +80,27 @@ func (c *cleaner) knows(e entry) bool {
 
 // run cleans until ctx ends.
 func (c *cleaner) run(ctx context.Context) {
+	pause := cleanPause
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.kicks:
 		}
-		for pause := cleanPause; ; pause = cleanRetry {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
-			}
-			if c.flush(ctx) == nil {
-				break
-			}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		switch n, err := c.remove(ctx); {
+		case err != nil:
+			pause = cleanRetry
+			kick(c.kicks)
+		case n == cleanBatch: // there may be more that has waited for as long
+			pause = 0
+			kick(c.kicks)
+		default:
+			pause = cleanPause
 		}
 	}
 }
@@ -102,16 +108,22 @@ func (c *cleaner) run(ctx context.Context) {
 // flush removes all that waits. What could not be removed waits on.
 func (c *cleaner) flush(ctx context.Context) error {
 	for {
-		batch := c.batch()
-		if len(batch) == 0 {
-			return nil
-		}
-		err := c.store.settle(ctx, c.node, batch)
-		c.done(err)
-		if err != nil {
+		n, err := c.remove(ctx)
+		if err != nil || n == 0 {
 			return err
 		}
 	}
+}
+
+// remove removes a batch, and says of how many trips.
+func (c *cleaner) remove(ctx context.Context) (n int, err error) {
+	batch := c.batch()
+	if n = len(batch); n == 0 {
+		return 0, nil
+	}
+	err = c.store.settle(ctx, c.node, batch)
+	c.done(err)
+	return n, err
 }
 
 // batch takes a part of what waits. It is good until done.

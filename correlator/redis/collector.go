@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"syncgate/correlator"
@@ -19,13 +20,14 @@ const (
 
 // collector fetches stored callbacks that did not come over the channel: those too large for it, and those missed.
 type collector struct {
-	store   *store
-	node    correlator.NodeID
-	accept  func(entry, correlator.Callback)
-	missing func(entry)      // there is an entry and no value
-	known   func(entry) bool // the entry will be removed
-	hints   chan entry
-	kicks   chan struct{}
+	store        *store
+	node         correlator.NodeID
+	accept       func(entry, correlator.Callback) // one that waits in the inbox
+	acceptStored func(entry, correlator.Callback) // one that is stored in the hash of its trip
+	missing      func(entry)                      // there is an entry and no value
+	known        func(entry) bool                 // the entry will be removed
+	hints        chan entry
+	kicks        chan struct{}
 }
 
 // kick has the inbox read now.
@@ -61,11 +63,11 @@ func (c *collector) run(ctx context.Context) {
 // readInbox hands over everything that the node has not heard yet.
 func (c *collector) readInbox(ctx context.Context) error {
 	for cursor := uint64(0); ; {
-		sizes, next, err := c.store.unread(ctx, c.node, cursor)
+		waiting, next, err := c.store.unread(ctx, c.node, cursor)
 		if err != nil {
 			return err
 		}
-		if err := c.collect(ctx, sizes); err != nil {
+		if err := c.collect(ctx, waiting); err != nil {
 			return err
 		}
 		if cursor = next; cursor == 0 {
@@ -74,15 +76,20 @@ func (c *collector) readInbox(ctx context.Context) error {
 	}
 }
 
-// collect fetches callbacks by their sizes, some at a time.
-func (c *collector) collect(ctx context.Context, sizes map[string]int) error {
+// collect hands over what waits in the inbox, and fetches the others by their sizes, some at a time.
+func (c *collector) collect(ctx context.Context, waiting map[string]string) error {
 	var batch []entry
 	bytes := 0
-	for text, size := range sizes {
+	for text, is := range waiting {
 		e, err := parseEntry(c.node, text)
 		if err != nil || c.known(e) { // nobody's, or heard already
 			continue
 		}
+		if cb, rest, err := parseFrame(e.op, is); err == nil && rest == "" {
+			c.accept(e, cb)
+			continue
+		}
+		size, _ := strconv.Atoi(is) // one that is none counts as 0: it only bounds what is fetched at once
 		if len(batch) > 0 && (len(batch) >= fetchCount || bytes+size > fetchBytes) {
 			if err := c.deliver(ctx, batch); err != nil {
 				return err
@@ -109,7 +116,7 @@ func (c *collector) deliver(ctx context.Context, entries []entry) error {
 			c.missing(e)
 			continue
 		}
-		c.accept(e, cb)
+		c.acceptStored(e, cb)
 	}
 	return nil
 }

@@ -226,14 +226,20 @@ func TestBytesPerRecord(t *testing.T) {
 func TestNothingStays(t *testing.T) {
 	s := redistest.Start(t)
 	home, other := start(t, config(s.URL())), start(t, config(s.URL()))
+	body := `1`
 	callback := func(by *redis.Correlator, id correlator.ID, op int) {
 		t.Helper()
-		if err := by.Deliver(t.Context(), id, correlatortest.Final(op, `1`)); err != nil {
+		if err := by.Deliver(t.Context(), id, correlatortest.Final(op, body)); err != nil {
 			t.Fatalf("deliver: %v", err)
 		}
 	}
-	for _, by := range []*redis.Correlator{home, other} {
-		held := correlatortest.Once(correlator.Held)
+	for _, c := range []struct {
+		by     *redis.Correlator
+		body   string
+		stored int // while some are held: the home has what it has heard, unless it is large
+	}{{home, `1`, 1}, {other, `1`, 0}, {other, `"` + strings.Repeat("x", 5000) + `"`, 1}} {
+		by, held := c.by, correlatortest.Once(correlator.Held)
+		body = c.body
 		id := park(t, home, held)
 		for op := range 3 {
 			callback(by, id, op)
@@ -241,8 +247,8 @@ func TestNothingStays(t *testing.T) {
 			correlatortest.Next(t, held.Heard, "callback")
 		}
 		correlatortest.Eventually(t, "the inbox is read", func() bool { return keys(t, s)["inbox"] == 0 })
-		if k := keys(t, s); k["trip"] != 1 {
-			t.Errorf("while some are held: %v", k)
+		if k := keys(t, s); k["trip"] != c.stored {
+			t.Errorf("while some are held: %v, want %d trips", k, c.stored)
 		}
 		home.Close(id)
 		awaitKeys(t, s, 0)
@@ -299,7 +305,8 @@ func TestEverythingExpires(t *testing.T) {
 	deliver(t, other, id, `1`)
 	forgotten := park(t, other, correlatortest.Once(correlator.Held))
 	other.Forget(forgotten)
-	awaitTrips := func() bool { return keys(t, s)["trip"] == 4 }
+	deliver(t, other, correlator.NewID(dead, soon()), `"`+strings.Repeat("x", 5000)+`"`)
+	awaitTrips := func() bool { return keys(t, s)["trip"] == 4 && keys(t, s)["inbox"] == 1 }
 	correlatortest.Eventually(t, "stored", awaitTrips)
 	const endless = "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do if redis.call('PTTL', k) < 0 then n = n + 1 end end return n"
 	if n := s.Do("EVAL", endless, "0"); n != ":0" {

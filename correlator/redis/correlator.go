@@ -29,6 +29,7 @@ type Correlator struct {
 var (
 	_ correlator.Correlator = (*Correlator)(nil)
 	_ correlator.Keeper     = (*Correlator)(nil)
+	_ correlator.Relay      = (*Correlator)(nil)
 )
 
 // New makes the Correlator of a new node and starts its goroutines. Redis may be away: Ready says when it is usable.
@@ -53,7 +54,7 @@ func New(cfg Config, changed func(error)) (*Correlator, error) {
 	}
 	c.cleaner = newCleaner(st, c.Node())
 	c.collector = &collector{
-		store: st, node: c.Node(), accept: c.accept, missing: c.missing, known: c.cleaner.knows,
+		store: st, node: c.Node(), accept: c.accept, acceptStored: c.acceptStored, missing: c.missing, known: c.cleaner.knows,
 		hints: make(chan entry, fetchHints), kicks: make(chan struct{}, 1),
 	}
 	c.binder = newBinder(st, c.ledger)
@@ -69,7 +70,8 @@ func (c *Correlator) start(ctx context.Context) {
 		c.watch.all()
 	})
 	l := &listener{
-		store: c.store, node: c.Node(), link: c.link, accept: c.accept, fetch: c.collector.fetch, hint: c.watch.hint,
+		store: c.store, node: c.Node(), link: c.link, accept: c.accept, acceptStored: c.acceptStored,
+		fetch: c.collector.fetch, hint: c.watch.hint,
 		begun: func() {
 			p.kick()
 			c.collector.kick() // of what came while nobody listened
@@ -129,7 +131,7 @@ func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
 	if owed, _ := h.toRecord(); !owed {
 		return
 	}
-	result, stored, err := c.batcher.put(ctx, h.id, h.callback(), ifRecorded, false)
+	result, stored, err := c.batcher.put(ctx, h.id, h.callback(), ifRecorded)
 	if err == nil && result == kept {
 		c.ledger.recorded(h.id, stored)
 	}
@@ -139,7 +141,7 @@ func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
 // stored.
 func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
-	_, _, err := c.batcher.put(ctx, h.id, h.callback(), when, false)
+	_, _, err := c.batcher.put(ctx, h.id, h.callback(), when)
 	if err == nil {
 		c.ledger.stored(h)
 	}
@@ -155,31 +157,81 @@ func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.C
 	if err := c.Settled(id); err != nil {
 		return err
 	}
-	_, _, err := c.batcher.put(ctx, id, cb, ifRecorded, false)
+	_, _, err := c.batcher.put(ctx, id, cb, ifRecorded)
 	return err // without a record it is a finished trip's callback, once more
 }
 
-// deliverThere stores a callback for a trip of another node and tells that node.
+// deliverThere hands a callback to a trip of another node.
 func (c *Correlator) deliverThere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
-	if expired(id) {
-		return correlator.ErrGone
+	heard := make(chan error, 1)
+	c.relay(id, cb, func(err error) { heard <- err })
+	select {
+	case err := <-heard:
+		return err
+	case <-ctx.Done():
+		return unavailable("deliver", ctx.Err())
+	}
+}
+
+// Relay hands a callback to a trip of another node, and has nobody wait. It is stored within the time-out, or done hears
+// ErrUnavailable.
+func (c *Correlator) Relay(id correlator.ID, cb correlator.Callback, done func(error)) bool {
+	if id.Home() == c.Node() {
+		return false
+	}
+	c.relay(id, cb, done)
+	return true
+}
+
+// relay stores a callback for a trip of another node and tells that node.
+func (c *Correlator) relay(id correlator.ID, cb correlator.Callback, done func(error)) {
+	now := time.Now()
+	if !now.Before(id.Expiry()) {
+		done(correlator.ErrGone)
+		return
 	}
 	when := always
 	if c.store.retention == 0 {
 		when = ifAlive
 	}
-	result, _, err := c.batcher.put(ctx, id, cb, when, true)
-	if err != nil || result == kept {
-		return err
-	}
-	if result == notAlive && !c.link.steady() { // after a restart of Redis every node has to say first that it lives
-		return unavailable("deliver", errUnsteady)
-	}
-	return correlator.ErrGone
+	c.batcher.add(&write{
+		id: id, cb: cb, when: when, announce: true, since: now,
+		done: func(w *write) { done(c.relayed(w)) },
+	})
 }
 
-// accept hands a stored callback to its trip. It is called by the listener and the collector, and does not block.
+// relayed says what became of a callback for another node.
+func (c *Correlator) relayed(w *write) error {
+	switch {
+	case w.err != nil:
+		return unavailable("store a callback", w.err)
+	case w.result == kept:
+		return nil
+	case w.result == notAlive && !c.link.steady(): // after a restart of Redis every node has to say first that it lives
+		return unavailable("deliver", errUnsteady)
+	default:
+		return correlator.ErrGone
+	}
+}
+
+// accept hands a callback that waits in the inbox to its trip. It is called by the listener and the collector, and does not
+// block. A trip with a key has a record, which would have the callback, had Redis not lost it: the entry stays for when that is
+// restored, until the trip is over.
 func (c *Correlator) accept(e entry, cb correlator.Callback) {
+	claimed := c.ledger.claimed(e.id)
+	done := func(correlator.Disposition) {
+		if !claimed || !c.Parked(e.id) {
+			c.cleaner.heard(e, false)
+		}
+	}
+	if !c.Offer(e.id, cb, done) {
+		done(correlator.Gone)
+	}
+}
+
+// acceptStored hands a callback that is stored in the hash of its trip to that trip. It is called by the listener and the
+// collector, and does not block.
+func (c *Correlator) acceptStored(e entry, cb correlator.Callback) {
 	c.ledger.mark(e.id) // first: a Close may follow at once
 	c.ledger.recorded(e.id, cb)
 	done := func(d correlator.Disposition) {

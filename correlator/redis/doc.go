@@ -2,13 +2,14 @@
 //
 // A trip is parked in the table of its home node, and the id in every token names that node. A callback that
 // comes to the home itself costs no command while its client is there. One that comes to another node is stored
-// first, the first one for its op, and then announced on the home's channel, by one script. Those of concurrent callers
+// first, the first one for its op, and then announced on the home's channel, by one script. Those that come at the same time
 // share a script and a message; one that comes alone waits for nobody. What is announced and not yet heard stays in the
 // home's inbox, which the home reads whenever it may have missed something; so a lost message, a deaf subscriber or a
 // restart of Redis delays a callback and does not lose it.
 //
 // A record is stored with the callbacks of its trip, so it has every final whichever node that comes to, and whether or
-// not the home still lives. A node where somebody waits for a trip is on the list of those who watch it: each final,
+// not the home still lives. Without a record nobody but the home reads a callback, so it waits in the inbox itself, unless it
+// is large, and is gone when the home has heard it; a record that is stored before that takes it along. A node where somebody waits for a trip is on the list of those who watch it: each final,
 // and a release, is announced to them with a hint, and once a second they look for themselves.
 //
 // A key is bound to a trip by a string of its own, after the record of the trip is stored. A binding without a record
@@ -23,7 +24,8 @@
 //	                             "meta", "ops": the record, when there is one. "gone": it was forgotten.
 //	{prefix}:{node}:watch:{name} set: the channels of the nodes where somebody waits for a trip. It lasts half a minute.
 //	{prefix}:{node}:left:{name}  hash: what was stored of a trip that was released while others waited. It lasts ten seconds.
-//	{prefix}:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and its size.
+//	{prefix}:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and the callback, or its
+//	                             size if it is stored in the hash of its trip.
 //	{prefix}:{node}:alive        string: the node lives, or did so ten seconds ago.
 //	{prefix}:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
 //	{prefix}:key:{hash}          string: what a client's key is bound to.

@@ -311,3 +311,27 @@ func TestKeysRace(t *testing.T) {
 		}
 	}
 }
+
+// TestLostRecordTakesTheCallback: a callback that comes while the record of a trip with a key is lost is in the record that is
+// stored next, though the trip has heard it long before; then nothing more of it waits.
+func TestLostRecordTakesTheCallback(t *testing.T) {
+	s := redistest.Start(t)
+	home, other := start(t, config(s.URL())), start(t, config(s.URL()))
+	trip := correlatortest.Once(correlator.Held)
+	id := parkClaimed(t, home, newKey(), trip)
+	s.Do("FLUSHALL")
+	deliver(t, other, id, `"while it was lost"`)
+	correlatortest.Next(t, trip.Heard, "callback")
+	<-time.After(100 * time.Millisecond) // in which what is settled is removed
+	rec := openRecord(1)
+	rec.Meta = []byte(`"newer"`)
+	if err := home.Save(t.Context(), id, rec); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := other.Lookup(t.Context(), id)
+	if err != nil || string(rec.Finals[0].Body) != `"while it was lost"` {
+		t.Errorf("the record is %v, %v", rec, err)
+	}
+	home.Close(id)
+	awaitKeysOfInbox(t, s)
+}

@@ -194,6 +194,14 @@ func (l *ledger) claim(c *claim) {
 	s.trips[c.id()] = a
 }
 
+// claimed reports whether a trip has claimed a key.
+func (l *ledger) claimed(id correlator.ID) bool {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trips[id].claim != nil
+}
+
 // saved notes that the record of a trip is complete.
 func (l *ledger) saved(id correlator.ID) {
 	s := l.shard(id)

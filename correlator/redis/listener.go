@@ -21,13 +21,14 @@ var errUnsubscribed = errors.New("the server ended the subscription")
 
 // listener reads what comes over the node's channel.
 type listener struct {
-	store  *store
-	node   correlator.NodeID
-	link   *link
-	begun  func()                           // there is a new subscription
-	accept func(entry, correlator.Callback) // a callback has come
-	fetch  func(entry)                      // a callback has to be fetched
-	hint   func(correlator.ID)              // there is something new of a trip that may be waited for here
+	store        *store
+	node         correlator.NodeID
+	link         *link
+	begun        func()                           // there is a new subscription
+	accept       func(entry, correlator.Callback) // a callback has come, which waits in the inbox
+	acceptStored func(entry, correlator.Callback) // one has come that is stored in the hash of its trip
+	fetch        func(entry)                      // one has to be fetched
+	hint         func(correlator.ID)              // there is something new of a trip that may be waited for here
 }
 
 // run subscribes, again and again, until ctx ends.
@@ -94,9 +95,12 @@ func (l *listener) take(message string) {
 		if err != nil {
 			return
 		}
-		if one.cb == nil {
+		switch {
+		case one.cb == nil:
 			l.fetch(one.entry)
-		} else {
+		case one.hashed:
+			l.acceptStored(one.entry, *one.cb)
+		default:
 			l.accept(one.entry, *one.cb)
 		}
 		message = rest

@@ -3,15 +3,13 @@ package redis
 import (
 	"context"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"syncgate/correlator"
 )
 
-const (
-	// inlineValue is the largest value that is announced as a whole. A larger one is fetched by the home.
-	inlineValue = 4 << 10
-	// messageBytes is when a message that announces callbacks is long enough.
-	messageBytes = 64 << 10
-)
+// inlineValue is the largest value that is announced as a whole, in bytes. A larger one is fetched by the home.
+const inlineValue = 4 << 10
 
 // rule says when a callback, or a record, is stored.
 type rule string
@@ -38,53 +36,81 @@ type alike struct {
 	home     correlator.NodeID
 	when     rule
 	announce bool
+	small    bool
 }
 
-// putAll stores callbacks, and says to each what became of it.
+func alikeOf(w *write) alike {
+	return alike{w.id.Home(), w.when, w.announce, w.announce && 1+len(w.cb.Body) <= inlineValue}
+}
+
+// putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it.
 func (s *store) putAll(ctx context.Context, batch []*write) {
 	groups := make(map[alike][]*write, 1)
 	for _, w := range batch {
-		a := alike{w.id.Home(), w.when, w.announce}
+		a := alikeOf(w)
 		groups[a] = append(groups[a], w)
 	}
 	calls, members := make([]call, 0, len(groups)), make([][]*write, 0, len(groups))
 	for a, writes := range groups {
 		calls, members = append(calls, s.delivering(a, writes)), append(members, writes)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithDeadline(ctx, batch[0].since.Add(s.timeout))
 	defer cancel()
 	for i, reply := range s.together(ctx, calls) {
-		results, err := reply.Slice()
-		if err == nil && len(results) != len(members[i]) {
-			err = errWire
-		}
-		for n, w := range members[i] {
-			if w.err = err; err == nil {
-				w.result, w.earlier, w.err = parsePut(w.cb.Op, results[n])
-			}
-		}
+		parsePuts(members[i], reply)
 	}
 }
 
 // delivering is the script that stores callbacks of one home.
 func (s *store) delivering(a alike, writes []*write) call {
-	publish := ""
+	publish, size := "", "large"
 	if a.announce {
 		publish = s.publishCommand()
 	}
-	keys := append(make([]string, 0, 3+2*len(writes)), s.inbox(a.home), s.alive(a.home), s.channel(a.home))
-	args := append(make([]any, 0, 6+3*len(writes)),
-		string(a.when), s.retention.Milliseconds(), publish, inlineValue, messageBytes, hintMark+a.home.String())
-	trip, watchers := s.key(a.home, "trip:"), s.key(a.home, "watch:")
-	for _, w := range writes {
-		e := entry{id: w.id, op: w.cb.Op}.String()
-		keys = append(keys, trip+e[:nameLen], watchers+e[:nameLen])
-		args = append(args, e, value(w.cb), life(w.id))
+	if a.small {
+		size = "small"
 	}
+	n := len(writes)
+	keys, args := make([]string, 3+2*n), make([]any, 6+3*n)
+	keys[0], keys[1], keys[2] = s.inbox(a.home), s.alive(a.home), s.channel(a.home)
+	trip, watchers, longest := s.key(a.home, "trip:"), s.key(a.home, "watch:"), int64(0)
+	for i, w := range writes {
+		e := entry{id: w.id, op: w.cb.Op}.String()
+		keys[3+i], keys[3+n+i] = trip+e[:nameLen], watchers+e[:nameLen]
+		args[6+2*i] = e
+		if a.small {
+			args[7+2*i] = appendFrame(make([]byte, 0, max(frameLeast, len(w.cb.Body)+8)), w.cb)
+		} else {
+			args[7+2*i] = value(w.cb)
+		}
+		good := life(w.id)
+		args[6+2*n+i], longest = good, max(longest, good)
+	}
+	args[0], args[1], args[2], args[3], args[4], args[5] = string(a.when), s.retention.Milliseconds(), publish, size, hintMark+a.home.String(), longest
 	return call{s.deliver, keys, args}
 }
 
-// parsePut reads what deliver.lua returns of one callback: what became of it, or the earlier one that is stored.
+// parsePuts reads what deliver.lua returns, and says to each callback what became of it.
+func parsePuts(writes []*write, reply *goredis.Cmd) {
+	stored, err := reply.Result()
+	all, isNumber := stored.(int64)
+	each, isList := stored.([]any)
+	if err == nil && !(isNumber && all == int64(len(writes))) && !(isList && len(each) == len(writes)) {
+		err = errWire
+	}
+	for i, w := range writes {
+		switch {
+		case err != nil:
+			w.err = err
+		case isNumber:
+			w.result = kept
+		default:
+			w.result, w.earlier, w.err = parsePut(w.cb.Op, each[i])
+		}
+	}
+}
+
+// parsePut reads what is returned of one callback: what became of it, or the earlier one that is stored.
 func parsePut(op int, reply any) (result putting, earlier *correlator.Callback, err error) {
 	switch r := reply.(type) {
 	case int64:

@@ -41,7 +41,7 @@ func (s *store) saving(id correlator.ID, rec correlator.Record, when rule) call 
 			args = append(args, op, value(cb))
 		}
 	}
-	return call{s.save, []string{s.trip(id), s.watchers(id)}, args}
+	return call{s.save, []string{s.trip(id), s.watchers(id), s.inbox(id.Home())}, args}
 }
 
 // bind stores rec and binds key to its trip, unless that is bound to another one than seen. It gives the binding that

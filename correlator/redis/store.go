@@ -87,20 +87,21 @@ func (s *store) key(node correlator.NodeID, what string) string {
 	return s.prefix + ":{" + node.String() + "}:" + what
 }
 
-// unread reads a part of a node's inbox, from cursor on: sizes of values by entry. The next cursor is 0 at the end.
-func (s *store) unread(ctx context.Context, node correlator.NodeID, cursor uint64) (sizes map[string]int, next uint64, err error) {
-	const part = 512
+// unread reads a part of a node's inbox, from cursor on: by entry the frame that waits, or the size of what is stored. The next
+// cursor is 0 at the end.
+func (s *store) unread(ctx context.Context, node correlator.NodeID, cursor uint64) (waiting map[string]string, next uint64, err error) {
+	const part = 256 // of 4 KiB each, at most
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pairs, next, err := s.client.HScan(ctx, s.inbox(node), cursor, "", part).Result()
 	if err != nil {
 		return nil, 0, unavailable("read the inbox", err)
 	}
-	sizes = make(map[string]int, len(pairs)/2)
+	waiting = make(map[string]string, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		sizes[pairs[i]], _ = strconv.Atoi(pairs[i+1]) // a size that is none counts as 0: it only bounds what is fetched at once
+		waiting[pairs[i]] = pairs[i+1]
 	}
-	return sizes, next, nil
+	return waiting, next, nil
 }
 
 // fetch reads the values of entries, "" for one that is not there.
@@ -126,20 +127,18 @@ func (s *store) fetch(ctx context.Context, entries []entry) ([]string, error) {
 
 // settle removes what node has settled of its trips.
 func (s *store) settle(ctx context.Context, node correlator.NodeID, trips map[correlator.ID]settled) error {
-	keys := append(make([]string, 0, 1+len(trips)), s.inbox(node))
-	args := make([]any, 0, 3*len(trips))
-	trip := s.key(node, "trip:")
+	keys, trip := []string{s.inbox(node)}, s.key(node, "trip:")
+	args, marks := make([]any, 1, 1+len(trips)), []any(nil)
 	for id, t := range trips {
-		keys = append(keys, trip+nameOf(id))
-		forgotten := int64(-1)
-		if t.over {
-			forgotten = t.forgotten
-		}
-		args = append(args, forgotten, len(t.heard))
 		for _, op := range t.heard {
 			args = append(args, entry{id: id, op: op}.String())
 		}
+		if t.over {
+			keys, marks = append(keys, trip+nameOf(id)), append(marks, t.forgotten)
+		}
 	}
+	args[0] = len(args) - 1
+	args = append(args, marks...)
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if err := s.clean.Run(ctx, s.client, keys, args...).Err(); err != nil {

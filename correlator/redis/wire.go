@@ -19,12 +19,14 @@ import (
 //	name    = 32 characters           random part and expiry of the trip's id; its home is in the key's or channel's name
 //	op      = decimal, 0 to 65535     without leading zeros
 //	value   = status body             status is one digit, the body follows as it is
-//	message = said { said }           of one callback each
+//	frame   = size ":" value          more than 64 bytes, see frameLeast
+//	message = said { ":" said }       of one callback each
 //	        | "!" text                a probe
 //	        | "@" home name           a hint: there is something new of a trip of that home
-//	said    = entry ":" size ":" value
-//	        | entry "::"              the value is to be fetched
-//	size    = decimal, of the value   in bytes, without leading zeros
+//	said    = entry ":" frame         it waits in the inbox
+//	        | entry "=" frame         it is stored in the hash of its trip
+//	        | entry "::"              likewise, and is to be fetched
+//	size    = decimal, of the value   in bytes; in a frame with as many leading zeros as that needs for its length, else none
 //	home    = 16 characters           hexadecimal, lower case
 //	binding = fingerprint id          32 bytes each: whose a key is
 
@@ -38,6 +40,11 @@ const (
 	probeMark = "!" // these are not in the alphabet of names
 	hintMark  = "@"
 	sizeMark  = ":"
+	hashMark  = "="
+
+	// frameLeast is how long a frame is at least. With a value of more than 64 bytes, unless it is configured otherwise, Redis makes
+	// a hash a table; it would search a list of up to 512 short ones from the beginning for each callback.
+	frameLeast = 65
 )
 
 var (
@@ -117,29 +124,70 @@ func parseValue(op int, s string) (correlator.Callback, error) {
 	return cb, nil
 }
 
+// appendFrame appends a callback as it is announced and waits in the inbox, without its op.
+func appendFrame(dst []byte, cb correlator.Callback) []byte {
+	size := 1 + len(cb.Body)
+	digits := strconv.Itoa(size)
+	for range zeros(size, len(digits)) {
+		dst = append(dst, '0')
+	}
+	dst = append(append(dst, digits...), sizeMark...)
+	return append(append(dst, '0'+byte(cb.Status)), cb.Body...)
+}
+
+// zeros is how many a frame begins with.
+func zeros(size, digits int) int { return max(0, frameLeast-digits-len(sizeMark)-size) }
+
+// parseFrame reads a frame of op's callback, and gives what follows it.
+func parseFrame(op int, s string) (cb correlator.Callback, rest string, err error) {
+	size, rest, framed := strings.Cut(s, sizeMark)
+	if !framed {
+		return cb, "", errWire
+	}
+	digits := strings.TrimLeft(size, "0")
+	n, err := parseDecimal(digits, 31)
+	if err != nil || n > len(rest) || len(size)-len(digits) != zeros(n, len(digits)) {
+		return cb, "", errWire
+	}
+	cb, err = parseValue(op, rest[:n])
+	return cb, rest[n:], err
+}
+
 // said is what a message says of one callback.
 type said struct {
 	entry
-	cb *correlator.Callback // nil: to be fetched
+	cb     *correlator.Callback // nil: to be fetched
+	hashed bool                 // it is stored in the hash of its trip, and in the inbox there is only its size
 }
 
 // parseSaid reads the first callback of a message to home, and gives what follows it.
 func parseSaid(home correlator.NodeID, message string) (one said, rest string, err error) {
-	name, rest, _ := strings.Cut(message, sizeMark)
-	size, rest, marked := strings.Cut(rest, sizeMark)
-	if !marked {
+	end := strings.IndexAny(message, sizeMark+hashMark)
+	if end < 0 {
 		return said{}, "", errWire
 	}
-	if one.entry, err = parseEntry(home, name); err != nil || size == "" {
-		return one, rest, err
+	if one.entry, err = parseEntry(home, message[:end]); err != nil {
+		return said{}, "", err
 	}
-	n, err := parseDecimal(size, 31)
-	if err != nil || n > len(rest) {
+	one.hashed = message[end:end+1] == hashMark
+	rest = message[end+1:]
+	if after, is := strings.CutPrefix(rest, sizeMark); is && !one.hashed {
+		one.hashed, rest = true, after
+	} else {
+		cb, after, err := parseFrame(one.op, rest)
+		if err != nil {
+			return said{}, "", err
+		}
+		one.cb, rest = &cb, after
+	}
+	if rest == "" {
+		return one, "", nil
+	}
+	rest, more := strings.CutPrefix(rest, sizeMark)
+	if !more || rest == "" {
 		return said{}, "", errWire
 	}
-	cb, err := parseValue(one.op, rest[:n])
-	one.cb = &cb
-	return one, rest[n:], err
+	return one, rest, nil
 }
 
 // hint says to those who watch a trip that there is something new.

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,8 +100,10 @@ func TestWhatIsNotOfTheForm(t *testing.T) {
 			t.Errorf("%q:: is %+v", text, one)
 		}
 	}
+	frame := string(appendFrame(nil, correlator.Callback{Status: correlator.Complete, Body: []byte("{}")}))
 	for _, said := range []string{
-		"", ":", ":1", ":0:", ":1:", ":1:0", ":1:9", ":3:1{", ":03:1{}", ":+3:1{}", ":-1:1{}", ":x:1{}", ":99999999999:1{}", " 1{}",
+		"", ":", "=", "=:", ":1", ":0:", ":1:", ":1:0", ":1:9", ":3:1{", ":3:1{}", ":0" + frame, ":" + frame[1:], ":+3:1{}", ":-1:1{}",
+		":x:1{}", ":99999999999:1{}", " 1{}", ":" + frame + ":", ":" + frame + "x", ":" + frame[:64], "::x", ":::",
 	} {
 		if one, _, err := parseSaid(home, name+"0"+said); err == nil {
 			t.Errorf("%q is %+v", said, one)
@@ -135,20 +136,26 @@ func TestStoredThatIsNotOfTheForm(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	home := correlator.NodeID{1, 2, 3, 4, 5, 6, 7, 8}
 	e := entry{id: correlator.NewID(home, time.UnixMilli(1_795_311_507_735)), op: 12}
-	large, small := said{entry: e}, said{e, &correlator.Callback{Op: 12, Status: correlator.Complete, Body: []byte(`{"a":1}`)}}
+	cb := &correlator.Callback{Op: 12, Status: correlator.Complete, Body: []byte(`{"a":1}`)}
+	large, small, hashed := said{entry: e, hashed: true}, said{entry: e, cb: cb}, said{entry: e, cb: cb, hashed: true}
+	long := said{entry: e, cb: &correlator.Callback{Op: 12, Status: correlator.Answered, Body: bytes.Repeat([]byte(":"), 100)}}
 	f.Add(written(large))
 	f.Add(written(small))
-	f.Add(written(large) + written(small) + written(large) + written(small))
-	f.Add(written(said{e, &correlator.Callback{Op: 12, Status: correlator.Failed}}))
+	f.Add(written(hashed))
+	f.Add(written(large) + ":" + written(small) + ":" + written(long) + ":" + written(hashed) + ":" + written(large))
+	f.Add(written(said{entry: e, cb: &correlator.Callback{Op: 12, Status: correlator.Failed}}))
 	f.Add(written(small)[:42])
-	f.Add(e.String() + ":8:1::::::::")
 	f.Fuzz(func(t *testing.T, message string) {
 		for message != "" {
 			one, rest, err := parseSaid(home, message)
 			if err != nil {
 				return
 			}
-			if again := written(one) + rest; again != message {
+			again := written(one)
+			if rest != "" {
+				again += ":" + rest
+			}
+			if again != message {
 				t.Errorf("%q is written %q", message, again)
 			}
 			fits(t, home, one)
@@ -169,11 +176,14 @@ func fits(t *testing.T, home correlator.NodeID, one said) {
 
 // written is what a message says of one callback, as deliver.lua writes it.
 func written(one said) string {
-	if one.cb == nil {
+	switch {
+	case one.cb == nil:
 		return one.String() + sizeMark + sizeMark
+	case one.hashed:
+		return one.String() + hashMark + string(appendFrame(nil, *one.cb))
+	default:
+		return one.String() + sizeMark + string(appendFrame(nil, *one.cb))
 	}
-	v := string(value(*one.cb))
-	return one.String() + sizeMark + strconv.Itoa(len(v)) + sizeMark + v
 }
 
 // FuzzCallback: every callback comes back as it was sent, and takes nothing of the next one.
@@ -189,7 +199,7 @@ func FuzzCallback(f *testing.F) {
 		}
 		e := entry{id: correlator.NewID(home, time.UnixMilli(ms)), op: int(op)}
 		const next = "the next one"
-		came, rest, err := parseSaid(home, written(said{e, &sent})+next)
+		came, rest, err := parseSaid(home, written(said{entry: e, cb: &sent})+":"+next)
 		if err != nil || came.entry != e || came.cb == nil || rest != next {
 			t.Fatalf("%v: %+v, %q, %v", e, came, rest, err)
 		}

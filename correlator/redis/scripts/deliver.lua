@@ -1,84 +1,115 @@
 -- Stores final callbacks of trips of one home, each the first one for its op, and announces them to the home and to those who
 -- watch. What is stored already is neither changed nor announced again: it was, in the same step that stored it.
 --
--- KEYS  inbox, alive and channel of the home; then for each callback: trip, watchers
+-- A small callback that is announced, of a trip without a record, waits in the home's inbox, as nobody else reads it. Every
+-- other one is stored in the hash of its trip, and the inbox has its size.
+--
+-- KEYS  inbox, alive and channel of the home; then the trip of each callback; then who watches each
 -- ARGV  1 store them: always, only to a "record", only to a record or for a home that is "alive"
 --       2 how long a complete record is kept, ms; 0: as long as the trip's id is good
 --       3 publishing command for the home: PUBLISH, SPUBLISH; empty: they are not announced to it
---       4 largest value that goes with the announcement, bytes
---       5 how long a message to the home gets before the next one is begun, bytes
---       6 what is published to those who watch, before the name of the trip
---       then for each callback: entry, which is the name of the trip, 32 characters, and op; value; how long the id is good, ms
--- Returns for each callback 1 when one is stored, now or before, 0 when nothing is kept for this trip, 2 when its home is not
--- alive, 3 when what is stored there is no trip; or what was stored before, if it was asked for a record.
+--       4 "small" or "large": whether the values go with the announcement, framed as they do
+--       5 what is published to those who watch, before the name of the trip
+--       6 the longest time that an id is good, ms
+--       then for each callback: entry, which is the name of the trip, 32 characters, and op; value, in its frame if small
+--       then for each callback: how long its id is good, ms
+-- Returns the number of callbacks when all of them were new. Else for each of them: 1 when it is stored, now or before, 0 when
+-- nothing is kept for this trip, 2 when its home is not alive, 3 when what is stored there is no trip; or what was stored before,
+-- if it was asked for a record.
 local call, try = redis.call, redis.pcall
 local inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3]
-local when, kept, publish, hint = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[6]
-local inline, long = tonumber(ARGV[4]), tonumber(ARGV[5])
+local when, kept, publish, small, hint, longest = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == 'small', ARGV[5], tonumber(ARGV[6])
+local n = (#KEYS - 3) / 2
+local first, last = 7, 6 + 2 * n
 local lives = when ~= 'alive' or call('EXISTS', alive) == 1
 
--- Whatever may go wrong for one callback alone is tried: an error would end the script before the others are announced.
-local function put(trip, watchers, entry, value, life)
-  local known = try('HMGET', trip, 'gone', 'ops')
-  if known.err then
-    return 3, false
-  end
-  local gone, ops = known[1], known[2]
-  if gone or (when == 'record' and not ops) then
-    return 0, false
-  end
-  if not ops and not lives then
-    return 2, false
-  end
-  local op = string.sub(entry, 33)
-  if call('HSETNX', trip, op, value) == 0 then
-    return when == 'record' and call('HGET', trip, op) or 1, false
-  end
-  if not ops then
-    call('PEXPIRE', trip, life)
-    return 1, true
-  end
-  if call('HLEN', trip) == ops + 2 then
-    call('PEXPIRE', trip, kept > 0 and kept or life)
-  end
-  for _, watcher in ipairs(try('SMEMBERS', watchers)) do
-    try('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
-  end
-  return 1, true
-end
-
-local results, unheard, full, message, length, longest = {}, {}, {}, {}, 0, 0
-local at = 7
-for i = 4, #KEYS, 2 do
-  local entry, value, life = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local result, new = put(KEYS[i], KEYS[i + 1], entry, value, life)
-  results[#results + 1] = result
-  if new and publish ~= '' then
-    local n, size = #message, #value
-    unheard[#unheard + 1], unheard[#unheard + 2] = entry, size
-    longest = math.max(longest, life)
-    if size <= inline then
-      message[n + 1], message[n + 2], message[n + 3], message[n + 4], message[n + 5] = entry, ':', size, ':', value
-      length = length + size
-    else
-      message[n + 1], message[n + 2] = entry, '::'
-    end
-    if length >= long then
-      full[#full + 1], message, length = table.concat(message), {}, 0
-    end
-  end
-  at = at + 3
-end
-if #unheard > 0 then
-  call('HSET', inbox, unpack(unheard)) -- first: what it has is heard in the end, whatever becomes of the messages
+local function expire()
   if call('PTTL', inbox) < longest then
     call('PEXPIRE', inbox, longest)
   end
-  for _, text in ipairs(full) do
-    call(publish, channel, text)
+end
+
+-- Nearly always: nothing is known of any of them. Then they are stored and announced as they came, with one command for all.
+local function new()
+  if not small or publish == '' or not lives or call('EXISTS', unpack(KEYS, 4, 3 + n)) > 0 then
+    return false
   end
-  if #message > 0 then
-    call(publish, channel, table.concat(message))
+  local entries, twice = {}, {}
+  for i = first, last, 2 do
+    local entry = ARGV[i]
+    if twice[entry] then
+      return false
+    end
+    twice[entry], entries[#entries + 1] = true, entry
   end
+  for _, waiting in ipairs(call('HMGET', inbox, unpack(entries))) do
+    if waiting then
+      return false
+    end
+  end
+  return true
+end
+
+if new() then
+  call('HSET', inbox, unpack(ARGV, first, last)) -- first: what it has is heard in the end, whatever becomes of the message
+  expire()
+  call(publish, channel, table.concat(ARGV, ':', first, last))
+  return n
+end
+
+-- Whatever may go wrong for one callback alone is tried: an error would end the script before the others are announced.
+-- Gives the result, what is said of it to the home, if that is to hear of it, and what the inbox has to have.
+local function put(trip, watchers, entry, given, life)
+  local known = try('HMGET', trip, 'gone', 'ops')
+  if known.err then
+    return 3
+  end
+  local gone, ops = known[1], known[2]
+  if gone or (when == 'record' and not ops) then
+    return 0
+  end
+  if not ops and not lives then
+    return 2
+  end
+  local op, announced = string.sub(entry, 33), publish ~= ''
+  if announced and not ops and call('HEXISTS', inbox, entry) == 1 then
+    return 1
+  end
+  if announced and small and not ops then
+    if call('HEXISTS', trip, op) == 1 then
+      return 1
+    end
+    call('HSET', inbox, entry, given)
+    return 1, entry .. ':' .. given
+  end
+  local value = small and string.sub(given, string.find(given, ':', 1, true) + 1) or given
+  if call('HSETNX', trip, op, value) == 0 then
+    return when == 'record' and call('HGET', trip, op) or 1
+  end
+  if not ops then
+    call('PEXPIRE', trip, life)
+  else
+    if call('HLEN', trip) == ops + 2 then
+      call('PEXPIRE', trip, kept > 0 and kept or life)
+    end
+    for _, watcher in ipairs(try('SMEMBERS', watchers)) do
+      try('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
+    end
+  end
+  if not announced then
+    return 1
+  end
+  call('HSET', inbox, entry, #value)
+  return 1, small and entry .. '=' .. given or entry .. '::'
+end
+
+local results, message = {}, {}
+for i = 1, n do
+  local at = first + 2 * (i - 1)
+  results[i], message[#message + 1] = put(KEYS[3 + i], KEYS[3 + n + i], ARGV[at], ARGV[at + 1], ARGV[last + i])
+end
+if #message > 0 then
+  expire()
+  call(publish, channel, table.concat(message, ':'))
 end
 return results

@@ -1,8 +1,8 @@
 -- Stores a record, or more of one. Whoever watches is told that there are new finals.
 -- What the record has stands. What is stored without a record is not known to anybody but the trip, and stands only where
--- the trip says nothing else.
+-- the trip says nothing else. So does what waits in the inbox of its home.
 --
--- KEYS  trip, watchers
+-- KEYS  trip, watchers, inbox
 -- ARGV  1 meta
 --       2 number of ops
 --       3 how long an unfinished record is kept, ms
@@ -11,7 +11,7 @@
 --       6 what is published to those who watch
 --       7... op and value of each final
 -- Returns 1 when it is stored.
-local trip, watchers = KEYS[1], KEYS[2]
+local trip, watchers, inbox = KEYS[1], KEYS[2], KEYS[3]
 local recorded = redis.call('HEXISTS', trip, 'ops') == 1
 if ARGV[5] == 'record' and not recorded then
   return 0
@@ -21,6 +21,16 @@ redis.call('HSET', trip, 'meta', ARGV[1], 'ops', ARGV[2])
 local fresh = 0
 for i = 7, #ARGV, 2 do
   fresh = fresh + redis.call(recorded and 'HSETNX' or 'HSET', trip, ARGV[i], ARGV[i + 1])
+end
+if not recorded then
+  local name = string.sub(ARGV[6], -32)
+  for op = 0, ARGV[2] - 1 do
+    local waiting = redis.call('HGET', inbox, name .. op)
+    local frame = waiting and string.find(waiting, ':', 1, true)
+    if frame then
+      fresh = fresh + redis.call('HSETNX', trip, op, string.sub(waiting, frame + 1))
+    end
+  end
 end
 local complete = redis.call('HLEN', trip) == ARGV[2] + 2
 redis.call('PEXPIRE', trip, complete and ARGV[4] or ARGV[3])
