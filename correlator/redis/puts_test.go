@@ -243,6 +243,20 @@ func TestFirstOneStands(t *testing.T) {
 	}
 }
 
+// TestFirstOfABatchStands: two of the same op may come in one batch.
+func TestFirstOfABatchStands(t *testing.T) {
+	s := open(t, redistest.Start(t).URL())
+	home := correlator.NewNodeID()
+	channel, id := listenTo(t, s, home), idOf(home)
+	s.putAll(t.Context(), []*write{announced(idOf(home), `0`), announced(id, `1`), announced(id, `2`)})
+	if _, heard := messages(t, channel, home); len(heard) != 2 || heard[entry{id, 0}] != `1` {
+		t.Errorf("announced: %v", heard)
+	}
+	if rec := recordOf(t, s, id, correlator.Callback{}); string(rec.Finals[0].Body) != `1` {
+		t.Errorf("the record has %s", rec.Finals[0].Body)
+	}
+}
+
 // recordOf stores a record with one final, or none, and reads it.
 func recordOf(t *testing.T, s *store, id correlator.ID, final correlator.Callback) correlator.Record {
 	t.Helper()

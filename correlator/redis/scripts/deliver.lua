@@ -76,9 +76,6 @@ local function put(trip, watchers, entry, given, life)
     return 1
   end
   if announced and small and not ops then
-    if call('HEXISTS', trip, op) == 1 then
-      return 1
-    end
     call('HSET', inbox, entry, given)
     return 1, entry .. ':' .. given
   end
