@@ -11,7 +11,8 @@ type latency struct {
 
 const (
 	latencyConnections = 32
-	latencyLoad        = 0.3 // of what the gateway can do on this machine
+	latencyLoad        = 0.3       // of what the gateway can do on this machine
+	latencyTurns       = 4 * turns // the slowest hundredth of a short turn is what happened on the machine just then
 )
 
 // round starts floor and gateway, finds what the gateway can do, and offers both a part of that.
@@ -26,7 +27,7 @@ func (l *latency) round(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	for range turns {
+	for range latencyTurns {
 		err := b.each(ctx, compared, func(p program) error {
 			load := rigs[p.name].load(latencyConnections, b.during/2)
 			load.rate = latencyLoad * most.rate()
