@@ -61,7 +61,8 @@
 //	trip.resumeHeld  one per client of a loop's that is being answered by another event than a callback, as that may have to
 //	                 be stored; ends with the reply
 //	conn.finish      one per answer that its peer has not taken at once, for as long as the write time-out
-//	conn.expire      one per connection with TLS whose idle time is over; says good-bye
+//	conn.expire      one per connection with TLS whose idle time is over; says good-bye, for five seconds at most
+//	enginePool.end   likewise, for a connection to the engine
 //	gateway.answerLater  one per callback that a loop has read and that has to wait for a trip of this node; ends with its answer
 //	watcher.run      one; sees clients hang up that fasthttp has parked, looks at time-outs, ends with Close
 //	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that

@@ -98,7 +98,11 @@ func (p *enginePool) drop(e *engineConn) (next *trip) {
 // end closes a connection, and keeps its place.
 func (p *enginePool) end(e *engineConn) {
 	e.leave()
-	_ = e.Close()
+	if e.plain {
+		_ = e.Close()
+	} else {
+		go func() { _ = e.Close() }() // TLS says good-bye, and may have to wait for that
+	}
 }
 
 // fly leaves a connection to the loop, before the request is sent.
