@@ -3,9 +3,11 @@ package gateway
 import (
 	"bufio"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 )
@@ -157,4 +159,45 @@ func TestTidierIsDue(t *testing.T) {
 	look(10000, 10100, true) // some always do
 	look(10000, 13000, false)
 	look(0, 13000, true) // and have left
+}
+
+// TestWatchingIsSmall: that a parked client's hang-up is noticed takes at most 100 bytes, whoever has parked it. The kernel's part
+// comes on top.
+func TestWatchingIsSmall(t *testing.T) {
+	const clients = 18_000
+	var c conn
+	var lp loop
+	byLoop := measured(func() any {
+		for range clients {
+			lp.places = append(lp.places, place{})
+		}
+		lp.free = make([]uint32, len(lp.places))
+		return &lp
+	})/clients + int(unsafe.Sizeof(c.loop)+unsafe.Sizeof(c.name)+unsafe.Sizeof(c.state)+unsafe.Sizeof(c.waiting))
+	w := watcher{watched: make(map[uint64]*conn)}
+	byWatcher := measured(func() any {
+		for i := range clients {
+			w.watched[uint64(i)] = &c
+		}
+		return &w
+	})/clients + int(unsafe.Sizeof(c.watch))
+	t.Logf("%d bytes by a loop, %d by the watcher", byLoop, byWatcher)
+	if byLoop > 100 || byWatcher > 100 {
+		t.Errorf("%d bytes by a loop, %d by the watcher", byLoop, byWatcher)
+	}
+}
+
+// measured is how many live bytes make has made.
+func measured(made func() any) int {
+	live := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc) //nolint:gosec // megabytes
+	}
+	before := live()
+	all := made()
+	after := live()
+	runtime.KeepAlive(all)
+	return after - before
 }
