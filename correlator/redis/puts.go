@@ -95,7 +95,7 @@ func parsePuts(writes []*write, reply *goredis.Cmd) {
 	stored, err := reply.Result()
 	all, isNumber := stored.(int64)
 	each, isList := stored.([]any)
-	if err == nil && !(isNumber && all == int64(len(writes))) && !(isList && len(each) == len(writes)) {
+	if err == nil && (!isNumber || all != int64(len(writes))) && (!isList || len(each) != len(writes)) {
 		err = errWire
 	}
 	for i, w := range writes {
