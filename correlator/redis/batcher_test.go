@@ -225,3 +225,47 @@ func deliverThrough(t *testing.T, c *redis.Correlator, ids []correlator.ID, faul
 	faults.Wait()
 	return refused.Load()
 }
+
+// TestRelay: whoever hands on a callback for another node does not wait, and hears once what Deliver would have said.
+func TestRelay(t *testing.T) {
+	s := redistest.Start(t)
+	cfg := config(s.URL())
+	home, other := start(t, cfg), start(t, cfg)
+	own := func(error) { t.Error("a callback of the node's own trip was relayed") }
+	if other.Relay(park(t, other, silent{}), correlatortest.Final(0, `1`), own) {
+		t.Error("it took a callback of its own trip")
+	}
+	relay := func(what string, id correlator.ID, want error) {
+		t.Helper()
+		heard := make(chan error, 2)
+		begin := time.Now()
+		if !other.Relay(id, correlatortest.Final(0, `"relayed"`), func(err error) { heard <- err }) {
+			t.Errorf("%s: not taken", what)
+		}
+		if d := time.Since(begin); d > cfg.Timeout/2 {
+			t.Errorf("%s: the caller waited for %v", what, d)
+		}
+		if err := correlatortest.Next(t, heard, "outcome"); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+		if d := time.Since(begin); d > 2*cfg.Timeout {
+			t.Errorf("%s: told after %v", what, d)
+		}
+		if len(heard) > 0 {
+			t.Errorf("%s: told twice", what)
+		}
+	}
+	trip := correlatortest.Always(correlator.Written)
+	relay("to a trip", park(t, home, trip), nil)
+	if cb := correlatortest.Next(t, trip.Heard, "callback"); string(cb.Body) != `"relayed"` {
+		t.Errorf("heard %s", cb.Body)
+	}
+	relay("with an id that has expired", correlator.NewID(home.Node(), time.Now().Add(-time.Second)), correlator.ErrGone)
+	s.Pause()
+	relay("without Redis", park(t, home, silent{}), correlator.ErrUnavailable)
+	s.Resume()
+	if err := other.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	relay("after the end", park(t, home, silent{}), correlator.ErrUnavailable)
+}
