@@ -128,8 +128,8 @@ func (b *batcher) queue(id correlator.ID) *queue {
 
 // fly takes one batch after the other until nobody waits.
 func (b *batcher) fly(q *queue) {
-	runtime.Gosched() // those that come with the first one are to go with it
 	for {
+		runtime.Gosched() // those that come at this very moment are to go with it
 		batch, late := b.next(q)
 		for _, w := range late {
 			w.err = context.DeadlineExceeded
