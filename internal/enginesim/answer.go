@@ -80,7 +80,11 @@ func (e *Engine) spoil(conn net.Conn, ack Ack, delay time.Duration, body []byte)
 // bytes is what goes over the connection in place of a good answer with that body.
 func (a Ack) bytes(body []byte) []byte {
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-	whole := fmt.Appendf(nil, head+"Content-Length: %d\r\n\r\n%s", len(body), body)
+	closes := ""
+	if a == AckSlow { // it is about slowness alone: AckClose is about a close that a create may run into
+		closes = "Connection: close\r\n"
+	}
+	whole := fmt.Appendf(nil, head+closes+"Content-Length: %d\r\n\r\n%s", len(body), body)
 	if a == AckTruncated {
 		return whole[:len(whole)-len(body)/2]
 	}

@@ -67,7 +67,7 @@ const (
 	AckHang      Ack = "hang"       // no answer at all, connection open
 	AckReset     Ack = "reset"      // the request is read, then the connection reset
 	AckTruncated Ack = "truncated"  // half of the answer, then the end of the connection
-	AckSlow      Ack = "slow"       // the answer in small pieces, over ack-delay
+	AckSlow      Ack = "slow"       // the answer in small pieces, over ack-delay, then the connection closed as announced
 	AckBadChunks Ack = "bad_chunks" // chunked, but with a chunk size that is none
 	AckNotHTTP   Ack = "not_http"   // bytes of another protocol
 	AckClose     Ack = "close"      // a good answer, then the connection closed unannounced
