@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -190,7 +189,7 @@ func (t *trip) story(v evidence) string {
 
 // parked is how many clients wait at a gateway; -1 when it does not say.
 func (n *node) parked() int {
-	resp, err := http.Get("http://" + n.admin + "/metrics") //nolint:noctx // of a child on the loopback
+	resp, err := ask("http://" + n.admin + "/metrics")
 	if err != nil {
 		return -1
 	}

@@ -16,21 +16,21 @@ func clientCells() []cell {
 		{
 			component: "client", fault: "hangs up", short: true,
 			what: "Clients close the connection while they wait. With a key they come back, and nothing is done twice.",
-			load: traffic{play: leaves(func(c net.Conn) { _ = c.Close() })}, strike: wait(time.Second), bites: both(some(recovered), all(recovered, cut)),
+			load: traffic{play: leaves(func(c *net.TCPConn) { _ = c.Close() })}, strike: wait(time.Second), bites: both(some(recovered), all(recovered, cut)),
 		},
 		{
 			component: "client", fault: "resets",
 			what: "The same by a reset.",
-			load: traffic{play: leaves(func(c net.Conn) {
-				_ = c.(*net.TCPConn).SetLinger(0) //nolint:forcetypeassert // it was dialled so
+			load: traffic{play: leaves(func(c *net.TCPConn) {
+				_ = c.SetLinger(0)
 				_ = c.Close()
 			})}, strike: wait(time.Second), bites: both(some(recovered), all(recovered, cut)),
 		},
 		{
 			component: "client", fault: "closes its sending side",
 			what: "A client that sends FIN counts as gone. With a key it comes back.",
-			load: traffic{play: leaves(func(c net.Conn) {
-				_ = c.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it was dialled so
+			load: traffic{play: leaves(func(c *net.TCPConn) {
+				_ = c.CloseWrite()
 				_, _ = io.Copy(io.Discard, c)
 			})}, strike: wait(time.Second), bites: both(some(recovered), all(recovered, cut)),
 		},
@@ -58,7 +58,7 @@ func clientCells() []cell {
 }
 
 // leaves is a client that gives its connection up while it waits, and comes back if it has a key.
-func leaves(how func(net.Conn)) func(context.Context, *world, *trip, int) {
+func leaves(how func(*net.TCPConn)) func(context.Context, *world, *trip, int) {
 	return func(ctx context.Context, w *world, t *trip, prefer int) {
 		x := exchange{how: "create, left", began: time.Now(), left: true}
 		host := w.door(prefer)
@@ -111,7 +111,7 @@ func sips(ctx context.Context, w *world, t *trip, prefer int) {
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.(*net.TCPConn).SetReadBuffer(16 << 10) //nolint:forcetypeassert // it was dialled so
+	_ = conn.SetReadBuffer(16 << 10)
 	if _, x.err = io.WriteString(conn, t.request(host, 0)); x.err == nil {
 		x.receive(bufio.NewReader(sipping{ctx, conn}))
 	}

@@ -35,12 +35,17 @@ func (t *trip) request(host string, skew time.Duration) string {
 }
 
 // dial connects, for as long as the trip may take.
-func (t *trip) dial(ctx context.Context, host string) (net.Conn, error) {
+func (t *trip) dial(ctx context.Context, host string) (*net.TCPConn, error) {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", host)
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.SetDeadline(time.Now().Add(t.timeout + grace))
+	tcp, is := conn.(*net.TCPConn)
+	if !is {
+		_ = conn.Close()
+		return nil, fmt.Errorf("connect to %s: %T is no TCP connection", host, conn)
+	}
+	return tcp, tcp.SetDeadline(time.Now().Add(t.timeout + grace))
 }
 
 // receive reads one reply.

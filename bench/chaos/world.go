@@ -211,13 +211,18 @@ func (n *node) die() {
 
 // status asks over a connection of its own; 0 is no answer.
 func status(url string) int {
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	r, err := c.Get(url) //nolint:noctx // the time-out bounds it
+	r, err := ask(url)
 	if err != nil {
 		return 0
 	}
 	_ = r.Body.Close()
 	return r.StatusCode
+}
+
+// ask gets what a child says within a second, over a connection of its own.
+func ask(url string) (*http.Response, error) {
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+	return c.Get(url) //nolint:noctx // the time-out bounds it, with the reading of the body
 }
 
 // haproxy's configuration: as the product ships it in what matters, but faster to notice.
