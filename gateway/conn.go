@@ -278,8 +278,8 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// Close settles what is unsettled, and gives a connection that is set aside to a loop. A connection closed on a request that was not read to its end stays open for the
-// answer a while: a reset would destroy it on its way.
+// Close settles what is unsettled, and gives a connection that is set aside to a loop. A connection closed on a request that was
+// not read to its end stays open for the answer a while: a reset would destroy it on its way.
 func (c *conn) Close() error {
 	if c.aside.Swap(false) && c.l.g.loops.adopt(c, c.readBy) {
 		return nil

@@ -35,6 +35,6 @@
 // listener.run is the only reader of the subscription, and does nothing slow. prober.run says that the node lives and
 // replaces a subscription that does not bring its probes back. collector.run reads the inbox. cleaner.run removes what
 // the home has settled. watch.run looks for finals of trips that are waited for. binder.run undoes and restores claims.
-// All six end in Shutdown. batcher.fly takes callbacks to Redis while there are any: at most four at a time, in a Cluster
-// four for each home; Shutdown waits for them. The table's own goroutine expires trips.
+// All six end in Shutdown. batcher.fly takes callbacks to Redis while there are any, and tells whoever relayed them: at most four
+// at a time, in a Cluster four for each home; Shutdown waits for them. The table's own goroutine expires trips.
 package redis
