@@ -32,15 +32,16 @@ func arrows() map[string]arrow {
 	return map[string]arrow{
 		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
 		"correlator":      {nil, nil, "the table of who waits knows nothing of what they wait for"},
+		"internal/nowait": {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
 		"internal/splice": {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
 		"correlator/correlatortest": {
 			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
 		},
 		"correlator/redis": {
-			[]string{"correlator"}, []string{"github.com/redis/go-redis/v9"}, "it shares the table and not the gateway",
+			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
 		"gateway": {
-			[]string{"correlator", "signer"},
+			[]string{"correlator", "signer", "internal/nowait"},
 			[]string{
 				fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "github.com/pires/go-proxyproto",
 				"golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/sony/gobreaker/v2",

@@ -3,6 +3,8 @@ package gateway
 import (
 	"sync"
 	"syscall"
+
+	"syncgate/internal/nowait"
 )
 
 // attempt is a read or a write of what a socket can give or take at once, in a form that needs no memory of its own each time.
@@ -17,8 +19,8 @@ type attempt struct {
 // attempts are used again: each lasts for one system call.
 var attempts = sync.Pool{New: func() any {
 	a := new(attempt)
-	a.read = func(fd uintptr) { a.n, a.err = readNow(int(fd), a.p) }
-	a.write = func(fd uintptr) { a.n, a.err = writeNow(int(fd), a.p) }
+	a.read = func(fd uintptr) { a.n, a.err = nowait.Read(int(fd), a.p) }
+	a.write = func(fd uintptr) { a.n, a.err = nowait.Write(int(fd), a.p) }
 	return a
 }}
 

@@ -13,6 +13,8 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
+
+	"syncgate/internal/nowait"
 )
 
 // A peer that still sends what was refused is read for so long, and so much, that it gets its answer: on a fast link
@@ -332,7 +334,7 @@ var glances = sync.Pool{New: func() any {
 	g := new(glance)
 	g.poll = func(fd uintptr) {
 		g.socket[0].Fd = int32(fd)
-		g.n, g.err = pollNow(g.socket[:])
+		g.n, g.err = nowait.Poll(g.socket[:])
 	}
 	return g
 }}

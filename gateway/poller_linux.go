@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"syncgate/internal/nowait"
 )
 
 // told is what the kernel tells of a socket: once for each time that something new comes.
@@ -52,7 +54,7 @@ func newPoller() (*poller, error) {
 
 // look takes what there is to tell; without anything the runtime waits, and calls it again.
 func (p *poller) look(uintptr) (done bool) {
-	n, err := epollNow(p.fd, p.events[:])
+	n, err := nowait.EpollWait(p.fd, p.events[:])
 	if err != nil {
 		n = 0 // EINTR; the runtime has us look again when there is more
 	}

@@ -2,11 +2,7 @@
 
 package gateway
 
-import (
-	"errors"
-
-	"golang.org/x/sys/unix"
-)
+import "errors"
 
 // told is what the kernel tells of a socket.
 type told uint32
@@ -24,5 +20,3 @@ func (*poller) add(int, uint64) error    { return nil }
 func (*poller) again(int, uint64)        {}
 func (*poller) remove(int)               {}
 func (*poller) close()                   {}
-
-func pollNow(sockets []unix.PollFd) (n int, err error) { return unix.Poll(sockets, 0) }

@@ -1,6 +1,6 @@
 //go:build !race
 
-package gateway
+package nowait
 
 import (
 	"syscall"
@@ -9,12 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func readNow(fd int, p []byte) (n int, err error) {
+// Read is read(2). Without anything to read the error is unix.EAGAIN.
+func Read(fd int, p []byte) (n int, err error) {
 	r, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // as package unix does
 	return result(r, errno)
 }
 
-func writeNow(fd int, p []byte) (n int, err error) {
+// Write is write(2). Without room for anything the error is unix.EAGAIN.
+func Write(fd int, p []byte) (n int, err error) {
 	r, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // as package unix does
 	return result(r, errno)
 }
