@@ -45,11 +45,11 @@ type conn struct {
 	answered bool        // since the last deadline for reading was set, something was written
 	between  bool        // nothing of the next request has been read
 	resumed  bool        // fasthttp takes the next request for the first one
-	aside    atomic.Bool // Close gives it to a loop
+	aside    atomic.Bool // Close gives it to the loops
 	watch    watch       // the watcher's
 
-	// Of the loop that holds it, see held.go.
-	loop    *loop                // always the same one; nil: none has held it yet
+	// Of the loops that hold it, see held.go.
+	set     *socketSet           // always the same one; nil: none has held it yet
 	name    uint64               // in it, guarded by its mutex; 0: it is not there
 	state   atomic.Uint32        // who may use the connection
 	restBy  atomic.Int64         // while it idles: when that is over, in Unix nanoseconds
@@ -280,7 +280,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// Close settles what is unsettled, and gives a connection that is set aside to a loop. A connection closed on a request that was
+// Close settles what is unsettled, and gives a connection that is set aside to the loops. A connection closed on a request that was
 // not read to its end stays open for the answer a while: a reset would destroy it on its way.
 func (c *conn) Close() error {
 	if c.aside.Swap(false) && c.l.g.loops.adopt(c, c.readBy) {

@@ -20,10 +20,10 @@
 //
 // # Who runs
 //
-// A few loops (loop.go), two for each processor, hold the plain connections (held.go), and do what needs nobody to wait: they
-// read requests and callbacks that come whole and serve them in place (desk.go), and they read the engine's answers (flight.go).
-// The request to the engine is written by whoever has the trip, and the reply by whoever delivers the callback. So a trip takes
-// three reads and three writes, and no goroutine of its own.
+// A few loops (loop.go), two for each processor, hold the plain connections (held.go, socketset.go), and do what needs nobody
+// to wait: they read requests and callbacks that come whole and serve them in place (desk.go), and they read the engine's
+// answers (flight.go). The request to the engine is written by whoever has the trip, and the reply by whoever delivers the
+// callback. So a trip takes three reads and three writes, and no goroutine of its own.
 //
 // All else is fasthttp's: large bodies, TLS, PROXY protocol, pipelined or unusual requests, those with an Idempotency-Key, which
 // wait for the store. A goroutine has their connection while it serves a request. A client that waits for more than a moment
@@ -53,7 +53,7 @@
 // # Goroutines
 //
 //	listener.run     one per listener; fasthttp's accept loop, ends with Close
-//	loop.run         two per processor; serves what the kernel tells of the sockets it holds, ends with Close
+//	loop.run         two per processor; serves what the kernel tells of the sockets of its set, ends with Close
 //	fasthttp         one per connection that has a request for fasthttp in work, or has had one a moment ago; a client that
 //	                 has not waited long is held by it, blocked in trip.wait
 //	conn.serve       the same for a connection of a loop with a request that is fasthttp's

@@ -33,11 +33,12 @@ type engineConn struct {
 	phase         connPhase
 	flight        flight
 	before, after *engineConn // neighbours among those that fly
+	missed        bool        // a loop was told of something while it was taken
 
-	// Of the loop that is told of its answers.
+	// Of the loops that are told of its answers.
 	forwarder *forwarder
-	loop      *loop  // nil: there is none
-	name      uint64 // in it, guarded by its mutex; 0: it is not there
+	set       *socketSet // nil: there is none
+	name      uint64     // in it, guarded by its mutex; 0: it is not there
 }
 
 // connPhase is who has a connection to the engine.

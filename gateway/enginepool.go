@@ -79,7 +79,16 @@ func (p *enginePool) put(e *engineConn) (next *trip) {
 	}
 	e.phase = resting
 	p.rest = append(p.rest, e)
+	e.retell()
 	return nil
+}
+
+// retell has the loops told once more of a connection of which something was told while it was taken. Called with mu held.
+func (e *engineConn) retell() {
+	if e.missed && e.set != nil {
+		e.set.retell(e.count.raw, &e.name)
+	}
+	e.missed = false
 }
 
 // drop gives up a connection, if there is one, and its place, or the place to a trip that has waited.
@@ -105,7 +114,7 @@ func (p *enginePool) end(e *engineConn) {
 	}
 }
 
-// fly leaves a connection to the loop, before the request is sent.
+// fly leaves a connection to the loops, before the request is sent.
 func (p *enginePool) fly(e *engineConn, f flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,12 +126,14 @@ func (p *enginePool) fly(e *engineConn, f flight) {
 		p.flying.first = e
 	}
 	p.flying.last = e
+	e.retell()
 }
 
-// land takes a connection that flies. Not ok: somebody else has.
+// land takes a connection that flies. Not ok: it does not; whoever has taken it has a loop told once more when he leaves it.
 func (p *enginePool) land(e *engineConn) (f flight, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	e.missed = e.phase == taken
 	return p.landed(e)
 }
 

@@ -24,7 +24,7 @@ func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)
 	}
 	switch {
 	case c == nil:
-	case held && !t.claimed.Load(): // nothing of it has to be stored, and a loop's connection is not waited for
+	case held && !t.claimed.Load(): // nothing of it has to be stored, and a connection of the loops is not waited for
 		t.resumeHeld(c)
 	default:
 		t.resumeLater(c, held)
@@ -65,7 +65,7 @@ func (t *trip) decide(why error) {
 	}
 }
 
-// unpark gives the connection of a decided trip that nobody runs for, once: who gets it answers. held: it is a loop's. Called
+// unpark gives the connection of a decided trip that nobody runs for, once: who gets it answers. held: it is the loops'. Called
 // with mu held.
 func (t *trip) unpark() (c *conn, held bool) {
 	if t.phase != decided || t.parked == nil {

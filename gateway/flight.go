@@ -11,13 +11,13 @@ import (
 // read by a loop when it has come. Connecting, TLS, and what cannot be written or read at once are workers'; an answer that says
 // more than that the tasks are taken has a goroutine of its own, as it may have to be stored.
 
-// watch has a loop told of a connection's answers, if it can be. The caller has taken it.
+// watch has the loops told of a connection's answers, if it can be. The caller has taken it.
 func (f *forwarder) watch(e *engineConn) {
-	if !e.plain || e.loop != nil {
+	if !e.plain || e.set != nil {
 		return
 	}
-	lp := f.g.loops.pick()
-	if lp == nil {
+	set := f.g.loops.pick()
+	if set == nil {
 		return
 	}
 	bare, err := stripped(e.count.Conn)
@@ -25,31 +25,26 @@ func (f *forwarder) watch(e *engineConn) {
 		return // a worker can have it as it is
 	}
 	e.count.Conn, e.count.raw = bare, socketOf(bare)
-	e.forwarder, e.loop = f, lp
+	e.forwarder, e.set = f, set
 	entered := false
 	_ = e.count.raw.Control(func(fd uintptr) {
-		entered = lp.enter(e, int(fd), func(name uint64) bool {
+		entered = set.enter(e, int(fd), func(name uint64) bool {
 			e.name = name
 			return true
 		})
 	})
 	if !entered {
-		e.loop = nil
+		e.set = nil
 	}
 }
 
-// leave takes a connection, which the caller has, away from its loop, as it is about to be closed.
+// leave takes a connection, which the caller has, away from its loops, as it is about to be closed.
 func (e *engineConn) leave() {
-	if e.loop == nil {
+	if e.set == nil {
 		return
 	}
-	e.loop.mu.Lock()
-	if e.name != 0 {
-		e.loop.vacate(e.name)
-		e.name = 0
-	}
-	e.loop.mu.Unlock()
-	e.loop = nil
+	e.set.leave(&e.name)
+	e.set = nil
 }
 
 // dress makes a connection one that can be waited for. The caller has taken it.
@@ -58,8 +53,8 @@ func (e *engineConn) dress() error {
 	if !ok {
 		return nil
 	}
-	if lp := e.loop; lp != nil {
-		_ = e.count.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
+	if set := e.set; set != nil {
+		_ = e.count.raw.Control(func(fd uintptr) { set.poller.remove(int(fd)) })
 		e.leave()
 	}
 	dressed, err := s.dressed()
@@ -91,7 +86,7 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 		return
 	}
 	if _, ok := f.pool.land(e); !ok {
-		return // it has failed, and the loop was told
+		return // it has failed, and a loop was told
 	}
 	defer f.flying.done()
 	if n == 0 && err != nil {
@@ -101,7 +96,7 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 	f.run(job{trip: t, conn: e, sent: true, rest: bytes.Clone(out.b[n:]), began: now})
 }
 
-// ready is called by the loop: the engine has answered, or closed the connection.
+// ready is called by a loop: the engine has answered, or closed the connection.
 func (e *engineConn) ready(lp *loop, _ told) {
 	f := e.forwarder
 	sent, ok := f.pool.land(e)

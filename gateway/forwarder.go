@@ -72,7 +72,7 @@ func (f *forwarder) submit(t *trip) {
 
 // forward puts the trip to the engine over a connection that the caller has taken.
 func (f *forwarder) forward(t *trip, e *engineConn) {
-	if e.loop != nil {
+	if e.set != nil {
 		f.send(t, e, time.Now())
 	} else {
 		f.run(job{trip: t, conn: e})

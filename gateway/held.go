@@ -15,13 +15,13 @@ const (
 	away                      // it is none of the loops': fasthttp's, or closed
 )
 
-// adopt gives c to a loop, until it has been idle for too long. All that was read of it must have been served, and its socket alone
+// adopt gives c to the loops, until it has been idle for too long. All that was read of it must have been served, and its socket alone
 // can tell of more. False: it is still its owner's.
 func (ls *loops) adopt(c *conn, idleBy time.Time) bool {
-	if c.loop == nil {
-		c.loop = ls.pick()
+	if c.set == nil {
+		c.set = ls.pick()
 	}
-	if c.loop == nil || c.raw == nil {
+	if c.set == nil || c.raw == nil {
 		return false
 	}
 	by := idleBy.UnixNano()
@@ -29,7 +29,7 @@ func (ls *loops) adopt(c *conn, idleBy time.Time) bool {
 	c.state.Store(0) // it may be told of as soon as it has a place
 	entered := false
 	_ = c.raw.Control(func(fd uintptr) {
-		entered = c.loop.enter(c, int(fd), func(name uint64) bool {
+		entered = c.set.enter(c, int(fd), func(name uint64) bool {
 			allowed := !c.l.closing.Load()
 			if c.name = 0; allowed {
 				c.name = name
@@ -46,22 +46,16 @@ func (ls *loops) adopt(c *conn, idleBy time.Time) bool {
 	return true
 }
 
-// leave takes c, which the caller owns, away from its loop, as its descriptor is about to be closed.
+// leave takes c, which the caller owns, away from its loops, as its descriptor is about to be closed.
 func (c *conn) leave() {
 	if c.state.Swap(away)&away != 0 {
 		return
 	}
-	lp := c.loop
-	lp.mu.Lock()
-	if c.name != 0 {
-		lp.vacate(c.name)
-		c.name = 0
-	}
-	lp.mu.Unlock()
-	lp.of.ring.remove(c)
+	c.set.leave(&c.name)
+	c.set.of.ring.remove(c)
 }
 
-// ready is called by the loop: something has come, or the peer has gone.
+// ready is called by a loop: something has come, or the peer has gone.
 func (c *conn) ready(lp *loop, what told) {
 	gone := what&toldGone != 0
 	if !c.seize(gone) {
@@ -117,25 +111,14 @@ func (c *conn) seize(gone bool) bool {
 func (c *conn) release() {
 	if !c.state.CompareAndSwap(busy, 0) {
 		c.state.Store(0)
-		c.retell()
+		c.set.retell(c.raw, &c.name)
 	}
-	if c.l.closing.Load() && c.state.CompareAndSwap(0, busy) { // else whoever closes the listener has found it, or the loop
+	if c.l.closing.Load() && c.state.CompareAndSwap(0, busy) { // else whoever closes the listener has found it, or a loop
 		_ = c.Close()
 	}
 }
 
-// retell has the loop told of c again, as far as there still is something to tell.
-func (c *conn) retell() {
-	lp := c.loop
-	lp.mu.Lock()
-	defer lp.mu.Unlock()
-	if c.name == 0 {
-		return // it is closed meanwhile
-	}
-	_ = c.raw.Control(func(fd uintptr) { lp.poller.again(int(fd), c.name) })
-}
-
-// hand gives c, which the loop has seized, to fasthttp, with what was read of its next request.
+// hand gives c, which a loop has seized, to fasthttp, with what was read of its next request.
 func (c *conn) hand(in []byte) {
 	if !c.takeOut() {
 		_ = c.Close()
@@ -146,10 +129,10 @@ func (c *conn) hand(in []byte) {
 	go c.serve()
 }
 
-// takeOut takes c, which the caller owns, away from its loop for good, so that it can be waited for.
+// takeOut takes c, which the caller owns, away from its loops for good, so that it can be waited for.
 func (c *conn) takeOut() bool {
-	lp := c.loop
-	_ = c.raw.Control(func(fd uintptr) { lp.poller.remove(int(fd)) })
+	set := c.set
+	_ = c.raw.Control(func(fd uintptr) { set.poller.remove(int(fd)) })
 	c.leave()
 	return c.dress()
 }
@@ -188,19 +171,19 @@ func (c *conn) hungUp() {
 // dismiss closes the idle connections of a listener that is closing: from now on it has none held.
 func (ls *loops) dismiss(l *listener) {
 	l.closing.Store(true)
-	for _, lp := range ls.all {
-		for _, c := range lp.idle(l) {
+	for _, set := range ls.sets {
+		for _, c := range set.idle(l) {
 			_ = c.Close()
 		}
 	}
 }
 
 // idle seizes the idle connections of a listener.
-func (lp *loop) idle(l *listener) (some []*conn) {
-	lp.mu.Lock()
-	defer lp.mu.Unlock()
-	for i := range lp.places {
-		if c, ok := lp.places[i].socket.(*conn); ok && c.l == l && c.state.CompareAndSwap(0, busy) {
+func (s *socketSet) idle(l *listener) (some []*conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.places {
+		if c, ok := s.places[i].socket.(*conn); ok && c.l == l && c.state.CompareAndSwap(0, busy) {
 			some = append(some, c)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // Who holds a connection that fasthttp has served, between two requests. For a moment it is fasthttp's goroutine, so that a
 // busy connection costs nothing; then the read that waits for the next request ends with an error, fasthttp closes the
-// connection, and closing one that is set aside gives it to a loop instead.
+// connection, and closing one that is set aside gives it to the loops instead.
 
 // restAfter is how long a connection is idle before it is set aside. To set aside and serve on takes about a third of a
 // trip's CPU; a goroutine that waits is three times the memory of a connection without.
@@ -18,7 +18,7 @@ var errAside = errors.New("gateway: the connection is set aside")
 
 // canRest reports whether c can be held without a goroutine.
 func (c *conn) canRest() bool {
-	return c.raw != nil && len(c.l.g.loops.all) > 0
+	return c.raw != nil && len(c.l.g.loops.sets) > 0
 }
 
 // await is a Read for the first byte of a next request: it ends after a moment. All that layers below have read is read by

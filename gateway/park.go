@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Who holds a client while nobody runs. A request that a loop has served leaves its connection with the loop, and nothing else.
+// Who holds a client while nobody runs. A request that a loop has served leaves its connection with the loops, and nothing else.
 // One that fasthttp has served blocks its handler for a moment; then it gives back the goroutine, the request and all buffers
 // and keeps only the connection; the reply is then written by a goroutine of its own, which goes on to serve the connection as
 // fasthttp does.
@@ -44,7 +44,7 @@ func (t *trip) wait(ctx *fasthttp.RequestCtx) (decided bool) {
 	}
 }
 
-// parkHeld leaves the client's connection with its loop. False: the trip is decided already, and the handler has it still.
+// parkHeld leaves the client's connection with the loops. False: the trip is decided already, and the handler has it still.
 func (t *trip) parkHeld(ctx *fasthttp.RequestCtx, d *desk) bool {
 	c := d.conn
 	t.client.close = ctx.Request.Header.ConnectionClose()
@@ -60,7 +60,7 @@ func (t *trip) parkHeld(ctx *fasthttp.RequestCtx, d *desk) bool {
 	return true
 }
 
-// resumeHeld answers a client whose connection is a loop's, and does not wait for it.
+// resumeHeld answers a client whose connection is the loops', and does not wait for it.
 func (t *trip) resumeHeld(c *conn) {
 	defer t.g.answering.done()
 	c.waiting.Store(nil)

@@ -13,7 +13,7 @@ const (
 	ringSlots = 512
 )
 
-// ring has every connection that a loop holds looked at when its time may be over: a busy one once in an idle time-out, and
+// ring has every connection that the loops hold looked at when its time may be over: a busy one once in an idle time-out, and
 // not at each request.
 type ring struct {
 	mu    sync.Mutex // guards the rest, and the places in it

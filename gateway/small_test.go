@@ -166,14 +166,14 @@ func TestTidierIsDue(t *testing.T) {
 func TestWatchingIsSmall(t *testing.T) {
 	const clients = 18_000
 	var c conn
-	var lp loop
+	var set socketSet
 	byLoop := measured(func() any {
 		for range clients {
-			lp.places = append(lp.places, place{})
+			set.places = append(set.places, place{})
 		}
-		lp.free = make([]uint32, len(lp.places))
-		return &lp
-	})/clients + int(unsafe.Sizeof(c.loop)+unsafe.Sizeof(c.name)+unsafe.Sizeof(c.state)+unsafe.Sizeof(c.waiting))
+		set.free = make([]uint32, len(set.places))
+		return &set
+	})/clients + int(unsafe.Sizeof(c.set)+unsafe.Sizeof(c.name)+unsafe.Sizeof(c.state)+unsafe.Sizeof(c.waiting))
 	w := watcher{watched: make(map[uint64]*conn)}
 	byWatcher := measured(func() any {
 		for i := range clients {

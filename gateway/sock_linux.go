@@ -26,7 +26,7 @@ var (
 )
 
 // errWaits refuses what would have to wait.
-var errWaits = errors.New("gateway: the socket is a loop's, and nobody waits for it")
+var errWaits = errors.New("gateway: the socket is the loops', and nobody waits for it")
 
 // bare listens in the place of ln, and accepts sockets that the runtime does not wait for.
 func bare(ln net.Listener) (net.Listener, error) {

@@ -46,7 +46,7 @@ type trip struct {
 	whole  *wholeAnswer
 	queued bool                           // nothing is forwarded yet: it waits for a connection to the engine
 	parked *conn                          // the connection, while nobody runs who holds it
-	held   bool                           // parked is a loop's
+	held   bool                           // parked is the loops'
 	unsure []func(correlator.Disposition) // callbacks whose fate is the reply's
 }
 

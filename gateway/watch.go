@@ -15,7 +15,7 @@ var errHungUp = errors.New("gateway: the client hung up")
 const watchAfter = round
 
 // watcher sees clients hang up that fasthttp has parked, which it cannot while a handler runs; of those that a loop has parked
-// the loop tells. It owns one set of descriptors, and one goroutine, which also looks at everybody's time-outs once in a round.
+// a loop tells. It owns one set of descriptors, and one goroutine, which also looks at everybody's time-outs once in a round.
 // Where the set cannot be had, a hang-up shows when the reply is written.
 type watcher struct {
 	log   zerolog.Logger
