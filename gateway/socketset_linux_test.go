@@ -16,7 +16,7 @@ type listens func(what told)
 func (h listens) ready(_ *loop, what told) { h(what) }
 
 // started gives loops that end with the test.
-func started(t *testing.T) *loops {
+func started(t testing.TB) *loops {
 	t.Helper()
 	ls := new(loops)
 	ls.start(zerolog.Nop())
@@ -25,7 +25,7 @@ func started(t *testing.T) *loops {
 }
 
 // socketPair gives a socket, and its peer's descriptor.
-func socketPair(t *testing.T) (s *sock, peer int) {
+func socketPair(t testing.TB) (s *sock, peer int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func socketPair(t *testing.T) (s *sock, peer int) {
 	return s, fds[1]
 }
 
-func say(t *testing.T, peer int) {
+func say(t testing.TB, peer int) {
 	t.Helper()
 	if _, err := unix.Write(peer, []byte("x")); err != nil {
 		t.Fatal(err)
@@ -122,4 +122,25 @@ func TestMissed(t *testing.T) {
 	}
 	f("resting", func(p *enginePool, e *engineConn) { p.put(e) })
 	f("flying", func(p *enginePool, e *engineConn) { p.fly(e, flight{}) })
+}
+
+// BenchmarkTold is from a peer's write to the loop that reads it.
+func BenchmarkTold(b *testing.B) {
+	ls := started(b)
+	s, peer := socketPair(b)
+	tells, said := make(chan bool), make([]byte, 1)
+	reads := func(told) {
+		_, err := tryRead((*rawSock)(s), said)
+		tells <- err == nil
+	}
+	if !ls.sets[0].enter(listens(reads), int(s.fd.Load()), func(uint64) bool { return true }) {
+		b.Fatal("a socket is not taken")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		say(b, peer)
+		if !<-tells {
+			b.Fatal("nothing was said")
+		}
+	}
 }
