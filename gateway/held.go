@@ -12,6 +12,7 @@ import (
 const (
 	busy   uint32 = 1 << iota // somebody owns it
 	missed                    // and something was told since
+	ended                     // that is, among others, that the peer has closed its side
 	away                      // it is none of the loops': fasthttp's, or closed
 )
 
@@ -82,7 +83,7 @@ func (c *conn) ready(lp *loop, what told) {
 	}
 	if !lp.desk.serve(c, in[:n]) {
 		c.hand(in[:n])
-	} else if gone {
+	} else if c.state.Load()&ended != 0 { // which another loop may have been told meanwhile
 		c.hungUp()
 	}
 }
@@ -93,11 +94,14 @@ func (c *conn) seize(gone bool) bool {
 	for {
 		state := c.state.Load()
 		next := state | missed
+		if gone {
+			next |= ended
+		}
 		switch {
 		case state&away != 0:
 			return false
 		case state&busy == 0 && gone:
-			next = busy | missed
+			next |= busy
 		case state&busy == 0:
 			next = busy
 		}
@@ -109,9 +113,10 @@ func (c *conn) seize(gone bool) bool {
 
 // release ends the caller's ownership: c idles until restBy, or until something comes.
 func (c *conn) release() {
+	raw := c.raw
 	if !c.state.CompareAndSwap(busy, 0) {
 		c.state.Store(0)
-		c.set.retell(c.raw, &c.name)
+		c.set.retell(raw, &c.name)
 	}
 	if c.l.closing.Load() && c.state.CompareAndSwap(0, busy) { // else whoever closes the listener has found it, or a loop
 		_ = c.Close()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/gateway"
 )
 
@@ -51,6 +52,40 @@ func TestHangUpWhileParked(t *testing.T) {
 	f("half closed behind another request", behind, gateway.Keep, time.Hour, 200, 1)
 	f("closed, drop", closed, gateway.Drop, time.Hour, 200, 0)
 	f("closed, nothing is kept", closed, gateway.Keep, 0, 410, 0)
+}
+
+// slowTable is a correlator that takes its time to park a trip.
+type slowTable struct {
+	*correlator.Memory
+	parking, park chan bool
+}
+
+func (s slowTable) Park(id correlator.ID, r correlator.Receiver, deadline time.Time) error {
+	s.parking <- true
+	<-s.park
+	return s.Memory.Park(id, r, deadline)
+}
+
+// What is told of a client while its request is served may come to another loop.
+func TestHangUpBeforeParked(t *testing.T) {
+	e := newEngine(t)
+	slow := slowTable{parking: make(chan bool), park: make(chan bool)}
+	n := startOver(t, e.URL, func(m *correlator.Memory) correlator.Correlator {
+		slow.Memory = m
+		return slow
+	})
+	c := n.dial()
+	_, _ = io.WriteString(c, rawCreate(oneOp(`{}`)))
+	<-slow.parking
+	_ = c.Close()
+	<-time.After(100 * time.Millisecond) // it is told meanwhile
+	began := time.Now()
+	slow.park <- true
+	e.next(t).accept()
+	waitLog(t, n, `"outcome":"hung_up"`)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v to see that the client is gone", took)
+	}
 }
 
 func isTimeout(err error) bool {
