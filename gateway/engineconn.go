@@ -21,9 +21,12 @@ const engineAnswerLimit = 16 << 20
 // engineConn is a connection to the engine. It knows how many bytes of a request may have arrived: a create is never sent twice
 // once one has.
 type engineConn struct {
-	net.Conn          // with TLS, if there is any
-	count    *counted // below it
-	plain    bool     // nothing is between them
+	net.Conn // with TLS, if there is any
+
+	// Fixed.
+	count     *counted // below it
+	plain     bool     // nothing is between them
+	forwarder *forwarder
 
 	// Owned by whoever has the connection.
 	used bool      // it has carried an exchange
@@ -36,9 +39,8 @@ type engineConn struct {
 	missed        bool        // a loop was told of something while it was taken
 
 	// Of the loops that are told of its answers.
-	forwarder *forwarder
-	set       *socketSet // nil: there is none
-	name      uint64     // in it, guarded by its mutex; 0: it is not there
+	set  *socketSet // nil: there is none; owned by whoever has the connection
+	name uint64     // in it, guarded by its mutex; 0: it is not there
 }
 
 // connPhase is who has a connection to the engine.

@@ -25,7 +25,7 @@ func (f *forwarder) watch(e *engineConn) {
 		return // a worker can have it as it is
 	}
 	e.count.Conn, e.count.raw = bare, socketOf(bare)
-	e.forwarder, e.set = f, set
+	e.set = set
 	entered := false
 	_ = e.count.raw.Control(func(fd uintptr) {
 		entered = set.enter(e, int(fd), func(name uint64) bool {

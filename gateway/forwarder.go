@@ -197,6 +197,7 @@ func (f *forwarder) try(j *job, request []byte, resp *fasthttp.Response, deadlin
 		if j.conn, err = f.dialer.dial(deadline); err != nil {
 			return false, false, err
 		}
+		j.conn.forwarder = f
 	}
 	return j.conn.exchange(request, nil, resp, deadline)
 }
