@@ -38,6 +38,7 @@ type load struct {
 	rate        float64       // trips a second of all connections together; 0: each begins when the one before has ended
 	timeout     time.Duration // the package's timeout member; 0: none
 	delay       time.Duration // asked of the simulated engine, for each task; 0: the engine's own
+	keyed       bool          // each request has an Idempotency-Key of its own
 	never       bool          // the simulated engine is asked for no callback at all
 	limit       time.Duration // for the whole run
 }
@@ -62,6 +63,7 @@ func (l *load) flags(fs *flag.FlagSet) {
 	fs.Float64Var(&l.rate, "rate", l.rate, "trips a second of all connections together; 0: as fast as they come back")
 	fs.DurationVar(&l.timeout, "timeout", l.timeout, "the timeout member of each request; 0: none")
 	fs.DurationVar(&l.delay, "delay", l.delay, "asked of the simulated engine for each task; 0: as it was started")
+	fs.BoolVar(&l.keyed, "keyed", l.keyed, "send an Idempotency-Key with each request")
 	fs.DurationVar(&l.limit, "limit", l.limit, "end the run, and fail it, after this time")
 }
 
@@ -242,6 +244,10 @@ func (c *client) compose(n int64, now time.Time) {
 	var stamp [20]byte
 	at := signer.AppendTime(stamp[:0], now)
 	c.sig = signer.AppendSignature(c.sig[:0], at, []byte(l.secret), c.body)
-	c.req = fmt.Appendf(c.req[:0], "POST /api/1/json/%s/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		l.login, at, c.sig, c.host, len(c.body), c.body)
+	c.req = fmt.Appendf(c.req[:0], "POST /api/1/json/%s/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
+		l.login, at, c.sig, c.host, len(c.body))
+	if l.keyed {
+		c.req = fmt.Appendf(c.req, "Idempotency-Key: %s\r\n", c.nonce)
+	}
+	c.req = append(append(c.req, "\r\n"...), c.body...)
 }

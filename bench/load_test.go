@@ -262,10 +262,14 @@ func TestCompose(t *testing.T) {
 		if line := "POST /api/1/json/" + login + "/1700000000/" + string(sig) + " HTTP/1.1\r\nHost: h\r\n"; !strings.HasPrefix(string(c.req), line) {
 			t.Errorf("request %q, want %q", c.req, line)
 		}
+		if !strings.HasSuffix(string(c.req), "\r\n\r\n"+want) || strings.Contains(string(c.req), "\r\nIdempotency-Key: N7\r\n") != l.keyed {
+			t.Errorf("request %q, keyed: %t", c.req, l.keyed)
+		}
 	}
 	f(func(*load) {}, `{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"nonce":"N7"}}]}`)
 	f(func(l *load) { l.timeout, l.delay = 1500*time.Millisecond, 20*time.Millisecond },
 		`{"timeout":1.5,"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"delay_ms":20},"nonce":"N7"}}]}`)
+	f(func(l *load) { l.keyed = true }, `{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"nonce":"N7"}}]}`)
 	f(func(l *load) { l.never = true },
 		`{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"callback":"never"},"nonce":"N7"}}]}`)
 }

@@ -19,6 +19,7 @@ type program struct {
 	nodes int    // processes that the clients are spread over
 	redis bool   // it needs a redis-server
 	cross bool   // the engine sends each callback to the other node
+	keys  bool   // it knows an Idempotency-Key
 
 	baseline bool // it is here to be compared with, and nobody's product
 	parks    bool // its memory is measured
@@ -37,10 +38,10 @@ func programs() []program {
 	return []program{
 		{name: "floor", title: "floor", pkg: floor, nodes: 1, parks: true, profiled: true, files: 1, command: floorArgs},
 		{name: "pipelined", title: "floor, pipelined to the engine", pkg: floor, nodes: 1, command: pipelinedArgs},
-		{name: "memory", title: "syncgate, in memory", pkg: gateway, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
-		{name: "redis", title: "syncgate, Redis", pkg: gateway, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},
-		{name: "two", title: "syncgate, Redis, two nodes", pkg: gateway, nodes: 2, redis: true, command: gatewayArgs},
-		{name: "remote", title: "syncgate, Redis, two nodes, callback at the other", pkg: gateway, nodes: 2, redis: true, cross: true, command: gatewayArgs},
+		{name: "memory", title: "syncgate, in memory", pkg: gateway, keys: true, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "redis", title: "syncgate, Redis", pkg: gateway, keys: true, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "two", title: "syncgate, Redis, two nodes", pkg: gateway, keys: true, nodes: 2, redis: true, command: gatewayArgs},
+		{name: "remote", title: "syncgate, Redis, two nodes, callback at the other", pkg: gateway, keys: true, nodes: 2, redis: true, cross: true, command: gatewayArgs},
 		{
 			name: "subscribe", title: "Go net/http, SUBSCRIBE per request", pkg: "syncgate/bench/subscribe", nodes: 1, redis: true,
 			baseline: true, parks: true, profiled: true, files: 2, command: subscribeArgs,

@@ -12,13 +12,26 @@ type tripLoad struct {
 	name        string
 	connections int
 	delay       time.Duration // of the engine's callback
+	keyed       bool          // each request has an Idempotency-Key, which the programs of others do not know
 }
 
 func tripLoads() []tripLoad {
 	return []tripLoad{
-		{"no delay, 64 connections", 64, 0},
-		{"parked 20 ms, 256 connections", 256, 20 * time.Millisecond},
+		{"no delay, 64 connections", 64, 0, false},
+		{"parked 20 ms, 256 connections", 256, 20 * time.Millisecond, false},
+		{"with an Idempotency-Key, no delay, 64 connections", 64, 0, true},
 	}
+}
+
+// compares reports whether a program is measured under the load. One that knows no keys is the same under both, and the floor is what
+// others are compared with.
+func (l tripLoad) compares(p program) bool { return !l.keyed || p.name == "floor" || p.keys }
+
+// on is the load on a program that runs.
+func (l tripLoad) on(r *rig, during time.Duration) load {
+	one := r.load(l.connections, during)
+	one.keyed = l.keyed
+	return one
 }
 
 // trips is the scene of what a trip costs, under each load.
@@ -55,19 +68,19 @@ func (t *trips) round(ctx context.Context, b *bench) error {
 func (f *tripFigures) round(ctx context.Context, b *bench, l tripLoad) error {
 	rigs := make(map[string]*rig)
 	defer stopAll(rigs)
-	if err := b.ready(ctx, rigs, func(program) bool { return true }, l); err != nil {
+	if err := b.ready(ctx, rigs, l.compares, l); err != nil {
 		return err
 	}
 	started := func(p program) bool { return rigs[p.name] != nil }
 	for range turns {
 		err := b.each(ctx, started, func(p program) error {
-			return f.measure(ctx, rigs[p.name], rigs[p.name].load(l.connections, b.during/turns))
+			return f.measure(ctx, rigs[p.name], l.on(rigs[p.name], b.during/turns))
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return b.each(ctx, started, func(p program) error { return f.count(ctx, b, rigs[p.name], l.connections) })
+	return b.each(ctx, started, func(p program) error { return f.count(ctx, b, rigs[p.name], l) })
 }
 
 // turns is how many parts a measurement has between which the other programs are measured.
@@ -81,7 +94,7 @@ func (b *bench) ready(ctx context.Context, rigs map[string]*rig, want func(progr
 			return err
 		}
 		rigs[p.name] = r
-		return r.warm(ctx, r.load(l.connections, b.warm))
+		return r.warm(ctx, l.on(r, b.warm))
 	})
 }
 
@@ -111,11 +124,11 @@ func (f *tripFigures) measure(ctx context.Context, r *rig, l load) error {
 }
 
 // count takes the instructions of one turn, unless perf was found wanting.
-func (f *tripFigures) count(ctx context.Context, b *bench, r *rig, connections int) error {
+func (f *tripFigures) count(ctx context.Context, b *bench, r *rig, tl tripLoad) error {
 	if b.noPerf != nil {
 		return nil
 	}
-	l := r.load(connections, 0)
+	l := tl.on(r, 0)
 	l.trips, l.limit = b.counted, time.Minute
 	n, err := count(ctx, b.dir, r.pids(), func() error {
 		_, _, err := r.take(ctx, l)
@@ -147,7 +160,7 @@ func (t *trips) sections(b *bench) (all []section) {
 			head: []string{
 				"", "CPU, us/trip", "user", "kernel", "Redis", "together", "x floor", "trips/s", "p50, ms", "p99, ms",
 			},
-			goals: f.goals(l.name),
+			goals: f.goals(l),
 		}
 		counted := len(f.instructions) > 0
 		if counted {
@@ -200,11 +213,14 @@ const tripsText = "Processor time of the program's processes (`utime + stime` of
 	"Redis and the program share the processors: they say how these fit together, and not what the program could do alone."
 
 // goals are those of a load.
-func (f *tripFigures) goals(load string) []goal {
+func (f *tripFigures) goals(l tripLoad) []goal {
+	if l.keyed {
+		return nil
+	}
 	return []goal{
-		{"CPU of a trip in memory, " + load, 1.25, median(f.together.against("memory", "floor")), " x floor", 2},
-		{"CPU of both gateways, callback at the other node, " + load, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
-		{"redis-server's CPU, callback at the other node, " + load, 12, f.redis.median("remote"), " us/trip", 1},
+		{"CPU of a trip in memory, " + l.name, 1.25, median(f.together.against("memory", "floor")), " x floor", 2},
+		{"CPU of both gateways, callback at the other node, " + l.name, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
+		{"redis-server's CPU, callback at the other node, " + l.name, 12, f.redis.median("remote"), " us/trip", 1},
 	}
 }
 
