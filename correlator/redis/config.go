@@ -111,9 +111,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.ContextTimeoutEnabled = true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = c.Timeout, c.Timeout, c.Timeout, c.Timeout
-	if o.TLSConfig == nil {
-		o.Dialer = dial(c.Timeout)
-	}
+	o.Dialer = dial(c.Timeout, o.TLSConfig)
 	o.DialerRetries = 1
 	o.MaxRetries = 1 // a connection that broke while idle costs no callback; every command may be run again
 	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 20*time.Millisecond

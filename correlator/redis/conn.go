@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -24,15 +25,24 @@ type conn struct {
 	look    look
 }
 
-// dial is go-redis's way to a server without TLS.
-func dial(timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: timeout}
+// dial is go-redis's way to a server, with TLS if there is a configuration of that. It takes no longer than the time-out.
+func dial(timeout time.Duration, secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := d.DialContext(ctx, network, addr)
-		if err != nil {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			c, err = quiet(c)
+		}
+		if err != nil || secure == nil {
+			return c, err
+		}
+		s := tls.Client(c, secure)
+		if err := s.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
 			return nil, err
 		}
-		return quiet(c)
+		return s, nil
 	}
 }
 

@@ -21,7 +21,7 @@ func pair(t testing.TB) (one, other net.Conn) {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
-	one, err = dial(time.Second)(context.Background(), "tcp", ln.Addr().String())
+	one, err = dial(time.Second, nil)(context.Background(), "tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
