@@ -37,7 +37,7 @@ type deskConn struct {
 
 func (d *desk) open(lp *loop) {
 	d.reader = bufio.NewReaderSize(nil, deskBytes)
-	d.ctx.Init2(&deskConn{desk: d}, quiet{lp.log}, false)
+	d.ctx.Init2(&deskConn{desk: d}, quiet{lp.set.log}, false)
 }
 
 // deskOf gives the desk that serves a request; nil: fasthttp does.

@@ -37,7 +37,6 @@ type loops struct {
 
 // loop is one goroutine, which serves what is told of the sockets of a set.
 type loop struct {
-	log  zerolog.Logger
 	set  *socketSet
 	desk desk
 }
@@ -51,8 +50,7 @@ type socket interface {
 // start starts the loops. Where there is no epoll there are none.
 func (ls *loops) start(log zerolog.Logger) {
 	ls.tick(time.Now()) // the ring begins
-	processors := runtime.GOMAXPROCS(0)
-	sets := (processors + processorsPerSet - 1) / processorsPerSet
+	sets := (runtime.GOMAXPROCS(0) + processorsPerSet - 1) / processorsPerSet
 	for range sets {
 		set, err := newSocketSet(ls, log)
 		if err != nil {
@@ -60,13 +58,16 @@ func (ls *loops) start(log zerolog.Logger) {
 			break
 		}
 		ls.sets = append(ls.sets, set)
-		for range (loopsPerProcessor*processors + sets - 1) / sets {
-			lp := &loop{log: log, set: set}
+		for range loopsOf(sets) {
+			lp := &loop{set: set}
 			lp.desk.open(lp)
 			ls.running.Go(lp.run)
 		}
 	}
 }
+
+// loopsOf is how many loops each of so many sets has.
+func loopsOf(sets int) int { return (loopsPerProcessor*runtime.GOMAXPROCS(0) + sets - 1) / sets }
 
 // pick gives the set for one more socket; nil: there is none.
 func (ls *loops) pick() *socketSet {
@@ -87,13 +88,11 @@ func (ls *loops) close() {
 // run serves what is told, until the set is closed.
 func (lp *loop) run() {
 	for {
-		name, what, ok := lp.set.take()
+		s, what, ok := lp.set.take()
 		if !ok {
 			return
 		}
-		if s := lp.set.find(name); s != nil {
-			lp.serve(s, what)
-		}
+		lp.serve(s, what)
 	}
 }
 
@@ -101,7 +100,7 @@ func (lp *loop) run() {
 func (lp *loop) serve(s socket, what told) {
 	defer func() {
 		if p := recover(); p != nil {
-			lp.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("serving a socket panicked")
+			lp.set.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("serving a socket panicked")
 		}
 	}()
 	s.ready(lp, what)

@@ -16,16 +16,14 @@ type socketSet struct {
 	of     *loops
 	poller *poller
 
-	turn      sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the rest
 	followers *sync.Cond // who waits for something to do
 	told      int        // how much the poller has told
 	taken     int        // how much of that was taken
 	leading   bool       // somebody waits for more; then all was taken
 	closed    bool
-
-	mu     sync.Mutex // guards the rest
-	places []place    // by the lower half of a socket's name
-	free   []uint32   // places without a socket
+	places    []place  // by the lower half of a socket's name
+	free      []uint32 // places without a socket
 }
 
 // place is where a set has a socket. Its age makes the upper half of the name: what was told of one that has left is not taken
@@ -41,24 +39,26 @@ func newSocketSet(of *loops, log zerolog.Logger) (*socketSet, error) {
 		return nil, err
 	}
 	s := &socketSet{log: log, of: of, poller: p}
-	s.followers = sync.NewCond(&s.turn)
+	s.followers = sync.NewCond(&s.mu)
 	return s, nil
 }
 
 // take gives the next thing that was told: of which socket, and what. It waits for that. Not ok: the set is closed.
-func (s *socketSet) take() (name uint64, what told, ok bool) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
+func (s *socketSet) take() (one socket, what told, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
 		switch {
 		case s.taken < s.told:
-			name, what = s.poller.event(s.taken)
+			name, what := s.poller.event(s.taken)
 			s.taken++
-			s.followers.Signal()
-			return name, what, true
+			if p := &s.places[uint32(name)]; p.age == uint32(name>>32) { //nolint:gosec // both halves, as they are
+				s.followers.Signal()
+				return p.socket, what, true
+			}
 		case s.closed:
 			s.followers.Broadcast()
-			return 0, 0, false
+			return nil, 0, false
 		case s.leading:
 			s.followers.Wait()
 		default:
@@ -67,24 +67,15 @@ func (s *socketSet) take() (name uint64, what told, ok bool) {
 	}
 }
 
-// lead waits for the kernel to tell more. Called with turn held, which it lets go of meanwhile.
+// lead waits for the kernel to tell more. Called with mu held, which it lets go of meanwhile.
 func (s *socketSet) lead() {
 	s.leading = true
-	s.turn.Unlock()
+	s.mu.Unlock()
 	runtime.Gosched() // loops that are always busy must not keep a processor from everybody else
 	n, ok := s.poller.wait()
-	s.turn.Lock()
+	s.mu.Lock()
 	s.leading, s.closed = false, !ok
 	s.told, s.taken = n, 0
-}
-
-func (s *socketSet) find(name uint64) socket {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := &s.places[uint32(name)]; p.age == uint32(name>>32) { //nolint:gosec // both halves, as they are
-		return p.socket
-	}
-	return nil
 }
 
 // enter gives a socket a place, under a name that is not 0, and begins to tell of it, at once if there is something to tell.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net"
-	"runtime"
 	"testing"
 	"time"
 
@@ -60,7 +59,7 @@ func soon[T any](t *testing.T, c <-chan T, what string) {
 func TestSlowLoops(t *testing.T) {
 	ls := started(t)
 	set := ls.sets[0]
-	slow := (loopsPerProcessor*runtime.GOMAXPROCS(0)+len(ls.sets)-1)/len(ls.sets) - 1
+	slow := loopsOf(len(ls.sets)) - 1
 	begun, end, quick := make(chan bool, slow), make(chan bool), make(chan bool, 1)
 	defer close(end)
 	enter := func(h listens) (peer int) {
