@@ -66,11 +66,7 @@ func quiet(c net.Conn) (net.Conn, error) {
 
 // Read reads what there is, and waits for that until the deadline.
 func (c *conn) Read(p []byte) (int, error) {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
-	c.in.p = p
-	err := c.raw.Read(c.in.try)
-	n, err := c.in.done(c, "read", err)
+	n, err := c.in.run(c, "read", c.raw.Read, p)
 	if n == 0 && err == nil && len(p) > 0 {
 		err = io.EOF
 	}
@@ -78,13 +74,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // Write writes all of p, and waits for room until the deadline.
-func (c *conn) Write(p []byte) (int, error) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	c.out.p = p
-	err := c.raw.Write(c.out.try)
-	return c.out.done(c, "write", err)
-}
+func (c *conn) Write(p []byte) (int, error) { return c.out.run(c, "write", c.raw.Write, p) }
 
 // transfer is a read or a write, in a form that needs no memory of its own each time.
 type transfer struct {
@@ -95,12 +85,16 @@ type transfer struct {
 	try func(fd uintptr) (done bool) // fixed
 }
 
-// done ends a transfer. waiting is what went wrong with that.
-func (t *transfer) done(c *conn, op string, waiting error) (n int, err error) {
-	n, err = max(t.n, 0), waiting
+// run has try called, each time that wait has waited for the socket, until it is done.
+func (t *transfer) run(c *conn, op string, wait func(try func(fd uintptr) (done bool)) error, p []byte) (n int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p = p
+	err = wait(t.try)
 	if err == nil && t.err != nil {
 		err = &net.OpError{Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, t.err)}
 	}
+	n = max(t.n, 0)
 	t.p, t.n, t.err = nil, 0, nil
 	return n, err
 }
