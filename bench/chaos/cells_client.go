@@ -113,21 +113,18 @@ func sips(ctx context.Context, w *world, t *trip, prefer int) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetReadBuffer(16 << 10)
 	if _, x.err = io.WriteString(conn, t.request(host, 0)); x.err == nil {
-		x.receive(bufio.NewReader(sipping{ctx, conn}))
+		x.receive(bufio.NewReader(reader(func(p []byte) (int, error) { // 16 kB in 20 ms
+			pause(ctx, 20*time.Millisecond)
+			return conn.Read(p[:min(len(p), 16<<10)])
+		})))
 	}
 	t.note(x)
 }
 
-// sipping reads 16 kB in 20 ms.
-type sipping struct {
-	ctx context.Context //nolint:containedctx // of one read-through
-	io.Reader
-}
+// reader is a function that reads.
+type reader func(p []byte) (int, error)
 
-func (s sipping) Read(p []byte) (int, error) {
-	pause(s.ctx, 20*time.Millisecond)
-	return s.Reader.Read(p[:min(len(p), 16<<10)])
-}
+func (r reader) Read(p []byte) (int, error) { return r(p) }
 
 // crowd asks for one trip from many sides.
 func crowd(ctx context.Context, w *world, t *trip, _ int) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,9 +115,12 @@ func free(n int) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer func() { _ = l.Close() }()     // all at the end, so that no port is given twice
-		port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it was asked for
-		if bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000)); port <= 55535 && err == nil {
+		defer func() { _ = l.Close() }() // all at the end, so that no port is given twice
+		at, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		if bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", int(at.Port())+10000)); at.Port() <= 55535 && err == nil {
 			_ = bus.Close()
 			found = append(found, l.Addr().String())
 		}
