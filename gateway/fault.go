@@ -13,6 +13,9 @@ var (
 	ErrBadGateway = errors.New("gateway: engine not usable")
 	// ErrPending leaves ops open because their callbacks may still come.
 	ErrPending = errors.New("gateway: pending")
+	// ErrForeignAnswer is the error of an Engine's Ack whose answer belongs to another request, as its id or ref says. Nothing is known of
+	// this one: its client stays parked, and the connection is closed.
+	ErrForeignAnswer = errors.New("gateway: the engine's answer belongs to another request")
 
 	errCrowded     = errors.New("gateway: hardly any descriptors are left")
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
