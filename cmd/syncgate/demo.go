@@ -33,6 +33,7 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
+	ignoreSIGPIPE()
 	public, err := freeAddress(*listen)
 	if err != nil {
 		return err
@@ -47,9 +48,9 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	}
 	defer e.Close()
 	c := demoConfig(public, e.URL())
-	log, finish := newLog(p.err, c.Log)
-	defer finish()
-	n, err := start(c, log)
+	log, lines := newLog(p.err, c.Log)
+	defer lines.finish()
+	n, err := start(c, log, logMetrics(lines))
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (p *program) introduce(url, admin string) {
 		seconds := string(signer.AppendTime(nil, time.Now()))
 		return curlCommand(url+signedPath(demoLogin, seconds, demoSecret, []byte(body)), []byte(body))
 	}
-	fmt.Fprintf(p.out, `A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
+	printBriefly(p.out, fmt.Sprintf(`A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
 
 Paste this into another terminal. The task's result is the answer:
 
@@ -105,5 +106,5 @@ And this: the process never calls back, and the caller has given it one second:
 
 The login is %s, its secret %s: syncgate sign signs requests of your own. What the data's member __sim may
 say is in syncgate engine --help. Metrics are on http://%s/metrics.
-`, url, line(demoTask), line(demoTimeout), demoLogin, demoSecret, admin)
+`, url, line(demoTask), line(demoTimeout), demoLogin, demoSecret, admin))
 }

@@ -26,6 +26,7 @@ func engine(p *program, fs *flag.FlagSet, args []string) error {
 	if err := cfg.Validate(); err != nil {
 		return usageError(err.Error())
 	}
+	ignoreSIGPIPE()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	e, err := enginesim.Start(cfg)
@@ -33,7 +34,7 @@ func engine(p *program, fs *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer e.Close()
-	fmt.Fprintf(p.out, "simulated engine on %s, stop it with Ctrl-C\n", e.URL())
+	printBriefly(p.out, fmt.Sprintf("simulated engine on %s, stop it with Ctrl-C\n", e.URL()))
 	<-ctx.Done()
 	return nil
 }

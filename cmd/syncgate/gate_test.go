@@ -48,26 +48,38 @@ func serve(t *testing.T, public string, env ...string) *gate {
 // launch is serve by another command line.
 func launch(t *testing.T, command *exec.Cmd, public string, env ...string) *gate {
 	t.Helper()
+	g := prepare(t, command, public, env...)
+	g.process.Stderr = g.log
+	g.start()
+	g.logged(`"message":"serving"`)
+	return g
+}
+
+// prepare makes a gate that start starts. Its log goes nowhere, unless process.Stderr is set.
+func prepare(t *testing.T, command *exec.Cmd, public string, env ...string) *gate {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "c.yaml")
 	credentials := fmt.Sprintf("auth: {credentials: [{login: %q, secret: %q}]}\n", login, secret)
 	if err := os.WriteFile(config, []byte(credentials), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	g := &gate{t: t, process: command, log: new(logbook), public: public, admin: free(t, 1)[0], ended: make(chan struct{})}
-	g.process.Stderr = g.log
 	g.process.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20", "SYNCGATE_CONFIG="+config, "SYNCGATE_DRAIN_DELAY=0s",
 		"SYNCGATE_LISTEN_PUBLIC="+public, "SYNCGATE_LISTEN_ADMIN="+g.admin, "SYNCGATE_CALLBACK_BASE_URL=http://"+public)
 	g.process.Env = append(g.process.Env, env...)
+	return g
+}
+
+func (g *gate) start() {
+	g.t.Helper()
 	if err := g.process.Start(); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	go func() {
 		_ = g.process.Wait() // ProcessState tells
 		close(g.ended)
 	}()
-	t.Cleanup(g.cleanup)
-	g.logged(`"message":"serving"`)
-	return g
+	g.t.Cleanup(g.cleanup)
 }
 
 func (g *gate) cleanup() {

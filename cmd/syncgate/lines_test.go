@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,47 +14,72 @@ import (
 	"syncgate/configs"
 )
 
-// sink keeps what is written, write by write.
+// sink keeps what is written, write by write. It is used within a bubble of synctest.
 type sink struct {
+	takes chan struct{} // closed while the sink takes what is written; a write waits for that. nil: it always does
+
 	mu     sync.Mutex
 	writes []string
 	broken error
+	most   int // bytes that are written before broken is returned
 }
 
 func (s *sink) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.broken != nil {
-		return 0, s.broken
+	if s.takes != nil {
+		<-s.takes
 	}
-	s.writes = append(s.writes, string(b))
-	return len(b), nil
-}
-
-func (s *sink) breakBy(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = err
+	n := len(b)
+	if s.broken != nil {
+		n = min(n, s.most)
+		s.most -= n
+	}
+	if n > 0 {
+		s.writes = append(s.writes, string(b[:n]))
+	}
+	return n, s.broken
 }
 
-// want takes the writes so far and compares them.
+// breakBy makes each write fail after so many bytes more. nil mends the sink.
+func (s *sink) breakBy(err error, after int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken, s.most = err, after
+}
+
+// want waits until nothing is left to be done, takes the writes so far and compares them.
 func (s *sink) want(t *testing.T, when string, writes ...string) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if got := fmt.Sprintf("%q", s.writes); got != fmt.Sprintf("%q", writes) {
+	if got := fmt.Sprintf("%q", s.taken()); got != fmt.Sprintf("%q", writes) {
 		t.Errorf("%s: %s, want %q", when, got, writes)
 	}
-	s.writes = nil
 }
 
-// onLines runs a test with a lineWriter and its sink, in time that passes only while all wait.
-func onLines(t *testing.T, test func(t *testing.T, w *lineWriter, s *sink, say func(zerolog.Level, string))) {
+// taken waits until nothing is left to be done, and takes the writes so far.
+func (s *sink) taken() []string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	writes := s.writes
+	s.writes = nil
+	return writes
+}
+
+// say gives a lineWriter a line, which must not fail. A say that waits for the sink ends the test, as nothing else goes on.
+type say func(level zerolog.Level, line string)
+
+// onLines runs a test with a lineWriter and its sink, in time that passes only while all wait. A sink that takes nothing at
+// first takes when its channel is closed.
+func onLines(t *testing.T, s *sink, test func(t *testing.T, w *lineWriter, say say)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := new(sink)
-		w := newLineWriter(s)
+		if s.takes != nil {
+			s.takes = make(chan struct{}) // of this bubble
+		}
+		w := newLineWriter(s, nil)
 		defer w.finish()
-		test(t, w, s, func(level zerolog.Level, line string) {
+		synctest.Wait()
+		test(t, w, func(level zerolog.Level, line string) {
 			t.Helper()
 			if n, err := w.WriteLevel(level, []byte(line)); n != len(line) || err != nil {
 				t.Errorf("%q: %d, %v", line, n, err)
@@ -73,7 +95,8 @@ func pass(d time.Duration) {
 }
 
 func TestRareLinesAreWrittenAtOnce(t *testing.T) {
-	onLines(t, func(t *testing.T, _ *lineWriter, s *sink, say func(zerolog.Level, string)) {
+	s := new(sink)
+	onLines(t, s, func(t *testing.T, _ *lineWriter, say say) {
 		for range 5 {
 			say(zerolog.InfoLevel, "rare\n")
 			s.want(t, "at once", "rare\n")
@@ -83,7 +106,8 @@ func TestRareLinesAreWrittenAtOnce(t *testing.T) {
 }
 
 func TestBusyLinesAreWrittenTogether(t *testing.T) {
-	onLines(t, func(t *testing.T, _ *lineWriter, s *sink, say func(zerolog.Level, string)) {
+	s := new(sink)
+	onLines(t, s, func(t *testing.T, _ *lineWriter, say say) {
 		say(zerolog.InfoLevel, "1\n")
 		s.want(t, "nothing before", "1\n")
 		say(zerolog.InfoLevel, "2\n")
@@ -103,144 +127,45 @@ func TestBusyLinesAreWrittenTogether(t *testing.T) {
 }
 
 func TestWarningsAreWrittenAtOnce(t *testing.T) {
-	onLines(t, func(t *testing.T, w *lineWriter, s *sink, say func(zerolog.Level, string)) {
+	s := new(sink)
+	onLines(t, s, func(t *testing.T, w *lineWriter, say say) {
 		say(zerolog.InfoLevel, "1\n")
+		s.want(t, "nothing before", "1\n")
 		say(zerolog.InfoLevel, "2\n")
 		say(zerolog.WarnLevel, "3\n")
+		s.want(t, "together with those before", "2\n3\n")
 		say(zerolog.ErrorLevel, "4\n")
-		say(zerolog.InfoLevel, "5\n")
-		say(zerolog.NoLevel, "6\n")
-		s.want(t, "together with those before", "1\n", "2\n3\n", "4\n", "5\n6\n")
-		if _, err := w.Write([]byte("7\n")); err != nil {
+		s.want(t, "an error", "4\n")
+		if _, err := w.Write([]byte("5\n")); err != nil {
 			t.Error(err)
 		}
-		s.want(t, "a line of no known level", "7\n")
-	})
-}
-
-func TestFullBufferIsWritten(t *testing.T) {
-	onLines(t, func(t *testing.T, _ *lineWriter, s *sink, say func(zerolog.Level, string)) {
-		half := strings.Repeat("x", linesRoom/2-1) + "\n"
-		huge := strings.Repeat("y", linesRoom) + "\n"
-		say(zerolog.InfoLevel, "1\n")
-		say(zerolog.InfoLevel, half)
-		say(zerolog.InfoLevel, half)
-		s.want(t, "just full", "1\n")
-		say(zerolog.InfoLevel, "2\n")
-		s.want(t, "too full", half+half)
-		say(zerolog.InfoLevel, huge)
-		s.want(t, "a line longer than all that may wait", "2\n", huge)
-	})
-}
-
-func TestFinishWritesAll(t *testing.T) {
-	onLines(t, func(t *testing.T, w *lineWriter, s *sink, say func(zerolog.Level, string)) {
-		newLineWriter(s).finish() // of one that has written nothing
-		say(zerolog.InfoLevel, "1\n")
-		say(zerolog.InfoLevel, "2\n")
-		w.finish()
-		s.want(t, "what waits", "1\n", "2\n")
-		say(zerolog.InfoLevel, "3\n")
-		say(zerolog.InfoLevel, "4\n")
-		s.want(t, "afterwards at once", "3\n", "4\n")
-		w.finish()
-		pass(time.Second)
-		s.want(t, "nothing twice")
-	})
-}
-
-// TestLinesOfABrokenSink are lost, do not pile up, and come again when it works again.
-func TestLinesOfABrokenSink(t *testing.T) {
-	onLines(t, func(t *testing.T, w *lineWriter, s *sink, say func(zerolog.Level, string)) {
-		full := errors.New("no space left")
-		s.breakBy(full)
-		line := []byte(strings.Repeat("x", 999) + "\n")
-		told := 0
-		for range 1000 {
-			switch n, err := w.WriteLevel(zerolog.InfoLevel, line); {
-			case errors.Is(err, full) && n == 0:
-				told++
-			case err != nil || n != len(line):
-				t.Fatalf("%d, %v", n, err)
-			}
-		}
-		if told < 1000*len(line)/linesRoom {
-			t.Errorf("told %d times", told)
-		}
-		if cap(w.waiting) > linesRoom {
-			t.Errorf("%d bytes of lines", cap(w.waiting))
-		}
-		if _, err := w.WriteLevel(zerolog.WarnLevel, line); !errors.Is(err, full) {
-			t.Errorf("a warning: %v", err)
-		}
+		s.want(t, "a line of no known level", "5\n")
+		say(zerolog.InfoLevel, "6\n")
+		s.want(t, "others wait again")
 		pass(linesPace)
-		s.breakBy(nil)
-		pass(linesPace)
-		say(zerolog.InfoLevel, "again\n")
-		s.want(t, "when it works again", "again\n")
+		s.want(t, "at the pace", "6\n")
 	})
 }
 
-// TestLinesOfMany writes to a real file from many goroutines: every line is there once, whole, and in its writer's order.
-func TestLinesOfMany(t *testing.T) {
-	const writers, each = 8, 5000
-	name := filepath.Join(t.TempDir(), "log")
-	file, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newLineWriter(file)
-	var all sync.WaitGroup
-	for who := range writers {
-		all.Go(func() { writeNumbered(t, w, who, each) })
-	}
-	all.Wait()
-	w.finish()
-	text, err := os.ReadFile(name)
-	if err := errors.Join(err, file.Close()); err != nil {
-		t.Fatal(err)
-	}
-	var next [writers]int
-	for line := range bytes.Lines(text) {
-		var who, i int
-		if _, err := fmt.Sscanf(string(line), "%d %d", &who, &i); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		if want := numbered(who, next[who]); !bytes.Equal(line, want) {
-			t.Fatalf("%q, want %q", line, want)
-		}
-		next[who]++
-	}
-	for who, n := range next {
-		if n != each {
-			t.Errorf("%d lines of writer %d", n, who)
-		}
-	}
-}
-
-func numbered(who, i int) []byte {
-	return fmt.Appendf(nil, "%d %d %s\n", who, i, strings.Repeat("z", i%50))
-}
-
-// writeNumbered writes so many lines, warnings among them.
-func writeNumbered(t *testing.T, w *lineWriter, who, lines int) {
-	for i := range lines {
-		level := zerolog.InfoLevel
-		if i%1000 == 999 {
-			level = zerolog.WarnLevel
-		}
-		if _, err := w.WriteLevel(level, numbered(who, i)); err != nil {
-			t.Error(err)
-		}
-	}
+func TestManyLinesAreWrittenBeforeThePace(t *testing.T) {
+	s := new(sink)
+	onLines(t, s, func(t *testing.T, _ *lineWriter, say say) {
+		half := strings.Repeat("x", linesTogether/2-1) + "\n"
+		say(zerolog.InfoLevel, "1\n")
+		s.want(t, "nothing before", "1\n")
+		say(zerolog.InfoLevel, half)
+		s.want(t, "half of it")
+		say(zerolog.InfoLevel, half)
+		s.want(t, "enough for a write", half+half)
+	})
 }
 
 // TestLogTimes: a line's time is what zerolog's own would be, in any second and zone.
 func TestLogTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(sink)
-		log, finish := newLog(s, configs.Log{Level: "info", Format: "json"})
-		defer finish()
+		log, lines := newLog(s, configs.Log{Level: "info", Format: "json"})
+		defer lines.finish()
 		for range 300 {
 			log.Warn().Msg("now")
 			s.want(t, "a line", `{"level":"warn","time":"`+time.Now().Format("2006-01-02T15:04:05.000Z07:00")+`","message":"now"}`+"\n")
@@ -252,13 +177,13 @@ func TestLogTimes(t *testing.T) {
 func TestConsoleLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(sink)
-		log, finish := newLog(s, configs.Log{Level: "warn", Format: "console"})
-		defer finish()
+		log, lines := newLog(s, configs.Log{Level: "warn", Format: "console"})
+		defer lines.finish()
 		now := time.Now().Format("15:04:05.000")
 		log.Info().Msg("not shown")
 		log.Warn().Int("n", 1).Msg("first")
 		log.Error().Msg("second")
-		s.want(t, "at once", now+" WRN first n=1\n", now+" ERR second\n")
+		s.want(t, "at once", now+" WRN first n=1\n"+now+" ERR second\n")
 	})
 }
 
@@ -268,8 +193,8 @@ func BenchmarkLog(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer null.Close()
-	log, finish := newLog(null, configs.Log{Level: "info", Format: "json"})
-	defer finish()
+	log, lines := newLog(null, configs.Log{Level: "info", Format: "json"})
+	defer lines.finish()
 	b.ReportAllocs()
 	for b.Loop() {
 		log.Info().Str("request_id", "c3ab8ff13720e8ad").Str("login", "12345").Int("status", 200).Dur("took", time.Millisecond).Msg("trip")

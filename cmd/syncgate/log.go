@@ -1,26 +1,64 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"syncgate/configs"
 )
 
-// newLog makes the log and sets its level, which reload may change. finish is called before the program ends: nothing is held
-// back from then on. Text for people is never held back, as they look on.
-func newLog(w io.Writer, c configs.Log) (log zerolog.Logger, finish func()) {
+// newLog makes the log and sets its level, which reload may change. lines.finish is called before the program ends.
+func newLog(w io.Writer, c configs.Log) (log zerolog.Logger, lines *lineWriter) {
 	zerolog.TimeFieldFormat = timeBefore + "000" + timeAfter // what the console takes apart again
 	setLevel(c.Level)
+	var render func([]byte) []byte
 	if c.Format == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
-		return zerolog.New(w).Hook(new(clock)), func() {}
+		render = newConsole().render
 	}
-	lines := newLineWriter(w)
-	return zerolog.New(lines).Hook(new(clock)), lines.finish
+	lines = newLineWriter(w, render)
+	return zerolog.New(lines).Hook(new(clock)), lines
+}
+
+// logMetrics counts the lines that were dropped, by level.
+func logMetrics(lines *lineWriter) (metrics []prometheus.Collector) {
+	for level := zerolog.DebugLevel; level <= zerolog.ErrorLevel; level++ {
+		metrics = append(metrics, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "syncgate_log_dropped_total",
+			Help:        "Lines of the log that were dropped because they could not be written in time.",
+			ConstLabels: prometheus.Labels{"level": level.String()},
+		}, func() float64 { return float64(lines.droppedLines(level)) }))
+	}
+	return metrics
+}
+
+// console turns lines into text for people. It is used by one goroutine.
+type console struct {
+	text   bytes.Buffer
+	writer zerolog.ConsoleWriter // writes to text
+}
+
+func newConsole() *console {
+	c := new(console)
+	c.writer = zerolog.ConsoleWriter{Out: &c.text, TimeFormat: "15:04:05.000", NoColor: true}
+	return c
+}
+
+// render gives the text of some lines. It is valid until the next call.
+func (c *console) render(lines []byte) []byte {
+	if c.text.Reset(); c.text.Cap() > 2*linesTogether {
+		c.text = bytes.Buffer{} // it has grown while nobody read
+	}
+	for line := range bytes.Lines(lines) {
+		if _, err := c.writer.Write(line); err != nil {
+			c.text.Write(line) // not a line of zerolog's
+		}
+	}
+	return c.text.Bytes()
 }
 
 // setLevel wants a level that configs has let through.

@@ -133,10 +133,10 @@ func (p *program) status(name string, err error) int {
 		return exitOK
 	}
 	if problems, ok := errors.AsType[configs.Problems](err); ok {
-		fmt.Fprintf(p.err, "syncgate %s: the configuration has %s:\n%v\n", name, count(len(problems), "problem"), problems)
+		printBriefly(p.err, fmt.Sprintf("syncgate %s: the configuration has %s:\n%v\n", name, count(len(problems), "problem"), problems))
 		return exitUsage
 	}
-	fmt.Fprintf(p.err, "syncgate %s: %v\n", name, err)
+	printBriefly(p.err, fmt.Sprintf("syncgate %s: %v\n", name, err))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

@@ -23,10 +23,11 @@ import (
 // node is a running gateway and what it is made of.
 type node struct {
 	// Set by start, read-only afterwards.
-	log     zerolog.Logger
-	table   table
-	dialect *corezoid.Dialect
-	gateway *gateway.Gateway
+	log       zerolog.Logger
+	table     table
+	dialect   *corezoid.Dialect
+	gateway   *gateway.Gateway
+	logCounts []prometheus.Collector // what the log counts
 
 	// Owned by the goroutine of run.
 	config *configs.Config // what is in effect
@@ -42,8 +43,8 @@ type table interface {
 }
 
 // start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
-func start(c *configs.Config, log zerolog.Logger) (*node, error) {
-	n := &node{log: log, config: c}
+func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector) (*node, error) {
+	n := &node{log: log, logCounts: logCounts, config: c}
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -70,6 +71,7 @@ func start(c *configs.Config, log zerolog.Logger) (*node, error) {
 func (n *node) listen() (err error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(n.logCounts...)
 	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
 	})

@@ -14,7 +14,8 @@ const serveHelp = `Runs the gateway until SIGTERM or SIGINT. Then it stops being
 the last waiting client is answered, or at drain.timeout; a second signal ends it at once. SIGHUP reads the configuration
 again and applies credentials, callback keys, limits and the log level.
 
-syncgate check --reference prints a configuration file with every key explained. The log goes to the standard error.
+syncgate check --reference prints a configuration file with every key explained. The log goes to the standard error; a log that
+nobody reads loses lines and stops nothing.
 `
 
 // errAgain ends the program at the second signal, whatever is still waiting.
@@ -25,6 +26,7 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
+	ignoreSIGPIPE()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // first of all: a SIGHUP that is not caught kills
 	defer signal.Stop(signals)
@@ -33,12 +35,12 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	log, finish := newLog(p.err, c.Log)
-	defer finish() // whatever ends it, a second signal too
+	log, lines := newLog(p.err, c.Log)
+	defer lines.finish() // whatever ends it, a second signal too
 	for _, w := range warnings {
 		log.Warn().Msg(string(w))
 	}
-	n, err := start(c, log)
+	n, err := start(c, log, logMetrics(lines))
 	if err != nil {
 		return err
 	}
