@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,10 +211,10 @@ func TestCall(t *testing.T) {
 	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":7,"ref":null},{"type":"modify","obj":"task","id":"\u0041"},{"type":"x","obj":"y","id":{}},{"type":"create","obj":"task"},{"type":"create","obj":"task","id":null}]}`)
 	var got []string
 	for _, op := range c.Ops {
-		got = append(got, fmt.Sprintf("%v %q %s %s %q %v", op.Create, op.Refused, op.ID, op.Ref, op.Match, op.Added))
+		got = append(got, named(c).Replace(fmt.Sprintf("%v %q %s %s %s %v", op.Create, op.Refused, op.ID, op.Ref, op.Match, op.Added)))
 	}
 	want := []string{
-		`true "" 7 null "7" false`, `false "" "\u0041"  "A" false`, `false "Operation is not allowed: x y" {}  "" false`, `true ""   "1" true`, `true "" null  "" false`,
+		`true "" 7 null 7 false`, `false "" "\u0041"  A false`, `false "Operation is not allowed: x y" {}   false`, `true ""   <id 3> true`, `true "" null  <id 4> true`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -223,7 +224,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// Added ids are unlike any that the client sent, numbers or strings; repeated ids of clients find nothing.
+// Who sends no id that could be one gets one, beside or in its place; repeated ids of clients find nothing.
 func TestAddedIDs(t *testing.T) {
 	d := dialect(t)
 	f := func(want ...string) {
@@ -238,21 +239,43 @@ func TestAddedIDs(t *testing.T) {
 		}
 		c := mustAccept(t, d, `{"ops":[`+strings.Join(ops, ",")+`]}`)
 		for i, w := range want {
-			_, match, _ := strings.Cut(w, " ")
-			if c.Ops[i].Match != match {
-				t.Errorf("%q: op %d is matched by %q", want, i, c.Ops[i].Match)
+			id, match, _ := strings.Cut(w, " ")
+			if got := named(c).Replace(c.Ops[i].Match); got != match || string(c.Ops[i].ID) != id || c.Ops[i].Added != strings.HasPrefix(match, "<") {
+				t.Errorf("%q: op %d is matched by %q: %+v", want, i, got, c.Ops[i])
 			}
 		}
 	}
-	f(" ")
-	f(" 1", " 2")
-	f("1 1", " 2", " 3")
-	f(`"1" 1`, " 3", `2 2`, " 4")
-	f(`"\u0031" 1`, " 2")
-	f(`1 `, ` 2`, `"1" `)
+	f(" <id 0>")
+	f(" <id 0>", " <id 1>")
+	f("1 1", " <id 1>", " <id 2>")
+	f(`"1" 1`, " <id 1>", `2 2`, " <id 3>")
+	f(`"\u0031" 1`, " <id 1>")
+	f(`1 `, ` <id 1>`, `"1" `)
 	f(`"a" a`, `"b" b`)
-	f(`"" `, ` 1`)
+	f(`"" <id 0>`, `null <id 1>`, `true <id 2>`, `{"a":[]} <id 3>`, `[] <id 4>`)
 	f(`7 7`)
+	f(`7 `, `7 `)
+}
+
+// No two trips share an id that is ours, whoever asks at the same time.
+func TestAddedIDsAreUnique(t *testing.T) {
+	d := dialect(t)
+	const trips, askers = 500, 8
+	var seen sync.Map
+	var asking sync.WaitGroup
+	for range askers {
+		asking.Go(func() {
+			for range trips {
+				c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task"},{"type":"modify","obj":"task"}]}`)
+				for _, op := range c.Ops {
+					if _, known := seen.LoadOrStore(op.Match, true); known || len(op.Match) < 17 {
+						t.Errorf("%q was given before, or is too short to be nobody's", op.Match)
+					}
+				}
+			}
+		})
+	}
+	asking.Wait()
 }
 
 func TestEncode(t *testing.T) {
@@ -270,7 +293,7 @@ func TestEncode(t *testing.T) {
 	if err := d.Encode(&req, c, tokens(c), later); err != nil {
 		t.Fatal(err)
 	}
-	body := strings.Replace(simple, `}]}`, `,"data":{"__callback_url":"`+callbackURL+tokens(c)[0]+`"}}]}`, 1)
+	body := strings.Replace(simple, `}]}`, `,"data":{"__callback_url":"`+callbackURL+tokens(c)[0]+`"},"id":"`+c.Ops[0].Match+`"}]}`, 1)
 	if got := string(req.Body()); got != body {
 		t.Errorf("body %s", got)
 	}
@@ -320,7 +343,7 @@ func TestOps(t *testing.T) {
 			t.Errorf("op %d: %+v", i, got)
 		}
 	}
-	if got := forwarded(t, d, c); got != `{"ops":[{"type":"show","obj":"task","id":"1"},{"type":"create","obj":"conv","data":"any","id":"2"}]}` {
+	if got := forwarded(t, d, c); got != `{"ops":[{"type":"show","obj":"task","id":"<id 1>"},{"type":"create","obj":"conv","data":"any","id":"<id 2>"}]}` {
 		t.Errorf("forwarded %s", got)
 	}
 }

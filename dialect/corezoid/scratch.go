@@ -15,6 +15,7 @@ type scratch struct {
 	ops     []requestOp
 	answers []answerOp
 	found   []int // the answer to each op
+	ids     idSource
 }
 
 func (d *Dialect) borrow() *scratch {
