@@ -28,7 +28,8 @@ func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, er
 	case refused || !ok:
 		return gateway.Ack{Package: a.whole(body)}, nil
 	default:
-		if err = a.match(); err == nil {
+		a.match()
+		if err = a.foreign; err == nil {
 			return gateway.Ack{Finals: a.finals(body)}, nil
 		}
 	}
@@ -45,7 +46,7 @@ type answer struct {
 	c         *gateway.Call
 	forwarded int
 	sent      sentIDs
-	ops       int   // that were read
+	ops       int   // that were read so far, or matched
 	foreign   error // what shows that it is another request's
 }
 
@@ -161,7 +162,7 @@ func (a *answer) readOp() (err error) {
 	if len(a.s.answers) < a.forwarded { // an answer of more is another's
 		a.s.answers = append(a.s.answers, op)
 	} else {
-		a.isForeign("it has more ops than were sent")
+		a.reject("there are more ops than were sent")
 	}
 	a.ops++
 	return nil
@@ -207,11 +208,11 @@ func (a *answer) name(op *answerOp) {
 	i := a.sent.find(text, op.id.kind)
 	switch {
 	case i == unknown:
-		a.isForeign(fmt.Sprintf("ops[%d] has an id that was not sent", a.ops))
+		a.reject("an op has an id that was not sent")
 		return
 	case i < 0:
 	case a.contradicts(i, op):
-		a.isForeign(fmt.Sprintf("ops[%d] has another ref than was sent", a.ops))
+		a.reject(otherRef)
 	case a.s.found[i] == none:
 		a.s.found[i] = a.ops
 	default:
@@ -220,9 +221,12 @@ func (a *answer) name(op *answerOp) {
 	op.names = i
 }
 
-func (a *answer) isForeign(why string) {
+const otherRef = "an op has another ref than was sent"
+
+// reject notes why the answer is another request's, and at which of its ops that shows first.
+func (a *answer) reject(why string) {
 	if a.foreign == nil {
-		a.foreign = fmt.Errorf("%s: %w", why, gateway.ErrForeignAnswer)
+		a.foreign = fmt.Errorf("ops[%d]: %s: %w", a.ops, why, gateway.ErrForeignAnswer)
 	}
 }
 
@@ -247,24 +251,23 @@ func (a *answer) isOurs(op *gateway.Op, id value) bool {
 
 // match finds the answer to each op, into s.found: the one that names it by its id, else the one at its position among the
 // forwarded ops, unless that names another op.
-func (a *answer) match() error {
-	position := 0
+func (a *answer) match() {
+	a.ops = 0
 	for i := range a.c.Ops {
 		if a.c.Ops[i].Refused != "" {
 			continue // not forwarded
 		}
 		if a.s.found[i] < 0 {
 			a.s.found[i] = none
-			if position < len(a.s.answers) && a.fits(i, &a.s.answers[position]) {
-				if a.contradicts(i, &a.s.answers[position]) {
-					return fmt.Errorf("ops[%d] has another ref than was sent: %w", position, gateway.ErrForeignAnswer)
+			if a.ops < len(a.s.answers) && a.fits(i, &a.s.answers[a.ops]) {
+				a.s.found[i] = a.ops
+				if a.contradicts(i, &a.s.answers[a.ops]) {
+					a.reject(otherRef)
 				}
-				a.s.found[i] = position
 			}
 		}
-		position++
+		a.ops++
 	}
-	return nil
 }
 
 // fits reports whether an op of the answer may answer the op i, which has its position.

@@ -42,18 +42,24 @@ func ended(finals []correlator.Callback) string {
 	return strings.Join(all, "; ")
 }
 
+// wantFinals reads an answer to ops and wants these finals.
+func wantFinals(t *testing.T, d *corezoid.Dialect, ops, answer, want string) {
+	t.Helper()
+	c := call(t, d, strings.Fields(ops)...)
+	ack, err := d.Ack(c, 200, []byte(`{"request_proc":"ok","ops":`+ided(c).Replace(answer)+`}`))
+	if err != nil || ack.Package != nil {
+		t.Errorf("%s: %s, %v", answer, ack.Package, err)
+	}
+	if got := ended(ack.Finals); got != want {
+		t.Errorf("%s after %s\ngot  %s\nwant %s", ops, answer, got, want)
+	}
+}
+
 func TestAck(t *testing.T) {
 	d := dialect(t)
 	f := func(ops, answer, want string) {
 		t.Helper()
-		c := call(t, d, strings.Fields(ops)...)
-		ack, err := d.Ack(c, 200, []byte(`{"request_proc":"ok","ops":`+ided(c).Replace(answer)+`}`))
-		if err != nil || ack.Package != nil {
-			t.Errorf("%s: %s, %v", answer, ack.Package, err)
-		}
-		if got := ended(ack.Finals); got != want {
-			t.Errorf("%s after %s\ngot  %s\nwant %s", ops, answer, got, want)
-		}
+		wantFinals(t, d, ops, answer, want)
 	}
 	// one op: by its position, where the answer names none
 	f(`c`, `[{"proc":"ok"}]`, ``)
@@ -83,24 +89,6 @@ func TestAck(t *testing.T) {
 	f(`c1.0`, `[{"id":1,"proc":"e1"}]`, `0 {"id":1,"proc":"e1"}`)
 	f(`c12345678901234567890 c12345678901234567891`, `[{"id":12345678901234567891,"proc":"e1"},{"id":12345678901234567890,"proc":"e0"}]`,
 		`0 {"id":12345678901234567890,"proc":"e0"}; 1 {"id":12345678901234567891,"proc":"e1"}`)
-	// ours are taken out again
-	f(`c`, `[{"id":"<id 0>","proc":"error"}]`, `0 {"proc":"error"}`)
-	f(`m`, `{"proc":"ok","id":"<id 0>"}`, `0 {"proc":"ok"}`)
-	f(`m`, `{ "id" : "<id 0>" }`, `0 {  }`)
-	f(`c c`, `[{"proc":"e2","id":"<id 1>"},{"id":"<id 0>","proc":"e1","ref":null}]`, `0 {"proc":"e1","ref":null}; 1 {"proc":"e2"}`)
-	f(`m m`, `[{"id":"<id 1>","proc":"ok"},{"id":"<id 0>" , "proc":"ok"}]`, `0 {"proc":"ok"}; 1 {"proc":"ok"}`)
-	f(`c c`, `[{"id":"","proc":"e1"},{"proc":"e2"}]`, `0 {"id":"","proc":"e1"}; 1 {"proc":"e2"}`)
-	f(`c c`, `[{"id":"<id 0>","x":{"id":1},"proc":"e1","id" : "<id 0>"}]`, `0 {"x":{"id":1},"proc":"e1"}`)
-	// the client's own stand where the engine gives none
-	f(`c"a"`, `[{"proc":"e"}]`, `0 {"proc":"e","id":"a"}`)
-	f(`c"a"`, `[{"id":"","proc":"e"}]`, `0 {"id":"a","proc":"e"}`)
-	f(`c"a"`, `[{"id" : null , "proc":"e"}]`, `0 {"id" : "a" , "proc":"e"}`)
-	f(`m"\u0061"`, `[{}]`, `0 {"id":"\u0061"}`)
-	f(`c;"r"`, `[{"proc":"e"}]`, `0 {"proc":"e","ref":"r"}`)
-	f(`c1.0;2.0`, `[{"proc":"e","ref":null,"ref":"","x":1}]`, `0 {"proc":"e","ref":2.0,"ref":2.0,"x":1,"id":1.0}`)
-	f(`c1;"r"`, `[{"proc":"e","ref":"\u0072","id":"1"}]`, `0 {"proc":"e","ref":"\u0072","id":"1"}`)
-	f(`cnull;null`, `[{"id":"<id 0>","proc":"e"}]`, `0 {"id":null,"proc":"e","ref":null}`)
-	f(`c"";"" c{"x":1}`, `[{"id":"<id 1>","proc":"e1"},{"id":"<id 0>","proc":"e0"}]`, `0 {"id":"","proc":"e0","ref":""}; 1 {"id":{"x":1},"proc":"e1"}`)
 	// by position where ids are repeated, unusable or not sent back
 	f(`c5 c5 c"a"`, `[{"id":5,"proc":"e1"},{"id":5,"proc":"ok"},{"id":"a","proc":"e3"}]`, `0 {"id":5,"proc":"e1"}; 2 {"id":"a","proc":"e3"}`)
 	f(`c5 c"5" c5.0`, `[{"id":5,"proc":"e1"},{"id":"5","proc":"e2"},{"id":5,"proc":"e3"}]`, `0 {"id":5,"proc":"e1"}; 1 {"id":"5","proc":"e2"}; 2 {"id":5,"proc":"e3"}`)
@@ -122,6 +110,33 @@ func TestAck(t *testing.T) {
 	f(`c;"r" m;7 c;1.0`, `[{"ref":"\u0072","proc":"e"},{"ref":"7","proc":"ok"},{"ref":1,"proc":"e"}]`, `0 {"ref":"\u0072","proc":"e"}; 1 {"ref":"7","proc":"ok"}; 2 {"ref":1,"proc":"e"}`)
 	f(`m m;null m;""`, `[{"ref":"r","proc":"ok"},{"ref":"r","proc":"ok"},{"ref":"r","proc":"ok"}]`, `0 {"ref":"r","proc":"ok"}; 1 {"ref":"r","proc":"ok"}; 2 {"ref":"r","proc":"ok"}`)
 	f(`c`, `[{"id":"<id 0>","ref":"r","proc":"e"}]`, `0 {"ref":"r","proc":"e"}`)
+}
+
+// The client reads its own id and ref.
+func TestAckIDs(t *testing.T) {
+	d := dialect(t)
+	f := func(ops, answer, want string) {
+		t.Helper()
+		wantFinals(t, d, ops, answer, want)
+	}
+	// ours are taken out again
+	f(`c`, `[{"id":"<id 0>","proc":"error"}]`, `0 {"proc":"error"}`)
+	f(`m`, `{"proc":"ok","id":"<id 0>"}`, `0 {"proc":"ok"}`)
+	f(`m`, `{ "id" : "<id 0>" }`, `0 {  }`)
+	f(`c c`, `[{"proc":"e2","id":"<id 1>"},{"id":"<id 0>","proc":"e1","ref":null}]`, `0 {"proc":"e1","ref":null}; 1 {"proc":"e2"}`)
+	f(`m m`, `[{"id":"<id 1>","proc":"ok"},{"id":"<id 0>" , "proc":"ok"}]`, `0 {"proc":"ok"}; 1 {"proc":"ok"}`)
+	f(`c c`, `[{"id":"","proc":"e1"},{"proc":"e2"}]`, `0 {"id":"","proc":"e1"}; 1 {"proc":"e2"}`)
+	f(`c c`, `[{"id":"<id 0>","x":{"id":1},"proc":"e1","id" : "<id 0>"}]`, `0 {"x":{"id":1},"proc":"e1"}`)
+	// the client's own stand where the engine gives none
+	f(`c"a"`, `[{"proc":"e"}]`, `0 {"proc":"e","id":"a"}`)
+	f(`c"a"`, `[{"id":"","proc":"e"}]`, `0 {"id":"a","proc":"e"}`)
+	f(`c"a"`, `[{"id" : null , "proc":"e"}]`, `0 {"id" : "a" , "proc":"e"}`)
+	f(`m"\u0061"`, `[{}]`, `0 {"id":"\u0061"}`)
+	f(`c;"r"`, `[{"proc":"e"}]`, `0 {"proc":"e","ref":"r"}`)
+	f(`c1.0;2.0`, `[{"proc":"e","ref":null,"ref":"","x":1}]`, `0 {"proc":"e","ref":2.0,"x":1,"id":1.0}`)
+	f(`c1;"r"`, `[{"proc":"e","ref":"\u0072","id":"1"}]`, `0 {"proc":"e","ref":"\u0072","id":"1"}`)
+	f(`cnull;null`, `[{"id":"<id 0>","proc":"e"}]`, `0 {"id":null,"proc":"e","ref":null}`)
+	f(`c"";"" c{"x":1}`, `[{"id":"<id 1>","proc":"e1"},{"id":"<id 0>","proc":"e0"}]`, `0 {"id":"","proc":"e0","ref":""}; 1 {"id":{"x":1},"proc":"e1"}`)
 }
 
 // What contradicts what was sent is another request's answer, whatever else it says.
@@ -268,14 +283,14 @@ func TestAckNotTheProtocol(t *testing.T) {
 func TestAckErrorsQuoteNothing(t *testing.T) {
 	d := dialect(t)
 	c := call(t, d, "c", `c"a"`)
-	const token = `XZQWJKVYXZQWJKVY`
+	const marker = `XZQWJKVYXZQWJKVY`
 	for _, broken := range []string{
-		token, `"` + token, `{` + token, `{"` + token + `":` + token + `}`, `{"x":t` + token + `}`, `{"x":"\` + token + `"}`, `{"x":"\uX` + token + `"}`, `{"x":1` + token + `}`, `{"x":-` + token + `}`,
-		`{"x":[1` + token + `]}`, `{"request_proc":"ok","ops":[]}` + token, `{"request_proc":"ok","ops":[{"id":"` + token + `"}]}`, `{"request_proc":"ok","ops":[{"ref":"` + token + `"}]}`,
-		`{"request_proc":"` + token, `{"request_proc":["` + token + `"]}`, `{"x":"` + token + "\xff", `{"x":1.` + token, `{"x":1e` + token, "{'" + token + "':1}", "{`" + token + "`:1}",
+		marker, `"` + marker, `{` + marker, `{"` + marker + `":` + marker + `}`, `{"x":t` + marker + `}`, `{"x":"\` + marker + `"}`, `{"x":"\uX` + marker + `"}`, `{"x":1` + marker + `}`, `{"x":-` + marker + `}`,
+		`{"x":[1` + marker + `]}`, `{"request_proc":"ok","ops":[]}` + marker, `{"request_proc":"ok","ops":[{"id":"` + marker + `"}]}`, `{"request_proc":"ok","ops":[{"ref":"` + marker + `"}]}`,
+		`{"request_proc":"` + marker, `{"request_proc":["` + marker + `"]}`, `{"x":"` + marker + "\xff", `{"x":1.` + marker, `{"x":1e` + marker, "{'" + marker + "':1}", "{`" + marker + "`:1}",
 	} {
 		_, err := d.Ack(c, 200, []byte(broken))
-		if err == nil || strings.ContainsAny(err.Error(), token) {
+		if err == nil || strings.ContainsAny(err.Error(), marker) {
 			t.Errorf("%s: %v", broken, err)
 		}
 	}

@@ -76,7 +76,7 @@ func restore(op *gateway.Op, j *splice.Reader, edits *splice.Edits, text []byte)
 		return err
 	}
 	items := splice.NewItems(edits, open)
-	echo := *op // its ID and Ref as long as the answer says neither
+	left := *op
 	for {
 		m, more, err := j.Member()
 		if err != nil {
@@ -90,41 +90,41 @@ func restore(op *gateway.Op, j *splice.Reader, edits *splice.Edits, text []byte)
 			return err
 		}
 		item := splice.Span{Start: m.Start, End: v.End}
-		said, cut := say(&echo, op, string(m.Name), v.Of(text))
+		with, cut := replaced(&left, op, string(m.Name), v.Of(text))
 		switch {
 		case cut:
 			items.Cut(item)
 			continue
-		case said != nil:
-			edits.Replace(v, string(said), 0)
+		case with != nil:
+			edits.Replace(v, string(with), 0)
 		}
 		items.Keep(item)
 	}
 	items.Close()
-	if echo.ID != nil {
-		items.Append(idMember+string(echo.ID), 0)
+	if left.ID != nil {
+		items.Append(idMember+string(left.ID), 0)
 	}
-	if echo.Ref != nil {
-		items.Append(refMember+string(echo.Ref), 0)
+	if left.Ref != nil {
+		items.Append(refMember+string(left.Ref), 0)
 	}
 	return nil
 }
 
-// say gives what stands in the place of a member's value, nil where it stays, or cuts the member. What the client sent and the op says
-// is taken from echo.
-func say(echo, sent *gateway.Op, name string, value []byte) (instead []byte, cut bool) {
+// replaced gives what stands in the place of a member of the op, nil where the member stays, or cuts it. left has what the client sent
+// and the op has not said yet: it is said once, however often the member comes.
+func replaced(left, sent *gateway.Op, name string, value []byte) (with []byte, cut bool) {
 	text := textOf(value)
+	ours := sent.Added && string(text) == sent.Match
 	switch name {
 	case "id":
-		echo.ID = nil
-		ours := sent.Added && string(text) == sent.Match
+		with, left.ID = left.ID, nil
 		if ours || len(text) == 0 {
-			return sent.ID, ours && sent.ID == nil
+			return with, with == nil && (ours || sent.ID != nil)
 		}
 	case "ref":
-		echo.Ref = nil
+		with, left.Ref = left.Ref, nil
 		if len(text) == 0 {
-			return sent.Ref, false
+			return with, with == nil && sent.Ref != nil
 		}
 	}
 	return nil, false

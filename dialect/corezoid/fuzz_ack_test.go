@@ -1,7 +1,6 @@
 package corezoid_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,7 +104,8 @@ func otherRef(op gateway.Op, a modelAnswer) bool {
 	case !given(a.ref):
 		return false
 	case !given(string(op.Ref)):
-		return op.Create && !(op.Added && given(a.id) && says(a.id) == op.Match)
+		named := op.Added && given(a.id) && says(a.id) == op.Match
+		return op.Create && !named
 	default:
 		return !same(a.ref, string(op.Ref))
 	}
@@ -131,141 +131,171 @@ func foreign(c *gateway.Call, lists [][]modelAnswer) bool {
 func answered(c *gateway.Call, list []modelAnswer) (found []int, other bool) {
 	position := 0
 	for i, op := range c.Ops {
-		found = append(found, -1)
-		if op.Refused != "" {
-			continue
-		}
-		var byID []int
-		for j, a := range list {
-			if given(a.id) && slices.Equal(called(c, a.id), []int{i}) {
-				byID = append(byID, j)
+		at := -1
+		if op.Refused == "" {
+			at = byID(c, list, i)
+			if at < 0 && position < len(list) && mayAnswer(c, i, list[position]) {
+				at = position
+				other = other || otherRef(op, list[at])
 			}
+			position++
 		}
-		switch {
-		case len(byID) == 1:
-			found[i] = byID[0]
-		case position < len(list):
-			a := list[position]
-			ops := called(c, a.id)
-			if !given(a.id) || slices.Contains(ops, i) || len(ops) > 1 && same(a.id, string(op.ID)) {
-				other = other || otherRef(op, a)
-				found[i] = position
-			}
-		}
-		position++
+		found = append(found, at)
 	}
 	return found, other
 }
 
+// byID gives the only answer that has the id of op i, and of no other, -1 when there are several or none.
+func byID(c *gateway.Call, list []modelAnswer, i int) int {
+	at := -1
+	for j, a := range list {
+		if given(a.id) && slices.Equal(called(c, a.id), []int{i}) {
+			if at >= 0 {
+				return -1
+			}
+			at = j
+		}
+	}
+	return at
+}
+
+func mayAnswer(c *gateway.Call, i int, a modelAnswer) bool {
+	ops := called(c, a.id)
+	return !given(a.id) || slices.Contains(ops, i) || len(ops) > 1 && same(a.id, string(c.Ops[i].ID))
+}
+
 // asRead gives the members of an op of the answer as the client reads them.
 func asRead(op gateway.Op, a modelAnswer) (all []member) {
-	hasID, hasRef := op.ID == nil, op.Ref == nil
+	theirs := map[string][]byte{"id": op.ID, "ref": op.Ref}
+	said := map[string]bool{}
 	for _, m := range a.members {
-		switch ours := op.Added && says(m.value) == op.Match && isID(m.value); {
-		case m.name == "id" && ours && op.ID == nil:
+		ours := m.name == "id" && op.Added && isID(m.value) && says(m.value) == op.Match
+		sent, echoes := theirs[m.name]
+		switch {
+		case !echoes, given(m.value) && !ours:
+		case sent == nil && !ours: // it is empty, and so it stays
+		case sent == nil || said[m.name]:
 			continue
-		case m.name == "id" && (ours || !given(m.value)) && op.ID != nil:
-			m.value = string(op.ID)
-		case m.name == "ref" && !given(m.value) && op.Ref != nil:
-			m.value = string(op.Ref)
+		default:
+			m.value = string(sent)
 		}
-		hasID, hasRef = hasID || m.name == "id", hasRef || m.name == "ref"
+		said[m.name] = true
 		all = append(all, m)
 	}
-	if !hasID {
-		all = append(all, member{"id", string(op.ID)})
-	}
-	if !hasRef {
-		all = append(all, member{"ref", string(op.Ref)})
+	for _, name := range []string{"id", "ref"} {
+		if sent := theirs[name]; sent != nil && !said[name] {
+			all = append(all, member{name, string(sent)})
+		}
 	}
 	return all
+}
+
+// sort is what an answer is, by its status and form alone.
+type sort int
+
+const (
+	unusable sort = iota
+	ofPackage
+	ofOps
+)
+
+func sortOf(status int, body string) sort {
+	if !json.Valid([]byte(body)) || !utf8.ValidString(body) || deep(body) > splice.MaxDepth || status < 200 || status >= 500 || status/100 == 3 {
+		return unusable
+	}
+	top, _ := members(body)
+	proc, ops := last(top, "request_proc"), last(top, "ops")
+	isText := strings.HasPrefix(proc, `"`)
+	switch {
+	case status >= 400, isText && says(proc) != "ok":
+		return ofPackage
+	case (isText || proc == "") && ops != "" && strings.ContainsAny(ops[:1], "{["):
+		return ofOps
+	default:
+		return unusable
+	}
 }
 
 // checkAck holds an answer to the model. No op may end with what names another one, and what is another request's ends none.
 func checkAck(t *testing.T, d *corezoid.Dialect, c *gateway.Call, status int, body string) {
 	t.Helper()
 	ack, err := d.Ack(c, status, []byte(body))
-	if !json.Valid([]byte(body)) || !utf8.ValidString(body) || deep(body) > splice.MaxDepth || status < 200 || status >= 500 || status/100 == 3 {
-		if err == nil || errors.Is(err, gateway.ErrForeignAnswer) {
-			t.Fatalf("%d %q: %+v, %v", status, body, ack, err)
-		}
-		return
-	}
-	top, _ := members(body)
-	proc, ops, lists := last(top, "request_proc"), last(top, "ops"), answersOf(body)
-	isError := strings.HasPrefix(proc, `"`) && says(proc) != "ok"
-	isPackage := isError || (proc == "" || strings.HasPrefix(proc, `"`)) && ops != "" && strings.ContainsAny(ops[:1], "{[")
-	if status < 400 && !isPackage {
-		if err == nil || errors.Is(err, gateway.ErrForeignAnswer) {
-			t.Fatalf("%q: %+v, %v", body, ack, err)
-		}
-		return
-	}
-	wantForeign := foreign(c, lists)
+	is := sortOf(status, body)
 	var found []int
-	if status < 400 && !isError && !wantForeign {
-		found, wantForeign = answered(c, lists[len(lists)-1])
+	isForeign := is != unusable && foreign(c, answersOf(body))
+	if is == ofOps && !isForeign {
+		found, isForeign = answered(c, lastOf(answersOf(body)))
 	}
 	switch {
-	case wantForeign != errors.Is(err, gateway.ErrForeignAnswer) || err != nil && !wantForeign || err != nil && (ack.Package != nil || ack.Finals != nil):
-		t.Fatalf("%q: %+v, %v; another's: %v", body, ack, err, wantForeign)
+	case errors.Is(err, gateway.ErrForeignAnswer) != isForeign, (err != nil) != (is == unusable || isForeign):
+		t.Fatalf("%d %q: %+v, %v; another's: %v", status, body, ack, err, isForeign)
+	case err != nil && (ack.Package != nil || ack.Finals != nil):
+		t.Fatalf("%d %q: %+v, %v", status, body, ack, err)
 	case err != nil:
-	case found == nil:
+	case is == ofPackage:
 		checkPackage(t, c, ack, body)
 	default:
-		checkFinals(t, c, ack, lists[len(lists)-1], found)
+		checkFinals(t, c, ack, lastOf(answersOf(body)), found)
 	}
 }
 
+func lastOf(lists [][]modelAnswer) []modelAnswer { return lists[len(lists)-1] }
+
 func checkPackage(t *testing.T, c *gateway.Call, ack gateway.Ack, body string) {
 	t.Helper()
-	if ack.Finals != nil || !json.Valid(ack.Package) {
+	was, is := answersOf(body), answersOf(string(ack.Package))
+	if ack.Finals != nil || !json.Valid(ack.Package) || len(was) != len(is) {
 		t.Fatalf("%q became %+v", body, ack)
 	}
-	for i, list := range answersOf(string(ack.Package)) {
-		for j, a := range list {
-			was := answersOf(body)[i][j]
-			if ops := called(c, was.id); len(ops) == 1 && given(was.id) && was.isObject && i == len(answersOf(body))-1 {
-				op := c.Ops[ops[0]]
-				op.Ref = nil
-				if op.ID = bytes.Clone(op.ID); !op.Added {
-					op.ID = nil
-				}
-				was.members = asRead(op, was)
+	for i := range was {
+		for j := range was[i] {
+			want := was[i][j].members
+			if i == len(was)-1 {
+				want = lessOurs(c, was[i][j])
 			}
-			if !reflect.DeepEqual(a.members, was.members) {
+			if !reflect.DeepEqual(is[i][j].members, want) {
 				t.Fatalf("%q became %q", body, ack.Package)
 			}
 		}
 	}
 }
 
+// lessOurs gives the members of an op without an id of ours, of which the client has sent another, or none.
+func lessOurs(c *gateway.Call, a modelAnswer) []member {
+	for _, op := range c.Ops {
+		if op.Added && isID(a.id) && says(a.id) == op.Match {
+			op.Ref = nil
+			return asRead(op, a)
+		}
+	}
+	return a.members
+}
+
 func checkFinals(t *testing.T, c *gateway.Call, ack gateway.Ack, list []modelAnswer, found []int) {
 	t.Helper()
 	finals := ack.Finals
 	for i, op := range c.Ops {
-		ends := false
-		if found[i] >= 0 {
-			proc := last(list[found[i]].members, "proc")
-			ends = list[found[i]].isObject && (!op.Create || strings.HasPrefix(proc, `"`) && says(proc) != "ok")
-		}
-		if !ends {
+		if found[i] < 0 || !ends(op, list[found[i]]) {
 			continue
 		}
+		a := list[found[i]]
 		if len(finals) == 0 || finals[0].Op != i || finals[0].Status != correlator.Answered {
-			t.Fatalf("op %d should end with %s: %+v", i, list[found[i]].text, ack.Finals)
+			t.Fatalf("op %d should end with %s: %+v", i, a.text, ack.Finals)
 		}
-		text := string(finals[0].Body)
-		got, _ := members(text)
-		want := asRead(op, list[found[i]])
-		if !slices.Equal(got, want) || slices.Equal(want, list[found[i]].members) && text != list[found[i]].text {
-			t.Fatalf("op %d, %+v, ends with %s after %s", i, op, text, list[found[i]].text)
+		text, want := string(finals[0].Body), asRead(op, a)
+		if got, _ := members(text); !slices.Equal(got, want) || slices.Equal(want, a.members) && text != a.text {
+			t.Fatalf("op %d, %+v, ends with %s after %s", i, op, text, a.text)
 		}
 		finals = finals[1:]
 	}
 	if len(finals) > 0 {
 		t.Fatalf("op %d ends with %s", finals[0].Op, finals[0].Body)
 	}
+}
+
+func ends(op gateway.Op, a modelAnswer) bool {
+	proc := last(a.members, "proc")
+	return a.isObject && (!op.Create || strings.HasPrefix(proc, `"`) && says(proc) != "ok")
 }
 
 // FuzzAck reads any answer to some requests; <id N> in it stands for the id that op N got.
