@@ -316,7 +316,7 @@ func TestAddedIDs(t *testing.T) {
 	f(`7 `, `7 `)
 }
 
-// No two trips share an id that is ours, whoever asks at the same time.
+// No two trips share an id of ours, also when they are read at the same time.
 func TestAddedIDsAreUnique(t *testing.T) {
 	d := dialect(t)
 	const trips, askers = 500, 8

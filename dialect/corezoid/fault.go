@@ -48,8 +48,8 @@ func short(text []byte) []byte {
 	return text[:end]
 }
 
-// withoutBytes words an error about what an engine sent without any of its bytes, as they may hold a callback token: it says
-// where, and of which kind.
+// withoutBytes words an error about what an engine sent: where it is, and of which kind. It drops the bytes that the error quotes, as
+// they may be a callback token.
 func withoutBytes(err error) error {
 	bad, ok := errors.AsType[*splice.Error](err)
 	if !ok {

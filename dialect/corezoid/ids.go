@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	idBytes = 12 // of randomness in an id that is ours: nobody guesses it, and no two trips share it
+	idBytes = 12 // of randomness in an id of ours: nobody guesses it, and no two trips share it
 	idChars = idBytes * 4 / 3
 )
 
@@ -40,8 +40,8 @@ const (
 	refMember = `"ref":`
 )
 
-// ownID gives the member that an op gets whose client sent no id, and the id in it. The op's index tells it from the others of its
-// request. Both are parts of one string.
+// ownID gives the member that an op gets whose client sent no id, and the id in it: both are one string. The op's index makes the id
+// unique within its request.
 func ownID(random [idChars]byte, op int) (member, id string) {
 	var room [len(idMember) + len(`""`) + idChars + 20]byte
 	b := append(append(room[:0], idMember...), '"')
@@ -50,9 +50,9 @@ func ownID(random [idChars]byte, op int) (member, id string) {
 	return member, member[len(idMember)+1 : len(member)-1]
 }
 
-// identify settles by which ids the engine's answers are found: the client's where they are unique in the request, ours where the
-// client sent none that could be one. An answer to another trip has the id of no op of this one. Of ids that repeat only
-// the position tells.
+// identify gives each forwarded op the id by which its answer is found: the client's where it is unique in the request, ours where the
+// client sent no number or text. So an answer to another trip has an id that no op of this one has. Ops whose ids repeat are
+// matched by position.
 func (q *request) identify(ops []gateway.Op) {
 	var random [idChars]byte
 	theirs, ours := 0, 0
@@ -82,7 +82,7 @@ func (q *request) identify(ops []gateway.Op) {
 	}
 }
 
-// unmatchRepeated takes ids that several ops have for those of none.
+// unmatchRepeated clears the ids that several ops have.
 func unmatchRepeated(ops []gateway.Op) {
 	count := make(map[string]int, len(ops))
 	for i := range ops {

@@ -6,12 +6,12 @@ import (
 	"math"
 )
 
-// A callback that is a form or XML is walked once, which makes a list of its parts: offsets, no copies. Then its JSON is written twice
-// from the list and the body: the first time only its size is counted. So what is made of a body of n bytes takes its JSON,
-// of 2n bytes and a little at most, and some tens of bytes for each part, of which there may be only so many.
+// A form or an XML document is walked once, which makes a list of its parts: offsets, no copies. Then its JSON is written twice from the
+// list and the body: the first time only its size is counted. So reading a body of n bytes takes its JSON, which is little
+// more than 2n bytes at most, and some tens of bytes for each part. The number of parts has a bound.
 
-// mostParts is how many fields of a form, or elements and attributes of XML, a callback may have, and larger bodies one for so many
-// bytes. No task of the vendor's is large enough to need as many.
+// mostParts is how many fields a form, or elements and attributes an XML document may have. A body for which that is less than one
+// for bytesPerPart bytes may have as many as that. A task of the vendor's is too small to need them: it has at most 264,000 bytes.
 const (
 	mostParts    = 1 << 18
 	bytesPerPart = 20

@@ -133,7 +133,7 @@ func TestXMLNames(t *testing.T) {
 	}
 }
 
-// What a callback is refused for goes to the log: no byte of it may be there.
+// The reason why a callback is refused goes to the log: it has no byte of the callback.
 func TestCallbackErrorsQuoteNothing(t *testing.T) {
 	d := dialect(t)
 	const marker = `XZQWJKVYXZQWJKVY`
