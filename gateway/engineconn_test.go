@@ -65,7 +65,7 @@ func (e *rawEngine) ask(r *bufio.Reader) bool {
 const (
 	engineSays   = `{"request_proc":"ok","ops":[{"proc":"ok","obj_id":"1"}]}`
 	engineAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 56\r\n\r\n" + engineSays
-	modifyOp     = `{"timeout":0.5,"ops":[{"type":"modify","obj":"task","ref":"r","data":{}}]}`
+	modifyOp     = `{"timeout":0.5,"ops":[{"type":"modify","obj":"task","obj_id":"1","data":{}}]}`
 )
 
 // says answers one request with each text, and goes on.
@@ -169,7 +169,7 @@ func TestNeverSentTwice(t *testing.T) {
 				for range kept {
 					want(t, n.create(modifyOp), 200, engineSays)
 				}
-				want(t, n.create(modifyOp), 200, `{"request_proc":"ok","ops":[{"proc":"error","ref":"r","description":"Timeout for create task"}]}`)
+				want(t, n.create(modifyOp), 200, `{"request_proc":"ok","ops":[{"proc":"error","description":"Timeout for create task"}]}`)
 				if got := e.asked.Load(); int(got) != kept+1 {
 					t.Errorf("%d requests were sent for %d", got, kept+1)
 				}

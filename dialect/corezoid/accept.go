@@ -25,8 +25,8 @@ func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call
 	if fault != nil {
 		return nil, fault
 	}
-	if fault := encodingFault(&ctx.Request); fault != nil {
-		return nil, fault
+	if coding := encoding(&ctx.Request.Header); coding != nil {
+		return nil, encodingFault(fmt.Sprintf(": %q", short(coding)))
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
@@ -75,19 +75,6 @@ func (a *Access) verify(from credentials, body []byte, now time.Time) (login str
 		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Request time is outside the allowed window", Err: err}
 	}
 	return login, nil
-}
-
-// encodingFault refuses compressed bodies: what was signed, spliced and forwarded must be what was sent.
-func encodingFault(req *fasthttp.Request) *gateway.Fault {
-	encoding := req.Header.ContentEncoding()
-	if len(encoding) == 0 || bytes.EqualFold(encoding, []byte("identity")) {
-		return nil
-	}
-	return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: fmt.Sprintf("Content-Encoding is not supported: %.60q", encoding)}
-}
-
-func bodyFault(err error) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + err.Error()}
 }
 
 // ownMembers are what the data of each task of a request gets: the callback URL, whose token comes later, and the headers.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,22 +65,81 @@ func TestIncorrectBody(t *testing.T) {
 	f(`{"a":`+strings.Repeat("[", 128)+strings.Repeat("]", 128)+`}`, "at byte 132: nested deeper than 128")
 }
 
-// A request with very many members must not cost the square of their number.
+// Very many members of an op or a package are refused: to find one that is there twice costs ten times their bytes.
 func TestManyNames(t *testing.T) {
 	d := dialect(t)
-	var b strings.Builder
-	for i := range 50_000 {
-		fmt.Fprintf(&b, `"n%d":0,`, i)
+	names := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"n%d":0,`, i)
+		}
+		return b.String()
 	}
-	began := time.Now()
-	mustAccept(t, d, `{"ops":[{`+b.String()+`"type":"create","obj":"task"}]}`)
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %v", took)
+	const rest = `"type":"create","obj":"task","data":{}`
+	mustAccept(t, d, `{"ops":[{`+names(997)+rest+`}]}`)
+	mustAccept(t, d, `{`+names(999)+`"ops":[{`+rest+`}]}`)
+	mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","data":{`+names(50_000)+`"x":[{`+names(50_000)+`"x":1}]}}]}`)
+	f := func(body, problem string) {
+		t.Helper()
+		_, err := accept(t, d, body)
+		wantFault(t, err, 400, "Incorrect body: "+problem)
 	}
-	_, err := accept(t, d, `{"ops":[{`+b.String()+`"n\u0031":0,"type":"create","obj":"task"}]}`)
-	wantFault(t, err, 400, `Incorrect body: ops[0]: "n1" appears twice`)
-	_, err = accept(t, d, `{"`+strings.Repeat("x", 1000)+`":1,"`+strings.Repeat("x", 1000)+`":1}`)
-	wantFault(t, err, 400, `Incorrect body: "`+strings.Repeat("x", 60)+`" appears twice`)
+	f(`{"ops":[{`+names(998)+rest+`}]}`, "ops[0]: has more than 1000 members")
+	f(`{"ops":{`+names(50_000)+rest+`}}`, "ops: has more than 1000 members")
+	f(`{`+names(1000)+`"ops":[{`+rest+`}]}`, "has more than 1000 members")
+	f(`{"ops":[{`+names(500)+`"n\u0031":0,"type":"create","obj":"task"}]}`, `ops[0]: "n1" appears twice`)
+}
+
+// What an answer quotes of a request is short, and cut between two characters.
+func TestQuotesAreShort(t *testing.T) {
+	d := dialect(t)
+	long := strings.Repeat("ї", 500)
+	cut := strings.Repeat("ї", 30)
+	_, err := accept(t, d, `{"`+long+`":1,"`+long+`":1}`)
+	wantFault(t, err, 400, `Incorrect body: "`+cut+`" appears twice`)
+	_, err = accept(t, d, `{"x`+long+`":1,"x`+long+`":1}`)
+	wantFault(t, err, 400, `Incorrect body: "x`+cut[:58]+`" appears twice`)
+	c := mustAccept(t, d, `{"ops":[{"type":"`+long+`","obj":"x`+long+`"},{"type":{"a":"`+long+`"}}]}`)
+	for i, want := range []string{cut + " x" + cut[:58], `{"a":"` + cut[:54] + " "} {
+		if got := c.Ops[i].Refused; got != "Operation is not allowed: "+want {
+			t.Errorf("op %d: %s", i, got)
+		}
+	}
+	_, err = accept(t, d, simple, "Content-Encoding: "+strings.Repeat("x", 100))
+	wantFault(t, err, 415, `Content-Encoding is not supported: "`+strings.Repeat("x", 60)+`"`)
+}
+
+// Every line of Content-Encoding counts, and every coding in it.
+func TestContentEncoding(t *testing.T) {
+	d := dialect(t)
+	f := func(coding string, lines ...string) {
+		t.Helper()
+		var header []string
+		for _, line := range lines {
+			header = append(header, "Content-Encoding: "+line)
+		}
+		_, err := accept(t, d, simple, header...)
+		_, _, calledBack := d.Callback(&received(t, "POST", "/cb/t", "{}", header...).Request, 0)
+		if coding == "" {
+			if err != nil || calledBack != nil {
+				t.Errorf("%q: %v, %v", lines, err, calledBack)
+			}
+			return
+		}
+		wantFault(t, err, 415, fmt.Sprintf("Content-Encoding is not supported: %q", coding))
+		wantFault(t, calledBack, 415, "Content-Encoding is not supported")
+	}
+	f("")
+	f("", "")
+	f("", "identity")
+	f("", "Identity , ,\tIDENTITY", "", "identity")
+	f("gzip", "gzip")
+	f("gzip", "", "gzip")
+	f("gzip", "identity", "gzip")
+	f("br", "identity", "identity", "identity, br")
+	f("GZIP", "identity,GZIP,br")
+	f("identity;q=1", "identity;q=1")
+	f("gzip identity", "gzip identity")
 }
 
 func TestTimeout(t *testing.T) {
@@ -210,10 +270,10 @@ func TestCall(t *testing.T) {
 	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":7,"ref":null},{"type":"modify","obj":"task","id":"\u0041"},{"type":"x","obj":"y","id":{}},{"type":"create","obj":"task"},{"type":"create","obj":"task","id":null}]}`)
 	var got []string
 	for _, op := range c.Ops {
-		got = append(got, fmt.Sprintf("%v %q %s %s %q %v", op.Create, op.Refused, op.ID, op.Ref, op.Match, op.Added))
+		got = append(got, named(c).Replace(fmt.Sprintf("%v %q %s %s %s %v", op.Create, op.Refused, op.ID, op.Ref, op.Match, op.Added)))
 	}
 	want := []string{
-		`true "" 7 null "7" false`, `false "" "\u0041"  "A" false`, `false "Operation is not allowed: x y" {}  "" false`, `true ""   "1" true`, `true "" null  "" false`,
+		`true "" 7 null 7 false`, `false "" "\u0041"  A false`, `false "Operation is not allowed: x y" {}   false`, `true ""   <id 3> true`, `true "" null  <id 4> true`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -223,7 +283,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// Added ids are unlike any that the client sent, numbers or strings; repeated ids of clients find nothing.
+// Who sends no id that could be one gets one, beside or in its place; repeated ids of clients find nothing.
 func TestAddedIDs(t *testing.T) {
 	d := dialect(t)
 	f := func(want ...string) {
@@ -238,21 +298,43 @@ func TestAddedIDs(t *testing.T) {
 		}
 		c := mustAccept(t, d, `{"ops":[`+strings.Join(ops, ",")+`]}`)
 		for i, w := range want {
-			_, match, _ := strings.Cut(w, " ")
-			if c.Ops[i].Match != match {
-				t.Errorf("%q: op %d is matched by %q", want, i, c.Ops[i].Match)
+			id, match, _ := strings.Cut(w, " ")
+			if got := named(c).Replace(c.Ops[i].Match); got != match || string(c.Ops[i].ID) != id || c.Ops[i].Added != strings.HasPrefix(match, "<") {
+				t.Errorf("%q: op %d is matched by %q: %+v", want, i, got, c.Ops[i])
 			}
 		}
 	}
-	f(" ")
-	f(" 1", " 2")
-	f("1 1", " 2", " 3")
-	f(`"1" 1`, " 3", `2 2`, " 4")
-	f(`"\u0031" 1`, " 2")
-	f(`1 `, ` 2`, `"1" `)
+	f(" <id 0>")
+	f(" <id 0>", " <id 1>")
+	f("1 1", " <id 1>", " <id 2>")
+	f(`"1" 1`, " <id 1>", `2 2`, " <id 3>")
+	f(`"\u0031" 1`, " <id 1>")
+	f(`1 `, ` <id 1>`, `"1" `)
 	f(`"a" a`, `"b" b`)
-	f(`"" `, ` 1`)
+	f(`"" <id 0>`, `null <id 1>`, `true <id 2>`, `{"a":[]} <id 3>`, `[] <id 4>`)
 	f(`7 7`)
+	f(`7 `, `7 `)
+}
+
+// No two trips share an id of ours, also when they are read at the same time.
+func TestAddedIDsAreUnique(t *testing.T) {
+	d := dialect(t)
+	const trips, askers = 500, 8
+	var seen sync.Map
+	var asking sync.WaitGroup
+	for range askers {
+		asking.Go(func() {
+			for range trips {
+				c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task"},{"type":"modify","obj":"task"}]}`)
+				for _, op := range c.Ops {
+					if _, known := seen.LoadOrStore(op.Match, true); known || len(op.Match) < 17 {
+						t.Errorf("%q was given before, or is too short to be nobody's", op.Match)
+					}
+				}
+			}
+		})
+	}
+	asking.Wait()
 }
 
 func TestEncode(t *testing.T) {
@@ -270,7 +352,7 @@ func TestEncode(t *testing.T) {
 	if err := d.Encode(&req, c, tokens(c), later); err != nil {
 		t.Fatal(err)
 	}
-	body := strings.Replace(simple, `}]}`, `,"data":{"__callback_url":"`+callbackURL+tokens(c)[0]+`"}}]}`, 1)
+	body := strings.Replace(simple, `}]}`, `,"data":{"__callback_url":"`+callbackURL+tokens(c)[0]+`"},"id":"`+c.Ops[0].Match+`"}]}`, 1)
 	if got := string(req.Body()); got != body {
 		t.Errorf("body %s", got)
 	}
@@ -320,7 +402,7 @@ func TestOps(t *testing.T) {
 			t.Errorf("op %d: %+v", i, got)
 		}
 	}
-	if got := forwarded(t, d, c); got != `{"ops":[{"type":"show","obj":"task","id":"1"},{"type":"create","obj":"conv","data":"any","id":"2"}]}` {
+	if got := forwarded(t, d, c); got != `{"ops":[{"type":"show","obj":"task","id":"<id 1>"},{"type":"create","obj":"conv","data":"any","id":"<id 2>"}]}` {
 		t.Errorf("forwarded %s", got)
 	}
 }

@@ -1,18 +1,17 @@
 package corezoid
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
-	"syncgate/correlator"
 	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
 
 // Ack reads the engine's answer to a package. A created task is acknowledged by "proc":"ok" and says nothing final; any
 // other proc is that op's end. An op of the answer that says neither, or that is missing, leaves the client parked, as the
-// task may exist.
+// task may exist. An answer that contradicts what was sent is another request's: its error is gateway.ErrForeignAnswer. No
+// error has bytes of the answer, which may hold a callback token.
 func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, error) {
 	refused := status >= 400 && status < 500
 	if !refused && (status < 200 || status >= 300) {
@@ -20,37 +19,67 @@ func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, er
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
-	ok, err := s.readAnswer(body)
+	a := newAnswer(s, c)
+	ok, err := a.read(body)
 	switch {
-	case refused && (err == nil || errors.Is(err, errNoPackage)), err == nil && !ok:
-		return gateway.Ack{Package: bytes.Clone(body)}, nil
-	case err != nil:
-		return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", err)
+	case err != nil && (!refused || !errors.Is(err, errNoPackage)):
+	case a.foreign != nil:
+		err = a.foreign
+	case refused || !ok:
+		return gateway.Ack{Package: a.whole(body)}, nil
+	default:
+		a.match()
+		if err = a.foreign; err == nil {
+			return gateway.Ack{Finals: a.finals(body)}, nil
+		}
 	}
-	return gateway.Ack{Finals: s.finals(c, body)}, nil
+	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
 }
 
 // errNoPackage says that an answer is JSON, but not a package of ops.
 var errNoPackage = errors.New("not a package of ops")
 
-// answerOp is one op of the engine's answer: offsets.
-type answerOp struct {
-	at       splice.Span
-	isObject bool
-	id, proc value
-	names    int // the op of the request whose id it has, or none
+// answer is the engine's answer to a call while it is read. Its ops and what they answer are in the scratch, as many as were
+// forwarded at most.
+type answer struct {
+	s         *scratch
+	c         *gateway.Call
+	forwarded int
+	sent      sentIDs
+	ops       int   // that were read so far, or matched
+	foreign   error // what shows that it is another request's
 }
 
-// readAnswer reads an answer's ops into s.answers. It is ok when the engine says so of the package, or says nothing.
-func (s *scratch) readAnswer(body []byte) (ok bool, err error) {
-	j := &s.json
+// answerOp is one op of the engine's answer: offsets.
+type answerOp struct {
+	at            splice.Span
+	isObject      bool
+	id, ref, proc value
+	names         int // the op of the request whose id it has, or none or several
+}
+
+func newAnswer(s *scratch, c *gateway.Call) answer {
+	a := answer{s: s, c: c, sent: sentIDs{ops: c.Ops}}
+	s.found = s.found[:0]
+	for i := range c.Ops {
+		s.found = append(s.found, none)
+		if c.Ops[i].Refused == "" {
+			a.forwarded++
+		}
+	}
+	return a
+}
+
+// read reads an answer. It is ok when the engine says so of the package, or says nothing.
+func (a *answer) read(body []byte) (ok bool, err error) {
+	j := &a.s.json
 	if err := j.Reset(body); err != nil {
 		return false, err
 	}
 	var proc, ops value
 	switch j.Peek() {
 	case splice.Object:
-		err = s.readPackage(&proc, &ops)
+		err = a.readPackage(&proc, &ops)
 	default:
 		_, err = j.Value()
 	}
@@ -61,7 +90,7 @@ func (s *scratch) readAnswer(body []byte) (ok bool, err error) {
 		return false, err
 	}
 	switch {
-	case proc.kind == splice.String && string(s.text(proc)) != "ok":
+	case proc.kind == splice.String && string(a.s.text(proc)) != "ok":
 		return false, nil
 	case proc.kind != splice.String && proc.kind != splice.Invalid, ops.kind != splice.Array && ops.kind != splice.Object:
 		return false, errNoPackage
@@ -69,24 +98,24 @@ func (s *scratch) readAnswer(body []byte) (ok bool, err error) {
 	return true, nil
 }
 
-func (s *scratch) readPackage(proc, ops *value) error {
-	if _, err := s.json.Enter(); err != nil {
+func (a *answer) readPackage(proc, ops *value) error {
+	j := &a.s.json
+	if _, err := j.Enter(); err != nil {
 		return err
 	}
 	for {
-		m, more, err := s.json.Member()
+		m, more, err := j.Member()
 		if err != nil || !more {
 			return err
 		}
 		switch string(m.Name) {
 		case "request_proc":
-			*proc, err = s.value()
+			*proc, err = a.s.value()
 		case "ops":
-			ops.kind = s.json.Peek()
-			s.answers = s.answers[:0]
-			err = s.readAnswerOps()
+			ops.kind = j.Peek()
+			err = a.readOps()
 		default:
-			_, err = s.json.Value()
+			_, err = j.Value()
 		}
 		if err != nil {
 			return err
@@ -94,57 +123,75 @@ func (s *scratch) readPackage(proc, ops *value) error {
 	}
 }
 
-// readAnswerOps reads what comes next: an array of ops, one op alone, or something else.
-func (s *scratch) readAnswerOps() error {
-	if s.json.Peek() != splice.Array {
-		return s.readAnswerOp()
+// readOps reads what comes next: an array of ops, one op alone, or something else. Of repeated lists the last one counts.
+func (a *answer) readOps() error {
+	a.ops, a.s.answers = 0, a.s.answers[:0]
+	for i := range a.s.found {
+		a.s.found[i] = none
 	}
-	if _, err := s.json.Enter(); err != nil {
+	j := &a.s.json
+	if j.Peek() != splice.Array {
+		return a.readOp()
+	}
+	if _, err := j.Enter(); err != nil {
 		return err
 	}
 	for {
-		more, err := s.json.Element()
+		more, err := j.Element()
 		if err != nil || !more {
 			return err
 		}
-		if err := s.readAnswerOp(); err != nil {
+		if err := a.readOp(); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *scratch) readAnswerOp() (err error) {
-	var op answerOp
-	if op.isObject = s.json.Peek() == splice.Object; op.isObject {
-		err = s.readAnswerMembers(&op)
+func (a *answer) readOp() (err error) {
+	op := answerOp{names: none}
+	j := &a.s.json
+	if op.isObject = j.Peek() == splice.Object; op.isObject {
+		err = a.readMembers(&op)
 	} else {
-		op.at, err = s.json.Value()
+		op.at, err = j.Value()
 	}
-	s.answers = append(s.answers, op)
-	return err
+	if err != nil {
+		return err
+	}
+	a.name(&op)
+	if len(a.s.answers) < a.forwarded { // an answer of more is another's
+		a.s.answers = append(a.s.answers, op)
+	} else {
+		a.reject("there are more ops than were sent")
+	}
+	a.ops++
+	return nil
 }
 
-func (s *scratch) readAnswerMembers(op *answerOp) error {
-	start, err := s.json.Enter()
+func (a *answer) readMembers(op *answerOp) error {
+	j := &a.s.json
+	start, err := j.Enter()
 	if err != nil {
 		return err
 	}
 	for {
-		m, more, err := s.json.Member()
+		m, more, err := j.Member()
 		if err != nil {
 			return err
 		}
 		if !more {
-			op.at = splice.Span{Start: start, End: s.json.Offset()}
+			op.at = splice.Span{Start: start, End: j.Offset()}
 			return nil
 		}
 		switch string(m.Name) {
 		case "id":
-			op.id, err = s.value()
+			op.id, err = a.s.value()
+		case "ref":
+			op.ref, err = a.s.value()
 		case "proc":
-			op.proc, err = s.value()
+			op.proc, err = a.s.value()
 		default:
-			_, err = s.json.Value()
+			_, err = j.Value()
 		}
 		if err != nil {
 			return err
@@ -152,91 +199,79 @@ func (s *scratch) readAnswerMembers(op *answerOp) error {
 	}
 }
 
-// finals gives the ops of c that the answer ends.
-func (s *scratch) finals(c *gateway.Call, body []byte) (finals []correlator.Callback) {
-	s.match(c)
-	for i := range c.Ops {
-		if s.found[i] == none {
-			continue
-		}
-		op, answer := &c.Ops[i], &s.answers[s.found[i]]
-		taken := answer.proc.kind != splice.String || string(s.text(answer.proc)) == "ok" // or no answer of its own
-		if !answer.isObject || op.Create && taken {
-			continue
-		}
-		text := bytes.Clone(answer.at.Of(body))
-		if op.Added && string(s.idText(answer.id)) == op.Match {
-			text = withoutID(text)
-		}
-		finals = append(finals, correlator.Callback{Op: i, Status: correlator.Answered, Body: text})
+// name finds the op of the request whose id an op of the answer has, which was read after a.ops others.
+func (a *answer) name(op *answerOp) {
+	text := a.s.idText(op.id)
+	if len(text) == 0 {
+		return
 	}
-	return finals
+	i := a.sent.find(text, op.id.kind)
+	switch {
+	case i == unknown:
+		a.reject("an op has an id that was not sent")
+		return
+	case i < 0:
+	case a.contradicts(i, op):
+		a.reject(otherRef)
+	case a.s.found[i] == none:
+		a.s.found[i] = a.ops
+	default:
+		a.s.found[i] = several
+	}
+	op.names = i
 }
 
-const (
-	none    = -1
-	several = -2
-)
+const otherRef = "an op has another ref than was sent"
 
-// match finds the answer to each op of c, into s.found: the one that names it by its id, else the one at its position
-// among the forwarded ops, unless that names another op.
-func (s *scratch) match(c *gateway.Call) {
-	byID := idsOf(c)
-	s.found = s.found[:0]
-	for range c.Ops {
-		s.found = append(s.found, none)
+// reject notes why the answer is another request's, and at which of its ops that shows first.
+func (a *answer) reject(why string) {
+	if a.foreign == nil {
+		a.foreign = fmt.Errorf("ops[%d]: %s: %w", a.ops, why, gateway.ErrForeignAnswer)
 	}
-	for j := range s.answers {
-		answer := &s.answers[j]
-		i, named := byID[string(s.idText(answer.id))]
-		switch {
-		case !named:
-			i = none
-		case s.found[i] == none:
-			s.found[i] = j
-		default:
-			s.found[i] = several
-		}
-		answer.names = i
+}
+
+// contradicts reports whether an op of the answer has another ref than the op i had. Engines answer null or nothing where they got
+// none; but a modify may name its task otherwise, and an id of ours leaves no doubt.
+func (a *answer) contradicts(i int, answer *answerOp) bool {
+	ref := a.s.idText(answer.ref)
+	if len(ref) == 0 {
+		return false
 	}
-	position := 0
-	for i := range c.Ops {
-		if c.Ops[i].Refused != "" {
+	op := &a.c.Ops[i]
+	if len(textOf(op.Ref)) == 0 {
+		return op.Create && !a.isOurs(op, answer.id)
+	}
+	return !sameText(op.Ref, a.s.json.Raw(answer.ref.Span))
+}
+
+// isOurs reports whether an id is the one that the gateway gave to an op.
+func (a *answer) isOurs(op *gateway.Op, id value) bool {
+	return op.Added && string(a.s.idText(id)) == op.Match
+}
+
+// match finds the answer to each op, into s.found: the one that names it by its id, else the one at its position among the
+// forwarded ops, unless that names another op.
+func (a *answer) match() {
+	a.ops = 0
+	for i := range a.c.Ops {
+		if a.c.Ops[i].Refused != "" {
 			continue // not forwarded
 		}
-		if s.found[i] < 0 {
-			s.found[i] = none
-			if position < len(s.answers) && (s.answers[position].names == none || s.answers[position].names == i) {
-				s.found[i] = position
+		if a.s.found[i] < 0 {
+			a.s.found[i] = none
+			if a.ops < len(a.s.answers) && a.fits(i, &a.s.answers[a.ops]) {
+				a.s.found[i] = a.ops
+				if a.contradicts(i, &a.s.answers[a.ops]) {
+					a.reject(otherRef)
+				}
 			}
 		}
-		position++
+		a.ops++
 	}
 }
 
-// idsOf gives the forwarded ops of c by the ids that the engine knows them by; nil when there are none.
-func idsOf(c *gateway.Call) (byID map[string]int) {
-	for i := range c.Ops {
-		if op := &c.Ops[i]; op.Match != "" && op.Refused == "" {
-			if byID == nil {
-				byID = make(map[string]int, len(c.Ops))
-			}
-			byID[op.Match] = i
-		}
-	}
-	return byID
-}
-
-// withoutID takes the id out of an op of the engine's answer, when the client did not send one.
-func withoutID(op []byte) []byte {
-	var j splice.Reader
-	var edits splice.Edits
-	if err := j.Reset(op); err != nil {
-		return op // never: it was read a moment ago
-	}
-	if _, err := j.CutMembers(&edits, []string{"id"}); err != nil {
-		return op // never, likewise
-	}
-	text, _ := edits.Apply(make([]byte, 0, len(op)), op, nil)
-	return text
+// fits reports whether an op of the answer may answer the op i, which has its position.
+func (a *answer) fits(i int, answer *answerOp) bool {
+	return answer.names == none || answer.names == i ||
+		answer.names == several && sameText(a.c.Ops[i].ID, a.s.json.Raw(answer.id.Span))
 }

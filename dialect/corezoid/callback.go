@@ -12,14 +12,14 @@ import (
 // Callback reads what a process calls back with. The data of a JSON body is that body, byte for byte. The engine hears an
 // empty object: an API Call node merges what it hears into its task.
 func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
-	if fault := encodingFault(req); fault != nil {
-		return cb, nil, fault
+	if encoding(&req.Header) != nil {
+		return cb, nil, encodingFault("")
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
 	data, answer, err := s.callbackData(req)
 	if err != nil {
-		return cb, nil, bodyFault(err)
+		return cb, nil, bodyFault(withoutBytes(err))
 	}
 	return correlator.Callback{Op: op, Status: correlator.Complete, Body: data}, answer, nil
 }
@@ -44,7 +44,7 @@ func (s *scratch) callbackData(req *fasthttp.Request) (data, answer []byte, err 
 		}
 		data, err = formData(body, nil)
 	case isXML(media) && bytes.HasPrefix(trimXML(body), []byte{'<'}):
-		data, err = xmlData(trimXML(body), charset)
+		data, err = xmlData(body, charset)
 	default:
 		return s.jsonData(body)
 	}

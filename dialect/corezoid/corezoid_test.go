@@ -3,6 +3,7 @@ package corezoid_test
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func tokens(c *gateway.Call) (all []string) {
 	return all
 }
 
-// forwarded is the package for the engine, tokens written as <0>, <1>, …
+// forwarded is the package for the engine, tokens written as <0>, <1>, …, and the ids that ops got as <id 0>, <id 1>, …
 func forwarded(t testing.TB, d *corezoid.Dialect, c *gateway.Call) string {
 	t.Helper()
 	var req fasthttp.Request
@@ -106,7 +107,25 @@ func forwarded(t testing.TB, d *corezoid.Dialect, c *gateway.Call) string {
 	for i, token := range tokens(c) {
 		body = strings.ReplaceAll(body, callbackURL+token, fmt.Sprintf("<%d>", i))
 	}
-	return body
+	return named(c).Replace(body)
+}
+
+// named writes the ids that the ops of a call got as <id 0>, <id 1>, …
+func named(c *gateway.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, false)...) }
+
+// ided puts those ids where <id 0>, <id 1>, … are written.
+func ided(c *gateway.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, true)...) }
+
+func pairs(c *gateway.Call, back bool) (all []string) {
+	for i, op := range c.Ops {
+		if pair := []string{op.Match, fmt.Sprintf("<id %d>", i)}; op.Added {
+			if back {
+				slices.Reverse(pair)
+			}
+			all = append(all, pair...)
+		}
+	}
+	return all
 }
 
 func answer(d *corezoid.Dialect, c *gateway.Call, r gateway.Reply) (status int, body string) {

@@ -2,59 +2,171 @@ package corezoid
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"unicode/utf8"
 )
 
 // isSystem reports whether a name of a callback's query is no data: an API Call node adds these when it is set to send
 // system parameters, as it is by default.
-func isSystem(name string) bool {
-	return name == "conv_signature" || name == "conv_time" || name == "conv_id"
+func isSystem(name []byte) bool {
+	return sameForm(name, []byte("conv_signature")) || sameForm(name, []byte("conv_time")) || sameForm(name, []byte("conv_id"))
 }
 
-// formData makes an object of strings of a form or a query; a repeated name makes an array. skip may be nil.
-func formData(form []byte, skip func(name string) bool) ([]byte, error) {
-	var data object
-	for pair := range bytes.SplitSeq(form, []byte{'&'}) {
-		if len(pair) == 0 {
-			continue
-		}
-		key, text, _ := bytes.Cut(pair, []byte{'='})
-		key, text = unescapeForm(key), unescapeForm(text)
-		if !utf8.Valid(key) || !utf8.Valid(text) {
-			return nil, errors.New("form: is not UTF-8")
-		}
-		name := string(key)
-		if skip != nil && skip(name) {
-			continue
-		}
-		data.values = appendQuoted(data.values, text)
-		data.add(name)
-	}
-	return data.appendTo(nil), nil
+// form is a form or a query while it is read.
+type form struct {
+	body   []byte
+	fields []formField
+	names  groups
 }
 
-// unescapeForm decodes + and %XX; a % that begins no escape is itself, as browsers and servers read it.
-func unescapeForm(s []byte) []byte {
-	if !bytes.ContainsAny(s, "+%") {
-		return s
+// formField is a pair: offsets of its name and its text, and the next one of the same name, 0 when there is none: the first is
+// nobody's next.
+type formField struct {
+	name, text span
+	next       place
+	repeated   bool // an earlier one has the name
+}
+
+// formData makes an object of strings of a form or a query; a repeated name makes an array, where it came first. skip may be nil.
+func formData(body []byte, skip func(name []byte) bool) ([]byte, error) {
+	if !fits(body) {
+		return nil, errTooLarge
 	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '+':
-			out = append(out, ' ')
-			continue
-		case s[i] == '%' && i+2 < len(s):
-			var decoded [1]byte
-			if _, err := hex.Decode(decoded[:], s[i+1:i+3]); err == nil {
-				out = append(out, decoded[0])
-				i += 2
-				continue
-			}
+	most := partsOf(body)
+	parts := min(bytes.Count(body, []byte{'&'})+1, most)
+	f := form{body: body, fields: make([]formField, 0, parts), names: newGroups(parts)}
+	for start := 0; start < len(body); {
+		end := start + len(body[start:])
+		if n := bytes.IndexByte(body[start:], '&'); n >= 0 {
+			end = start + n
 		}
-		out = append(out, s[i])
+		if err := f.add(start, end, most, skip); err != nil {
+			return nil, err
+		}
+		start = end + 1
 	}
-	return out
+	data := written(f.write)
+	if !utf8.Valid(data) { // of the whole at once: no sequence goes over the quotes between two texts
+		return nil, errors.New("form: is not UTF-8")
+	}
+	return data, nil
+}
+
+// add reads the pair in a stretch of the body.
+func (f *form) add(start, end, most int, skip func(name []byte) bool) error {
+	name, text, _ := bytes.Cut(f.body[start:end], []byte{'='})
+	for i, c := range f.body[start:end] {
+		if c < ' ' && !isBlank(c) { // which no form has but as %XX, and which would be six bytes of JSON
+			return fmt.Errorf("form: at byte %d: control character", start+i)
+		}
+	}
+	if start == end || skip != nil && skip(name) {
+		return nil
+	}
+	n := len(f.fields)
+	if n == most {
+		return fmt.Errorf("form: has more than %d fields", most)
+	}
+	f.fields = append(f.fields, formField{name: spanOf(start, start+len(name)), text: spanOf(end-len(text), end)})
+	earlier, repeated := f.names.swap(hashForm(f.names.seed, name), n, func(earlier int) bool {
+		return sameForm(f.fields[earlier].name.of(f.body), name)
+	})
+	if repeated {
+		f.fields[earlier].next = placeOf(n)
+		f.fields[n].repeated = true
+	}
+	return nil
+}
+
+func (f *form) write(w *jsonWriter) {
+	separator := `{"`
+	for i := range f.fields {
+		field := &f.fields[i]
+		if field.repeated {
+			continue
+		}
+		w.put(separator)
+		separator = `,"`
+		f.unescape(w, field.name)
+		if field.next == 0 {
+			w.put(`":"`)
+			f.unescape(w, field.text)
+			w.put(`"`)
+			continue
+		}
+		w.put(`":["`)
+		for f.unescape(w, field.text); field.next != 0; f.unescape(w, field.text) {
+			field = &f.fields[field.next]
+			w.put(`","`)
+		}
+		w.put(`"]`)
+	}
+	if separator == `{"` {
+		w.put(`{`)
+	}
+	w.put(`}`)
+}
+
+func (f *form) unescape(w *jsonWriter, s span) {
+	text := s.of(f.body)
+	for i := 0; i < len(text); {
+		var c byte
+		c, i = formByte(text, i)
+		w.char(c)
+	}
+}
+
+// formByte decodes what begins at i, + or %XX or a byte that is itself, and gives the offset behind it. A % that begins no escape is
+// itself too, as browsers and servers read it.
+func formByte(s []byte, i int) (c byte, next int) {
+	switch c := s[i]; {
+	case c == '+':
+		return ' ', i + 1
+	case c == '%' && i+2 < len(s):
+		high, ok := hexDigit(s[i+1])
+		low, too := hexDigit(s[i+2])
+		if ok && too {
+			return high<<4 | low, i + 3
+		}
+	}
+	return s[i], i + 1
+}
+
+// hexDigit gives the value of a hexadecimal digit. It is not ok when it is none.
+func hexDigit(c byte) (value byte, ok bool) {
+	switch lower := c | 0x20; {
+	case isDigit(c):
+		return c - '0', true
+	case lower >= 'a' && lower <= 'f':
+		return lower - 'a' + 10, true
+	default:
+		return 0, false
+	}
+}
+
+// sameForm reports whether two texts are the same when decoded.
+func sameForm(a, b []byte) bool {
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		var x, y byte
+		x, i = formByte(a, i)
+		y, j = formByte(b, j)
+		if x != y {
+			return false
+		}
+	}
+	return i == len(a) && j == len(b)
+}
+
+func hashForm(seed maphash.Seed, text []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for i := 0; i < len(text); {
+		var c byte
+		c, i = formByte(text, i)
+		_ = h.WriteByte(c) // its error is always nil
+	}
+	return h.Sum64()
 }

@@ -59,8 +59,8 @@ func (q *request) read() error {
 		if !ok {
 			break
 		}
-		if !q.s.top.add(m.Name) {
-			return repeated(m.Name)
+		if err := q.s.top.add(m.Name); err != nil {
+			return err
 		}
 		if err := q.member(m); err != nil {
 			return err
@@ -169,8 +169,8 @@ func (q *request) opMembers(op *requestOp) error {
 			op.at = splice.Span{Start: start, End: j.Offset()}
 			return nil
 		}
-		if !q.s.inner.add(m.Name) {
-			return repeated(m.Name)
+		if err := q.s.inner.add(m.Name); err != nil {
+			return err
 		}
 		if err := q.opMember(op, m.Name); err != nil {
 			return err
@@ -245,7 +245,7 @@ func (q *request) refusal(typ, obj []byte) string {
 			return ""
 		}
 	}
-	return "Operation is not allowed: " + string(typ) + " " + string(obj)
+	return "Operation is not allowed: " + string(short(typ)) + " " + string(short(obj))
 }
 
 // timeout reads how long the client waits: a positive JSON number of seconds, or a string that is one.
@@ -327,9 +327,4 @@ func within(path string, err error) error {
 		path += "." + p.path
 	}
 	return &problem{path, p.text}
-}
-
-func repeated(name []byte) error {
-	const enough = 60
-	return &problem{"", fmt.Sprintf("%q appears twice", name[:min(len(name), enough)])}
 }

@@ -1,6 +1,8 @@
 package corezoid
 
 import (
+	"fmt"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"syncgate/internal/splice"
@@ -15,6 +17,7 @@ type scratch struct {
 	ops     []requestOp
 	answers []answerOp
 	found   []int // the answer to each op
+	ids     idSource
 }
 
 func (d *Dialect) borrow() *scratch {
@@ -65,16 +68,31 @@ func (s *scratch) idText(id value) []byte {
 	return nil
 }
 
-// names tells repeated names. Objects with more than a few are looked up, so that no request costs the square of its size.
+// names finds repeated names. Objects with more than a few are looked up, so that no request costs the square of its size.
 type names struct {
 	few  [][]byte
 	many map[string]struct{}
 }
 
-const fewNames = 16
+const (
+	fewNames  = 16
+	mostNames = 1000 // of a package or an op: in a map each costs ten times its bytes
+)
 
-// add reports whether the name is new.
-func (n *names) add(name []byte) bool {
+// add notes a name, which may be neither there already nor one too many.
+func (n *names) add(name []byte) error {
+	switch {
+	case !n.note(name):
+		return &problem{"", fmt.Sprintf("%q appears twice", short(name))}
+	case len(n.many) > mostNames:
+		return &problem{"", fmt.Sprintf("has more than %d members", mostNames)}
+	default:
+		return nil
+	}
+}
+
+// note reports whether the name is new.
+func (n *names) note(name []byte) bool {
 	if n.many != nil {
 		_, there := n.many[string(name)]
 		n.many[string(name)] = struct{}{}

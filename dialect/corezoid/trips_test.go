@@ -22,7 +22,7 @@ import (
 // process calls back with and hears, what the client reads. The sections of a file, in the order of the trip:
 //
 //	request              the client's body; lines of the file's comment such as "header: X-Id: 7" or "forward: x-id" change it
-//	engine               what the engine gets, callback URLs written as <0>, <1>, …
+//	engine               what the engine gets, callback URLs written as <0>, <1>, …, ids that ops got as <id 0>, <id 1>, …
 //	ack STATUS           the engine's answer
 //	callback N TYPE      a callback for op N
 //	heard N              what it is answered
@@ -139,8 +139,9 @@ func (p *trip) begin(t *testing.T, comment string) (headers []string) {
 func (p *trip) ack(t *testing.T, status, body string) {
 	t.Helper()
 	p.status, _ = strconv.Atoi(status)
-	ack, err := p.d.Ack(p.call, p.status, []byte(body))
+	ack, err := p.d.Ack(p.call, p.status, []byte(ided(p.call).Replace(body)))
 	switch {
+	case errors.Is(err, gateway.ErrForeignAnswer): // the client waits on
 	case err != nil:
 		p.reply.Open = gateway.ErrBadGateway
 	case ack.Package != nil:
@@ -193,7 +194,7 @@ func TestDocs(t *testing.T) {
 	for block := range strings.SplitSeq(string(text), "\n```json ") {
 		head, code, _ := strings.Cut(block, "\n")
 		if code, _, ok := strings.Cut(code, "```\n"); ok && !strings.HasPrefix(head, "#") {
-			shown = append(shown, section{head, strings.ReplaceAll(code, callbackURL+"TOKEN", "<0>")})
+			shown = append(shown, section{head, strings.NewReplacer(callbackURL+"TOKEN", "<0>", `"ID"`, `"<id 0>"`).Replace(code)})
 		}
 	}
 	want := ""
