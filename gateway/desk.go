@@ -113,7 +113,7 @@ func (c *conn) respond(resp *fasthttp.Response) {
 	out := outs.Get().(*out) //nolint:forcetypeassert // only New fills the pool
 	defer out.giveBack()
 	out.b = appendResponse(out.b, resp)
-	n, err := tryWrite(c.raw, out.b)
+	n, err := tryWrite(c.raw, out.b, c.l.g.hook, pointReply)
 	c.wrote.Store(true)
 	closes := resp.ConnectionClose()
 	if err == nil && n == len(out.b) && !c.gone {

@@ -21,3 +21,6 @@ func (g *Gateway) Watched() uint64 {
 	defer g.watcher.mu.Unlock()
 	return g.watcher.last
 }
+
+// SetHook has hook called at the points "write" and "reply", see attempt.go.
+func (p *Parts) SetHook(hook func(point string)) { p.hook = hook }

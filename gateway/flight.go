@@ -79,21 +79,15 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 		f.run(job{trip: t, again: e})
 		return
 	}
-	f.flying.add()
-	f.pool.fly(e, flight{t, now}) // first: the answer may be there before we look
-	n, err := tryWrite(e.count.raw, out.b)
-	if err == nil && n == len(out.b) {
-		return
-	}
-	if _, ok := f.pool.land(e); !ok {
-		return // it has failed, and a loop was told
-	}
-	defer f.flying.done()
-	if n == 0 && err != nil {
+	switch n, err := tryWrite(e.count.raw, out.b, f.g.hook, pointWrite); {
+	case err == nil && n == len(out.b):
+		f.flying.add()
+		f.pool.fly(e, flight{t, now}) // last: from now on a loop may close it, and its number be another socket's
+	case err != nil && n == 0:
 		f.run(job{trip: t, again: e})
-		return
+	default:
+		f.run(job{trip: t, conn: e, sent: true, rest: bytes.Clone(out.b[n:]), began: now})
 	}
-	f.run(job{trip: t, conn: e, sent: true, rest: bytes.Clone(out.b[n:]), began: now})
 }
 
 // ready is called by a loop: the engine has answered, or closed the connection.

@@ -38,6 +38,7 @@ type Gateway struct {
 	room           *room
 	announcements  announcements
 	patience       patience
+	hook           func(point string) // of a test; nil: there is none
 
 	ended  context.Context        // for who cannot wait: it is over
 	limits atomic.Pointer[Limits] // replaced by SetLimits
@@ -67,6 +68,8 @@ type Parts struct {
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
+
+	hook func(point string) // tests set it: it is called at points that they have to reach
 }
 
 // New makes a Gateway from a valid cfg. It opens nothing.
@@ -81,6 +84,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, correlator: p.Correlator, keys: p.Keys, dialect: p.Dialect, engine: p.Engine, log: p.Log, gatherer: p.Metrics,
+		hook: p.hook,
 		cors: newCORS(cfg.CORS), proxies: trusted,
 		requestBodies: newBudget(cfg.Limits.Body), callbackBodies: newBudget(cfg.Limits.CallbackBody),
 		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},

@@ -61,6 +61,12 @@ func start(t *testing.T, engineURL string, change ...func(*gateway.Config)) *nod
 // startOver is start with something between the gateway and its correlator.
 func startOver(t *testing.T, engineURL string, over func(*correlator.Memory) correlator.Correlator, change ...func(*gateway.Config)) *node {
 	t.Helper()
+	return startParts(t, engineURL, func(n *node, p *gateway.Parts) { p.Correlator = over(n.memo) }, change...)
+}
+
+// startParts is start with some other parts.
+func startParts(t *testing.T, engineURL string, replace func(*node, *gateway.Parts), change ...func(*gateway.Config)) *node {
+	t.Helper()
 	cfg := gateway.Default()
 	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Engine.URL = engineURL
@@ -79,10 +85,9 @@ func startOver(t *testing.T, engineURL string, over func(*correlator.Memory) cor
 	}
 	// The callback URL has to be known before the port is: the engine of these tests calls back by token.
 	d := newDialect(t, cfg)
-	n.Gateway, err = gateway.New(cfg, gateway.Parts{
-		Correlator: over(n.memo), Keys: n.keys, Dialect: d, Engine: d, Log: zerolog.New(n.log), Metrics: prometheus.NewRegistry(), Version: "test",
-	})
-	if err != nil {
+	parts := gateway.Parts{Correlator: n.memo, Keys: n.keys, Dialect: d, Engine: d, Log: zerolog.New(n.log), Metrics: prometheus.NewRegistry(), Version: "test"}
+	replace(n, &parts)
+	if n.Gateway, err = gateway.New(cfg, parts); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Listen(); err != nil {
