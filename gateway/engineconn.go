@@ -3,10 +3,12 @@ package gateway
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -14,9 +16,6 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 )
-
-// engineAnswerLimit bounds the body of an engine's own answer, in bytes.
-const engineAnswerLimit = 16 << 20
 
 // engineConn is a connection to the engine. It knows how many bytes of a request may have arrived: a create is never sent twice
 // once one has.
@@ -29,8 +28,7 @@ type engineConn struct {
 	forwarder *forwarder
 
 	// Owned by whoever has the connection.
-	used bool      // it has carried an exchange
-	last time.Time // when that ended
+	last time.Time // when it has carried an exchange
 
 	// Guarded by the pool's mutex.
 	phase         connPhase
@@ -55,8 +53,25 @@ const (
 // counted knows how many bytes were given to the kernel.
 type counted struct {
 	net.Conn
-	raw     syscall.RawConn
-	written int64 // owned by whoever has the connection
+	raw syscall.RawConn
+
+	// Owned by whoever has the connection.
+	written int64
+	looking bool // Read does not wait
+}
+
+// Read reads, while its owner only looks as far as bytes have come.
+func (c *counted) Read(p []byte) (n int, err error) {
+	if !c.looking {
+		return c.Conn.Read(p)
+	}
+	switch n, err = tryRead(c.raw, p); {
+	case err != nil && wouldBlock(err):
+		return 0, os.ErrDeadlineExceeded // after which TLS can go on
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 // Write counts.
@@ -66,8 +81,17 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// stale reports whether the engine has closed the connection, or sent bytes that nobody asked for.
-func (e *engineConn) stale() bool { return e.used && tells(e.count.raw, unix.POLLIN) }
+// stale reports whether the engine has closed the connection, or sent bytes that nobody asked for: they would be read as the answer
+// to the next request. With TLS there may be bytes of its own.
+func (e *engineConn) stale() bool {
+	if e.plain {
+		return tells(e.count.raw, unix.POLLIN)
+	}
+	e.count.looking = true
+	defer func() { e.count.looking = false }()
+	_, err := e.Read(make([]byte, 1))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
 
 // engineDialer makes connections to the engine.
 type engineDialer struct {
@@ -130,54 +154,28 @@ func (e *engineConn) exchange(request, before []byte, resp *fasthttp.Response, d
 	if err != nil {
 		return wrote, false, fmt.Errorf("send to the engine: %w", err)
 	}
-	e.used = true
 	r := answerReaders.Get().(*answerReader) //nolint:forcetypeassert // only New fills the pool
 	defer r.giveBack()
 	r.reset(before, e.Conn)
-	err = readAnswer(&r.buffered, resp)
-	rest := r.buffered.Buffered() > 0 || len(r.before) > 0 // an answer to a question that was not asked
-	if err != nil {
+	if keep, err = r.read(resp); err != nil {
 		return wrote, false, fmt.Errorf("read the engine's answer: %w", err)
 	}
-	return wrote, !rest && !resp.ConnectionClose(), nil
-}
-
-// readAnswer reads one answer.
-func readAnswer(r *bufio.Reader, resp *fasthttp.Response) error {
-	resp.Header.DisableNormalizing() // nobody looks for a name
-	return resp.ReadLimitBody(r, engineAnswerLimit)
-}
-
-// answerReader reads what was read already, and then the connection.
-type answerReader struct {
-	before   []byte
-	conn     io.Reader
-	buffered bufio.Reader
+	return wrote, keep, nil
 }
 
 // answerReaders are used again: each for one answer.
 var answerReaders = sync.Pool{New: func() any {
 	r := new(answerReader)
-	r.buffered = *bufio.NewReader(r)
+	r.buffered = bufio.NewReaderSize(r, deskBytes) // as a loop reads: the same answers are understood
 	return r
 }}
 
 func (r *answerReader) reset(before []byte, conn io.Reader) {
-	r.before, r.conn = before, conn
+	r.before, r.conn, r.failed = before, conn, nil
 	r.buffered.Reset(r)
 }
 
-// Read reads.
-func (r *answerReader) Read(p []byte) (int, error) {
-	if len(r.before) > 0 {
-		n := copy(p, r.before)
-		r.before = r.before[n:]
-		return n, nil
-	}
-	return r.conn.Read(p)
-}
-
 func (r *answerReader) giveBack() {
-	r.before, r.conn = nil, nil
+	r.before, r.conn, r.failed = nil, nil, nil
 	answerReaders.Put(r)
 }

@@ -115,17 +115,18 @@ func (e *engineConn) ready(lp *loop, _ told) {
 		f.forwardNext(f.pool.drop(e))
 		return
 	}
-	if !lp.desk.readAnswer(in[:n]) {
+	end, whole := lp.desk.readAnswer(in[:n])
+	if !whole {
 		f.run(job{trip: sent.trip, conn: e, sent: true, before: bytes.Clone(in[:n]), began: sent.began})
 		return
 	}
 	resp := &lp.desk.answer
 	status := resp.StatusCode()
 	ack, err := f.g.engine.Ack(sent.trip.call, status, resp.Body())
-	if resp.ConnectionClose() { // before the client hears of it and asks again
+	if end.closes { // before the client hears of it and asks again
 		f.forwardNext(f.pool.drop(e))
 	} else {
-		e.used, e.last = true, time.Now()
+		e.last = time.Now()
 		f.giveBack(e)
 	}
 	if err == nil && ack.Package == nil && len(ack.Finals) == 0 { // the tasks are taken, which is all that it says
@@ -143,12 +144,15 @@ func (f *forwarder) landed(sent flight, status int, ack Ack, err error) {
 }
 
 // readAnswer reads an engine's answer that has come whole, with nothing behind it. False: it has not.
-func (d *desk) readAnswer(in []byte) bool {
+func (d *desk) readAnswer(in []byte) (end ending, whole bool) {
 	d.bytes.Reset(in)
 	d.reader.Reset(&d.bytes)
 	d.answer.Reset()
-	const toTheEnd = -2 // of the connection, which nobody knows yet
-	return readAnswer(d.reader, &d.answer) == nil && d.answer.Header.ContentLength() != toTheEnd && d.reader.Buffered() == 0
+	end, err := readAnswerHead(d.reader, &d.answer)
+	if err != nil || end.atClose || readAnswerBody(d.reader, &d.answer) != nil {
+		return end, false
+	}
+	return end, d.reader.Buffered() == 0
 }
 
 // over ends an exchange.
