@@ -9,6 +9,7 @@ import (
 
 // The points of a test's hook.
 const (
+	pointLook  = "look"  // at a connection to the engine, before a request is written to it
 	pointWrite = "write" // of a request to the engine, with the descriptor in hand
 	pointReply = "reply" // the same for an answer to a client or an engine
 )

@@ -27,7 +27,7 @@ func (g *Gateway) callback(ctx *fasthttp.RequestCtx, id correlator.ID, op int) e
 	if !time.Now().Before(id.Expiry()) {
 		return correlator.ErrGone
 	}
-	cb, answer, err := g.engine.Callback(&ctx.Request, op)
+	cb, answer, err := g.partner.callback(&ctx.Request, op)
 	if err != nil {
 		return err
 	}

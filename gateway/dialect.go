@@ -70,7 +70,8 @@ type Ack struct {
 type Engine interface {
 	// Encode fills dst with the request for the engine: tokens put into c.Body, signed with the time now. It may alias c.Body.
 	Encode(dst *fasthttp.Request, c *Call, tokens []string, now time.Time) error
-	// Ack reads the engine's complete HTTP answer. An error means that the answer is not one of the protocol.
+	// Ack reads the engine's complete HTTP answer; body is valid until it returns. An error means that the answer is not one of the
+	// protocol. One that wraps ErrForeignAnswer means that it answers another request.
 	Ack(c *Call, status int, body []byte) (Ack, error)
 	// Callback reads an engine's callback for op and gives the body that the engine is to hear on success.
 	// Its errors are *Fault.

@@ -1,5 +1,7 @@
 package gateway
 
+import "crypto/x509"
+
 // Leaks says what is still held when nothing should be: bytes of bodies, announced requests, connections.
 func (g *Gateway) Leaks() (bytes int64, announced int, open int64) {
 	g.announcements.mu.Lock()
@@ -22,5 +24,8 @@ func (g *Gateway) Watched() uint64 {
 	return g.watcher.last
 }
 
-// SetHook has hook called at the points "write" and "reply", see attempt.go.
+// SetHook has hook called at the points "look", "write" and "reply", see attempt.go.
 func (p *Parts) SetHook(hook func(point string)) { p.hook = hook }
+
+// TrustEngine has certificates of the engine accepted that roots have signed. Call it before the first request.
+func (g *Gateway) TrustEngine(roots *x509.CertPool) { g.forwarder.dialer.tls.RootCAs = roots }

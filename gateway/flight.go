@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 )
 
@@ -65,19 +67,20 @@ func (e *engineConn) dress() error {
 	return nil
 }
 
-// send writes the trip's request on a connection that its caller has taken, and does not wait.
-func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
+// send writes the trip's request on a connection that its caller has taken, and does not wait. False: there is no request, and the
+// caller still has the connection.
+func (f *forwarder) send(t *trip, e *engineConn, now time.Time) bool {
 	out := outs.Get().(*out) //nolint:forcetypeassert // only New fills the pool
 	defer out.giveBack()
 	var err error
 	if out.b, err = f.encode(out.b, t, now); err != nil {
 		f.refuse(t, faultOf(err), "unsent", now)
-		f.giveBack(e)
-		return
+		return false
 	}
+	f.g.reach(pointLook)
 	if e.stale() {
 		f.run(job{trip: t, again: e})
-		return
+		return true
 	}
 	switch n, err := tryWrite(e.count.raw, out.b, f.g.hook, pointWrite); {
 	case err == nil && n == len(out.b):
@@ -88,6 +91,7 @@ func (f *forwarder) send(t *trip, e *engineConn, now time.Time) {
 	default:
 		f.run(job{trip: t, conn: e, sent: true, rest: bytes.Clone(out.b[n:]), began: now})
 	}
+	return true
 }
 
 // ready is called by a loop: the engine has answered, or closed the connection.
@@ -111,7 +115,7 @@ func (e *engineConn) ready(lp *loop, _ told) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		f.over(sent, f.conclude(sent.trip, nil, true, err))
+		f.over(sent, f.conclude(sent.trip, outcome{wrote: true, err: err}))
 		f.forwardNext(f.pool.drop(e))
 		return
 	}
@@ -120,27 +124,25 @@ func (e *engineConn) ready(lp *loop, _ told) {
 		f.run(job{trip: sent.trip, conn: e, sent: true, before: bytes.Clone(in[:n]), began: sent.began})
 		return
 	}
-	resp := &lp.desk.answer
-	status := resp.StatusCode()
-	ack, err := f.g.engine.Ack(sent.trip.call, status, resp.Body())
-	if end.closes { // before the client hears of it and asks again
+	o := f.read(sent.trip, &lp.desk.answer)
+	if end.closes || !o.usable() { // before the client hears of it and asks again
 		f.forwardNext(f.pool.drop(e))
 	} else {
 		e.last = time.Now()
 		f.giveBack(e)
 	}
-	if err == nil && ack.Package == nil && len(ack.Finals) == 0 { // the tasks are taken, which is all that it says
-		f.over(sent, statusText(status))
+	if o.err == nil && o.ack.Package == nil && len(o.ack.Finals) == 0 { // the tasks are taken, which is all that it says
+		f.over(sent, statusText(o.status))
 		return
 	}
-	f.running.Go(func() { f.landed(sent, status, ack, err) })
+	f.running.Go(func() { f.landed(sent, o) })
 }
 
 // landed ends an exchange whose answer may have to be stored.
-func (f *forwarder) landed(sent flight, status int, ack Ack, err error) {
+func (f *forwarder) landed(sent flight, o outcome) {
 	code := "panic"
-	defer func() { f.over(sent, code) }()
-	code = f.acked(sent.trip, status, ack, err)
+	defer func() { f.ended(sent, code, recover()) }()
+	code = f.conclude(sent.trip, o)
 }
 
 // readAnswer reads an engine's answer that has come whole, with nothing behind it. False: it has not.
@@ -153,6 +155,14 @@ func (d *desk) readAnswer(in []byte) (end ending, whole bool) {
 		return end, false
 	}
 	return end, d.reader.Buffered() == 0
+}
+
+// ended ends an exchange that may have panicked: then its client stays parked, as the task may exist.
+func (f *forwarder) ended(sent flight, code string, panicked any) {
+	if panicked != nil {
+		f.g.log.Error().Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Stringer("trip", sent.trip.id).Msg("exchange with the engine panicked")
+	}
+	f.over(sent, code)
 }
 
 // over ends an exchange.
@@ -171,7 +181,7 @@ var errLate = errors.New("gateway: the engine has not answered in time")
 // tick ends what has taken too long: flights, waits for a connection, and rests.
 func (f *forwarder) tick(now time.Time) {
 	for e, sent := f.pool.late(now); e != nil; e, sent = f.pool.late(now) {
-		f.over(sent, f.conclude(sent.trip, nil, true, errLate))
+		f.over(sent, f.conclude(sent.trip, outcome{wrote: true, err: errLate}))
 		f.forwardNext(f.pool.drop(e))
 		f.flying.done()
 	}

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -64,19 +62,22 @@ func (f *forwarder) submit(t *trip) {
 	t.submitted = true
 	switch e, dial := f.pool.take(t, t.accepted); {
 	case e != nil:
-		f.forward(t, e)
+		if !f.forward(t, e) {
+			f.giveBack(e)
+		}
 	case dial:
 		f.run(job{trip: t})
 	}
 }
 
-// forward puts the trip to the engine over a connection that the caller has taken.
-func (f *forwarder) forward(t *trip, e *engineConn) {
+// forward puts the trip to the engine over a connection that the caller has taken. False: there is no request, and the caller still has
+// the connection.
+func (f *forwarder) forward(t *trip, e *engineConn) bool {
 	if e.set != nil {
-		f.send(t, e, time.Now())
-	} else {
-		f.run(job{trip: t, conn: e})
+		return f.send(t, e, time.Now())
 	}
+	f.run(job{trip: t, conn: e})
+	return true
 }
 
 // forwardNext gives the place of a connection to a trip that has waited for one; nil: nobody has.
@@ -88,8 +89,10 @@ func (f *forwarder) forwardNext(t *trip) {
 
 // giveBack lets a connection rest, or carry the next trip that waits for one.
 func (f *forwarder) giveBack(e *engineConn) {
-	if next := f.pool.put(e); next != nil {
-		f.forward(next, e)
+	for next := f.pool.put(e); next != nil; next = f.pool.put(e) {
+		if f.forward(next, e) {
+			return
+		}
 	}
 }
 
@@ -119,27 +122,33 @@ func (f *forwarder) work(j job) {
 	}
 }
 
-// exchange is one round trip to the engine, or the rest of one. A panic leaves the client parked: the task may exist.
+// exchange is one round trip to the engine, or the rest of one.
 func (f *forwarder) exchange(j job) {
-	t := j.trip
-	resp := fasthttp.AcquireResponse()
 	if !j.sent {
 		j.began = time.Now()
 	}
-	code := "panic"
-	defer func() {
-		if p := recover(); p != nil {
-			f.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("exchange with the engine panicked")
-		}
-		f.over(flight{t, j.began}, code)
-		fasthttp.ReleaseResponse(resp)
-	}()
-	wrote, err := f.carry(&j, resp)
-	code = f.conclude(t, resp, wrote, err)
+	sent, code := flight{j.trip, j.began}, "panic"
+	defer func() { f.ended(sent, code, recover()) }()
+	code = f.conclude(j.trip, f.carry(&j))
+}
+
+// outcome is what came of an exchange.
+type outcome struct {
+	wrote  bool // bytes of the request may have arrived
+	status int  // of the engine's answer; 0: there is none that is complete
+	ack    Ack
+	err    error // of the exchange, or of reading the answer
+}
+
+// usable reports whether the connection can be believed: what it says next answers what it is asked next.
+func (o outcome) usable() bool {
+	return !errors.Is(o.err, ErrForeignAnswer) && !errors.Is(o.err, errPartner)
 }
 
 // carry does the exchange itself, and gives the place of its connection back: before the client hears of it and asks again.
-func (f *forwarder) carry(j *job, resp *fasthttp.Response) (wrote bool, err error) {
+func (f *forwarder) carry(j *job) (o outcome) {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
 	keep := false
 	defer func() {
 		if !keep {
@@ -151,11 +160,23 @@ func (f *forwarder) carry(j *job, resp *fasthttp.Response) (wrote bool, err erro
 		f.giveBack(j.conn)
 	}()
 	if j.sent {
-		_, keep, err = j.conn.exchange(j.rest, j.before, resp, j.began.Add(f.timeout))
-		return true, err
+		_, keep, o.err = j.conn.exchange(j.rest, j.before, resp, j.began.Add(f.timeout))
+		o.wrote = true
+	} else {
+		o.wrote, keep, o.err = f.ask(j, resp)
 	}
-	wrote, keep, err = f.ask(j, resp)
-	return wrote, err
+	if o.err == nil {
+		o = f.read(j.trip, resp)
+		keep = keep && o.usable()
+	}
+	return o
+}
+
+// read asks the dialect what the engine's answer says.
+func (f *forwarder) read(t *trip, resp *fasthttp.Response) outcome {
+	o := outcome{wrote: true, status: resp.StatusCode()}
+	o.ack, o.err = f.g.partner.ack(t.call, o.status, resp.Body())
+	return o
 }
 
 // ask sends the trip's request and reads the answer. While nothing was sent, a failure is tried once more on a fresh connection.
@@ -198,9 +219,16 @@ func (f *forwarder) try(j *job, request []byte, resp *fasthttp.Response, deadlin
 			return false, false, err
 		}
 		j.conn.forwarder = f
+		f.g.reach(pointLook)
+		if j.conn.stale() {
+			return false, false, errUnasked
+		}
 	}
 	return j.conn.exchange(request, nil, resp, deadline)
 }
+
+// errUnasked gives up a connection on which the engine has said something, or closed it, before it was asked.
+var errUnasked = errors.New("gateway: the engine spoke before it was asked")
 
 // wentAway closes a connection on which nothing could be sent: what rests is stale as well.
 func (f *forwarder) wentAway(e *engineConn) {
@@ -214,14 +242,7 @@ func (f *forwarder) wentAway(e *engineConn) {
 
 // encode appends the trip's request.
 func (f *forwarder) encode(dst []byte, t *trip, now time.Time) ([]byte, error) {
-	req := fasthttp.AcquireRequest()
-	defer fasthttp.ReleaseRequest(req)
-	if err := f.g.engine.Encode(req, t.call, f.g.tokens(t), now); err != nil {
-		return dst, err
-	}
-	body := req.Body()
-	req.Header.SetContentLength(len(body))
-	return append(append(dst, req.Header.Header()...), body...), nil
+	return f.g.partner.encode(dst, t.call, f.g.tokens(t), now)
 }
 
 // refuse ends an exchange of which nothing was sent.
@@ -245,33 +266,37 @@ func newBreaker(g *Gateway) *gobreaker.TwoStepCircuitBreaker[any] {
 
 // conclude tells the trip what its exchange means. Whatever may have made a task leaves the client parked, unless the
 // engine's answer is complete and says otherwise.
-func (f *forwarder) conclude(t *trip, resp *fasthttp.Response, wrote bool, err error) (code string) {
-	refused, worded := errors.AsType[*Fault](err)
+func (f *forwarder) conclude(t *trip, o outcome) (code string) {
+	code = statusText(o.status)
 	switch {
-	case worded:
-		f.unsent(t, refused)
-		return "refused"
-	case err != nil && !wrote:
-		f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err})
-		return "unsent"
-	case err != nil:
-		f.g.log.Warn().Err(err).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
+	case !o.wrote:
+		return f.refused(t, o.err)
+	case o.status == 0:
+		f.g.log.Warn().Err(o.err).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
 		return "incomplete"
+	case errors.Is(o.err, errPartner):
+		f.g.log.Warn().Str("status", code).Stringer("trip", t.id).Msg("the engine's answer is not understood; the callback decides")
+		return "panic"
+	case errors.Is(o.err, ErrForeignAnswer): // and not its own text, which may have bytes of the answer
+		f.g.log.Warn().Err(ErrForeignAnswer).Str("status", code).Stringer("trip", t.id).Msg("the engine's connection is closed; the callback decides")
+		return "foreign"
+	case o.err != nil:
+		f.g.log.Warn().Err(o.err).Str("status", code).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
+		t.failed(ErrBadGateway)
+	default:
+		t.acked(o.status, o.ack)
 	}
-	ack, err := f.g.engine.Ack(t.call, resp.StatusCode(), resp.Body())
-	return f.acked(t, resp.StatusCode(), ack, err)
+	return code
 }
 
-// acked tells the trip what the engine's answer says.
-func (f *forwarder) acked(t *trip, status int, ack Ack, err error) (code string) {
-	code = statusText(status)
-	if err != nil {
-		f.g.log.Warn().Err(err).Str("status", code).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
-		t.failed(ErrBadGateway)
-		return code
+// refused tells the trip why nothing of it was sent.
+func (f *forwarder) refused(t *trip, err error) (code string) {
+	if why, worded := errors.AsType[*Fault](err); worded {
+		f.unsent(t, why)
+		return "refused"
 	}
-	t.acked(status, ack)
-	return code
+	f.unsent(t, &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err})
+	return "unsent"
 }
 
 // unsent ends a trip of which nothing was sent.

@@ -22,8 +22,7 @@ type Gateway struct {
 	keeper         correlator.Keeper // nil: nothing outlives its connection
 	relay          correlator.Relay  // nil: there are no other nodes
 	keys           *correlator.Keys
-	dialect        Dialect
-	engine         Engine
+	partner        partner
 	log            zerolog.Logger
 	metrics        *metrics
 	gatherer       prometheus.Gatherer
@@ -72,6 +71,13 @@ type Parts struct {
 	hook func(point string) // tests set it: it is called at points that they have to reach
 }
 
+// reach calls the hook of a test.
+func (g *Gateway) reach(point string) {
+	if g.hook != nil {
+		g.hook(point)
+	}
+}
+
 // New makes a Gateway from a valid cfg. It opens nothing.
 func New(cfg Config, p Parts) (*Gateway, error) {
 	trusted, err := newProxies(cfg.Listen.TrustedProxies)
@@ -83,9 +89,9 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, keys: p.Keys, dialect: p.Dialect, engine: p.Engine, log: p.Log, gatherer: p.Metrics,
-		hook: p.hook,
-		cors: newCORS(cfg.CORS), proxies: trusted,
+		cfg: cfg, correlator: p.Correlator, keys: p.Keys, log: p.Log, gatherer: p.Metrics, hook: p.hook,
+		partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log},
+		cors:    newCORS(cfg.CORS), proxies: trusted,
 		requestBodies: newBudget(cfg.Limits.Body), callbackBodies: newBudget(cfg.Limits.CallbackBody),
 		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},
 		loops:         new(loops), room: newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),

@@ -75,19 +75,20 @@ func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Requ
 
 // look reads what a header says of its request.
 func (l *listener) look(h *fasthttp.RequestHeader) announced {
-	r, name := l.find(RawPath(h.RequestURI()))
+	r, name, err := l.find(RawPath(h.RequestURI()))
 	a := announced{route: r, length: h.ContentLength(), limit: l.bodyLimit(r)}
 	if r != routeCallback { // an engine reads neither
 		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
 	}
 	switch {
+	case err != nil:
+		a.verdict = faultOf(err)
 	case r == routeNone:
 		a.verdict = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
 	case !l.allows(r, h.Method()):
 		allow := strings.Join(l.methods(r), ", ")
 		a.verdict = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case r == routeCallback:
-		var err error
 		if a.trip, a.op, err = l.g.keys.ParseToken(name); err != nil {
 			a.verdict = faultOf(err)
 		}

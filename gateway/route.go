@@ -28,27 +28,30 @@ const (
 	routeReady
 )
 
-// find tells the route of a raw path, and what the path names.
-func (l *listener) find(path []byte) (r route, name []byte) {
+// find tells the route of a raw path, and what the path names. An error is the dialect's: nobody knows the route.
+func (l *listener) find(path []byte) (r route, name []byte, err error) {
 	if token, ok := callbackToken(path); ok && l.callbacks {
-		return routeCallback, token
+		return routeCallback, token, nil
 	}
 	switch string(path) {
 	case "/healthz":
-		return routeHealth, nil
+		return routeHealth, nil, nil
 	case "/readyz":
-		return routeReady, nil
+		return routeReady, nil, nil
 	}
 	if !l.clients {
-		return routeNone, nil
+		return routeNone, nil, nil
 	}
-	if l.g.dialect.Route(path) {
-		return routeCreate, nil
+	switch creates, err := l.g.partner.route(path); {
+	case err != nil:
+		return routeNone, nil, err
+	case creates:
+		return routeCreate, nil, nil
 	}
 	if name, ok := taskName(path); ok {
-		return routeTask, name
+		return routeTask, name, nil
 	}
-	return routeNone, nil
+	return routeNone, nil, nil
 }
 
 // methods that a route answers.
@@ -143,7 +146,7 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 	case a.route == routeCallback:
 		err = l.g.callback(ctx, a.trip, a.op)
 	case a.route == routeTask:
-		_, name := l.find(RawPath(ctx.RequestURI()))
+		name, _ := taskName(RawPath(ctx.RequestURI()))
 		err = l.g.task(ctx, t, name)
 	case a.route == routeHealth:
 		l.g.health(ctx)
@@ -187,7 +190,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 
 // panicked turns a panic into an answer and gives up the trip that it left behind.
 func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
-	line := l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack())
+	line := l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Str("request_id", a.requestID)
 	if t != nil {
 		line = line.Stringer("trip", t.id)
 		t.giveUp()
@@ -204,13 +207,16 @@ func (l *listener) refuse(ctx *fasthttp.RequestCtx, a announced, f *Fault) {
 		l.g.hear(&ctx.Response, f)
 		return
 	}
+	if f.Status == fasthttp.StatusInternalServerError && a.route != routeCreate { // a create has a line in the log
+		l.g.log.Error().Err(f).Str("request_id", a.requestID).Msg("a request failed")
+	}
 	l.g.refuse(&ctx.Response, f)
 	l.g.dress(&ctx.Response, a.requestID, a.origin)
 }
 
 // refuse writes a fault in the dialect's words.
 func (g *Gateway) refuse(dst *fasthttp.Response, f *Fault) {
-	g.dialect.Refuse(dst, f)
+	g.partner.refuse(dst, f)
 	setFault(dst, f)
 }
 

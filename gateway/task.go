@@ -100,8 +100,7 @@ func (g *Gateway) task(ctx *fasthttp.RequestCtx, t *trip, name []byte) (err erro
 			return err
 		}
 	}
-	g.resource(ctx, t)
-	return nil
+	return g.resource(ctx, t)
 }
 
 // errReader refuses whoever has not proved to be the login that made the task.
@@ -112,7 +111,7 @@ func (g *Gateway) reader(credentials []byte, now time.Time) (login string, err e
 	if len(credentials) == 0 && !g.cfg.Results.RequireLogin {
 		return "", nil
 	}
-	return g.dialect.Identify(credentials, now)
+	return g.partner.identify(credentials, now)
 }
 
 // await parks a client that prefers to wait for what is open, for as long as it prefers. Where there is no room for it, or
@@ -152,13 +151,13 @@ func (t *trip) openOps() (n int) {
 }
 
 // resource words the result, or what there is of it.
-func (g *Gateway) resource(ctx *fasthttp.RequestCtx, t *trip) {
+func (g *Gateway) resource(ctx *fasthttp.RequestCtx, t *trip) error {
 	r := Reply{Finals: t.finals}
 	if t.openOps() > 0 {
 		r.Open = ErrPending
 		setRetryAfter(&ctx.Response, retrySoon)
 	}
-	g.dialect.Answer(&ctx.Response, t.call, r)
+	return g.partner.answer(&ctx.Response, t.call, r)
 }
 
 // preferredWait reads "Prefer: wait=N" (RFC 7240, 4.3): whole seconds, 0 when there is none or it is not one.

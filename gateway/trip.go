@@ -32,6 +32,7 @@ type trip struct {
 	joined    bool          // it waits for another trip, whose id it has
 	kept      bool          // its finals are in its record
 	replied   bool          // settle will be told what came of the reply
+	unworded  bool          // the dialect could not word the reply: the client has not got its result
 	wake      chan struct{} // for the blocked handler: the trip is decided, or has waited long; nil: there is none
 
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
@@ -71,7 +72,7 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	if g.stage.Load() >= refusing {
 		return correlator.ErrDraining
 	}
-	if t.call, err = g.dialect.Accept(ctx, t.accepted); err != nil {
+	if t.call, err = g.partner.accept(ctx, t.accepted); err != nil {
 		return err
 	}
 	if t.key, err = keyOf(&ctx.Request.Header); err != nil {
@@ -80,8 +81,7 @@ func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
 	ctx.Request.ResetBody() // the call has its copy; a parked client must not hold a buffer
 	t.expect()
 	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
-		g.dialect.Answer(&ctx.Response, t.call, Reply{Finals: t.finals})
-		return nil
+		return g.partner.answer(&ctx.Response, t.call, Reply{Finals: t.finals})
 	}
 	if connOf(ctx).crowded {
 		return errCrowded
@@ -144,7 +144,10 @@ func (t *trip) reply(dst *fasthttp.Response, c *conn) {
 		t.abandon(dst, c)
 		return
 	default:
-		t.g.dialect.Answer(dst, t.call, Reply{Finals: t.finals, Open: t.why})
+		if err := t.g.partner.answer(dst, t.call, Reply{Finals: t.finals, Open: t.why}); err != nil {
+			t.unworded, t.refusal = true, faultOf(err)
+			t.g.refuse(dst, t.refusal)
+		}
 		if t.keep() {
 			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
 		}
@@ -207,7 +210,7 @@ func (t *trip) settle(written bool) {
 	case t.isOver():
 	case t.claimed.Load() && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
-	case written, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
+	case written && !t.unworded, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
 		t.end(correlator.Written)
 	default:
 		t.g.correlator.Forget(t.id)
