@@ -42,7 +42,8 @@ type Reply struct {
 	Open   error                 // why ops are still open (ErrDeadline, ErrDraining, ErrBadGateway, ErrPending); nil when none is
 }
 
-// Dialect is how clients speak. Its methods are called concurrently.
+// Dialect is how clients speak. Its methods are called concurrently, and must not block. One that panics fails the request that it was
+// called for, and no other (partner.go).
 type Dialect interface {
 	// Route reports whether path, raw and without its query, is a create request of this dialect.
 	Route(path []byte) bool
@@ -66,7 +67,7 @@ type Ack struct {
 	Finals []correlator.Callback
 }
 
-// Engine is how work is asked for. Its methods are called concurrently.
+// Engine is how work is asked for. Its methods are called concurrently, must not block, and may panic, as a Dialect's.
 type Engine interface {
 	// Encode fills dst with the request for the engine: tokens put into c.Body, signed with the time now. It may alias c.Body.
 	Encode(dst *fasthttp.Request, c *Call, tokens []string, now time.Time) error
