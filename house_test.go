@@ -31,9 +31,13 @@ const (
 func arrows() map[string]arrow {
 	return map[string]arrow{
 		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
-		"correlator":      {nil, nil, "the table of who waits knows nothing of what they wait for"},
+		"correlator":      {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
 		"internal/nowait": {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
-		"internal/splice": {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
+		"internal/eventloop": {
+			[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS",
+		},
+		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
+		"internal/splice":     {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
 		"correlator/correlatortest": {
 			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
 		},
