@@ -1,0 +1,2 @@
+// Package eventloop watches sockets.
+package eventloop
