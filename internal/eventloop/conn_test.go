@@ -12,7 +12,7 @@ import (
 
 func TestTurns(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		c, peer := attached(t, g, h)
 		if c.RemoteAddr() != addrOf(t, peer) {
 			t.Errorf("the peer is %v; want %v", c.RemoteAddr(), addrOf(t, peer))
@@ -64,7 +64,7 @@ func TestTurns(t *testing.T) {
 // TestNotRead: what was reported and is not read is reported again, and what comes in a turn after that.
 func TestNotRead(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		c, peer := attached(t, g, h)
 		send(t, peer, "abc")
 		h.next(t).o.Release(never())
@@ -95,7 +95,7 @@ func TestDataThenEnd(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		for _, before := range []bool{true, false} {
 			for range 50 {
-				h := newHandOver()
+				h := newHandOver(t)
 				ours, peer := tcpPair(t)
 				end := func() {
 					send(t, peer, "last words")
@@ -147,7 +147,7 @@ func drainNothing(t *testing.T, o eventloop.Owner) {
 // TestEndIsReportedOnce: an end that was read does not keep a loop busy.
 func TestEndIsReportedOnce(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		_, peer := attached(t, g, h)
 		_ = peer.CloseWrite()
 		for {
@@ -176,7 +176,7 @@ func TestEndIsReportedOnce(t *testing.T) {
 // TestHungUp: a hang-up while somebody owns the connection.
 func TestHungUp(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		c, peer := attached(t, g, h)
 		o, ok := c.TryOwn()
 		if !ok || o.PeerGone() {
@@ -211,7 +211,7 @@ func TestHungUp(t *testing.T) {
 // TestReset is a peer that resets the connection.
 func TestReset(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		_, peer := attached(t, g, h)
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
@@ -229,7 +229,7 @@ func TestReset(t *testing.T) {
 // TestDetach gives connections away and takes them back.
 func TestDetach(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver()
+		h := newHandOver(t)
 		c, peer := attached(t, g, h)
 		for range 3 {
 			send(t, peer, "abc")
@@ -289,7 +289,7 @@ func TestAttachErrors(t *testing.T) {
 				t.Errorf("it is not closed: the peer reads %v", err)
 			}
 		}
-		c, peer := attached(t, g, newHandOver())
+		c, peer := attached(t, g, newHandOver(t))
 		t.Run("attached already", func(t *testing.T) { refused(t, g, c) })
 		other, err := eventloop.NewGroup(eventloop.Options{})
 		if err != nil {

@@ -3,6 +3,7 @@ package eventloop_test
 import (
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what has to happen.
 const patience = 20 * time.Second
+
+// socketBuffer is how much the sockets of a test hold in the direction to the peer, more or less.
+const socketBuffer = 64 << 10
 
 // never is a deadline that does not pass during a test.
 func never() time.Time { return time.Now().Add(time.Hour) }
@@ -107,20 +111,51 @@ type turn struct {
 	ev eventloop.Events
 }
 
-// handOver is a Socket that hands its connection to the test, which owns it then.
+// handOver is a Socket that hands its connection to the test, which owns it then. What comes after the test is closed.
 type handOver struct {
 	turns   chan turn
 	expired chan eventloop.Owner
 	hangUps atomic.Int64
+
+	mu   sync.Mutex
+	over bool
 }
 
-func newHandOver() *handOver {
-	return &handOver{turns: make(chan turn, 1), expired: make(chan eventloop.Owner, 1)}
+func newHandOver(t testing.TB) *handOver {
+	h := &handOver{turns: make(chan turn, 1), expired: make(chan eventloop.Owner, 1)}
+	t.Cleanup(h.end)
+	return h
 }
 
-func (h *handOver) Ready(o eventloop.Owner, _ []byte, ev eventloop.Events) { h.turns <- turn{o, ev} }
-func (h *handOver) HungUp()                                                { h.hangUps.Add(1) }
-func (h *handOver) Expired(o eventloop.Owner)                              { h.expired <- o }
+func (h *handOver) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	for {
+		select {
+		case got := <-h.turns:
+			_ = got.o.Close()
+		case o := <-h.expired:
+			_ = o.Close()
+		default:
+			return
+		}
+	}
+}
+
+func (h *handOver) Ready(o eventloop.Owner, _ []byte, ev eventloop.Events) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		_ = o.Close()
+		return
+	}
+	h.turns <- turn{o, ev}
+}
+
+func (h *handOver) HungUp() { h.hangUps.Add(1) }
+
+func (h *handOver) Expired(o eventloop.Owner) { h.expired <- o }
 
 // next waits for a turn.
 func (h *handOver) next(t testing.TB) turn {
@@ -176,7 +211,10 @@ func tcpPair(t testing.TB) (ours, peer *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return s.(*net.TCPConn), c.(*net.TCPConn) //nolint:forcetypeassert // as dialled
+	ours, peer = s.(*net.TCPConn), c.(*net.TCPConn) //nolint:forcetypeassert // as dialled
+	_ = ours.SetWriteBuffer(socketBuffer)
+	_ = peer.SetReadBuffer(socketBuffer)
+	return ours, peer
 }
 
 // attached gives a connection that the loops have, and its peer.

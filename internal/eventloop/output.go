@@ -23,7 +23,7 @@ func (c *Conn) pend(p []byte) {
 		q = outputs.Get().(*output) //nolint:forcetypeassert // only New fills the pool
 		c.out = q
 	}
-	if q.sent > 0 && len(q.b)+len(p) > cap(q.b) { // rather than to grow
+	if q.sent >= len(q.b)/2 && len(q.b)+len(p) > cap(q.b) { // rather than to grow
 		q.b = q.b[:copy(q.b, q.b[q.sent:])]
 		q.sent = 0
 	}
