@@ -1,6 +1,9 @@
 package eventloop
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The timer looks at each connection once in an Expiry, and when its deadline has passed. So Release stores a deadline, and does
 // no more: a busy connection costs the timer nothing for each request (docs/decisions/timers.md).
@@ -8,19 +11,20 @@ import "time"
 // doomedGrace is how long a connection whose Socket has panicked stays open, so that no method of its Owner still runs.
 const doomedGrace = time.Second
 
-// schedule has the timer look at c at a time since the group began, and within an Expiry. Called with the mutex of c's set
-// held: it orders what is done with c's timer.
-func (g *Group) schedule(c *Conn, at int64) {
-	at = min(at, int64(time.Since(g.began)+g.o.Expiry))
-	g.wheel.Add(&c.timer, g.began.Add(time.Duration(at)))
+// schedule has the timer look at c when its deadline has passed, and within an Expiry. Times are since the group began. Called
+// with the mutex of c's set held: it orders what is done with c's timer.
+func (g *Group) schedule(c *Conn, deadline int64) {
+	g.lookAt(c, min(deadline, int64(time.Since(g.began)+g.o.Expiry)))
 }
 
-// again has the timer look at c again, unless it has left.
-func (g *Group) again(c *Conn, at int64) {
+func (g *Group) lookAt(c *Conn, at int64) { g.wheel.Add(&c.timer, g.began.Add(time.Duration(at))) }
+
+// again is schedule, unless c has left.
+func (g *Group) again(c *Conn, deadline int64) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	if c.name.Load() != 0 {
-		g.schedule(c, at)
+		g.schedule(c, deadline)
 	}
 }
 
@@ -35,12 +39,12 @@ func (g *Group) look(c *Conn) {
 				return
 			}
 			if next := nextTurn(word); c.word.CompareAndSwap(word, next) {
-				g.again(c, now+int64(g.o.Expiry))
+				g.again(c, math.MaxInt64)
 				g.expire(c.ownerOf(next))
 				return
 			}
 		case owned:
-			g.again(c, now+int64(g.o.Expiry))
+			g.again(c, math.MaxInt64)
 			return
 		case doomed:
 			g.reap(c, word)
@@ -72,7 +76,11 @@ func (g *Group) expire(o Owner) {
 func (g *Group) reap(c *Conn, word uint64) {
 	if word&looked == 0 {
 		c.word.CompareAndSwap(word, word|looked) // or its Owner has closed it
-		g.again(c, int64(time.Since(g.began)+doomedGrace))
+		c.set.mu.Lock()
+		defer c.set.mu.Unlock()
+		if c.name.Load() != 0 {
+			g.lookAt(c, int64(time.Since(g.began)+doomedGrace))
+		}
 		return
 	}
 	if next := nextTurn(word); c.word.CompareAndSwap(word, next) {

@@ -36,6 +36,9 @@ type Layer struct {
 
 var _ net.Conn = (*Layer)(nil)
 
+// errFlood ends a connection whose peer has us write more than layerControl.
+var errFlood = errors.New("eventloop: the peer asks for much and reads nothing")
+
 // NewLayer makes a Layer over nc, for tls.Server or tls.Client.
 func NewLayer(nc net.Conn) *Layer { return &Layer{nc: nc} }
 
@@ -93,7 +96,8 @@ func (l *Layer) Write(p []byte) (n int, err error) {
 	}
 	if l.reading {
 		if l.control += len(p); l.control > layerControl {
-			return 0, errors.New("eventloop: the peer asks for much and reads nothing")
+			l.err = errFlood
+			return 0, errFlood
 		}
 	}
 	l.c.pend(p)
@@ -118,6 +122,9 @@ func (l *Layer) read(p []byte) (n int, err error) {
 			var some int
 			some, err = l.t.Read(p[n:])
 			n += some
+			if l.err != nil { // crypto/tls keeps to itself that it could not write
+				err = l.err
+			}
 		}
 		l.reading = false
 		if c.out != nil {
