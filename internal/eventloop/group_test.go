@@ -160,6 +160,9 @@ func TestPanics(t *testing.T) {
 		})
 		send(t, peer, "x")
 		wantEnd(t, peer)
+		if g.Len() != 1 {
+			t.Error("the peer hears of the end only when the connection is closed")
+		}
 		wantOver(t, *stale.Load())
 		if _, ok := c.TryOwn(); ok {
 			t.Error("it can be owned")

@@ -219,7 +219,6 @@ func (o Owner) Close() error {
 		c.tls.end()
 	}
 	c.set.leave(c, false)
-	c.set.group.hook("left")
 	err := c.sysClose()
 	c.end(o.turn, 0)
 	return err

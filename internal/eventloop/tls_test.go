@@ -293,6 +293,22 @@ func TestTLSEnds(t *testing.T) {
 			}
 			_ = got.o.Close()
 		})
+		t.Run("FIN behind data", func(t *testing.T) { // without a good-bye
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			o, _ := one.c.TryOwn()
+			_, _ = one.peer.Write([]byte("bye"))
+			_ = one.wire.Conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // as dialled
+			eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 })
+			o.Release(never())
+			got := h.next(t)
+			wantRead(t, got.o, 100, "bye", nil)
+			got.o.Release(never())
+			got = h.next(t)
+			wantRead(t, got.o, 100, "", io.EOF)
+			_ = got.o.Close()
+		})
 		t.Run("FIN while owned", func(t *testing.T) {
 			h := newHandOver(t)
 			one := served(t, g, h)
