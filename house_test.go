@@ -154,27 +154,29 @@ func parse(t *testing.T, dir string) (files []*ast.File) {
 	return files
 }
 
-// TestGoroutinesAreListed compares the go statements of gateway with the list in its package comment. An entry is named
-// after what is started: the function, or the one that starts it where that has no name.
+// TestGoroutinesAreListed compares the go statements of packages that have many with the lists in their package comments. An entry
+// is named after what is started: the function, or the one that starts it where that has no name.
 func TestGoroutinesAreListed(t *testing.T) {
-	files := parse(t, "gateway")
-	listed := goroutineList(files)
-	if len(listed) == 0 {
-		t.Fatal("gateway/doc.go has no list under # Goroutines")
-	}
-	var started []string
-	for _, f := range files {
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				started = append(started, starts(fn)...)
+	for _, pkg := range []string{"gateway", "internal/eventloop"} {
+		files := parse(t, pkg)
+		listed := goroutineList(files)
+		if len(listed) == 0 {
+			t.Errorf("%s/doc.go has no list under # Goroutines", pkg)
+		}
+		var started []string
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					started = append(started, starts(fn)...)
+				}
 			}
 		}
-	}
-	for _, name := range without(started, listed) {
-		t.Errorf("gateway starts %s, which the list of goroutines in its doc.go does not have", name)
-	}
-	for _, name := range without(listed, started) {
-		t.Errorf("gateway/doc.go lists the goroutine %s, which nothing starts", name)
+		for _, name := range without(started, listed) {
+			t.Errorf("%s starts %s, which the list of goroutines in its doc.go does not have", pkg, name)
+		}
+		for _, name := range without(listed, started) {
+			t.Errorf("%s/doc.go lists the goroutine %s, which nothing starts", pkg, name)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package eventloop_test
 
 import (
 	"net"
+	"reflect"
 	"testing"
 	"time"
 
@@ -101,6 +102,15 @@ func TestPendingAllocations(t *testing.T) {
 		t.Errorf("%v allocations for a socket that was full", got)
 	}
 	_ = o.Close()
+}
+
+// TestSize: there is a Conn for each client.
+func TestSize(t *testing.T) {
+	if n := reflect.TypeFor[eventloop.Conn]().Size(); n > 144 {
+		t.Errorf("a Conn has %d bytes", n)
+	} else {
+		t.Logf("a Conn has %d bytes", n)
+	}
 }
 
 // BenchmarkEvent is from a peer's write to the answer.

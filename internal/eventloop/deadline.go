@@ -65,8 +65,8 @@ func (g *Group) expire(o Owner) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			g.panicked(p)
 			c.doom(o, name)
+			g.panicked(p)
 		}
 	}()
 	socket.Expired(o)

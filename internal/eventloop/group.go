@@ -187,7 +187,10 @@ func (g *Group) Attach(c *Conn, socket Socket, nc net.Conn, deadline time.Time) 
 // AttachTLS gives the connection under l to the loops as c, with TLS: t is what was made over l, and its handshake is complete.
 // From now on nobody may use t or l.
 func (g *Group) AttachTLS(c *Conn, socket Socket, l *Layer, t *tls.Conn, deadline time.Time) error {
-	if !t.ConnectionState().HandshakeComplete {
+	switch {
+	case l.nc == nil:
+		return errors.New("eventloop: attach: the Layer is attached already")
+	case !t.ConnectionState().HandshakeComplete:
 		_ = l.nc.Close()
 		return errors.New("eventloop: attach: the TLS handshake is not complete")
 	}

@@ -49,10 +49,10 @@ func (lp *loop) serve(r report) {
 	o, ok, busy := c.report(r.name, r.ev&HangUp != 0)
 	defer func() {
 		if p := recover(); p != nil {
-			g.panicked(p)
 			if ok {
 				c.doom(o, r.name)
 			}
+			g.panicked(p)
 		}
 	}()
 	switch {
