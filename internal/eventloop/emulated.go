@@ -169,9 +169,7 @@ func (e *emulated) send() {
 func (e *emulated) arm(a arming) (ev Events) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if a.in {
-		ev = e.readable()
-	}
+	ev = e.readable()
 	switch e.tell = a.out; {
 	case a.out && e.writable():
 		ev |= Writable

@@ -158,6 +158,7 @@ func TestPanics(t *testing.T) {
 				panic("ready")
 			},
 		})
+		began := time.Now()
 		send(t, peer, "x")
 		wantEnd(t, peer)
 		if g.Len() != 1 {
@@ -166,6 +167,10 @@ func TestPanics(t *testing.T) {
 		wantOver(t, *stale.Load())
 		if _, ok := c.TryOwn(); ok {
 			t.Error("it can be owned")
+		}
+		eventually(t, "it is closed", func() bool { return g.Len() == 0 })
+		if after := time.Since(began); after < time.Second {
+			t.Errorf("it is closed after %v, and an Owner may be in the middle of a write", after)
 		}
 		ours, peer := tcpPair(t)
 		if err := g.Attach(new(eventloop.Conn), &handler{expired: func(eventloop.Owner) { panic("expired") }}, ours, time.Now()); err != nil {

@@ -62,7 +62,6 @@ func (o Owner) Read(p []byte) (n int, err error) {
 	n, err = o.c.sysRead(p)
 	// Behind a part of p there is nothing, unless the peer has hung up: an end makes no bytes.
 	o.c.flags.set(unread, err == nil && (n == len(p) || o.c.word.Load()&gone != 0))
-	o.c.flags.set(eof, err != nil && err != ErrWouldBlock) //nolint:errorlint // sysRead gives it as it is
 	return n, err
 }
 
@@ -164,7 +163,7 @@ func (o Owner) Release(deadline time.Time) {
 		c.flags.set(full, false)
 	}
 	c.flags.set(armedOut, pending)
-	next := arming{name: c.name.Load(), fd: c.fd, socket: c.socket, in: !c.flags.has(eof), out: pending}
+	next := arming{name: c.name.Load(), fd: c.fd, socket: c.socket, out: pending}
 	set := c.set
 	for {
 		word := c.word.Load()

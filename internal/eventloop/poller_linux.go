@@ -133,10 +133,7 @@ func (p *epoll) rearm(a arming) error {
 func (p *epoll) remove(fd int32) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }
 
 func (a *arming) interest() uint32 {
-	events := edge
-	if a.in {
-		events |= unix.EPOLLIN | unix.EPOLLRDHUP
-	}
+	events := unix.EPOLLIN | unix.EPOLLRDHUP | edge
 	if a.out {
 		events |= unix.EPOLLOUT
 	}

@@ -58,10 +58,10 @@ type place struct {
 
 // arming is what it takes to have a socket reported.
 type arming struct {
-	name    uint64
-	fd      int32
-	socket  *emulated
-	in, out bool // report bytes and ends, report that it is writable
+	name   uint64
+	fd     int32
+	socket *emulated
+	out    bool // report also that it is writable
 }
 
 // report is an event and whom it concerns.
@@ -182,7 +182,7 @@ func (s *socketSet) enter(c *Conn, socket Socket, turn uint64) (name uint64, err
 	i := s.free[len(s.free)-1]
 	p := &s.places[i]
 	name = nameOf(p, i)
-	a := arming{name: name, fd: c.fd, socket: c.socket, in: true}
+	a := arming{name: name, fd: c.fd, socket: c.socket}
 	if c.socket != nil {
 		c.socket.start(s, name)
 	} else if err := s.epoll.add(a); err != nil { // no loop gets to see an event of it before mu is free

@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,7 +166,9 @@ func TestTLSNothingStays(t *testing.T) {
 func TestTLSBusyConnection(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		end := make(chan bool)
+		var turns atomic.Int64
 		busy := &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+			turns.Add(1)
 			select {
 			case <-end:
 				_ = o.Close()
@@ -189,6 +192,8 @@ func TestTLSBusyConnection(t *testing.T) {
 		}
 		o, _ := c.TryOwn()
 		_ = o.Close()
+		before := turns.Load()
+		eventually(t, "the busy connections have had their turns", func() bool { return turns.Load() > before+1000 })
 	})
 }
 
