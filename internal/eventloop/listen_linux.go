@@ -74,7 +74,7 @@ func (l *bareListener) accept() (*Accepted, error) {
 	case err != nil:
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: os.NewSyscallError("accept4", err)}
 	}
-	return &Accepted{RemoteAddr: peerAddr(peer), fd: int32(fd)}, nil //nolint:gosec // descriptors are small
+	return &Accepted{RemoteAddr: peerAddr(peer), fd: fd}, nil
 }
 
 func (l *bareListener) close() error { return l.file.Close() }
