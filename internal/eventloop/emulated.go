@@ -248,7 +248,7 @@ func (e *emulated) end() error {
 	return e.nc.SetWriteDeadline(time.Now().Add(emulatedFarewell))
 }
 
-// detach gives nc, with what was received and not read. It waits for receive, which has been told to end.
+// detach gives nc, with what was received and not read. It waits until receive has ended.
 func (e *emulated) detach() (net.Conn, error) {
 	e.mu.Lock()
 	e.stop, e.tell = true, false

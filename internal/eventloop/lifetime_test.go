@@ -114,7 +114,7 @@ func TestStaleEvent(t *testing.T) {
 	})
 }
 
-// TestStaleEventWhileOwned: likewise, and the connection of now is owned.
+// TestStaleEventWhileOwned: the same, and somebody owns the new connection.
 func TestStaleEventWhileOwned(t *testing.T) {
 	withGate(t, func(t *testing.T, g *eventloop.Group, at *gate) {
 		h := newHandOver(t)

@@ -17,7 +17,7 @@ import (
 // The model: slots whose Conn is attached again and again, to one connection after the other, so that names and the numbers of
 // descriptors are used again at once. Loops, the timer, other goroutines and Idle own the connections and do what they like
 // with them. Each side sends records of who it is and how many it has sent. The oracle: a connection has one owner at a time,
-// an Owner of a turn that is over does nothing, each side reads what its other side has sent and nothing else, and all of it to
+// an Owner of a turn that is over does nothing, each side reads what its other side has sent and nothing else, and reads it to
 // the end, unless somebody has cut it off. As only Ready reads, an event that is lost stops a slot for good.
 
 const recordSize = 8

@@ -154,13 +154,13 @@ func (o Owner) Release(deadline time.Time) {
 	c, set := o.c, o.c.set
 	c.deadline.Store(set.group.since(deadline))
 	next, rearm, more := c.arms()
-	missed, ok := c.giveBack(o.turn)
+	again, ok := c.giveBack(o.turn)
 	if !ok {
 		return // the Socket panicked meanwhile
 	}
 	// From here on c may be somebody else's.
 	set.group.hook("released")
-	if rearm || missed {
+	if rearm || again {
 		set.rearm(next)
 	}
 	if more {
@@ -183,8 +183,8 @@ func (c *Conn) arms() (next arming, rearm, more bool) {
 	return arming{name: c.name.Load(), fd: int(c.fd), socket: c.socket, out: pending}, rearm, more
 }
 
-// giveBack makes c idle, and says whether an event was missed in this turn. Not ok: the turn is over.
-func (c *Conn) giveBack(turn uint64) (missedOne, ok bool) {
+// giveBack makes c idle. Again: an event was missed in this turn, and has to be reported again. Not ok: the turn is over.
+func (c *Conn) giveBack(turn uint64) (again, ok bool) {
 	for {
 		word := c.word.Load()
 		if word>>turnShift != turn || word&phases != owned {

@@ -185,7 +185,7 @@ func (s *socketSet) enter(c *Conn, socket Socket, turn uint64) (name uint64, err
 	a := arming{name: name, fd: int(c.fd), socket: c.socket}
 	if c.socket != nil {
 		c.socket.start(s, name)
-	} else if err := s.epoll.add(a); err != nil { // no loop gets to see an event of it before mu is free
+	} else if err := s.epoll.add(a); err != nil { // no loop takes its first event before mu is free
 		return 0, err
 	}
 	s.free = s.free[:len(s.free)-1]

@@ -119,7 +119,7 @@ func fill(t *testing.T, h *handOver, o eventloop.Owner) {
 	}
 }
 
-// TestWritableUnused: an owner that releases without writing is told again that it could.
+// TestWritableUnused: an owner that releases without writing gets the event again.
 func TestWritableUnused(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		h := newHandOver(t)
