@@ -1,0 +1,193 @@
+package upstream
+
+import (
+	"time"
+
+	"syncgate/internal/eventloop"
+)
+
+// exchange is a call that has a place.
+type exchange struct {
+	call    Call
+	began   time.Time // when it got the place; the time-out counts from here
+	tries   int       // attempts that have failed before anything was sent
+	request *request  // encoded, and nothing of it was sent; nil: not encoded yet
+}
+
+// maxTries is how often a call is attempted while nothing of it was sent.
+const maxTries = 2
+
+// request is the bytes of one.
+type request struct{ b []byte }
+
+// kept is the size up to which memory for requests and answers is used again: a few large ones must not stay.
+const kept = 64 << 10
+
+// carry sends x over l, or on a connection that is made for it where l is only a place. When that ends without anything sent, the
+// place is the next call's, and so on: a loop, as there may be many of them.
+func (c *Client) carry(x exchange, l lease) {
+	for x.call != nil {
+		if l.conn == nil {
+			x = c.connect(x)
+		} else {
+			x, l = c.send(x, l)
+		}
+	}
+}
+
+// send writes the request of x, and then gives the connection to the loops. If it has to go on elsewhere, or another call has the
+// place now, that is what send returns.
+func (c *Client) send(x exchange, l lease) (exchange, lease) {
+	k := l.conn
+	if !c.usable(x, l) {
+		c.discard(l)
+		if k.fresh {
+			return c.retry(x, ErrBroken)
+		}
+		return x, c.pool.replace()
+	}
+	if x.request == nil {
+		var code string
+		if x.request, code = c.encode(x); x.request == nil {
+			return c.over(x, l, code != panicked, code)
+		}
+	}
+	c.hook("write")
+	if _, err := l.owner.Write(x.request.b); err != nil {
+		c.discard(l)
+		c.closeIdle() // what rests is as stale
+		return c.retry(x, connectionError("send to the engine", err))
+	}
+	c.reuse(x.request)
+	x.request = nil
+	k.exchange, k.phase, k.fresh = x, sent, false
+	c.hook("release")
+	c.release(l)
+	return exchange{}, lease{}
+}
+
+// usable looks at a connection before a request is written on it: the engine may have closed it, or sent what nobody asked for, which the
+// next answer would be taken for.
+func (c *Client) usable(x exchange, l lease) bool {
+	k := l.conn
+	switch {
+	case l.owner.PeerGone():
+		return false
+	case k.fresh:
+		return true
+	case x.began.Sub(k.since) > c.idle:
+		return false
+	case k.secure: // what waits may be TLS's own, as session tickets are
+		n, err := l.owner.Read(k.scratch[:])
+		return n == 0 && wouldBlock(err)
+	default:
+		return l.owner.Look()&^eventloop.Writable == 0
+	}
+}
+
+// retry has x tried on a fresh connection, for which it keeps its place, if this was its first attempt.
+func (c *Client) retry(x exchange, why error) (exchange, lease) {
+	if x.tries++; x.tries < maxTries {
+		return x, lease{}
+	}
+	return c.giveUp(x, why, unsent), lease{}
+}
+
+// giveUp ends an exchange of which nothing was sent, and gives its place to the next call.
+func (c *Client) giveUp(x exchange, why error, code string) (next exchange) {
+	if failed := c.failed(x.call, why, false); failed == panicked {
+		code = failed
+	}
+	next = c.leave()
+	c.finish(x, code)
+	return next
+}
+
+// encode gives the request of x. nil: there is none, and the code of the exchange.
+func (c *Client) encode(x exchange) (r *request, code string) {
+	r = c.requests.Get().(*request) //nolint:forcetypeassert // only New fills the pool
+	b, ok, err := c.appendRequest(x.call, r.b[:0], time.Now())
+	switch {
+	case !ok:
+		return nil, panicked // and what it has done with the buffer is not known
+	case err != nil:
+		c.reuse(r)
+		return nil, c.failed(x.call, err, false)
+	}
+	r.b = b
+	return r, ""
+}
+
+// over ends an exchange: its connection rests, or is closed, or carries the next call.
+func (c *Client) over(x exchange, l lease, keep bool, code string) (next exchange, again lease) {
+	if keep {
+		next, again = c.rest(l)
+	} else {
+		c.discard(l)
+		next = c.leave()
+	}
+	c.finish(x, code)
+	return next, again
+}
+
+// rest lets a connection rest, or gives it to the next call.
+func (c *Client) rest(l lease) (next exchange, again lease) {
+	k := l.conn
+	if k.phase != resting {
+		k.exchange, k.phase, k.fresh = exchange{}, resting, false
+		k.since = time.Now()
+	}
+	for {
+		call, kept := c.pool.park(l, k.since.Add(c.idle))
+		switch {
+		case !kept:
+			c.discard(l)
+			return c.leave(), lease{}
+		case call == nil:
+			return exchange{}, lease{}
+		}
+		if next, ok := c.admit(call); ok {
+			return next, l
+		}
+	}
+}
+
+// leave gives up a place, or gives it to the next call.
+func (c *Client) leave() (next exchange) {
+	for call := c.pool.leave(); call != nil; call = c.pool.leave() {
+		if next, ok := c.admit(call); ok {
+			return next
+		}
+	}
+	return exchange{}
+}
+
+// admit ends the wait of a call that gets a place. Not ok: its wait is over, and it has got nothing.
+func (c *Client) admit(call Call) (x exchange, ok bool) {
+	goOn, code := c.queued(call, false)
+	if !goOn {
+		c.finish(exchange{call: call}, code)
+		return exchange{}, false
+	}
+	return exchange{call: call, began: time.Now()}, true
+}
+
+// finish is the last that an exchange does.
+func (c *Client) finish(x exchange, code string) {
+	defer c.underWay.Done()
+	if x.request != nil {
+		c.reuse(x.request)
+	}
+	took := time.Duration(0)
+	if !x.began.IsZero() {
+		took = time.Since(x.began)
+	}
+	c.finished(x.call, took, code)
+}
+
+// reuse gives back the memory of a request.
+func (c *Client) reuse(r *request) {
+	if cap(r.b) <= kept {
+		c.requests.Put(r)
+	}
+}
