@@ -102,7 +102,7 @@ func (c *Client) receive(l lease, buf []byte, ev eventloop.Events) {
 	if ev&eventloop.Writable != 0 {
 		_, broken = l.owner.Flush()
 	}
-	for range readsAtOnce {
+	for i := 0; i < readsAtOnce || l.owner.Pending() > 0; i++ { // while bytes are pending the loops report nothing that is left unread
 		n, err := l.owner.Read(buf)
 		if n > 0 && c.take(l, buf[:n]) {
 			return

@@ -51,8 +51,9 @@ func (c *Client) dial(x exchange, done func(error)) {
 		k, err := c.attach(x)
 		if err == nil {
 			done(nil)
-			if o, ok := k.TryOwn(); ok { // else a loop was faster, and does it
-				c.carry(x, lease{k, o})
+			c.hook("attached")
+			if o, ok := k.TryOwn(); ok { // else a loop was faster
+				c.resume(lease{k, o})
 			}
 			return
 		}
@@ -62,6 +63,18 @@ func (c *Client) dial(x exchange, done func(error)) {
 			c.carry(c.giveUp(x, err, unsent), lease{})
 			return
 		}
+	}
+}
+
+// resume goes on with a connection that was dialled. A loop may have had it in the meantime, and even have finished the exchange.
+func (c *Client) resume(l lease) {
+	switch l.conn.phase {
+	case dialled:
+		c.carry(l.conn.exchange, l)
+	case sent:
+		c.release(l)
+	default:
+		c.carry(c.rest(l))
 	}
 }
 

@@ -81,8 +81,9 @@ func (c Config) Validate() error {
 // Options are what a Client needs beside its Config.
 type Options struct {
 	Log zerolog.Logger // panics of Calls, and the breaker
-	// Hook is for tests: it is called by the owner of a connection, at "write" before a request is written and at "release" when it
-	// was written and the loops do not have the connection yet. nil: nothing is called.
+	// Hook is for tests: it is called at "attached" when the loops know a new connection and may have it already; by the owner of a
+	// connection at "write" before a request is written, and at "release" when it was written and the loops do not have the connection
+	// yet. nil: nothing is called.
 	Hook func(point string)
 }
 
