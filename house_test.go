@@ -31,9 +31,13 @@ const (
 func arrows() map[string]arrow {
 	return map[string]arrow{
 		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
-		"correlator":      {nil, nil, "the table of who waits knows nothing of what they wait for"},
+		"correlator":      {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
 		"internal/nowait": {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
-		"internal/splice": {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
+		"internal/eventloop": {
+			[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS",
+		},
+		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
+		"internal/splice":     {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
 		"correlator/correlatortest": {
 			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
 		},
@@ -150,27 +154,29 @@ func parse(t *testing.T, dir string) (files []*ast.File) {
 	return files
 }
 
-// TestGoroutinesAreListed compares the go statements of gateway with the list in its package comment. An entry is named
-// after what is started: the function, or the one that starts it where that has no name.
+// TestGoroutinesAreListed compares the go statements of packages that have many with the lists in their package comments. An entry
+// is named after what is started: the function, or the one that starts it where that has no name.
 func TestGoroutinesAreListed(t *testing.T) {
-	files := parse(t, "gateway")
-	listed := goroutineList(files)
-	if len(listed) == 0 {
-		t.Fatal("gateway/doc.go has no list under # Goroutines")
-	}
-	var started []string
-	for _, f := range files {
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				started = append(started, starts(fn)...)
+	for _, pkg := range []string{"gateway", "internal/eventloop"} {
+		files := parse(t, pkg)
+		listed := goroutineList(files)
+		if len(listed) == 0 {
+			t.Errorf("%s/doc.go has no list under # Goroutines", pkg)
+		}
+		var started []string
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					started = append(started, starts(fn)...)
+				}
 			}
 		}
-	}
-	for _, name := range without(started, listed) {
-		t.Errorf("gateway starts %s, which the list of goroutines in its doc.go does not have", name)
-	}
-	for _, name := range without(listed, started) {
-		t.Errorf("gateway/doc.go lists the goroutine %s, which nothing starts", name)
+		for _, name := range without(started, listed) {
+			t.Errorf("%s starts %s, which the list of goroutines in its doc.go does not have", pkg, name)
+		}
+		for _, name := range without(listed, started) {
+			t.Errorf("%s/doc.go lists the goroutine %s, which nothing starts", pkg, name)
+		}
 	}
 }
 

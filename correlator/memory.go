@@ -68,7 +68,7 @@ func (m *Memory) Ready() error { return nil }
 // Shutdown ends the goroutines of m. It keeps answering, but nothing expires any more.
 func (m *Memory) Shutdown(context.Context) error {
 	m.Table.Shutdown()
-	m.records.wheel.close()
+	m.records.wheel.Close()
 	return nil
 }
 

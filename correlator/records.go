@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"syncgate/internal/timerwheel"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 type records struct {
 	// Fixed after newRecords.
 	retention time.Duration
-	wheel     *wheel[*record]
+	wheel     *timerwheel.Wheel[*record]
 	table     *Table // where whoever waits for a record is parked
 
 	claimed atomic.Int64 // len(claims), for whoever only wants to know that there are none
@@ -41,7 +43,7 @@ type record struct {
 	id           ID
 	bytes        int64
 	expires      time.Time
-	alarm        *timer[*record]
+	alarm        *timerwheel.Timer[*record]
 	older, newer *record
 	listed       bool            // it may be evicted
 	claim        *claim          // nil when no key is bound to it
@@ -59,7 +61,7 @@ func newRecords(retention time.Duration, limit int64, table *Table) *records {
 		retention: retention, limit: limit, table: table,
 		byID: make(map[ID]*record), claims: make(map[Key]*record),
 	}
-	s.wheel = newWheel(recordsTick, s.expire)
+	s.wheel = timerwheel.New(recordsTick, s.expire)
 	return s
 }
 
@@ -210,11 +212,11 @@ func (s *records) changed(r *record) {
 	if s.retention > 0 && r.Complete() {
 		r.expires = time.Now().Add(s.retention)
 	}
-	if r.alarm != nil && r.alarm.end() {
-		s.wheel.remove(r.alarm)
+	if r.alarm != nil && r.alarm.End() {
+		s.wheel.Remove(r.alarm)
 	}
-	r.alarm = &timer[*record]{value: r}
-	s.wheel.add(r.alarm, r.expires)
+	r.alarm = &timerwheel.Timer[*record]{Value: r}
+	s.wheel.Add(r.alarm, r.expires)
 	s.evict()
 }
 
@@ -253,8 +255,8 @@ func (s *records) lose(r *record) {
 
 // drop takes r out, and frees the key that is bound to it. The caller holds the mutex.
 func (s *records) drop(r *record) {
-	if r.alarm.end() {
-		s.wheel.remove(r.alarm)
+	if r.alarm.End() {
+		s.wheel.Remove(r.alarm)
 	}
 	s.count(r, 0)
 	delete(s.byID, r.id)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"syncgate/internal/timerwheel"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 type Table struct {
 	// Fixed after NewTable.
 	node  NodeID
-	wheel *wheel[Receiver]
+	wheel *timerwheel.Wheel[Receiver]
 
 	limit     atomic.Int64 // most trips; 0: none
 	parked    atomic.Int64 // trips in the shards, and Parks under way
@@ -36,7 +38,7 @@ type Table struct {
 
 type tableShard struct {
 	mu    sync.Mutex
-	trips map[ID]*timer[Receiver]
+	trips map[ID]*timerwheel.Timer[Receiver]
 	_     [48]byte // a cache line of its own
 }
 
@@ -44,9 +46,9 @@ type tableShard struct {
 func NewTable(limit int) *Table {
 	t := &Table{node: NewNodeID(), drained: make(chan struct{})}
 	t.SetParked(limit)
-	t.wheel = newWheel(tick, func(r Receiver) { r.Expire(ErrDeadline) })
+	t.wheel = timerwheel.New(tick, func(r Receiver) { r.Expire(ErrDeadline) })
 	for i := range t.shards {
-		t.shards[i].trips = make(map[ID]*timer[Receiver])
+		t.shards[i].trips = make(map[ID]*timerwheel.Timer[Receiver])
 	}
 	return t
 }
@@ -74,7 +76,7 @@ func (t *Table) Park(id ID, r Receiver, deadline time.Time) error {
 		t.left()
 		return ErrBusy
 	}
-	e := &timer[Receiver]{value: r}
+	e := &timerwheel.Timer[Receiver]{Value: r}
 	s := t.shard(id)
 	s.mu.Lock()
 	if _, taken := s.trips[id]; taken {
@@ -83,9 +85,9 @@ func (t *Table) Park(id ID, r Receiver, deadline time.Time) error {
 		return errors.New("correlator: park: the id is parked already")
 	}
 	s.trips[id] = e
-	t.wheel.add(e, deadline) // within the lock: a Close finds the timer in the wheel
+	t.wheel.Add(e, deadline) // within the lock: a Close finds the timer in the wheel
 	s.mu.Unlock()
-	if t.expelling.Load() && e.end() { // the drain's time is up, and it has not seen this one
+	if t.expelling.Load() && e.End() { // the drain's time is up, and it has not seen this one
 		t.Close(id)
 		return ErrDraining
 	}
@@ -102,7 +104,7 @@ func (t *Table) Offer(id ID, cb Callback, done func(Disposition)) bool {
 	if e == nil {
 		return false
 	}
-	e.value.Deliver(cb, done)
+	e.Value.Deliver(cb, done)
 	return true
 }
 
@@ -112,8 +114,8 @@ func (t *Table) Expire(id ID, reason error) {
 	s.mu.Lock()
 	e := s.trips[id]
 	s.mu.Unlock()
-	if e != nil && e.end() {
-		e.value.Expire(reason)
+	if e != nil && e.End() {
+		e.Value.Expire(reason)
 	}
 }
 
@@ -131,7 +133,7 @@ func (t *Table) Waiter(id ID) Receiver {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.trips[id]; e != nil {
-		return e.value
+		return e.Value
 	}
 	return nil
 }
@@ -155,8 +157,8 @@ func (t *Table) Close(id ID) {
 	if e == nil {
 		return
 	}
-	e.end()
-	t.wheel.remove(e)
+	e.End()
+	t.wheel.Remove(e)
 	t.left()
 }
 
@@ -191,8 +193,8 @@ func (s *tableShard) expel() {
 	var rest []Receiver
 	s.mu.Lock()
 	for _, e := range s.trips {
-		if e.end() {
-			rest = append(rest, e.value)
+		if e.End() {
+			rest = append(rest, e.Value)
 		}
 	}
 	s.mu.Unlock()
@@ -202,7 +204,7 @@ func (s *tableShard) expel() {
 }
 
 // Shutdown ends the table's goroutine. Trips that are still parked do not expire any more.
-func (t *Table) Shutdown() { t.wheel.close() }
+func (t *Table) Shutdown() { t.wheel.Close() }
 
 // left counts one trip less, and tells the drain when it was the last one.
 func (t *Table) left() {

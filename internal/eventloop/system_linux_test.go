@@ -1,0 +1,4 @@
+package eventloop_test
+
+// emulates reports whether this system's sockets are emulated.
+func emulates() bool { return false }

@@ -1,0 +1,409 @@
+package eventloop_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/internal/eventloop"
+)
+
+// frame is a message with its length.
+func frame(text []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...) //nolint:gosec // short
+}
+
+// echo answers each frame with itself.
+type echo struct {
+	t    *testing.T
+	read []byte
+}
+
+func (e *echo) HungUp()                   {}
+func (e *echo) Expired(o eventloop.Owner) { _ = o.Close() }
+
+func (e *echo) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
+	if ev&eventloop.Writable != 0 {
+		if _, err := o.Flush(); err != nil {
+			e.t.Error(err)
+		}
+	}
+	n, err := o.Read(buf[:1+rand.IntN(len(buf))])
+	switch {
+	case err == io.EOF: //nolint:errorlint // as it is
+		_ = o.Close()
+		return
+	case err != nil && !errors.Is(err, eventloop.ErrWouldBlock):
+		e.t.Error(err)
+		_ = o.Close()
+		return
+	}
+	e.read = append(e.read, buf[:n]...)
+	for len(e.read) >= 4 {
+		size := 4 + int(binary.BigEndian.Uint32(e.read))
+		if len(e.read) < size {
+			break
+		}
+		if _, err := o.Write(e.read[:size]); err != nil {
+			e.t.Error(err)
+		}
+		e.read = append([]byte(nil), e.read[size:]...)
+	}
+	o.Release(never())
+}
+
+// cutAnywhere writes p in pieces of random sizes.
+func cutAnywhere(w net.Conn, p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		size := 1 + rand.IntN(1<<rand.IntN(12))
+		end := min(n+size, len(p))
+		if _, err := w.Write(p[n:end]); err != nil {
+			return n, err
+		}
+		n = end
+		if rand.IntN(8) == 0 {
+			runtime.Gosched()
+		}
+	}
+	return len(p), nil
+}
+
+// TestTLSMessages exchanges messages of random sizes, cut at random bytes, in the roles of server and client.
+func TestTLSMessages(t *testing.T) {
+	const messages = 1000
+	server, client := tlsConfigs(t)
+	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
+		for _, serves := range []bool{true, false} {
+			role := map[bool]string{true: "server", false: "client"}[serves]
+			t.Run(name+" "+role, func(t *testing.T) {
+				bothWays(t, func(t *testing.T, g *eventloop.Group) {
+					ours, peers := client.Clone(), server.Clone()
+					if serves {
+						ours, peers = peers, ours
+					}
+					ours.MaxVersion, peers.MaxVersion = version, version
+					one := tlsPair(t, g, &echo{t: t}, ours, peers, serves)
+					one.wire.cut = cutAnywhere
+					all := pattern(40 << 10)
+					sizes := make([]int, messages)
+					for i := range sizes {
+						sizes[i] = rand.IntN(1 << (1 + rand.IntN(15)))
+					}
+					go func() {
+						for _, size := range sizes {
+							if _, err := one.peer.Write(frame(all[size%1000:][:size])); err != nil {
+								t.Error(err)
+								return
+							}
+						}
+					}()
+					_ = one.peer.SetReadDeadline(time.Now().Add(5 * patience))
+					for i, size := range sizes {
+						want := frame(all[size%1000:][:size])
+						got := make([]byte, len(want))
+						if n, err := io.ReadFull(one.peer, got); err != nil || !bytes.Equal(got, want) {
+							t.Fatalf("message %d: %d of %d bytes, %v", i, n, len(want), err)
+						}
+					}
+					_ = one.peer.Close()
+					eventually(t, "it is closed", func() bool { return g.Len() == 0 })
+				})
+			})
+		}
+	}
+}
+
+// TestTLSNothingStays: many records come in one segment. They are read in small parts, one in a turn, while the socket is
+// silent.
+func TestTLSNothingStays(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		h := newHandOver(t)
+		one := served(t, g, h)
+		h.quiet(t)
+		const records = 30
+		segment := one.wire.hold(func() {
+			for range records {
+				_, _ = one.peer.Write([]byte("0123456789"))
+			}
+		})
+		if _, err := one.wire.Conn.Write(segment); err != nil {
+			t.Fatal(err)
+		}
+		var all []byte
+		p := make([]byte, 7)
+		for len(all) < records*10 {
+			got := h.next(t)
+			if got.ev&eventloop.Readable == 0 {
+				t.Fatalf("event %b", got.ev)
+			}
+			n, err := got.o.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if more := n == len(p) && got.o.Look()&eventloop.Readable == 0; more {
+				t.Error("Look does not know of what crypto/tls has")
+			}
+			all = append(all, p[:n]...)
+			got.o.Release(never())
+		}
+		if string(all) != strings.Repeat("0123456789", records) {
+			t.Errorf("read %q", all)
+		}
+		h.quiet(t)
+	})
+}
+
+// TestTLSBusyConnection is one that always has more to read: others have their turn.
+func TestTLSBusyConnection(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		end := make(chan bool)
+		busy := &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+			select {
+			case <-end:
+				_ = o.Close()
+			default:
+				o.Release(never()) // unread, and so it is reported again
+			}
+		}}
+		defer close(end)
+		for range 2 * runtime.GOMAXPROCS(0) {
+			one := served(t, g, busy)
+			_, _ = one.peer.Write([]byte("unread"))
+			defer func() { _ = one.peer.Close() }()
+		}
+		h := newHandOver(t)
+		c, peer := attached(t, g, h)
+		for range 20 {
+			send(t, peer, "a")
+			got := h.next(t)
+			wantRead(t, got.o, 10, "a", nil)
+			got.o.Release(never())
+		}
+		o, _ := c.TryOwn()
+		_ = o.Close()
+	})
+}
+
+// TestTLSEarlyData: what comes with the end of the handshake may be in crypto/tls when the connection is attached.
+func TestTLSEarlyData(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		server, client := tlsConfigs(t)
+		raw, peerRaw := tcpPair(t)
+		w := &wire{Conn: peerRaw}
+		peer := tls.Client(w, client)
+		l := eventloop.NewLayer(raw)
+		tc := tls.Server(l, server)
+		failed := make(chan error, 1)
+		go func() { failed <- tc.Handshake() }()
+		// The client's last flight is held back until its data is there too.
+		hello := w.hold(func() { go func() { _ = peer.Handshake() }(); awaitHeld(t, w) })
+		_, _ = peerRaw.Write(hello)
+		flight := w.hold(func() {
+			eventually(t, "the handshake is complete", func() bool { return peer.ConnectionState().HandshakeComplete })
+			_, _ = peer.Write([]byte("early"))
+		})
+		_, _ = peerRaw.Write(flight)
+		if err := <-failed; err != nil {
+			t.Fatal(err)
+		}
+		h := newHandOver(t)
+		if err := g.AttachTLS(new(eventloop.Conn), h, l, tc, never()); err != nil {
+			t.Fatal(err)
+		}
+		got := h.next(t)
+		wantRead(t, got.o, 100, "early", nil)
+		_ = got.o.Close()
+	})
+}
+
+// awaitHeld waits until something is gathered.
+func awaitHeld(t *testing.T, w *wire) {
+	t.Helper()
+	eventually(t, "something is written", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.held.Len() > 0
+	})
+}
+
+// TestTLSHalfRecord: a part of a record stays until the rest comes, over several turns.
+func TestTLSHalfRecord(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		h := newHandOver(t)
+		one := served(t, g, h)
+		h.quiet(t)
+		record := one.wire.hold(func() { _, _ = one.peer.Write([]byte("whole")) })
+		for _, part := range [][]byte{record[:3], record[3:6], record[6 : len(record)-1]} {
+			_, _ = one.wire.Conn.Write(part)
+			got := h.next(t)
+			wantRead(t, got.o, 100, "", eventloop.ErrWouldBlock)
+			got.o.Release(never())
+			h.nothing(t)
+			o, ok := one.c.TryOwn()
+			if !ok {
+				t.Fatal("not idle")
+			}
+			wantRead(t, o, 100, "", eventloop.ErrWouldBlock)
+			o.Release(never())
+		}
+		_, _ = one.wire.Conn.Write(record[len(record)-1:])
+		got := h.next(t)
+		wantRead(t, got.o, 100, "whole", nil)
+		if _, err := got.o.Detach(); err == nil {
+			t.Error("a connection with TLS is detached")
+		}
+		_ = got.o.Close()
+	})
+}
+
+// TestTLSEnds: a good-bye of the peer, with and without a FIN behind data, and ours.
+func TestTLSEnds(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		t.Run("close_notify", func(t *testing.T) {
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			segment := one.wire.hold(func() {
+				_, _ = one.peer.Write([]byte("bye"))
+				_ = one.peer.CloseWrite()
+			})
+			_ = one.wire.SetWriteDeadline(time.Time{}) // which CloseWrite has set
+			_, _ = one.wire.Conn.Write(segment)
+			got := h.next(t)
+			wantRead(t, got.o, 100, "bye", nil)
+			got.o.Release(never())
+			got = h.next(t)
+			wantRead(t, got.o, 100, "", io.EOF)
+			wantRead(t, got.o, 100, "", io.EOF)
+			if _, err := got.o.Write([]byte("answer")); err != nil {
+				t.Fatal(err)
+			}
+			wantPeerReads(t, one.peer, "answer")
+			_ = got.o.CloseWrite()
+			if _, err := one.peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
+				t.Errorf("after our close_notify the peer reads %v", err)
+			}
+			_ = got.o.Close()
+		})
+		t.Run("FIN behind data", func(t *testing.T) { // without a good-bye
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			o, _ := one.c.TryOwn()
+			_, _ = one.peer.Write([]byte("bye"))
+			_ = one.wire.Conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // as dialled
+			eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 })
+			o.Release(never())
+			got := h.next(t)
+			wantRead(t, got.o, 100, "bye", nil)
+			got.o.Release(never())
+			got = h.next(t)
+			wantRead(t, got.o, 100, "", io.EOF)
+			_ = got.o.Close()
+		})
+		t.Run("FIN while owned", func(t *testing.T) {
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			o, _ := one.c.TryOwn()
+			_, _ = one.peer.Write([]byte("bye"))
+			_ = one.peer.Close()
+			eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 && o.PeerGone() })
+			o.Release(never())
+			got := h.next(t)
+			wantRead(t, got.o, 100, "bye", nil)
+			wantRead(t, got.o, 100, "", io.EOF)
+			_ = got.o.Close()
+		})
+		t.Run("ours", func(t *testing.T) {
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			o, _ := one.c.TryOwn()
+			_, _ = o.Write([]byte("bye"))
+			if err := o.Close(); err != nil {
+				t.Error(err)
+			}
+			all, err := readAll(one.peer, 0)
+			if string(all) != "bye" || err != nil {
+				t.Errorf("the peer reads %q, %v", all, err)
+			}
+		})
+		t.Run("garbage", func(t *testing.T) {
+			h := newHandOver(t)
+			one := served(t, g, h)
+			h.quiet(t)
+			_, _ = one.wire.Conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+			got := h.next(t)
+			for range 2 {
+				if n, err := got.o.Read(make([]byte, 100)); n != 0 || err == nil || errors.Is(err, eventloop.ErrWouldBlock) {
+					t.Errorf("read %d, %v", n, err)
+				}
+			}
+			_ = got.o.Close()
+			if _, err := one.peer.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "remote error") {
+				t.Errorf("the peer hears %v; want an alert", err)
+			}
+		})
+	})
+}
+
+// TestTLSSlowReader writes 8 MiB to a peer that reads slowly.
+func TestTLSSlowReader(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		sent := pattern(8 << 20)
+		h := newHandOver(t)
+		one := served(t, g, h)
+		h.quiet(t)
+		got := make(chan []byte, 1)
+		o, _ := one.c.TryOwn()
+		done, err := o.Write(sent)
+		if done || err != nil {
+			t.Fatal(done, err)
+		}
+		if err := o.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			all, err := readAll(one.peer, 100)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- all
+		}()
+		for !done {
+			o.Release(never())
+			o = h.next(t).o
+			if done, err = o.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all := receive(t, got, "the peer"); !bytes.Equal(all, sent) {
+			t.Errorf("the peer has read %d other bytes", len(all))
+		}
+		_ = o.Close()
+	})
+}
+
+// TestTLSAttach wants a complete handshake.
+func TestTLSAttach(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		server, _ := tlsConfigs(t)
+		raw, peer := tcpPair(t)
+		l := eventloop.NewLayer(raw)
+		if err := g.AttachTLS(new(eventloop.Conn), new(handler), l, tls.Server(l, server), never()); err == nil {
+			t.Error("no error")
+		}
+		if _, err := peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
+			t.Errorf("it is not closed: the peer reads %v", err)
+		}
+	})
+}
