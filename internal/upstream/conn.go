@@ -158,6 +158,8 @@ func (c *Client) take(l lease, in []byte) (over bool) {
 func (c *Client) readFailed(l lease, err error) {
 	p := l.conn.part
 	switch {
+	case errors.Is(err, errNoGoodbye):
+		c.fail(l, ErrTruncated)
 	case !errors.Is(err, io.EOF):
 		c.fail(l, connectionError("read the engine's answer", err))
 	case p == nil:

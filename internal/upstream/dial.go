@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"syscall"
@@ -103,12 +104,28 @@ func (c *Client) adopt(ctx context.Context, k *conn, raw net.Conn) error {
 		return c.attached(c.group.Attach(&k.Conn, k, raw, deadline))
 	}
 	layer := eventloop.NewLayer(raw)
-	t := tls.Client(layer, c.dialer.tls)
+	t := tls.Client(strict{layer}, c.dialer.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return fmt.Errorf("make a TLS connection to the engine: %w", handshakeError(err))
 	}
 	return c.attached(c.group.AttachTLS(&k.Conn, k, layer, t, deadline))
+}
+
+// strict is what TLS reads. crypto/tls takes a FIN at the end of a record for the end of what the peer has to say, as popular sites say no
+// good-bye. But anybody on the way can send one: an answer that goes up to the end would be complete wherever he likes (RFC 9112 9.8).
+type strict struct{ *eventloop.Layer }
+
+// errNoGoodbye is the end of a connection that has not been announced by a close_notify.
+var errNoGoodbye = errors.New("upstream: TLS ends without a good-bye")
+
+// Read reads.
+func (s strict) Read(p []byte) (int, error) {
+	n, err := s.Layer.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = errNoGoodbye // not io.ErrUnexpectedEOF, which crypto/tls would take for io.EOF again
+	}
+	return n, err
 }
 
 func (*Client) attached(err error) error {

@@ -54,9 +54,7 @@ func (c *Client) send(x exchange, l lease) (exchange, lease) {
 	}
 	c.hook("write")
 	if _, err := l.owner.Write(x.request.b); err != nil {
-		c.discard(l)
-		c.closeIdle() // what rests is as stale
-		return c.retry(x, connectionError("send to the engine", err))
+		return c.notWritten(x, l, connectionError("send to the engine", err))
 	}
 	c.reuse(x.request)
 	x.request = nil
@@ -83,6 +81,19 @@ func (c *Client) usable(x exchange, l lease) bool {
 	default:
 		return l.owner.Look()&^eventloop.Writable == 0
 	}
+}
+
+// oneWrite is up to how many bytes a request is one write to the system, with TLS too: so that after an error nothing of it was sent.
+const oneWrite = 32 << 10
+
+// notWritten goes on after a write that has failed.
+func (c *Client) notWritten(x exchange, l lease, err error) (exchange, lease) {
+	if l.conn.secure && len(x.request.b) > oneWrite { // records before the one that failed may have been sent
+		return c.over(x, l, false, c.failed(x.call, err, true))
+	}
+	c.discard(l)
+	c.closeIdle() // what rests is as stale
+	return c.retry(x, err)
 }
 
 // retry has x tried on a fresh connection, for which it keeps its place, if this was its first attempt.

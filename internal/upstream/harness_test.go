@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // engine serves each connection with a function of the test, on a goroutine.
 type engine struct {
@@ -248,7 +248,7 @@ type client struct {
 func start(t *testing.T, e *engine, change ...func(*upstream.Config, *upstream.Options, *eventloop.Options)) *client {
 	t.Helper()
 	cl := &client{t: t, log: new(syncBuffer)}
-	cfg := upstream.Config{URL: e.url, Timeout: 10 * time.Second, Idle: 10 * time.Second, MaxConnections: 4, RootCAs: e.roots}
+	cfg := upstream.Config{URL: e.url, Timeout: 30 * time.Second, Idle: 30 * time.Second, MaxConnections: 4, RootCAs: e.roots}
 	o := upstream.Options{Log: zerolog.New(cl.log)}
 	var ticking atomic.Pointer[upstream.Client]
 	loops := eventloop.Options{

@@ -54,11 +54,8 @@ func (p *pool) wait(call Call, now time.Time) (l lease, got, open bool) {
 	return l, got, true
 }
 
-// grant gives a place: a connection that rests, or the right to make one. Called with mu held.
+// grant gives a place: a connection that rests, or the right to make one. There is none while calls wait. Called with mu held.
 func (p *pool) grant() (l lease, got bool) {
-	if p.queue.len() > 0 {
-		return lease{}, false // nobody overtakes
-	}
 	if l, got = p.wake(); got {
 		return l, true
 	}

@@ -108,11 +108,11 @@ func TestQueueTimesOut(t *testing.T) {
 	first, second, third := newCall("1"), newCall("2"), newCall("3")
 	c.Do(first)
 	c.Do(second)
-	c.Tick(time.Now().Add(9 * time.Second)) // of 10
+	c.Tick(time.Now().Add(20 * time.Second)) // of 30
 	if events := second.seen(); len(events) != 1 {
 		t.Errorf("the second call has seen %v before its time", events)
 	}
-	c.Tick(time.Now().Add(11 * time.Second))
+	c.Tick(time.Now().Add(31 * time.Second))
 	wait(t, second)
 	if !errors.Is(second.err, upstream.ErrBusy) || second.sent || second.code != "unsent" || second.took != 0 {
 		t.Errorf("error %v, sent %t, code %q, took %v", second.err, second.sent, second.code, second.took)

@@ -1,0 +1,302 @@
+package upstream_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"syncgate/internal/eventloop"
+	"syncgate/internal/upstream"
+)
+
+// The moment between the look at a connection that was kept and the write: the engine closes, and the next socket would get the
+// descriptor if anybody but the owner closed it. The request goes nowhere else.
+func TestEngineClosesBetweenLookAndWrite(t *testing.T) {
+	f := func(name string, end func(*peer), retried bool) {
+		t.Run(name, func(t *testing.T) {
+			closing, closed := make(chan struct{}), make(chan struct{})
+			e := newEngine(t, func(p *peer) {
+				if p.n > 0 {
+					echo(p)
+					return
+				}
+				a, _ := p.ask()
+				p.say(answer(a.body))
+				<-closing
+				end(p)
+				close(closed)
+				p.hears()
+			})
+			s := newStrangers(t)
+			var writes atomic.Int32
+			c := start(t, e, hook(func(point string) {
+				if point == "write" && writes.Add(1) == 2 {
+					close(closing)
+					<-closed
+					<-time.After(50 * time.Millisecond) // the loops hear of it
+					s.come()
+				}
+			}))
+			c.wantEcho("first")
+			got := c.ask("second")
+			switch {
+			case retried:
+				wantAnswer(t, got, "second")
+			case got.err == nil || !got.sent || got.code != "incomplete":
+				t.Errorf("error %v, sent %t, code %q", got.err, got.sent, got.code)
+			}
+			if heard := s.hear(); len(heard) > 0 {
+				t.Errorf("a stranger heard %q", heard)
+			}
+			c.wantEcho("third")
+		})
+	}
+	f("closes", func(p *peer) { _ = p.tcp.Close() }, false)
+	f("closes its side", func(p *peer) { _ = p.tcp.CloseWrite() }, false)
+	f("resets", (*peer).reset, true)
+}
+
+// strangers are connections whose descriptors are new.
+type strangers struct {
+	t     *testing.T
+	ln    net.Listener
+	conns []net.Conn
+}
+
+func newStrangers(t *testing.T) *strangers {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &strangers{t: t, ln: ln}
+	t.Cleanup(func() {
+		_ = ln.Close()
+		for _, c := range s.conns {
+			_ = c.Close()
+		}
+	})
+	return s
+}
+
+// come makes some, and takes the lowest numbers that are free.
+func (s *strangers) come() {
+	for range 8 {
+		c, err := net.Dial("tcp", s.ln.Addr().String())
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		s.conns = append(s.conns, c)
+		if c, err = s.ln.Accept(); err != nil {
+			s.t.Error(err)
+			return
+		}
+		s.conns = append(s.conns, c)
+	}
+}
+
+// hear gives what has come on any of them.
+func (s *strangers) hear() (heard []byte) {
+	if len(s.conns) == 0 {
+		s.t.Error("no stranger has come")
+	}
+	for _, c := range s.conns {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		b := make([]byte, 1<<10)
+		n, _ := c.Read(b)
+		heard = append(heard, b[:n]...)
+	}
+	return heard
+}
+
+// The engine answers, or closes, before the connection is given to the loops.
+func TestAnswerBeforeRelease(t *testing.T) {
+	f := func(name string, serve func(*peer), want func(*call) bool) {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t, serve)
+			c := start(t, e, hook(func(point string) {
+				if point == "release" {
+					waitFor(t, "the request", func() bool { return e.asked.Load() > 0 })
+					<-time.After(30 * time.Millisecond)
+				}
+			}))
+			for range 3 {
+				if got := c.ask("x"); !want(got) {
+					t.Errorf("status %d, error %v, code %q", got.status, got.err, got.code)
+				}
+			}
+		})
+	}
+	f("answers", echo, func(c *call) bool { return c.answer == "x" })
+	f("answers and closes", func(p *peer) {
+		a, _ := p.ask()
+		p.say(answer(a.body))
+	}, func(c *call) bool { return c.answer == "x" })
+	f("closes", func(p *peer) { p.ask() }, func(c *call) bool { return c.sent && errors.Is(c.err, io.ErrUnexpectedEOF) })
+}
+
+// A loop may have a new connection before the goroutine that has dialled gets to it, and even finish the exchange: with TLS there
+// are session tickets to read. The request is sent once all the same.
+func TestLoopIsFaster(t *testing.T) {
+	f := func(name string, second bool) {
+		t.Run(name, func(t *testing.T) {
+			var once sync.Once
+			got, next := newCall("x"), newCall("next")
+			may := make(chan struct{})
+			e := newTLSEngine(t, func(p *peer) {
+				for {
+					a, ok := p.ask()
+					if !ok {
+						return
+					}
+					if a.body == "next" {
+						<-may
+					}
+					p.say(answer(a.body))
+				}
+			})
+			var c *client
+			ready := make(chan struct{})
+			c = start(t, e, maxConnections(1), hook(func(point string) {
+				if point != "attached" {
+					return
+				}
+				once.Do(func() {
+					<-ready
+					wait(t, got)
+					if second {
+						c.Do(next)
+						waitFor(t, "the next request", func() bool { return e.asked.Load() == 2 })
+					}
+				})
+			}))
+			close(ready)
+			c.Do(got)
+			wantAnswer(t, wait(t, got), "x")
+			if second {
+				<-time.After(20 * time.Millisecond)
+				close(may)
+				wantAnswer(t, wait(t, next), "next")
+			}
+			<-time.After(20 * time.Millisecond)
+			c.wantEcho("last")
+			want := int32(2)
+			if second {
+				want++
+			}
+			if asked, accepted := e.asked.Load(), e.accepted.Load(); asked != want || accepted != 1 || got.finished != 1 {
+				t.Errorf("%d requests, want %d; %d connections, finished %d times", asked, want, accepted, got.finished)
+			}
+		})
+	}
+	f("the connection rests", false)
+	f("the connection carries another call", true)
+}
+
+// A connection that the engine has closed while it rested costs no call, whether the loops have heard of it yet or not.
+func TestStaleConnectionCostsNoCall(t *testing.T) {
+	f := func(name string, end func(*peer), heard time.Duration) {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t, func(p *peer) {
+				a, _ := p.ask()
+				p.say(answer(a.body))
+				<-time.After(5 * time.Millisecond)
+				end(p)
+			})
+			c := start(t, e)
+			for range 20 {
+				c.wantEcho("x")
+				waitFor(t, "the end of the connection", func() bool { return e.open.Load() == 0 })
+				<-time.After(heard)
+			}
+			if n := e.accepted.Load(); n != 20 {
+				t.Errorf("%d connections; want 20", n)
+			}
+		})
+	}
+	f("closed", func(*peer) {}, 0)
+	f("closed, and heard", func(*peer) {}, 20*time.Millisecond)
+	f("reset", (*peer).reset, 0)
+	f("reset, and heard", (*peer).reset, 20*time.Millisecond)
+}
+
+// An idle connection is closed in time, and not used after it, however late the loops are.
+func TestIdle(t *testing.T) {
+	idle := func(d time.Duration) func(*upstream.Config, *upstream.Options, *eventloop.Options) {
+		return func(c *upstream.Config, _ *upstream.Options, _ *eventloop.Options) { c.Idle = d }
+	}
+	t.Run("closed", func(t *testing.T) {
+		closed := make(chan time.Time, 1)
+		e := newEngine(t, func(p *peer) {
+			echo(p)
+			closed <- time.Now()
+		})
+		c := start(t, e, idle(300*time.Millisecond))
+		c.wantEcho("x")
+		began := time.Now()
+		if took := (<-closed).Sub(began); took < 150*time.Millisecond || took > 5*time.Second {
+			t.Errorf("closed after %v; want 300 ms", took)
+		}
+	})
+	t.Run("not used", func(t *testing.T) {
+		e := newEngine(t, echo)
+		late := func(_ *upstream.Config, _ *upstream.Options, o *eventloop.Options) { o.Expiry = time.Hour }
+		c := start(t, e, idle(20*time.Millisecond), late)
+		for range 3 {
+			c.wantEcho("x")
+			<-time.After(50 * time.Millisecond)
+		}
+		if n := e.accepted.Load(); n != 3 {
+			t.Errorf("%d connections; want 3", n)
+		}
+	})
+}
+
+// All idle connections go when one could not be written at all.
+func TestStaleConnectionsGoTogether(t *testing.T) {
+	const last = "3"
+	release := map[string]chan struct{}{"0": make(chan struct{}), "1": make(chan struct{}), "2": make(chan struct{}), last: make(chan struct{})}
+	closing, closed := make(chan struct{}), make(chan struct{})
+	e := newEngine(t, func(p *peer) {
+		a, _ := p.ask()
+		if ch := release[a.body]; ch != nil {
+			<-ch
+		}
+		p.say(answer(a.body))
+		if a.body != last {
+			echo(p)
+			return
+		}
+		<-closing
+		p.reset()
+		close(closed)
+	})
+	var armed atomic.Bool
+	c := start(t, e, hook(func(point string) {
+		if point == "write" && armed.Swap(false) {
+			close(closing)
+			<-closed
+			<-time.After(30 * time.Millisecond)
+		}
+	}))
+	var all []*call
+	for _, body := range []string{"0", "1", "2", last} {
+		got := newCall(body)
+		c.Do(got)
+		all = append(all, got)
+	}
+	for _, got := range all {
+		close(release[got.body])
+		wantAnswer(t, wait(t, got), got.body)
+	}
+	armed.Store(true)
+	c.wantEcho("again") // the connection that was used last is taken first
+	if n := e.accepted.Load(); n != 5 {
+		t.Errorf("%d connections; want 5", n)
+	}
+	waitFor(t, "the end of those that rested", func() bool { return e.open.Load() == 1 })
+}
