@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"syscall"
+	"time"
 
 	"syncgate/internal/eventloop"
 )
@@ -46,8 +47,9 @@ func (c *Client) connect(x exchange) (next exchange) {
 	return exchange{}
 }
 
-// dial connects, twice if that fails, and says to the breaker what came of it.
+// dial connects, twice if that fails and there is time, and says to the breaker what came of it.
 func (c *Client) dial(x exchange, done func(error)) {
+	deadline := x.began.Add(c.timeout)
 	for {
 		k, err := c.attach(x)
 		if err == nil {
@@ -59,7 +61,7 @@ func (c *Client) dial(x exchange, done func(error)) {
 			return
 		}
 		c.closeIdle()
-		if x.tries++; x.tries >= maxTries {
+		if x.tries++; x.tries >= maxTries || !time.Now().Before(deadline) {
 			done(err)
 			c.carry(c.giveUp(x, err, unsent), lease{})
 			return

@@ -81,7 +81,7 @@ func TestQueueOverConnectionsThatEnd(t *testing.T) {
 		}
 		a, _ := p.ask()
 		if p.n%2 == 0 {
-			p.say(strings.Replace(answer(a.body), "\r\n", "\r\nConnection: close\r\n", 1))
+			p.say(closing(a.body))
 			p.hears()
 		} else {
 			p.say(strings.Replace(answer(a.body), "/1.1", "/1.0", 1))
@@ -199,10 +199,12 @@ func TestPlaceBecomesFreeWhileACallBeginsToWait(t *testing.T) {
 				if a.body == "1" {
 					<-may
 				}
-				p.say(answer(a.body))
-				if !ends {
-					echo(p)
+				if ends {
+					p.say(closing(a.body))
+					return
 				}
+				p.say(answer(a.body))
+				echo(p)
 			})
 			c := start(t, e, maxConnections(1))
 			first, second := newCall("1"), newCall("2")
