@@ -126,3 +126,26 @@ func TestRefusedRequest(t *testing.T) {
 	f("plain", newEngine)
 	f("TLS", newTLSEngine)
 }
+
+// What waits on a connection with TLS may be a session ticket: only reading tells.
+func TestTicketsAreNoAnswer(t *testing.T) {
+	e := newTLSEngine(t, echo)
+	c := start(t, e, maxConnections(1))
+	queued := make(chan struct{})
+	first, second := newCall("first"), newCall("second")
+	first.refuse = errors.New("no")
+	first.onPlace = func() { <-queued }
+	second.goOn = func(waiting bool) bool {
+		if !waiting { // the connection is the second call's, and nobody has read it since the handshake
+			<-time.After(50 * time.Millisecond)
+		}
+		return true
+	}
+	c.Do(first)
+	c.Do(second)
+	close(queued)
+	wantAnswer(t, wait(t, second), "second")
+	if n := e.accepted.Load(); n != 1 {
+		t.Errorf("%d connections; want 1", n)
+	}
+}

@@ -50,7 +50,8 @@ const (
 	panicked   = "panic"
 )
 
-// Config says where the engine is and how much of it is used.
+// Config says where the engine is and how much of it is used. Timeout and Idle are noticed by the loops: not exactly, if they are
+// shorter than the group's Expiry.
 type Config struct {
 	URL            string         // http or https; the path is the Call's
 	Timeout        time.Duration  // of an exchange, with the time to connect; and of a wait for a connection
