@@ -33,50 +33,52 @@ func (l *lean) Finished(time.Duration, string) { l.done <- struct{}{} }
 func TestAllocations(t *testing.T) {
 	f := func(name string, pieces ...string) {
 		t.Run(name, func(t *testing.T) {
-			e := newEngine(t, func(p *peer) {
-				in := make([]byte, 4<<10)
-				out := make([][]byte, len(pieces))
-				for i, piece := range pieces {
-					out[i] = []byte(piece)
-				}
-				for {
-					if _, err := p.Read(in); err != nil {
-						return
-					}
-					for i := range out {
-						if i > 0 {
-							pause()
-						}
-						if _, err := p.Write(out[i]); err != nil {
-							return
-						}
-					}
-				}
-			})
-			c := start(t, e)
-			call := &lean{request: []byte("POST / HTTP/1.1\r\nHost: engine\r\nContent-Length: 2\r\n\r\n{}"), done: make(chan struct{}, 1)}
-			exchange := func() {
-				c.Do(call)
-				<-call.done
-				if call.status != 200 {
-					t.Errorf("status %d", call.status)
-				}
-			}
+			e := newEngine(t, saysLeanly(pieces))
+			exchange := exchanger(start(t, e))
 			for range 100 {
 				exchange()
 			}
 			if got := testing.AllocsPerRun(1000, exchange); got != 0 && !raced {
 				t.Errorf("%v allocations an exchange", got)
 			}
-			if n := e.accepted.Load(); n != 1 {
-				t.Errorf("%d connections; want 1", n)
-			}
+			e.wantConnections(1)
 		})
 	}
 	const head = ok1 + "Content-Type: application/json\r\nRetry-After: 1\r\nServer: test\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 	f("whole", head+"Content-Length: 5\r\n\r\nhello")
 	f("in pieces", head+"Content-Length: 5\r\n\r\n", "hello")
 	f("in chunks", head+"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+}
+
+// exchanger gives what makes an exchange and waits for its end.
+func exchanger(c *client) func() {
+	call := &lean{request: []byte("POST / HTTP/1.1\r\nHost: engine\r\nContent-Length: 2\r\n\r\n{}"), done: make(chan struct{}, 1)}
+	return func() {
+		c.Do(call)
+		<-call.done
+		if call.status != 200 {
+			c.t.Errorf("status %d", call.status)
+		}
+	}
+}
+
+// saysLeanly answers each request in pieces, and allocates nothing.
+func saysLeanly(pieces []string) func(*peer) {
+	out := make([][]byte, len(pieces))
+	for i, piece := range pieces {
+		out[i] = []byte(piece)
+	}
+	return func(p *peer) {
+		in := make([]byte, 4<<10)
+		for _, err := p.Read(in); err == nil; _, err = p.Read(in) {
+			for i := range out {
+				if i > 0 {
+					pause()
+				}
+				_, _ = p.Write(out[i])
+			}
+		}
+	}
 }
 
 // pause lets what was written become a segment of its own. It allocates nothing, as a timer would.

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,25 +34,38 @@ const (
 )
 
 func examples() []example {
-	const chunks = "Transfer-Encoding: chunked\r\n"
-	good := func(name, text, body string) example {
-		return example{name: name, bytes: text, body: body, keeps: true}
-	}
-	closing := func(name, text string) example { return example{name: name, bytes: text, body: "hello"} }
-	ending := func(name, text, body string) example {
-		return example{name: name, bytes: text, body: body, ends: true}
-	}
-	bad := func(name, text string) example {
-		return example{name: name, bytes: text, err: upstream.ErrMalformed}
-	}
-	short := func(name, text string) example {
-		return example{name: name, bytes: text, ends: true, err: io.ErrUnexpectedEOF}
-	}
-	status := func(code int, e example) example {
-		e.status = code
-		return e
-	}
-	all := []example{
+	return slices.Concat(sizedAnswers(), chunkedAnswers(), interimAnswers(), lastAnswers(), badHeads(), badFraming(), shortAnswers())
+}
+
+// chunks is the field of an answer in chunks.
+const chunks = "Transfer-Encoding: chunked\r\n"
+
+func good(name, text, body string) example {
+	return example{name: name, bytes: text, body: body, keeps: true}
+}
+
+func last(name, text string) example { return example{name: name, bytes: text, body: "hello"} }
+
+func ending(name, text, body string) example {
+	return example{name: name, bytes: text, body: body, ends: true}
+}
+
+func bad(name, text string) example {
+	return example{name: name, bytes: text, err: upstream.ErrMalformed}
+}
+
+func short(name, text string) example {
+	return example{name: name, bytes: text, ends: true, err: io.ErrUnexpectedEOF}
+}
+
+func status(code int, e example) example {
+	e.status = code
+	return e
+}
+
+// sizedAnswers have a length, or no body.
+func sizedAnswers() []example {
+	return []example{
 		good("with a length", ok1+five+"\r\nhello", "hello"),
 		good("without a body", ok1+"Content-Length: 0\r\n\r\n", ""),
 		good("leading zeros", ok1+"Content-Length: 0005\r\n\r\nhello", "hello"),
@@ -65,7 +79,12 @@ func examples() []example {
 		status(999, good("a status of 999", "HTTP/1.1 999 Odd\r\n"+five+"\r\nhello", "hello")),
 		status(204, good("204", "HTTP/1.1 204 No Content\r\n\r\n", "")),
 		status(304, good("304 with the length of what it stands for", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "")),
+	}
+}
 
+// chunkedAnswers come in chunks.
+func chunkedAnswers() []example {
+	return []example{
 		good("chunked", ok1+chunks+"\r\n5\r\nhello\r\n0\r\n\r\n", "hello"),
 		good("several chunks", ok1+chunks+"\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "hello"),
 		good("no bytes in chunks", ok1+chunks+"\r\n0\r\n\r\n", ""),
@@ -73,28 +92,43 @@ func examples() []example {
 		good("extensions of chunks", ok1+chunks+"\r\n5;a=b;c=\"d;e\" ; f\r\nhello\r\n0 ;x\r\n\r\n", "hello"),
 		good("trailers", ok1+chunks+"\r\n5\r\nhello\r\n0\r\nX: 1\r\nContent-Length: 7\r\n\r\n", "hello"),
 		good("line ends in a chunk", ok1+chunks+"\r\n6\r\n\r\n0\r\n\r\r\n0\r\n\r\n", "\r\n0\r\n\r"),
+	}
+}
 
+// interimAnswers come before the answer.
+func interimAnswers() []example {
+	return []example{
 		good("after an interim answer", "HTTP/1.1 100 Continue\r\n\r\n"+ok1+five+"\r\nhello", "hello"),
 		good("after interim answers with fields", "HTTP/1.1 102 Processing\r\nContent-Length: 9\r\nConnection: close\r\n\r\nHTTP/1.1 103\r\nLink: x\r\n\r\n"+ok1+chunks+"\r\n5\r\nhello\r\n0\r\n\r\n", "hello"),
 		bad("interim answers without end", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 9)),
 		bad("a switch of protocols", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
+	}
+}
 
+// lastAnswers, and some that are not, are the last of their connection.
+func lastAnswers() []example {
+	return []example{
 		ending("up to the end", ok1+"\r\nhello", "hello"),
 		ending("up to the end, empty", ok1+"\r\n", ""),
 		ending("up to the end, old", ok0+"Connection: keep-alive\r\n\r\nhello", "hello"),
-		closing("old", ok0+five+"\r\nhello"),
+		last("old", ok0+five+"\r\nhello"),
 		good("old, and kept", ok0+"Connection: Keep-Alive\r\n"+five+"\r\nhello", "hello"),
-		closing("old, kept and closed", ok0+"Connection: keep-alive\r\nConnection: close\r\n"+five+"\r\nhello"),
+		last("old, kept and closed", ok0+"Connection: keep-alive\r\nConnection: close\r\n"+five+"\r\nhello"),
 
-		closing("Connection: close", ok1+"Connection: close\r\n"+five+"\r\nhello"),
-		closing("Connection: Close", ok1+"connection:Close\r\n"+five+"\r\nhello"),
-		closing("a list of options", ok1+"Connection: keep-alive ,\tCLOSE , x\r\n"+five+"\r\nhello"),
-		closing("lines of options", ok1+"Connection: close\r\n"+five+"Connection: keep-alive\r\n\r\nhello"),
-		closing("lines of options, the other way round", ok1+"Connection: x, keep-alive\r\n"+five+"Connection:,close,\r\n\r\nhello"),
+		last("Connection: close", ok1+"Connection: close\r\n"+five+"\r\nhello"),
+		last("Connection: Close", ok1+"connection:Close\r\n"+five+"\r\nhello"),
+		last("a list of options", ok1+"Connection: keep-alive ,\tCLOSE , x\r\n"+five+"\r\nhello"),
+		last("lines of options", ok1+"Connection: close\r\n"+five+"Connection: keep-alive\r\n\r\nhello"),
+		last("lines of options, the other way round", ok1+"Connection: x, keep-alive\r\n"+five+"Connection:,close,\r\n\r\nhello"),
 		good("an option that begins with close", ok1+"Connection: closed, x-close\r\nX: close\r\n"+five+"\r\nhello", "hello"),
 		good("close in other fields", ok1+"Keep-Alive: close\r\nProxy-Connection: close\r\n"+five+"\r\nhello", "hello"),
-		closing("chunked and closed", ok1+"Connection: close\r\n"+chunks+"\r\n5\r\nhello\r\n0\r\n\r\n"),
+		last("chunked and closed", ok1+"Connection: close\r\n"+chunks+"\r\n5\r\nhello\r\n0\r\n\r\n"),
+	}
+}
 
+// badHeads are no heads of HTTP/1.1.
+func badHeads() []example {
+	return []example{
 		bad("not HTTP", "hello\r\n\r\n"),
 		bad("an empty line", "\r\n"+ok1+five+"\r\nhello"),
 		bad("another version", "HTTP/2.0 200 OK\r\n"+five+"\r\nhello"),
@@ -115,6 +149,12 @@ func examples() []example {
 		bad("a blank before the colon", ok1+"Content-Length : 5\r\n\r\nhello"),
 		bad("a blank in a name", ok1+"Content Length: 5\r\n\r\nhello"),
 		bad("a zero byte in a value", ok1+"X: a\x00b\r\n"+five+"\r\nhello"),
+	}
+}
+
+// badFraming has no end that everybody would agree on.
+func badFraming() []example {
+	return []example{
 		bad("a length with a sign", ok1+"Content-Length: +5\r\n\r\nhello"),
 		bad("a negative length", ok1+"Content-Length: -5\r\n\r\nhello"),
 		bad("a length with a blank", ok1+"Content-Length: 5 5\r\n\r\nhello"),
@@ -142,7 +182,12 @@ func examples() []example {
 		bad("a lone line feed at the end", ok1+chunks+"\r\n5\r\nhello\r\n0\r\n\n"),
 		bad("a trailer that is none", ok1+chunks+"\r\n5\r\nhello\r\n0\r\nX\r\n\r\n"),
 		bad("a trailer with a blank in its name", ok1+chunks+"\r\n5\r\nhello\r\n0\r\nX y: 1\r\n\r\n"),
+	}
+}
 
+// shortAnswers end before they are complete.
+func shortAnswers() []example {
+	return []example{
 		short("nothing", ""),
 		short("half a head", ok1+"Content-Le"),
 		short("a head without its end", ok1+five),
@@ -152,7 +197,6 @@ func examples() []example {
 		short("chunks without the last line", ok1+chunks+"\r\n5\r\nhello\r\n0\r\n"),
 		short("only an interim answer", "HTTP/1.1 100 Continue\r\n\r\n"),
 	}
-	return all
 }
 
 // Every answer means the same wherever it is cut, over TCP and over TLS.
@@ -179,24 +223,12 @@ func TestAnswersOverTLS(t *testing.T) {
 }
 
 // checkExample has the answer sent whole, cut at every byte, or at every so many, and in single bytes.
-func checkExample(t *testing.T, want example, engine func(*testing.T, func(*peer)) *engine, every int) {
-	var mu sync.Mutex
-	conns := make(map[string]int) // by body of the request
+func checkExample(t *testing.T, want example, engine engines, every int) {
+	var conns sync.Map // which connection a request came on, by its body
 	e := engine(t, func(p *peer) {
-		for {
-			a, ok := p.ask()
-			if !ok {
-				return
-			}
-			mu.Lock()
-			conns[a.body] = p.n
-			mu.Unlock()
-			cut, _, _ := strings.Cut(a.body, " ")
-			if cut, err := strconv.Atoi(cut); err != nil {
-				p.sayBytewise(want.bytes)
-			} else {
-				p.sayCut(want.bytes, cut)
-			}
+		for a, ok := p.ask(); ok; a, ok = p.ask() {
+			conns.Store(a.body, p.n)
+			p.sayAsAsked(want.bytes, a)
 			if want.ends {
 				return
 			}
@@ -208,19 +240,26 @@ func checkExample(t *testing.T, want example, engine func(*testing.T, func(*peer
 		cuts = append(cuts, strconv.Itoa(i))
 	}
 	for _, cut := range cuts {
-		var conn [2]int
-		for i, body := range []string{cut + " first", cut + " second"} {
-			checkAnswer(t, want, c.ask(body))
-			mu.Lock()
-			conn[i] = conns[body]
-			mu.Unlock()
-		}
-		if kept := conn[0] == conn[1]; kept != want.keeps {
-			t.Errorf("cut at %s: the connection was kept: %t", cut, kept)
+		first, second := cut+" first", cut+" second"
+		checkAnswer(t, want, c.ask(first))
+		checkAnswer(t, want, c.ask(second))
+		before, _ := conns.Load(first)
+		if now, _ := conns.Load(second); (before == now) != want.keeps {
+			t.Errorf("the connection was kept: %t", before == now)
 		}
 		if t.Failed() {
 			t.Fatalf("%q cut at %s", want.bytes, cut)
 		}
+	}
+}
+
+// sayAsAsked writes a text cut where the request says.
+func (p *peer) sayAsAsked(text string, a asked) {
+	at, _, _ := strings.Cut(a.body, " ")
+	if cut, err := strconv.Atoi(at); err == nil {
+		p.sayCut(text, cut)
+	} else {
+		p.sayBytewise(text)
 	}
 }
 
@@ -302,7 +341,7 @@ func TestBounds(t *testing.T) {
 		})
 	}
 	large := strings.Repeat("0123456789abcdef", most/16)
-	const chunks = ok1 + "Transfer-Encoding: chunked\r\n\r\n"
+	const chunks = ok1 + chunks + "\r\n"
 	f("length", ok1+"Content-Length: 16777216\r\n\r\n", large, "", nil)
 	f("length, one more", ok1+"Content-Length: 16777217\r\n\r\n", large, "x", upstream.ErrTooLarge)
 	f("length that overflows", ok1+"Content-Length: 18446744073709551621\r\n\r\n", "", "", upstream.ErrTooLarge)
@@ -337,8 +376,6 @@ func TestAnswersOnOtherSystems(t *testing.T) {
 		for range 100 {
 			wantAnswer(t, c.ask("x"), "hello")
 		}
-		if n := e.accepted.Load(); n != 1 {
-			t.Errorf("%d connections; want 1", n)
-		}
+		e.wantConnections(1)
 	}
 }

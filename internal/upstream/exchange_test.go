@@ -13,7 +13,7 @@ import (
 )
 
 func TestConnectionIsKept(t *testing.T) {
-	f := func(name string, engine func(*testing.T, func(*peer)) *engine) {
+	f := func(name string, engine engines) {
 		t.Run(name, func(t *testing.T) {
 			e := engine(t, echo)
 			c := start(t, e)
@@ -27,9 +27,7 @@ func TestConnectionIsKept(t *testing.T) {
 					t.Errorf("took %v", got.took)
 				}
 			}
-			if n := e.accepted.Load(); n != 1 {
-				t.Errorf("%d connections; want 1", n)
-			}
+			e.wantConnections(1)
 		})
 	}
 	f("plain", newEngine)
@@ -39,7 +37,7 @@ func TestConnectionIsKept(t *testing.T) {
 // A request that the engine does not read at once is written as it reads, and no goroutine waits for that.
 func TestLargeRequest(t *testing.T) {
 	const pad = 4 << 20 // more than the sockets take
-	f := func(name string, engine func(*testing.T, func(*peer)) *engine) {
+	f := func(name string, engine engines) {
 		t.Run(name, func(t *testing.T) {
 			e := engine(t, func(p *peer) {
 				<-time.After(50 * time.Millisecond)
@@ -58,9 +56,7 @@ func TestLargeRequest(t *testing.T) {
 				c.Do(got)
 				wantAnswer(t, wait(t, got), "x")
 			}
-			if n := e.accepted.Load(); n != 1 {
-				t.Errorf("%d connections; want 1", n)
-			}
+			e.wantConnections(1)
 		})
 	}
 	f("plain", newEngine)
@@ -87,12 +83,9 @@ func TestEarlyAnswer(t *testing.T) {
 			c.Do(got)
 			wantAnswer(t, wait(t, got), early)
 			c.wantEcho("next")
-			if n := e.accepted.Load(); n != 2 {
-				t.Errorf("%d connections; want 2", n)
-			}
+			e.wantConnections(2)
 		})
 	}
-	f("and reads on", (*peer).hears)
 	f("and waits", func(p *peer) { waitFor(p.e.t, "the next request", func() bool { return p.e.asked.Load() > 0 }) })
 	f("and closes its side", func(p *peer) {
 		_ = p.tcp.CloseWrite()
@@ -105,47 +98,39 @@ func TestEarlyAnswer(t *testing.T) {
 // What follows an answer is the answer to nobody's request.
 func TestSurplus(t *testing.T) {
 	surplus := answer("of nobody")
-	f := func(name string, say func(p *peer, answer string)) {
-		for kind, engine := range map[string]func(*testing.T, func(*peer)) *engine{"plain": newEngine, "TLS": newTLSEngine} {
-			t.Run(name+", "+kind, func(t *testing.T) {
-				e := engine(t, func(p *peer) {
-					for {
-						a, ok := p.ask()
-						if !ok {
-							return
-						}
-						say(p, answer(a.body))
-					}
-				})
-				c := start(t, e)
-				for _, body := range []string{"first", "second", "third"} {
-					c.wantEcho(body)
-					<-time.After(20 * time.Millisecond)
-				}
-				if n := e.accepted.Load(); n != 3 {
-					t.Errorf("%d connections; want 3", n)
-				}
-			})
-		}
+	says := map[string]func(p *peer, a asked){
+		"in one segment": func(p *peer, a asked) { p.say(answer(a.body) + surplus) },
+		"in part":        func(p *peer, a asked) { p.say(answer(a.body) + surplus[:5]) },
+		"in a segment behind": func(p *peer, a asked) {
+			p.say(answer(a.body))
+			p.say(surplus)
+		},
+		"late": func(p *peer, a asked) {
+			p.say(answer(a.body))
+			<-time.After(5 * time.Millisecond)
+			p.say(surplus)
+		},
+		"a line end": func(p *peer, a asked) { p.say(answer(a.body) + "\r\n") },
 	}
-	f("in one segment", func(p *peer, answer string) { p.say(answer + surplus) })
-	f("in part", func(p *peer, answer string) { p.say(answer + surplus[:5]) })
-	f("in a segment behind", func(p *peer, answer string) {
-		p.say(answer)
-		p.say(surplus)
-	})
-	f("late", func(p *peer, answer string) {
-		p.say(answer)
-		<-time.After(5 * time.Millisecond)
-		p.say(surplus)
-	})
-	f("a line end", func(p *peer, answer string) { p.say(answer + "\r\n") })
+	for name, say := range says {
+		t.Run(name, func(t *testing.T) { checkSurplus(t, newEngine(t, each(say))) })
+		t.Run(name+", TLS", func(t *testing.T) { checkSurplus(t, newTLSEngine(t, each(say))) })
+	}
+}
+
+func checkSurplus(t *testing.T, e *engine) {
+	c := start(t, e)
+	for _, body := range []string{"first", "second", "third"} {
+		c.wantEcho(body)
+		<-time.After(20 * time.Millisecond)
+	}
+	e.wantConnections(3)
 }
 
 // A connection is looked at before it is used again: what comes between an answer and the next request has not been reported yet, as
 // the connection has never been released.
 func TestSurplusBeforeReuse(t *testing.T) {
-	f := func(name string, engine func(*testing.T, func(*peer)) *engine, end func(*peer)) {
+	f := func(name string, engine engines, end func(*peer)) {
 		t.Run(name, func(t *testing.T) {
 			may, done := make(chan struct{}), make(chan struct{})
 			e := engine(t, func(p *peer) {
@@ -177,9 +162,7 @@ func TestSurplusBeforeReuse(t *testing.T) {
 			may <- struct{}{}
 			wantAnswer(t, wait(t, first), "first")
 			wantAnswer(t, wait(t, second), "second")
-			if n := e.accepted.Load(); n != 2 {
-				t.Errorf("%d connections; want 2", n)
-			}
+			e.wantConnections(2)
 		})
 	}
 	f("an answer", newEngine, func(p *peer) { p.say(answer("of nobody")) })
@@ -200,41 +183,14 @@ func TestUnusableAnswer(t *testing.T) {
 		t.Errorf("code %q, error %v", got.code, got.err)
 	}
 	c.wantEcho("next")
-	if n := e.accepted.Load(); n != 2 {
-		t.Errorf("%d connections; want 2", n)
-	}
+	e.wantConnections(2)
 }
 
 // Nothing is sent twice: neither on a connection's first exchange nor on one that was kept.
 func TestNeverSentTwice(t *testing.T) {
 	f := func(name string, bad func(*peer), want error) {
 		for _, before := range []int{0, 1, 2} {
-			t.Run(name, func(t *testing.T) {
-				e := newEngine(t, func(p *peer) {
-					if p.n > 0 {
-						echo(p)
-						return
-					}
-					for range before {
-						a, _ := p.ask()
-						p.say(answer(a.body))
-					}
-					p.ask()
-					bad(p)
-				})
-				c := start(t, e, timeout(time.Second))
-				for range before {
-					c.wantEcho("before")
-				}
-				got := c.ask("bad")
-				if !errors.Is(got.err, want) || !got.sent || got.code != "incomplete" {
-					t.Errorf("error %v, sent %t, code %q", got.err, got.sent, got.code)
-				}
-				if n := e.asked.Load(); int(n) != before+1 {
-					t.Errorf("%d requests were sent for %d", n, before+1)
-				}
-				c.wantEcho("after")
-			})
+			t.Run(name, func(t *testing.T) { checkSentOnce(t, before, bad, want) })
 		}
 	}
 	f("closed", func(*peer) {}, io.ErrUnexpectedEOF)
@@ -250,6 +206,30 @@ func TestNeverSentTwice(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 		p.reset()
 	}, syscall.ECONNRESET)
+}
+
+// checkSentOnce makes a call, after some good ones, to which the engine says something bad.
+func checkSentOnce(t *testing.T, before int, bad func(*peer), want error) {
+	e := newEngine(t, onlyFirst(func(p *peer) {
+		for range before {
+			a, _ := p.ask()
+			p.say(answer(a.body))
+		}
+		p.ask()
+		bad(p)
+	}))
+	c := start(t, e, timeout(time.Second))
+	for range before {
+		c.wantEcho("before")
+	}
+	got := c.ask("bad")
+	if !errors.Is(got.err, want) || !got.sent || got.code != "incomplete" {
+		t.Errorf("error %v, sent %t, code %q", got.err, got.sent, got.code)
+	}
+	if n := e.asked.Load(); int(n) != before+1 {
+		t.Errorf("%d requests were sent for %d", n, before+1)
+	}
+	c.wantEcho("after")
 }
 
 // An end of the connection without TLS's good-bye is not the end of an answer.

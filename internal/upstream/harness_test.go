@@ -50,8 +50,11 @@ type peer struct {
 	tcp *net.TCPConn // below TLS, if there is any
 	r   *bufio.Reader
 	e   *engine
-	n   int // which connection it is, from 0
+	n   uint64 // which connection it is, from 0
 }
+
+// engines makes an engine of some kind.
+type engines func(*testing.T, func(*peer)) *engine
 
 func newEngine(t *testing.T, serve func(*peer)) *engine { return engineOf(t, nil, serve) }
 
@@ -74,7 +77,7 @@ func engineOf(t *testing.T, secure *tls.Config, serve func(*peer)) *engine {
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		for n := 0; ; n++ {
+		for n := uint64(0); ; n++ {
 			c, err := ln.Accept()
 			if err != nil {
 				return
@@ -130,14 +133,38 @@ func (p *peer) reset() {
 // hears waits until the other side has closed the connection.
 func (p *peer) hears() { _, _ = io.Copy(io.Discard, p.r) }
 
-// echo answers requests with their bodies, until the connection ends.
-func echo(p *peer) {
-	for {
-		a, ok := p.ask()
-		if !ok {
-			return
+// each serves a connection by saying something to each request, until the connection ends.
+func each(say func(*peer, asked)) func(*peer) {
+	return func(p *peer) {
+		for {
+			a, ok := p.ask()
+			if !ok {
+				return
+			}
+			say(p, a)
 		}
-		p.say(answer(a.body))
+	}
+}
+
+// echo answers requests with their bodies, until the connection ends.
+func echo(p *peer) { each(func(p *peer, a asked) { p.say(answer(a.body)) })(p) }
+
+// onlyFirst serves the first connection in one way, and the others by echo.
+func onlyFirst(serve func(*peer)) func(*peer) {
+	return func(p *peer) {
+		if p.n > 0 {
+			echo(p)
+		} else {
+			serve(p)
+		}
+	}
+}
+
+// wantConnections wants that the engine has had so many connections.
+func (e *engine) wantConnections(n int32) {
+	e.t.Helper()
+	if got := e.accepted.Load(); got != n {
+		e.t.Errorf("%d connections; want %d", got, n)
 	}
 }
 

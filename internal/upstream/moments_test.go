@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,48 +15,45 @@ import (
 // The moment between the look at a connection that was kept and the write: the engine closes, and the next socket would get the
 // descriptor if anybody but the owner closed it. The request goes nowhere else.
 func TestEngineClosesBetweenLookAndWrite(t *testing.T) {
-	f := func(name string, end func(*peer), retried bool) {
-		t.Run(name, func(t *testing.T) {
-			closing, closed := make(chan struct{}), make(chan struct{})
-			e := newEngine(t, func(p *peer) {
-				if p.n > 0 {
-					echo(p)
-					return
-				}
-				a, _ := p.ask()
-				p.say(answer(a.body))
-				<-closing
-				end(p)
-				close(closed)
-				p.hears()
-			})
-			s := newStrangers(t)
-			var writes atomic.Int32
-			c := start(t, e, hook(func(point string) {
-				if point == "write" && writes.Add(1) == 2 {
-					close(closing)
-					<-closed
-					<-time.After(50 * time.Millisecond) // the loops hear of it
-					s.come()
-				}
-			}))
-			c.wantEcho("first")
-			got := c.ask("second")
-			switch {
-			case retried:
-				wantAnswer(t, got, "second")
-			case got.err == nil || !got.sent || got.code != "incomplete":
-				t.Errorf("error %v, sent %t, code %q", got.err, got.sent, got.code)
-			}
-			if heard := s.hear(); len(heard) > 0 {
-				t.Errorf("a stranger heard %q", heard)
-			}
-			c.wantEcho("third")
-		})
+	f := func(name string, end func(*peer), check func(*testing.T, *call)) {
+		t.Run(name, func(t *testing.T) { checkMoment(t, end, check) })
 	}
-	f("closes", func(p *peer) { _ = p.tcp.Close() }, false)
-	f("closes its side", func(p *peer) { _ = p.tcp.CloseWrite() }, false)
-	f("resets", (*peer).reset, true)
+	failed := func(t *testing.T, got *call) {
+		if got.err == nil || !got.sent || got.code != "incomplete" {
+			t.Errorf("error %v, sent %t, code %q", got.err, got.sent, got.code)
+		}
+	}
+	f("closes", func(p *peer) { _ = p.tcp.Close() }, failed)
+	f("closes its side", func(p *peer) { _ = p.tcp.CloseWrite() }, failed)
+	f("resets", (*peer).reset, func(t *testing.T, got *call) { wantAnswer(t, got, "second") }) // over another connection
+}
+
+func checkMoment(t *testing.T, end func(*peer), check func(*testing.T, *call)) {
+	closing, closed := make(chan struct{}), make(chan struct{})
+	e := newEngine(t, onlyFirst(func(p *peer) {
+		a, _ := p.ask()
+		p.say(answer(a.body))
+		<-closing
+		end(p)
+		close(closed)
+		p.hears()
+	}))
+	s := newStrangers(t)
+	var writes atomic.Int32
+	c := start(t, e, hook(func(point string) {
+		if point == "write" && writes.Add(1) == 2 {
+			close(closing)
+			<-closed
+			<-time.After(50 * time.Millisecond) // the loops hear of it
+			s.come()
+		}
+	}))
+	c.wantEcho("first")
+	check(t, c.ask("second"))
+	if heard := s.hear(); len(heard) > 0 {
+		t.Errorf("a stranger heard %q", heard)
+	}
+	c.wantEcho("third")
 }
 
 // strangers are connections whose descriptors are new.
@@ -142,59 +138,51 @@ func TestAnswerBeforeRelease(t *testing.T) {
 // A loop may have a new connection before the goroutine that has dialled gets to it, and even finish the exchange: with TLS there
 // are session tickets to read. The request is sent once all the same.
 func TestLoopIsFaster(t *testing.T) {
-	f := func(name string, second bool) {
-		t.Run(name, func(t *testing.T) {
-			var once sync.Once
-			got, next := newCall("x"), newCall("next")
-			may := make(chan struct{})
-			e := newTLSEngine(t, func(p *peer) {
-				for {
-					a, ok := p.ask()
-					if !ok {
-						return
-					}
-					if a.body == "next" {
-						<-may
-					}
-					p.say(answer(a.body))
-				}
-			})
-			var c *client
-			ready := make(chan struct{})
-			c = start(t, e, maxConnections(1), hook(func(point string) {
-				if point != "attached" {
-					return
-				}
-				once.Do(func() {
-					<-ready
-					wait(t, got)
-					if second {
-						c.Do(next)
-						waitFor(t, "the next request", func() bool { return e.asked.Load() == 2 })
-					}
-				})
-			}))
-			close(ready)
-			c.Do(got)
-			wantAnswer(t, wait(t, got), "x")
-			if second {
-				<-time.After(20 * time.Millisecond)
-				close(may)
-				wantAnswer(t, wait(t, next), "next")
+	t.Run("the connection rests", func(t *testing.T) {
+		got := newCall("x")
+		e := newTLSEngine(t, echo)
+		c := start(t, e, maxConnections(1), hook(func(point string) {
+			if point == "attached" {
+				wait(t, got)
 			}
-			<-time.After(20 * time.Millisecond)
-			c.wantEcho("last")
-			want := int32(2)
-			if second {
-				want++
+		}))
+		c.Do(got)
+		wantAnswer(t, wait(t, got), "x")
+		<-time.After(20 * time.Millisecond)
+		c.wantEcho("last")
+		e.wantConnections(1)
+		if n := e.asked.Load(); n != 2 || got.finished != 1 {
+			t.Errorf("%d requests for 2 calls; the first has finished %d times", n, got.finished)
+		}
+	})
+	t.Run("the connection carries another call", func(t *testing.T) {
+		got, next := newCall("x"), newCall("next")
+		may, queued := make(chan struct{}), make(chan struct{})
+		e := newTLSEngine(t, each(func(p *peer, a asked) {
+			if a.body == "next" {
+				<-may
 			}
-			if asked, accepted := e.asked.Load(), e.accepted.Load(); asked != want || accepted != 1 || got.finished != 1 {
-				t.Errorf("%d requests, want %d; %d connections, finished %d times", asked, want, accepted, got.finished)
+			p.say(answer(a.body))
+		}))
+		c := start(t, e, maxConnections(1), hook(func(point string) {
+			if point == "attached" {
+				<-queued
+				waitFor(t, "the next request", func() bool { return e.asked.Load() == 2 })
 			}
-		})
-	}
-	f("the connection rests", false)
-	f("the connection carries another call", true)
+		}))
+		c.Do(got)
+		c.Do(next)
+		close(queued)
+		wantAnswer(t, wait(t, got), "x")
+		<-time.After(20 * time.Millisecond)
+		close(may)
+		wantAnswer(t, wait(t, next), "next")
+		c.wantEcho("last")
+		e.wantConnections(1)
+		if n := e.asked.Load(); n != 3 {
+			t.Errorf("%d requests for 3 calls", n)
+		}
+	})
 }
 
 // A connection that the engine has closed while it rested costs no call, whether the loops have heard of it yet or not.
@@ -213,9 +201,7 @@ func TestStaleConnectionCostsNoCall(t *testing.T) {
 				waitFor(t, "the end of the connection", func() bool { return e.open.Load() == 0 })
 				<-time.After(heard)
 			}
-			if n := e.accepted.Load(); n != 20 {
-				t.Errorf("%d connections; want 20", n)
-			}
+			e.wantConnections(20)
 		})
 	}
 	f("closed", func(*peer) {}, 0)
@@ -250,9 +236,7 @@ func TestIdle(t *testing.T) {
 			c.wantEcho("x")
 			<-time.After(50 * time.Millisecond)
 		}
-		if n := e.accepted.Load(); n != 3 {
-			t.Errorf("%d connections; want 3", n)
-		}
+		e.wantConnections(3)
 	})
 }
 
@@ -295,8 +279,6 @@ func TestStaleConnectionsGoTogether(t *testing.T) {
 	}
 	armed.Store(true)
 	c.wantEcho("again") // the connection that was used last is taken first
-	if n := e.accepted.Load(); n != 5 {
-		t.Errorf("%d connections; want 5", n)
-	}
+	e.wantConnections(5)
 	waitFor(t, "the end of those that rested", func() bool { return e.open.Load() == 1 })
 }

@@ -12,50 +12,66 @@ import (
 
 // A panic in any method of a Call ends that call alone: with one connection the next call has its place, and is answered.
 func TestPanics(t *testing.T) {
-	f := func(method string, prepare func(*call), code string, want ...string) {
-		t.Run(method, func(t *testing.T) {
-			for _, before := range []int{0, 1} { // on a fresh connection, and on one that was kept
-				e, _, may := holding(t)
-				c := start(t, e, maxConnections(1))
-				queued := strings.HasPrefix(method, "Queued")
-				first := newCall("1")
-				if queued || before == 1 {
-					c.Do(first)
-				}
-				got := newCall("2")
-				got.panics = method
-				if prepare != nil {
-					prepare(got)
-				}
-				if queued {
-					c.Do(got)
-				}
-				close(may)
-				if queued || before == 1 {
-					wantAnswer(t, wait(t, first), "1")
-				}
-				if !queued {
-					c.Do(got)
-				}
-				if wait(t, got); got.code != code || !slices.Equal(got.seen(), want) {
-					t.Errorf("code %q, %v; want %q, %v", got.code, got.seen(), code, want)
-				}
-				for range 3 {
-					c.wantEcho("next")
-				}
-				if !strings.Contains(c.log.String(), "on purpose") {
-					t.Error("the log does not say so")
-				}
-			}
+	f := func(method string, refuse error, code string, want ...string) {
+		t.Run(method+" on a fresh connection", func(t *testing.T) {
+			e := newEngine(t, echo)
+			c := start(t, e, maxConnections(1))
+			c.checkPanic(panicking(method, refuse), code, want)
+		})
+		t.Run(method+" on one that was kept", func(t *testing.T) {
+			e := newEngine(t, echo)
+			c := start(t, e, maxConnections(1))
+			c.wantEcho("before")
+			c.checkPanic(panicking(method, refuse), code, want)
 		})
 	}
-	const next, answers = "AppendRequest", "Answered"
-	f("AppendRequest", nil, "panic", next, "Finished")
-	f("Answered", nil, "panic", next, answers, "Finished")
-	f("Failed", func(c *call) { c.refuse = errors.New("no") }, "panic", next, "Failed", "Finished")
-	f("Queued(true)", nil, "panic", "Queued(true)", "Finished")
-	f("Queued(false)", nil, "panic", "Queued(true)", "Queued(false)", "Finished")
-	f("Finished", nil, "200", next, answers, "Finished")
+	const request, answers = "AppendRequest", "Answered"
+	f("AppendRequest", nil, "panic", request, "Finished")
+	f("Answered", nil, "panic", request, answers, "Finished")
+	f("Failed", errors.New("no"), "panic", request, "Failed", "Finished")
+	f("Finished", nil, "200", request, answers, "Finished")
+}
+
+// panicking is a call that panics in a method.
+func panicking(method string, refuse error) *call {
+	got := newCall("panics")
+	got.panics, got.refuse = method, refuse
+	return got
+}
+
+// checkPanic makes a call that panics, and then good ones.
+func (cl *client) checkPanic(got *call, code string, want []string) {
+	cl.t.Helper()
+	cl.Do(got)
+	cl.checkPanicked(got, code, want)
+}
+
+func (cl *client) checkPanicked(got *call, code string, want []string) {
+	cl.t.Helper()
+	if wait(cl.t, got); got.code != code || !slices.Equal(got.seen(), want) {
+		cl.t.Errorf("code %q, %v; want %q, %v", got.code, got.seen(), code, want)
+	}
+	for range 3 {
+		cl.wantEcho("next")
+	}
+	waitFor(cl.t, "a line in the log", func() bool { return strings.Contains(cl.log.String(), "on purpose") })
+}
+
+func TestPanicsInQueued(t *testing.T) {
+	f := func(method string, want ...string) {
+		t.Run(method, func(t *testing.T) {
+			e, _, may := holding(t)
+			c := start(t, e, maxConnections(1))
+			first, got := newCall("first"), panicking(method, nil)
+			c.Do(first)
+			c.Do(got)
+			close(may)
+			wantAnswer(t, wait(t, first), "first")
+			c.checkPanicked(got, "panic", want)
+		})
+	}
+	f("Queued(true)", "Queued(true)", "Finished")
+	f("Queued(false)", "Queued(true)", "Queued(false)", "Finished")
 }
 
 // Failed may panic wherever it is called.
@@ -103,7 +119,7 @@ func TestPanicsInFailed(t *testing.T) {
 // A request that is refused is not sent, and its connection serves the next. With TLS the engine's session tickets come meanwhile,
 // which are no answer.
 func TestRefusedRequest(t *testing.T) {
-	f := func(name string, engine func(*testing.T, func(*peer)) *engine) {
+	f := func(name string, engine engines) {
 		t.Run(name, func(t *testing.T) {
 			e := engine(t, echo)
 			c := start(t, e, maxConnections(1))
@@ -118,9 +134,7 @@ func TestRefusedRequest(t *testing.T) {
 				<-time.After(20 * time.Millisecond)
 				c.wantEcho("next")
 			}
-			if n := e.accepted.Load(); n != 1 {
-				t.Errorf("%d connections; want 1", n)
-			}
+			e.wantConnections(1)
 		})
 	}
 	f("plain", newEngine)
@@ -145,7 +159,5 @@ func TestTicketsAreNoAnswer(t *testing.T) {
 	c.Do(second)
 	close(queued)
 	wantAnswer(t, wait(t, second), "second")
-	if n := e.accepted.Load(); n != 1 {
-		t.Errorf("%d connections; want 1", n)
-	}
+	e.wantConnections(1)
 }

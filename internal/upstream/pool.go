@@ -69,11 +69,10 @@ func (p *pool) grant() (l lease, got bool) {
 // wake takes the connection that has rested for the shortest time, of those that no loop has just taken to see what is wrong with them.
 // Called with mu held.
 func (p *pool) wake() (l lease, got bool) {
-	for i := len(p.rest) - 1; i >= 0; i-- {
-		if owner, ok := p.rest[i].TryOwn(); ok {
-			l = lease{p.rest[i], owner}
+	for i, k := range slices.Backward(p.rest) {
+		if owner, ok := k.TryOwn(); ok {
 			p.unlist(i)
-			return l, true
+			return lease{k, owner}, true
 		}
 	}
 	return lease{}, false

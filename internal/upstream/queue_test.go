@@ -65,9 +65,7 @@ func TestQueueIsInOrder(t *testing.T) {
 	if !slices.Equal(order(), want) {
 		t.Errorf("the engine heard %v", order())
 	}
-	if n := e.accepted.Load(); n != 1 {
-		t.Errorf("%d connections; want 1", n)
-	}
+	e.wantConnections(1)
 }
 
 // At most so many connections there are, and a place that becomes free because its connection ends is used too.
@@ -191,21 +189,15 @@ func TestQueuedEndsAtTheTimeOut(t *testing.T) {
 
 // A place that becomes free while Queued(true) runs is the call's.
 func TestPlaceBecomesFreeWhileACallBeginsToWait(t *testing.T) {
-	f := func(name string, goOn, ends bool) {
+	f := func(name string, goOn bool, answers func(body string) string) {
 		t.Run(name, func(t *testing.T) {
 			may := make(chan struct{})
-			e := newEngine(t, func(p *peer) {
-				a, _ := p.ask()
+			e := newEngine(t, each(func(p *peer, a asked) {
 				if a.body == "1" {
 					<-may
 				}
-				if ends {
-					p.say(closing(a.body))
-					return
-				}
-				p.say(answer(a.body))
-				echo(p)
-			})
+				p.say(answers(a.body))
+			}))
 			c := start(t, e, maxConnections(1))
 			first, second := newCall("1"), newCall("2")
 			c.Do(first)
@@ -213,9 +205,8 @@ func TestPlaceBecomesFreeWhileACallBeginsToWait(t *testing.T) {
 				if waiting {
 					close(may)
 					wait(t, first)
-					return true
 				}
-				return goOn
+				return waiting || goOn
 			}
 			c.Do(second)
 			if wait(t, second); goOn {
@@ -226,10 +217,10 @@ func TestPlaceBecomesFreeWhileACallBeginsToWait(t *testing.T) {
 			c.wantEcho("3")
 		})
 	}
-	f("a connection", true, false)
-	f("a connection, too late", false, false)
-	f("a place", true, true)
-	f("a place, too late", false, true)
+	f("a connection", true, answer)
+	f("a connection, too late", false, answer)
+	f("a place", true, closing)
+	f("a place, too late", false, closing)
 }
 
 // After five calls in a row whose connections were refused the next ones fail at once, for a second.
@@ -331,45 +322,44 @@ func TestCloseFinishesWhatIsUnderWay(t *testing.T) {
 
 // What does not end within the context fails.
 func TestCloseGivesUp(t *testing.T) {
-	f := func(name string, serve func(*peer), sent bool) {
-		t.Run(name, func(t *testing.T) {
-			e := newEngine(t, serve)
-			if !sent {
-				e.url = "https" + strings.TrimPrefix(e.url, "http") // and the handshake hangs
-			}
-			c := start(t, e)
-			got := newCall("x")
-			c.Do(got)
-			waitFor(t, "a connection", func() bool { return e.accepted.Load() == 1 })
-			if sent {
-				waitFor(t, "the request", func() bool { return e.asked.Load() == 1 })
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-			defer cancel()
-			began := time.Now()
-			c.Close(ctx)
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("Close took %v", took)
-			}
-			select {
-			case <-got.done:
-			default:
-				t.Fatal("Close has returned before the call finished")
-			}
-			if got.err == nil || got.sent != sent || sent && !errors.Is(got.err, upstream.ErrClosed) {
-				t.Errorf("error %v, sent %t", got.err, got.sent)
-			}
-		})
+	t.Run("waits for an answer", func(t *testing.T) {
+		checkCloseGivesUp(t, newEngine(t, func(p *peer) {
+			p.ask()
+			p.hears()
+		}), true)
+	})
+	t.Run("has half of it", func(t *testing.T) {
+		checkCloseGivesUp(t, newEngine(t, func(p *peer) {
+			p.ask()
+			p.say(ok1 + five)
+			p.hears()
+		}), true)
+	})
+	t.Run("is dialling", func(t *testing.T) {
+		e := newEngine(t, (*peer).hears)
+		e.url = "https" + strings.TrimPrefix(e.url, "http") // and the handshake hangs
+		checkCloseGivesUp(t, e, false)
+	})
+}
+
+func checkCloseGivesUp(t *testing.T, e *engine, sent bool) {
+	c := start(t, e)
+	got := newCall("x")
+	c.Do(got)
+	waitFor(t, "the request", func() bool { return e.accepted.Load() == 1 && (!sent || e.asked.Load() == 1) })
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	c.Close(ctx)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("Close took %v", took)
 	}
-	ask := func(p *peer) {
-		p.ask()
-		p.hears()
+	select {
+	case <-got.done:
+	default:
+		t.Fatal("Close has returned before the call finished")
 	}
-	f("waits for an answer", ask, true)
-	f("has half of it", func(p *peer) {
-		p.ask()
-		p.say(ok1 + five)
-		p.hears()
-	}, true)
-	f("is dialling", (*peer).hears, false)
+	if got.err == nil || got.sent != sent || sent && !errors.Is(got.err, upstream.ErrClosed) {
+		t.Errorf("error %v, sent %t", got.err, got.sent)
+	}
 }

@@ -29,6 +29,7 @@ func (w *wary) Answered(status int, header *fasthttp.ResponseHeader, body []byte
 
 // moody is an engine that does to each request what chance says.
 type moody struct {
+	seed    uint64
 	surplus atomic.Int32 // answers that it has given twice
 	held    atomic.Int32 // requests that wait until there are as many as places
 	places  int32
@@ -36,6 +37,7 @@ type moody struct {
 }
 
 func (m *moody) serve(p *peer) {
+	rng := rand.New(rand.NewPCG(m.seed, p.n)) //nolint:gosec // a plan and no secret
 	for {
 		a, ok := p.ask()
 		if !ok {
@@ -50,24 +52,24 @@ func (m *moody) serve(p *peer) {
 			case <-time.After(patience):
 			}
 			p.say(answer(a.body))
-		} else if !m.answer(p, a) {
+		} else if !m.answer(p, a, rng) {
 			return
 		}
 	}
 }
 
 // answer reports whether the connection goes on.
-func (m *moody) answer(p *peer, a asked) bool {
+func (m *moody) answer(p *peer, a asked, rng *rand.Rand) bool {
 	text := answer(a.body)
-	soon := func() { <-time.After(rand.N(2 * time.Millisecond)) }
-	switch rand.N(24) {
+	soon := func() { <-time.After(time.Duration(rng.IntN(2000)) * time.Microsecond) }
+	switch rng.IntN(24) {
 	case 0:
 		return false
 	case 1:
 		p.reset()
 		return false
 	case 2:
-		p.say(text[:rand.N(len(text))])
+		p.say(text[:rng.IntN(len(text))])
 		return false
 	case 3:
 		p.say(text)
@@ -95,7 +97,7 @@ func (m *moody) answer(p *peer, a asked) bool {
 	case 10:
 		p.say("HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\nno!")
 	case 11:
-		if rand.N(4) == 0 {
+		if rng.IntN(4) == 0 {
 			<-time.After(1500 * time.Millisecond) // too late
 		}
 		p.say(text)
@@ -103,14 +105,14 @@ func (m *moody) answer(p *peer, a asked) bool {
 		p.say(ok1 + "\r\n" + a.body)
 		return false
 	default:
-		p.sayCut(text, rand.N(len(text)))
+		p.sayCut(text, rng.IntN(len(text)))
 	}
 	return true
 }
 
 // Whatever the engine does, every call gets its own answer or a failure, finishes once, and gives its place back.
 func TestRandomExchanges(t *testing.T) {
-	f := func(name string, engine func(*testing.T, func(*peer)) *engine, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
+	f := func(name string, engine engines, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
 		t.Run(name, func(t *testing.T) { checkRandomExchanges(t, engine, exchanges, change) })
 	}
 	same := func(*upstream.Config, *upstream.Options, *eventloop.Options) {}
@@ -119,15 +121,15 @@ func TestRandomExchanges(t *testing.T) {
 	f("other systems", newEngine, 500, portable)
 }
 
-func checkRandomExchanges(t *testing.T, engine func(*testing.T, func(*peer)) *engine, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
+func checkRandomExchanges(t *testing.T, engine engines, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
 	const connections, atOnce = 8, 32
-	m := &moody{places: connections, full: make(chan struct{})}
+	m := &moody{seed: uint64(time.Now().UnixNano()), places: connections, full: make(chan struct{})} //nolint:gosec // any will do
 	e := engine(t, m.serve)
 	c := start(t, e, maxConnections(connections), timeout(time.Second), change)
 	all := make([]*wary, exchanges)
 	room := make(chan struct{}, atOnce)
 	for i := range all {
-		all[i] = &wary{call: newCall(fmt.Sprintf("%d:%s", i, strings.Repeat("x", rand.N(2000))))}
+		all[i] = &wary{call: newCall(fmt.Sprintf("%d:%s", i, strings.Repeat("x", i*37%2000)))}
 		all[i].onFinish = func(string) { <-room }
 		room <- struct{}{}
 		c.Do(all[i])
@@ -146,7 +148,7 @@ func checkRandomExchanges(t *testing.T, engine func(*testing.T, func(*peer)) *en
 			t.Errorf("neither an answer nor a failure: %v", w.seen())
 		}
 	}
-	t.Logf("%d answered, %d foreign of %d surplus, %d connections", answered, foreign, m.surplus.Load(), e.accepted.Load())
+	t.Logf("seed %d: %d answered, %d foreign of %d surplus, %d connections", m.seed, answered, foreign, m.surplus.Load(), e.accepted.Load())
 	if answered < exchanges/2 || foreign > int(m.surplus.Load()) {
 		t.Error("too few were answered, or a surplus answer has shifted more than one")
 	}
