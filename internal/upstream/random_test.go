@@ -123,7 +123,7 @@ func TestRandomExchanges(t *testing.T) {
 
 func checkRandomExchanges(t *testing.T, engine engines, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
 	const connections, atOnce = 8, 32
-	m := &moody{seed: uint64(time.Now().UnixNano()), places: connections, full: make(chan struct{})} //nolint:gosec // any will do
+	m := &moody{seed: uint64(time.Now().UnixNano()), places: connections, full: make(chan struct{})}
 	e := engine(t, m.serve)
 	c := start(t, e, maxConnections(connections), timeout(time.Second), change)
 	all := make([]*wary, exchanges)
