@@ -168,14 +168,7 @@ func TestGoroutinesAreListed(t *testing.T) {
 		if len(listed) == 0 {
 			t.Errorf("%s/doc.go has no list under # Goroutines", pkg)
 		}
-		var started []string
-		for _, f := range files {
-			for _, d := range f.Decls {
-				if fn, ok := d.(*ast.FuncDecl); ok {
-					started = append(started, starts(fn)...)
-				}
-			}
-		}
+		started := startedIn(files)
 		for _, name := range without(started, listed) {
 			t.Errorf("%s starts %s, which the list of goroutines in its doc.go does not have", pkg, name)
 		}
@@ -183,6 +176,18 @@ func TestGoroutinesAreListed(t *testing.T) {
 			t.Errorf("%s/doc.go lists the goroutine %s, which nothing starts", pkg, name)
 		}
 	}
+}
+
+// startedIn names what the functions of some files start.
+func startedIn(files []*ast.File) (names []string) {
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				names = append(names, starts(fn)...)
+			}
+		}
+	}
+	return names
 }
 
 // without gives what is in a and not in b.

@@ -72,7 +72,7 @@ func TestPendingAllocations(t *testing.T) {
 	h := newHandOver(t)
 	c, peer := attached(t, g, h)
 	o, _ := c.TryOwn()
-	p, sink := make([]byte, 4<<10), make([]byte, 1<<20)
+	p, sink := make([]byte, 32<<10), make([]byte, 1<<20)
 	received := 0
 	round := func() {
 		sent, done := 0, true
@@ -91,14 +91,14 @@ func TestPendingAllocations(t *testing.T) {
 			received += n
 			if !done {
 				o.Release(never())
-				o = h.next(t).o
+				o = (<-h.turns).o
 				done, _ = o.Flush()
 			}
 		}
 		received = 0
 	}
 	round()
-	if got := testing.AllocsPerRun(20, round); got >= 20 && !raced && !emulates() {
+	if got := testing.AllocsPerRun(20, round); got >= 1 && !raced && !emulates() {
 		t.Errorf("%v allocations for a socket that was full", got)
 	}
 	_ = o.Close()

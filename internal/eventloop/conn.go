@@ -32,7 +32,6 @@ type connFlags uint8
 
 const (
 	unread    connFlags = 1 << iota // there may be bytes, or an end, that nobody has read
-	eof                             // the end was read: the loops need not report bytes any more
 	full                            // the socket has not taken all, and has not been reported to be writable since
 	armedOut                        // the loops report when the socket is writable
 	finish                          // a FIN is to follow what is pending

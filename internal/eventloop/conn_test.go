@@ -4,61 +4,68 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"syncgate/internal/eventloop"
 )
 
-func TestTurns(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver(t)
-		c, peer := attached(t, g, h)
-		if c.RemoteAddr() != addrOf(t, peer) {
-			t.Errorf("the peer is %v; want %v", c.RemoteAddr(), addrOf(t, peer))
-		}
-		h.nothing(t)
-		send(t, peer, "abc")
-		got := h.next(t)
-		if got.ev != eventloop.Readable || got.o.Conn() != c || got.o.PeerGone() {
-			t.Fatalf("event %b, peer gone: %v", got.ev, got.o.PeerGone())
-		}
-		if _, ok := c.TryOwn(); ok {
-			t.Fatal("an owned connection is owned twice")
-		}
-		if got.o.Look() != eventloop.Readable {
-			t.Errorf("the socket has %b", got.o.Look())
-		}
-		wantRead(t, got.o, 2, "ab", nil)
-		got.o.Release(never())
-		wantOver(t, got.o)
-		again := h.next(t) // there was more
-		wantRead(t, again.o, 10, "c", nil)
-		wantRead(t, again.o, 10, "", eventloop.ErrWouldBlock)
-		if again.o.Look() != 0 {
-			t.Errorf("the socket has %b", again.o.Look())
-		}
-		if done, err := again.o.Write([]byte("answer")); !done || err != nil {
-			t.Fatalf("write: %v %v", done, err)
-		}
-		wantPeerReads(t, peer, "answer")
-		wantOver(t, got.o)
-		again.o.Release(never())
-		h.nothing(t)
-		o, ok := c.TryOwn()
-		if !ok {
-			t.Fatal("an idle connection cannot be owned")
-		}
-		wantOver(t, again.o)
-		if err := o.Close(); err != nil {
-			t.Fatal(err)
-		}
-		wantOver(t, o)
-		if _, ok := c.TryOwn(); ok || g.Len() != 0 || g.Entered() != 1 {
-			t.Errorf("a closed connection: owned %v, %d attached, %d entered", ok, g.Len(), g.Entered())
-		}
-		wantOver(t, eventloop.Owner{})
-	})
+func TestTurns(t *testing.T) { bothWays(t, testTurns) }
+
+func testTurns(t *testing.T, g *eventloop.Group) {
+	h := newHandOver(t)
+	c, peer := attached(t, g, h)
+	if c.RemoteAddr() != addrOf(t, peer) {
+		t.Errorf("the peer is %v; want %v", c.RemoteAddr(), addrOf(t, peer))
+	}
+	h.nothing(t)
+	send(t, peer, "abc")
+	got := h.next(t)
+	if got.ev != eventloop.Readable || got.o.Conn() != c || got.o.PeerGone() {
+		t.Fatalf("event %b, peer gone: %v", got.ev, got.o.PeerGone())
+	}
+	wantNotIdle(t, c)
+	wantLook(t, got.o, eventloop.Readable)
+	wantRead(t, got.o, 2, "ab", nil)
+	got.o.Release(never())
+	wantOver(t, got.o)
+	again := h.next(t) // there was more
+	wantRead(t, again.o, 10, "c", nil)
+	wantRead(t, again.o, 10, "", eventloop.ErrWouldBlock)
+	wantLook(t, again.o, 0)
+	wantWritten(t, again.o, "answer")
+	wantPeerReads(t, peer, "answer")
+	wantOver(t, got.o)
+	again.o.Release(never())
+	h.nothing(t)
+	o := own(t, c)
+	wantOver(t, again.o)
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantOver(t, o)
+	wantNotIdle(t, c)
+	wantAttached(t, g, 0)
+	if g.Entered() != 1 {
+		t.Errorf("%d were attached", g.Entered())
+	}
+	wantOver(t, eventloop.Owner{})
+	wantNotIdle(t, new(eventloop.Conn))
+}
+
+func wantNotIdle(t *testing.T, c *eventloop.Conn) {
+	t.Helper()
+	if _, ok := c.TryOwn(); ok {
+		t.Fatal("a connection is owned that is not idle")
+	}
+}
+
+func wantLook(t *testing.T, o eventloop.Owner, ev eventloop.Events) {
+	t.Helper()
+	if got := o.Look(); got != ev {
+		t.Errorf("the socket has %b; want %b", got, ev)
+	}
 }
 
 // TestNotRead: what was reported and is not read is reported again, and what comes in a turn after that.
@@ -93,48 +100,42 @@ func TestNotRead(t *testing.T) {
 // TestDataThenEnd has bytes and a FIN come together: before the connection is attached, and after.
 func TestDataThenEnd(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		for _, before := range []bool{true, false} {
-			for range 50 {
-				h := newHandOver(t)
-				ours, peer := tcpPair(t)
-				end := func() {
-					send(t, peer, "last words")
-					_ = peer.CloseWrite()
-				}
-				if before {
-					end()
-				}
-				if err := g.Attach(new(eventloop.Conn), h, ours, never()); err != nil {
-					t.Fatal(err)
-				}
-				if !before {
-					end()
-				}
-				got := h.next(t)
-				wantRead(t, got.o, 100, "last words", nil)
-				got.o.Release(never())
-				for got = h.next(t); got.ev&eventloop.HangUp == 0; got = h.next(t) {
-					drainNothing(t, got.o)
-				}
-				wantRead(t, got.o, 100, "", io.EOF)
-				if !got.o.PeerGone() {
-					t.Error("the peer is not gone")
-				}
-				if done, err := got.o.Write([]byte("answer")); !done || err != nil {
-					t.Fatalf("write to a peer that has closed its side: %v %v", done, err)
-				}
-				wantPeerReads(t, peer, "answer")
-				got.o.Release(never())
-				select {
-				case got = <-h.turns: // FIN and bytes were two events; it was missed
-					wantRead(t, got.o, 100, "", io.EOF)
-					_ = got.o.Close()
-				default:
-				}
-				_ = peer.Close()
-			}
+		for range 50 {
+			testDataThenEnd(t, g, true)
+			testDataThenEnd(t, g, false)
 		}
 	})
+}
+
+func testDataThenEnd(t *testing.T, g *eventloop.Group, before bool) {
+	t.Helper()
+	h := newHandOver(t)
+	ours, peer := tcpPair(t)
+	defer func() { _ = peer.Close() }()
+	end := func(now bool) {
+		if now {
+			send(t, peer, "last words")
+			_ = peer.CloseWrite()
+		}
+	}
+	end(before)
+	if err := g.Attach(new(eventloop.Conn), h, ours, never()); err != nil {
+		t.Fatal(err)
+	}
+	end(!before)
+	got := h.next(t)
+	wantRead(t, got.o, 100, "last words", nil)
+	got.o.Release(never())
+	for got = h.next(t); got.ev&eventloop.HangUp == 0; got = h.next(t) {
+		drainNothing(t, got.o)
+	}
+	wantRead(t, got.o, 100, "", io.EOF)
+	if !got.o.PeerGone() {
+		t.Error("the peer is not gone")
+	}
+	wantWritten(t, got.o, "answer") // a peer that has closed its side still reads
+	wantPeerReads(t, peer, "answer")
+	got.o.Release(never())
 }
 
 // drainNothing wants nothing to read, and releases.
@@ -147,28 +148,19 @@ func drainNothing(t *testing.T, o eventloop.Owner) {
 // TestEndIsReportedOnce: an end that was read does not keep a loop busy.
 func TestEndIsReportedOnce(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver(t)
-		_, peer := attached(t, g, h)
+		var events, ends atomic.Int64
+		_, peer := attached(t, g, &handler{ready: func(o eventloop.Owner, buf []byte, _ eventloop.Events) {
+			events.Add(1)
+			if _, err := o.Read(buf); errors.Is(err, io.EOF) {
+				ends.Add(1)
+			}
+			o.Release(never())
+		}})
 		_ = peer.CloseWrite()
-		for {
-			got := h.next(t)
-			_, err := got.o.Read(make([]byte, 1))
-			got.o.Release(never())
-			if errors.Is(err, io.EOF) {
-				break
-			}
-		}
-		count := 0
-		for quiet := false; !quiet; {
-			select {
-			case got := <-h.turns:
-				if count++; count > 2 {
-					t.Fatal("an end is reported again and again")
-				}
-				got.o.Release(never())
-			case <-time.After(200 * time.Millisecond):
-				quiet = true
-			}
+		eventually(t, "the end is read", func() bool { return ends.Load() > 0 })
+		<-time.After(200 * time.Millisecond)
+		if n := events.Load(); n > 3 {
+			t.Fatalf("an end is reported %d times", n)
 		}
 	})
 }
@@ -227,98 +219,87 @@ func TestReset(t *testing.T) {
 }
 
 // TestDetach gives connections away and takes them back.
-func TestDetach(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver(t)
-		c, peer := attached(t, g, h)
-		for range 3 {
-			send(t, peer, "abc")
-			got := h.next(t)
-			wantRead(t, got.o, 1, "a", nil)
-			nc, err := got.o.Detach()
-			if err != nil {
-				t.Fatal(err)
-			}
-			wantOver(t, got.o)
-			if g.Len() != 0 {
-				t.Errorf("%d are attached", g.Len())
-			}
-			h.nothing(t)
-			wantPeerReads(t, nc, "bc")
-			go func() {
-				<-time.After(20 * time.Millisecond)
-				_, _ = peer.Write([]byte("later"))
-			}()
-			wantPeerReads(t, nc, "later")
-			send(t, nc, "answer")
-			wantPeerReads(t, peer, "answer")
-			_ = nc.SetDeadline(time.Now().Add(-time.Second)) // of no consequence for the loops
-			if err := g.Attach(c, h, nc, never()); err != nil {
-				t.Fatal(err)
-			}
-			if c.RemoteAddr() != addrOf(t, peer) {
-				t.Errorf("the peer is %v", c.RemoteAddr())
-			}
-		}
-		o, _ := c.TryOwn()
-		nc, err := o.Detach()
+func TestDetach(t *testing.T) { bothWays(t, testDetach) }
+
+func testDetach(t *testing.T, g *eventloop.Group) {
+	h := newHandOver(t)
+	c, peer := attached(t, g, h)
+	for range 3 {
+		send(t, peer, "abc")
+		got := h.next(t)
+		wantRead(t, got.o, 1, "a", nil)
+		nc, err := got.o.Detach()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if half, ok := nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
-			t.Errorf("a %T cannot be closed for writing", nc)
+		wantOver(t, got.o)
+		wantAttached(t, g, 0)
+		h.nothing(t)
+		wantPeerReads(t, nc, "bc")
+		time.AfterFunc(20*time.Millisecond, func() { _, _ = peer.Write([]byte("later")) })
+		wantPeerReads(t, nc, "later")
+		send(t, nc, "answer")
+		wantPeerReads(t, peer, "answer")
+		_ = nc.SetDeadline(time.Now().Add(-time.Second)) // of no consequence for the loops
+		if err := g.Attach(c, h, nc, never()); err != nil {
+			t.Fatal(err)
 		}
-		if _, err := peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
-			t.Errorf("the peer reads %v", err)
+		if c.RemoteAddr() != addrOf(t, peer) {
+			t.Errorf("the peer is %v", c.RemoteAddr())
 		}
-		_ = nc.Close()
-	})
+	}
+	nc, err := own(t, c).Detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if half, ok := nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		t.Errorf("a %T cannot be closed for writing", nc)
+	}
+	wantEOF(t, peer)
+	_ = nc.Close()
 }
 
-// TestAttachErrors: nc is closed, whatever is wrong.
-func TestAttachErrors(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		refused := func(t *testing.T, g *eventloop.Group, c *eventloop.Conn) {
-			t.Helper()
-			ours, peer := tcpPair(t)
-			if err := g.Attach(c, new(handler), ours, never()); err == nil {
-				t.Error("no error")
-			}
-			_ = peer.SetReadDeadline(time.Now().Add(patience))
-			if _, err := peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
-				t.Errorf("it is not closed: the peer reads %v", err)
-			}
-		}
-		c, peer := attached(t, g, newHandOver(t))
-		t.Run("attached already", func(t *testing.T) { refused(t, g, c) })
-		other, err := eventloop.NewGroup(eventloop.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run("not started", func(t *testing.T) { refused(t, other, new(eventloop.Conn)) })
-		if err := other.Start(); err != nil || other.Start() == nil {
-			t.Errorf("start: %v, and once more", err)
-		}
-		o, _ := c.TryOwn()
-		t.Run("owned", func(t *testing.T) { refused(t, g, c) })
-		_ = o.Close()
-		t.Run("another group's", func(t *testing.T) { refused(t, other, c) })
-		other.Close()
-		other.Close()
-		t.Run("closed", func(t *testing.T) { refused(t, other, new(eventloop.Conn)) })
-		_ = peer.Close()
-		if other.Len() != 0 {
-			t.Errorf("%d are attached", other.Len())
-		}
-	})
-	t.Run("no socket", func(t *testing.T) {
-		g := newGroup(t, eventloop.Options{})
-		a, b := net.Pipe()
-		defer func() { _ = b.Close() }()
-		if err := g.Attach(new(eventloop.Conn), new(handler), a, never()); err == nil && !emulates() {
-			t.Error("no error")
-		}
-	})
+// wantRefused: nc is closed, whatever is wrong.
+func wantRefused(t *testing.T, g *eventloop.Group, c *eventloop.Conn, what string) {
+	t.Helper()
+	ours, peer := tcpPair(t)
+	if err := g.Attach(c, new(handler), ours, never()); err == nil {
+		t.Error("attached though it is " + what)
+	}
+	wantEOF(t, peer)
+}
+
+func TestAttachErrors(t *testing.T) { bothWays(t, testAttachErrors) }
+
+func testAttachErrors(t *testing.T, g *eventloop.Group) {
+	c, _ := attached(t, g, newHandOver(t))
+	wantRefused(t, g, c, "attached already")
+	other, err := eventloop.NewGroup(eventloop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, other, new(eventloop.Conn), "of a group that was not started")
+	if err := other.Start(); err != nil || other.Start() == nil {
+		t.Errorf("start: %v, and once more", err)
+	}
+	o := own(t, c)
+	wantRefused(t, g, c, "owned")
+	_ = o.Close()
+	wantRefused(t, other, c, "another group's")
+	other.Close()
+	other.Close()
+	wantRefused(t, other, new(eventloop.Conn), "of a group that is closed")
+	wantAttached(t, other, 0)
+}
+
+// TestAttachPipe wants a socket, where sockets are not emulated.
+func TestAttachPipe(t *testing.T) {
+	g := newGroup(t, eventloop.Options{})
+	a, b := net.Pipe()
+	defer func() { _ = b.Close() }()
+	if err := g.Attach(new(eventloop.Conn), new(handler), a, never()); (err == nil) != emulates() {
+		t.Errorf("attach: %v", err)
+	}
 }
 
 // TestSetRemoteAddr: what a proxy has said stays until the connection is closed.

@@ -21,7 +21,7 @@ type ends struct {
 
 func newEnds() *ends {
 	e := &ends{at: make(chan time.Time, 1)}
-	e.handler.expired = func(o eventloop.Owner) {
+	e.expired = func(o eventloop.Owner) {
 		e.at <- time.Now()
 		_ = o.Close()
 	}
@@ -154,40 +154,40 @@ func TestExpiredTurn(t *testing.T) {
 }
 
 // TestTick: rounds of 100 ms, and the time as of the last one.
-func TestTick(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var g *eventloop.Group
-		var mu sync.Mutex
-		var rounds []time.Time
-		panicked := 0
-		began := time.Now()
-		g, err := eventloop.NewGroup(eventloop.Options{Portable: true, Panicked: func(any, []byte) { panicked++ }, Tick: func(now time.Time) {
-			mu.Lock()
-			defer mu.Unlock()
-			rounds = append(rounds, now)
+func TestTick(t *testing.T) { synctest.Test(t, testTick) }
+
+func testTick(t *testing.T) {
+	var g *eventloop.Group
+	var rounds []time.Duration
+	panicked := 0
+	began := time.Now()
+	g, err := eventloop.NewGroup(eventloop.Options{
+		Portable: true,
+		Panicked: func(any, []byte) { panicked++ },
+		Tick: func(now time.Time) {
+			rounds = append(rounds, now.Sub(began))
 			if !g.Now().Equal(now) {
 				t.Errorf("Now is %v; want %v", g.Now(), now)
 			}
 			if len(rounds) == 5 {
 				panic("in Tick")
 			}
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := g.Start(); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(1050 * time.Millisecond)
-		synctest.Wait()
-		g.Close()
-		for i, at := range rounds {
-			if at.Sub(began) != time.Duration(i+1)*100*time.Millisecond {
-				t.Errorf("round %d after %v", i, at.Sub(began))
-			}
-		}
-		if len(rounds) != 10 || panicked != 1 {
-			t.Errorf("%d rounds in a second, %d panics", len(rounds), panicked)
-		}
+		},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(1050 * time.Millisecond)
+	g.Close()
+	for i, after := range rounds {
+		if after != time.Duration(i+1)*100*time.Millisecond {
+			t.Errorf("round %d after %v", i, after)
+		}
+	}
+	if len(rounds) != 10 || panicked != 1 {
+		t.Errorf("%d rounds in a second, %d panics", len(rounds), panicked)
+	}
 }

@@ -13,7 +13,7 @@
 //	                        TryOwn: somebody wants it  Close: closed
 //	closed   nobody         -                          -
 //
-// What can happen in each state, and what becomes of it:
+// What can happen in each state:
 //
 //	             idle                  owned                                 closed
 //	Attach       an error              an error                              idle

@@ -169,9 +169,7 @@ func (e *emulated) send() {
 func (e *emulated) arm(a arming) (ev Events) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if a.in {
-		ev = e.readable()
-	}
+	ev = e.readable()
 	switch e.tell = a.out; {
 	case a.out && e.writable():
 		ev |= Writable
@@ -250,7 +248,7 @@ func (e *emulated) end() error {
 	return e.nc.SetWriteDeadline(time.Now().Add(emulatedFarewell))
 }
 
-// detach gives nc, with what was received and not read. It waits for receive, which has been told to end.
+// detach gives nc, with what was received and not read. It waits until receive has ended.
 func (e *emulated) detach() (net.Conn, error) {
 	e.mu.Lock()
 	e.stop, e.tell = true, false

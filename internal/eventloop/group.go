@@ -206,7 +206,7 @@ func (g *Group) AttachTLS(c *Conn, socket Socket, l *Layer, t *tls.Conn, deadlin
 
 // attachment is a socket that is to be attached.
 type attachment struct {
-	fd       int32
+	fd       int
 	emulated *emulated
 	tls      *Layer
 	remote   netip.AddrPort
@@ -247,7 +247,7 @@ func (g *Group) attach(c *Conn, socket Socket, a attachment, deadline time.Time)
 	err := errors.New("the Conn belongs to another group")
 	var name uint64
 	if c.set.group == g {
-		c.fd, c.socket, c.tls, c.flags = a.fd, a.emulated, a.tls, c.flags&addressed
+		c.fd, c.socket, c.tls, c.flags = int32(a.fd), a.emulated, a.tls, c.flags&addressed //nolint:gosec // descriptors are small
 		if !c.flags.has(addressed) {
 			c.remote = a.remote
 		}

@@ -50,143 +50,123 @@ func TestSlowLoops(t *testing.T) {
 }
 
 // TestIdle closes the idle connections of one kind.
-func TestIdle(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		kinds := make(map[*eventloop.Conn]bool)
-		var busy []eventloop.Owner
-		for i := range 20 {
-			c, _ := attached(t, g, new(handler))
-			kinds[c] = i%2 == 0
-			if i%5 == 0 {
-				o, ok := c.TryOwn()
-				if !ok {
-					t.Fatal("not idle")
-				}
-				busy = append(busy, o)
-			}
+func TestIdle(t *testing.T) { bothWays(t, testIdle) }
+
+func testIdle(t *testing.T, g *eventloop.Group) {
+	kinds := make(map[*eventloop.Conn]bool)
+	var busy []eventloop.Owner
+	for i := range 20 {
+		c, _ := attached(t, g, new(handler))
+		kinds[c] = i%2 == 0
+		if i%5 == 0 {
+			busy = append(busy, own(t, c))
 		}
-		count, limit := 0, 3
-		yield := func(o eventloop.Owner) bool {
-			if !kinds[o.Conn()] {
-				t.Error("one of another kind")
-			}
-			if err := o.Close(); err != nil {
-				t.Error(err)
+	}
+	limit := 3
+	closeSome := func() (count int) {
+		g.Idle(func(o eventloop.Owner) bool {
+			if err := o.Close(); err != nil || !kinds[o.Conn()] {
+				t.Errorf("close: %v; of the right kind: %v", err, kinds[o.Conn()])
 			}
 			count++
 			return count != limit
-		}
-		only := func(c *eventloop.Conn) bool { return kinds[c] }
-		g.Idle(yield, only)
-		if count != limit {
-			t.Errorf("%d are closed; want %d, as yield wanted no more", count, limit)
-		}
-		g.Idle(yield, only)
-		if want := 8; count != want { // 10, less the two that are owned
-			t.Errorf("%d are closed; want %d", count, want)
-		}
-		if want := 12; g.Len() != want || g.Entered() != 20 {
-			t.Errorf("%d are attached of %d; want %d of 20", g.Len(), g.Entered(), want)
-		}
-		for _, o := range busy {
-			_ = o.Close()
-		}
-	})
+		}, func(c *eventloop.Conn) bool { return kinds[c] })
+		return count
+	}
+	if n := closeSome(); n != limit {
+		t.Errorf("%d are closed; want %d, as yield wanted no more", n, limit)
+	}
+	limit = -1
+	if n := closeSome(); n != 5 { // 10, less 3, less the two that are owned
+		t.Errorf("%d are closed; want 5", n)
+	}
+	wantAttached(t, g, 12)
+	if g.Entered() != 20 {
+		t.Errorf("%d were attached", g.Entered())
+	}
+	for _, o := range busy {
+		_ = o.Close()
+	}
 }
 
 // TestGroupClose: what is attached can be used, but is not watched any more.
-func TestGroupClose(t *testing.T) {
-	for name, portable := range map[string]bool{"system": false, "portable": true} {
-		t.Run(name, func(t *testing.T) {
-			g, err := eventloop.NewGroup(eventloop.Options{Portable: portable})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := g.Start(); err != nil {
-				t.Fatal(err)
-			}
-			h := newHandOver(t)
-			c, peer := attached(t, g, h)
-			owned, peer2 := attached(t, g, h)
-			o2, _ := owned.TryOwn()
-			g.Close()
-			g.Close()
-			if g.Start() == nil {
-				t.Error("a closed group is started")
-			}
-			send(t, peer, "unseen")
-			h.nothing(t)
-			o, ok := c.TryOwn()
-			if !ok {
-				t.Fatal("not idle")
-			}
-			eventually(t, "the bytes come", func() bool { return o.Look() != 0 })
-			o.Release(never()) // unread
-			h.nothing(t)
-			o, _ = c.TryOwn()
-			wantRead(t, o, 10, "unseen", nil)
-			if done, err := o2.Write([]byte("answer")); !done || err != nil {
-				t.Error(done, err)
-			}
-			wantPeerReads(t, peer2, "answer")
-			if o.Close() != nil || o2.Close() != nil || g.Len() != 0 {
-				t.Error("they cannot be closed")
-			}
-		})
+func TestGroupClose(t *testing.T) { bothWays(t, testGroupClose) }
+
+func testGroupClose(t *testing.T, g *eventloop.Group) {
+	h := newHandOver(t)
+	c, peer := attached(t, g, h)
+	c2, peer2 := attached(t, g, h)
+	o2 := own(t, c2)
+	g.Close()
+	g.Close()
+	if g.Start() == nil {
+		t.Error("a closed group is started")
 	}
+	send(t, peer, "unseen")
+	h.nothing(t)
+	o := own(t, c)
+	eventually(t, "the bytes come", func() bool { return o.Look() != 0 })
+	o.Release(never()) // unread
+	h.nothing(t)
+	o = own(t, c)
+	wantRead(t, o, 10, "unseen", nil)
+	wantWritten(t, o2, "answer")
+	wantPeerReads(t, peer2, "answer")
+	if err := errors.Join(o.Close(), o2.Close()); err != nil {
+		t.Error(err)
+	}
+	wantAttached(t, g, 0)
+}
+
+// panics notes what a group has heard of.
+type panics struct {
+	t     *testing.T
+	mu    sync.Mutex
+	heard map[string]int
+}
+
+func (p *panics) note(value any, stack []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard[fmt.Sprint(value)]++
+	if len(stack) == 0 {
+		p.t.Error("no stack")
+	}
+}
+
+func (p *panics) want(what string) {
+	p.t.Helper()
+	eventually(p.t, "the panic in "+what+" is heard of", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.heard[what] > 0
+	})
 }
 
 // TestPanics: a Socket panics in each of its methods. Everybody else goes on, its peer hears of the end, and its connection
 // leaves.
 func TestPanics(t *testing.T) {
-	var mu sync.Mutex
-	heard := make(map[string]int)
-	o := eventloop.Options{Expiry: 100 * time.Millisecond, Panicked: func(value any, stack []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		heard[fmt.Sprint(value)]++
-		if len(stack) == 0 {
-			t.Error("no stack")
-		}
-	}}
-	withOptions(t, o, func(t *testing.T, g *eventloop.Group) {
-		clear(heard)
-		var stale atomic.Pointer[eventloop.Owner]
-		c, peer := attached(t, g, &handler{
-			ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
-				stale.Store(&o)
-				panic("ready")
-			},
-		})
-		send(t, peer, "x")
-		wantEnd(t, peer)
-		if g.Len() != 1 {
-			t.Error("the peer hears of the end only when the connection is closed")
-		}
-		wantOver(t, *stale.Load())
-		if _, ok := c.TryOwn(); ok {
-			t.Error("it can be owned")
-		}
+	p := &panics{t: t, heard: make(map[string]int)}
+	withOptions(t, eventloop.Options{Expiry: 100 * time.Millisecond, Panicked: p.note}, func(t *testing.T, g *eventloop.Group) {
+		p.t = t
+		clear(p.heard)
+		testPanicInReady(t, g)
+		p.want("ready")
 		ours, peer := tcpPair(t)
 		if err := g.Attach(new(eventloop.Conn), &handler{expired: func(eventloop.Owner) { panic("expired") }}, ours, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		wantEnd(t, peer)
-		owned, peer := attached(t, g, &handler{hungUp: func() { panic("hungUp") }})
-		own, _ := owned.TryOwn()
+		p.want("expired")
+		c, peer := attached(t, g, &handler{hungUp: func() { panic("hungUp") }})
+		o := own(t, c)
 		_ = peer.CloseWrite()
-		eventually(t, "HungUp is called", own.PeerGone)
-		if done, err := own.Write([]byte("still owned")); !done || err != nil {
-			t.Error(done, err)
-		}
+		eventually(t, "HungUp is called", o.PeerGone)
+		wantWritten(t, o, "still owned")
 		wantPeerReads(t, peer, "still owned")
-		_ = own.Close()
+		_ = o.Close()
 		eventually(t, "all have left", func() bool { return g.Len() == 0 })
-		mu.Lock()
-		if heard["ready"] != 1 || heard["expired"] != 1 || heard["hungUp"] < 1 {
-			t.Errorf("heard of %v", heard)
-		}
-		mu.Unlock()
+		p.want("hungUp")
 		h := newHandOver(t)
 		_, peer = attached(t, g, h)
 		for range 2 * eventloop.LoopsOf(runtime.GOMAXPROCS(0)) { // no loop is missing
@@ -196,6 +176,26 @@ func TestPanics(t *testing.T) {
 			got.o.Release(never())
 		}
 	})
+}
+
+// testPanicInReady: the peer hears of the end at once, and the descriptor stays for a while.
+func testPanicInReady(t *testing.T, g *eventloop.Group) {
+	t.Helper()
+	var stale atomic.Pointer[eventloop.Owner]
+	c, peer := attached(t, g, &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+		stale.Store(&o)
+		panic("ready")
+	}})
+	began := time.Now()
+	send(t, peer, "x")
+	wantEnd(t, peer)
+	wantAttached(t, g, 1)
+	wantOver(t, *stale.Load())
+	wantNotIdle(t, c)
+	eventually(t, "it is closed", func() bool { return g.Len() == 0 })
+	if after := time.Since(began); after < time.Second {
+		t.Errorf("it is closed after %v, and an Owner may be in the middle of a write", after)
+	}
 }
 
 // TestPanicAfterHandOver: Ready gives its Owner away and panics then. The other owner may be in the middle of something: the
@@ -235,82 +235,85 @@ func wantEnd(t *testing.T, peer net.Conn) {
 }
 
 // TestListen accepts connections, for the loops and to be waited for.
-func TestListen(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		l, err := g.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := g.Listen("tcp", l.Addr().String()); err == nil {
-			t.Error("an address is bound twice")
-		}
-		dial := func() (*eventloop.Accepted, net.Conn) {
-			peer, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = peer.Close() })
-			a, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.RemoteAddr != addrOf(t, peer) {
-				t.Errorf("the peer is %v; want %v", a.RemoteAddr, addrOf(t, peer))
-			}
-			return a, peer
-		}
-		exchange := func(c *eventloop.Conn, h *handOver, peer net.Conn) {
-			if c.RemoteAddr() != addrOf(t, peer) {
-				t.Errorf("the peer is %v; want %v", c.RemoteAddr(), addrOf(t, peer))
-			}
-			send(t, peer, "abc")
-			got := h.next(t)
-			wantRead(t, got.o, 10, "abc", nil)
-			_, _ = got.o.Write([]byte("answer"))
-			wantPeerReads(t, peer, "answer")
-			_ = got.o.Close()
-		}
-		a, peer := dial()
-		h, c := newHandOver(t), new(eventloop.Conn)
-		if err := a.Attach(g, c, h, never()); err != nil {
-			t.Fatal(err)
-		}
-		if a.Close() == nil || a.Attach(g, new(eventloop.Conn), h, never()) == nil {
-			t.Error("an attached connection is closed or attached twice")
-		}
-		exchange(c, h, peer)
+func TestListen(t *testing.T) { bothWays(t, testListen) }
 
-		a, peer = dial()
-		nc, err := a.NetConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			<-time.After(10 * time.Millisecond)
-			_, _ = peer.Write([]byte("header"))
-		}()
-		wantPeerReads(t, nc, "header")
-		if err := g.Attach(c, h, nc, never()); err != nil {
-			t.Fatal(err)
-		}
-		exchange(c, h, peer)
+func testListen(t *testing.T, g *eventloop.Group) {
+	l, err := g.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Listen("tcp", l.Addr().String()); err == nil {
+		t.Error("an address is bound twice")
+	}
+	a, peer := accept(t, l)
+	h, c := newHandOver(t), new(eventloop.Conn)
+	if err := a.Attach(g, c, h, never()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Close() == nil || a.Attach(g, new(eventloop.Conn), h, never()) == nil {
+		t.Error("an attached connection is closed or attached twice")
+	}
+	wantExchange(t, c, h, peer)
 
-		a, peer = dial()
-		if err := a.Close(); err != nil {
-			t.Fatal(err)
-		}
-		wantEnd(t, peer)
-		ended := make(chan error, 1)
-		go func() {
-			_, err := l.Accept()
-			ended <- err
-		}()
-		<-time.After(10 * time.Millisecond)
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := receive(t, ended, "Accept"); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("after Close, Accept gives %v", err)
-		}
-	})
+	a, peer = accept(t, l)
+	nc, err := a.NetConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { _, _ = peer.Write([]byte("header")) })
+	wantPeerReads(t, nc, "header")
+	if err := g.Attach(c, h, nc, never()); err != nil {
+		t.Fatal(err)
+	}
+	wantExchange(t, c, h, peer)
+
+	a, peer = accept(t, l)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantEOF(t, peer)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := l.Accept()
+		ended <- err
+	}()
+	<-time.After(10 * time.Millisecond)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, ended, "Accept"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close, Accept gives %v", err)
+	}
+}
+
+// accept gives a connection and its peer.
+func accept(t *testing.T, l *eventloop.Listener) (*eventloop.Accepted, net.Conn) {
+	t.Helper()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = peer.Close() })
+	a, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.RemoteAddr != addrOf(t, peer) {
+		t.Errorf("the peer is %v; want %v", a.RemoteAddr, addrOf(t, peer))
+	}
+	return a, peer
+}
+
+// wantExchange has both sides say something, and closes.
+func wantExchange(t *testing.T, c *eventloop.Conn, h *handOver, peer net.Conn) {
+	t.Helper()
+	if c.RemoteAddr() != addrOf(t, peer) {
+		t.Errorf("the peer is %v; want %v", c.RemoteAddr(), addrOf(t, peer))
+	}
+	send(t, peer, "abc")
+	got := h.next(t)
+	wantRead(t, got.o, 10, "abc", nil)
+	wantWritten(t, got.o, "answer")
+	wantPeerReads(t, peer, "answer")
+	_ = got.o.Close()
 }

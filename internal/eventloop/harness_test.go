@@ -1,6 +1,7 @@
 package eventloop_test
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -226,6 +227,57 @@ func attached(t testing.TB, g *eventloop.Group, s eventloop.Socket) (c *eventloo
 		t.Fatal(err)
 	}
 	return c, peer
+}
+
+// own takes an idle connection.
+func own(t testing.TB, c *eventloop.Conn) eventloop.Owner {
+	t.Helper()
+	o, ok := c.TryOwn()
+	if !ok {
+		t.Fatal("the connection is not idle")
+	}
+	return o
+}
+
+// shut closes an idle connection.
+func shut(t testing.TB, c *eventloop.Conn) {
+	t.Helper()
+	if err := own(t, c).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantWritten writes text, and wants the socket to take it.
+func wantWritten(t testing.TB, o eventloop.Owner, text string) {
+	t.Helper()
+	if done, err := o.Write([]byte(text)); !done || err != nil {
+		t.Fatalf("write: done %v, %v", done, err)
+	}
+}
+
+// wantFull writes so much that the socket does not take all.
+func wantFull(t testing.TB, o eventloop.Owner, p []byte) {
+	t.Helper()
+	if done, err := o.Write(p); done || err != nil || o.Pending() == 0 {
+		t.Fatalf("write: done %v, %v, %d pending", done, err, o.Pending())
+	}
+}
+
+// wantEOF wants the peer to read the end.
+func wantEOF(t testing.TB, peer net.Conn) {
+	t.Helper()
+	_ = peer.SetReadDeadline(time.Now().Add(patience))
+	if n, err := peer.Read(make([]byte, 1)); n > 0 || err != io.EOF { //nolint:errorlint // as it is
+		t.Errorf("the peer reads %d bytes, %v; want an end", n, err)
+	}
+}
+
+// wantAttached checks how many there are.
+func wantAttached(t testing.TB, g *eventloop.Group, n int) {
+	t.Helper()
+	if g.Len() != n {
+		t.Errorf("%d are attached; want %d", g.Len(), n)
+	}
 }
 
 func send(t testing.TB, peer net.Conn, text string) {

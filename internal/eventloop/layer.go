@@ -140,7 +140,6 @@ func (l *Layer) read(p []byte) (n int, err error) {
 	if n > 0 {
 		return n, nil
 	}
-	c.flags.set(eof, err != nil && !blocked)
 	return 0, err
 }
 

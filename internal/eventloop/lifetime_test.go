@@ -2,10 +2,12 @@ package eventloop_test
 
 import (
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"syncgate/internal/eventloop"
 )
@@ -112,7 +114,7 @@ func TestStaleEvent(t *testing.T) {
 	})
 }
 
-// TestStaleEventWhileOwned: likewise, and the connection of now is owned.
+// TestStaleEventWhileOwned: the same, and somebody owns the new connection.
 func TestStaleEventWhileOwned(t *testing.T) {
 	withGate(t, func(t *testing.T, g *eventloop.Group, at *gate) {
 		h := newHandOver(t)
@@ -195,41 +197,70 @@ func TestStaleOwner(t *testing.T) {
 	})
 }
 
+// TestClosedIsForgotten: nothing keeps a connection that is closed, though the timer would have looked at it much later.
+func TestClosedIsForgotten(t *testing.T) {
+	withOptions(t, eventloop.Options{Expiry: time.Hour}, func(t *testing.T, g *eventloop.Group) {
+		closed := func() weak.Pointer[eventloop.Conn] {
+			c, peer := attached(t, g, new(handler))
+			send(t, peer, "x")
+			o, ok := c.TryOwn()
+			for !ok {
+				o, ok = c.TryOwn()
+			}
+			_ = o.Close()
+			return weak.Make(c)
+		}()
+		for range 200 { // what loops and pools have in their hands is another one's
+			c, _ := attached(t, g, new(handler))
+			shut(t, c)
+		}
+		eventually(t, "it is collected", func() bool {
+			runtime.GC()
+			return closed.Value() == nil
+		})
+	})
+}
+
 // TestCloseDuringEvents closes connections while their peers send and hang up.
 func TestCloseDuringEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		for range 100 {
-			var owners atomic.Int32
-			own := func(o eventloop.Owner) {
-				if owners.Add(1) != 1 {
-					t.Error("two owners at the same time")
-				}
-				owners.Add(-1)
-				o.Release(never())
-			}
-			c, peer := attached(t, g, &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) { own(o) }})
-			var running sync.WaitGroup
-			running.Go(func() {
-				for range 20 {
-					_, _ = peer.Write([]byte("x"))
-				}
-				_ = peer.Close()
-			})
-			running.Go(func() {
-				for {
-					if o, ok := c.TryOwn(); ok {
-						if err := o.Close(); err != nil {
-							t.Error(err)
-						}
-						wantOver(t, o)
-						return
-					}
-				}
-			})
-			running.Wait()
-			if n := g.Len(); n != 0 {
-				t.Fatalf("%d are attached", n)
-			}
+			testCloseDuringEvents(t, g)
 		}
 	})
+}
+
+func testCloseDuringEvents(t *testing.T, g *eventloop.Group) {
+	t.Helper()
+	var owners atomic.Int32
+	c, peer := attached(t, g, &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+		if owners.Add(1) != 1 {
+			t.Error("two owners at the same time")
+		}
+		owners.Add(-1)
+		o.Release(never())
+	}})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for range 20 {
+			_, _ = peer.Write([]byte("x"))
+		}
+		_ = peer.Close()
+	})
+	running.Go(func() {
+		o, ok := c.TryOwn()
+		for !ok {
+			o, ok = c.TryOwn()
+		}
+		if owners.Add(1) != 1 {
+			t.Error("two owners at the same time")
+		}
+		owners.Add(-1)
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+		wantOver(t, o)
+	})
+	running.Wait()
+	wantAttached(t, g, 0)
 }

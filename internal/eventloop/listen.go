@@ -56,7 +56,7 @@ func (l *Listener) Close() error {
 // Accepted is a connection that nobody watches yet. Who has accepted it ends it with Attach, NetConn or Close, once.
 type Accepted struct {
 	RemoteAddr netip.AddrPort
-	fd         int32
+	fd         int
 	nc         net.Conn // nil, if there is fd, and when it was ended
 }
 

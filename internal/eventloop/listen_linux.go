@@ -74,7 +74,7 @@ func (l *bareListener) accept() (*Accepted, error) {
 	case err != nil:
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: os.NewSyscallError("accept4", err)}
 	}
-	return &Accepted{RemoteAddr: peerAddr(peer), fd: int32(fd)}, nil //nolint:gosec // descriptors are small
+	return &Accepted{RemoteAddr: peerAddr(peer), fd: fd}, nil
 }
 
 func (l *bareListener) close() error { return l.file.Close() }
@@ -84,7 +84,7 @@ func peerAddr(a unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)) //nolint:gosec // a port
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)) //nolint:gosec // likewise
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)) //nolint:gosec // a port
 	default:
 		return netip.AddrPort{}
 	}

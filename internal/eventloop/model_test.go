@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,7 @@ import (
 // The model: slots whose Conn is attached again and again, to one connection after the other, so that names and the numbers of
 // descriptors are used again at once. Loops, the timer, other goroutines and Idle own the connections and do what they like
 // with them. Each side sends records of who it is and how many it has sent. The oracle: a connection has one owner at a time,
-// an Owner of a turn that is over does nothing, each side reads what its other side has sent and nothing else, and all of it to
+// an Owner of a turn that is over does nothing, each side reads what its other side has sent and nothing else, and reads it to
 // the end, unless somebody has cut it off. As only Ready reads, an event that is lost stops a slot for good.
 
 const recordSize = 8
@@ -50,6 +49,8 @@ type model struct {
 	stopped atomic.Bool
 	ids     atomic.Uint32
 
+	dice *dice
+
 	mu    sync.Mutex
 	stale []eventloop.Owner // whose turns are over
 }
@@ -58,7 +59,7 @@ func (s *slot) HungUp()                   {}
 func (s *slot) Expired(o eventloop.Owner) { s.act(o, false) }
 
 func (s *slot) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
-	if ev&eventloop.Writable != 0 && rand.IntN(4) > 0 {
+	if ev&eventloop.Writable != 0 && s.m.dice.n(4) > 0 {
 		_, _ = o.Flush()
 	}
 	s.act(o, true)
@@ -74,9 +75,9 @@ func (s *slot) act(o eventloop.Owner, reads bool) {
 
 // goOn does some things, and then ends the turn or has another goroutine go on.
 func (s *slot) goOn(o eventloop.Owner, reads bool) {
-	for range rand.IntN(4) {
+	for range s.m.dice.n(4) {
 		switch {
-		case rand.IntN(3) == 0:
+		case s.m.dice.n(3) == 0:
 			s.write(o)
 		case reads:
 			s.readSome(o)
@@ -85,10 +86,10 @@ func (s *slot) goOn(o eventloop.Owner, reads bool) {
 			_ = o.PeerGone()
 		}
 	}
-	if rand.IntN(4) == 0 {
+	if s.m.dice.n(4) == 0 {
 		s.m.acting.Go(func() {
-			if rand.IntN(4) == 0 {
-				<-time.After(time.Duration(rand.IntN(2000)) * time.Microsecond)
+			if s.m.dice.n(4) == 0 {
+				<-s.m.dice.pause(2 * time.Millisecond)
 			}
 			s.goOn(o, reads)
 		})
@@ -102,17 +103,17 @@ func (s *slot) end(o eventloop.Owner, reads bool) {
 	if s.eof {
 		_, _ = o.Flush()
 	}
-	kill := reads && rand.IntN(300) == 0
+	kill := reads && s.m.dice.n(300) == 0
 	switch {
 	case s.eof && (o.Pending() == 0 || kill), kill:
 		s.killed = kill
 		s.close(o)
-	case reads && !s.m.tls && o.Pending() == 0 && rand.IntN(100) == 0:
+	case reads && !s.m.tls && o.Pending() == 0 && s.m.dice.n(100) == 0:
 		s.reattach(o)
 	default:
 		deadline := never()
-		if rand.IntN(4) == 0 {
-			deadline = time.Now().Add(time.Duration(rand.IntN(300)) * time.Millisecond)
+		if s.m.dice.n(4) == 0 {
+			deadline = time.Now().Add(time.Duration(s.m.dice.n(300)) * time.Millisecond)
 		}
 		s.owners.Add(-1)
 		o.Release(deadline)
@@ -145,7 +146,7 @@ func (s *slot) reattach(o eventloop.Owner) {
 
 func (s *slot) write(o eventloop.Owner) {
 	var p []byte
-	for range rand.IntN(1 << rand.IntN(10)) {
+	for range s.m.dice.n(1 << s.m.dice.n(10)) {
 		p = binary.BigEndian.AppendUint32(p, s.id)
 		p = binary.BigEndian.AppendUint32(p, s.sent)
 		s.sent++
@@ -159,7 +160,7 @@ func (s *slot) write(o eventloop.Owner) {
 }
 
 func (s *slot) readSome(o eventloop.Owner) {
-	p := make([]byte, 1+rand.IntN(1<<(1+rand.IntN(12))))
+	p := make([]byte, 1+s.m.dice.n(1<<(1+s.m.dice.n(12))))
 	n, err := o.Read(p)
 	switch {
 	case errors.Is(err, eventloop.ErrNotOwner):
@@ -187,7 +188,7 @@ func (m *model) keep(o eventloop.Owner) {
 		m.stale = append(m.stale, o)
 		return
 	}
-	m.stale[rand.IntN(len(m.stale))] = o
+	m.stale[m.dice.n(len(m.stale))] = o
 }
 
 // misuse uses Owners whose turns are over.
@@ -195,7 +196,7 @@ func (m *model) misuse() {
 	m.mu.Lock()
 	var o eventloop.Owner
 	if len(m.stale) > 0 {
-		o = m.stale[rand.IntN(len(m.stale))]
+		o = m.stale[m.dice.n(len(m.stale))]
 	}
 	m.mu.Unlock()
 	o.Release(time.Now())
@@ -212,19 +213,19 @@ func (m *model) misuse() {
 func (m *model) poke() {
 	for !m.stopped.Load() {
 		m.misuse()
-		switch s := m.slots[rand.IntN(len(m.slots))]; rand.IntN(20) {
+		switch s := m.slots[m.dice.n(len(m.slots))]; m.dice.n(20) {
 		case 0:
 			m.g.Idle(func(o eventloop.Owner) bool {
 				o.Conn()
 				m.slotOf(o).act(o, false)
-				return rand.IntN(4) > 0
-			}, func(*eventloop.Conn) bool { return rand.IntN(4) == 0 })
+				return m.dice.n(4) > 0
+			}, func(*eventloop.Conn) bool { return m.dice.n(4) == 0 })
 		default:
 			if o, ok := s.TryOwn(); ok {
 				s.act(o, false)
 			}
 		}
-		<-time.After(time.Duration(rand.IntN(200)) * time.Microsecond)
+		<-m.dice.pause(200 * time.Microsecond)
 	}
 }
 
@@ -250,26 +251,26 @@ type client struct {
 }
 
 func (c *client) write() {
-	total := rand.IntN(1 << rand.IntN(12))
+	total := c.m.dice.n(1 << c.m.dice.n(12))
 	for c.sent < uint32(total) { //nolint:gosec // small
 		var p []byte
-		for range 1 + rand.IntN(1<<rand.IntN(9)) {
+		for range 1 + c.m.dice.n(1<<c.m.dice.n(9)) {
 			p = binary.BigEndian.AppendUint32(p, c.id)
 			p = binary.BigEndian.AppendUint32(p, c.sent)
 			c.sent++
 		}
-		cut := rand.IntN(len(p))
+		cut := c.m.dice.n(len(p))
 		for _, part := range [][]byte{p[:cut], p[cut:]} {
 			if _, err := c.Write(part); err != nil {
 				c.err = err
 				return
 			}
-			if rand.IntN(8) == 0 {
-				<-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond)
+			if c.m.dice.n(8) == 0 {
+				<-c.m.dice.pause(3 * time.Millisecond)
 			}
 		}
 	}
-	if c.cut = rand.IntN(10) == 0; c.cut {
+	if c.cut = c.m.dice.n(10) == 0; c.cut {
 		_ = c.Close()
 	} else if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		c.err = half.CloseWrite()
@@ -357,7 +358,7 @@ func (m *model) play(s *slot, l *eventloop.Listener) bool {
 
 // attach gives the server's side to the loops, in one way or another.
 func (m *model) attach(s *slot, a *eventloop.Accepted, c *client) error {
-	if !m.tls && rand.IntN(2) == 0 {
+	if !m.tls && m.dice.n(2) == 0 {
 		return a.Attach(m.g, &s.Conn, s, never())
 	}
 	nc, err := a.NetConn()
@@ -380,7 +381,7 @@ func (m *model) attach(s *slot, a *eventloop.Accepted, c *client) error {
 
 func runModel(t *testing.T, secure bool, slots, connections int) {
 	withOptions(t, eventloop.Options{Expiry: 100 * time.Millisecond}, func(t *testing.T, g *eventloop.Group) {
-		m := &model{t: t, g: g, tls: secure}
+		m := &model{t: t, g: g, tls: secure, dice: newDice(t)}
 		m.server, m.client = tlsConfigs(t)
 		for range slots {
 			m.slots = append(m.slots, &slot{m: m})

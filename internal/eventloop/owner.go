@@ -62,7 +62,6 @@ func (o Owner) Read(p []byte) (n int, err error) {
 	n, err = o.c.sysRead(p)
 	// Behind a part of p there is nothing, unless the peer has hung up: an end makes no bytes.
 	o.c.flags.set(unread, err == nil && (n == len(p) || o.c.word.Load()&gone != 0))
-	o.c.flags.set(eof, err != nil && err != ErrWouldBlock) //nolint:errorlint // sysRead gives it as it is
 	return n, err
 }
 
@@ -152,10 +151,27 @@ func (o Owner) Release(deadline time.Time) {
 	if !o.mine() {
 		return
 	}
-	c := o.c
-	c.deadline.Store(c.set.group.since(deadline))
+	c, set := o.c, o.c.set
+	c.deadline.Store(set.group.since(deadline))
+	next, rearm, more := c.arms()
+	again, ok := c.giveBack(o.turn)
+	if !ok {
+		return // the Socket panicked meanwhile
+	}
+	// From here on c may be somebody else's.
+	set.group.hook("released")
+	if rearm || again {
+		set.rearm(next)
+	}
+	if more {
+		set.post(next.name, Readable)
+	}
+}
+
+// arms says how the loops are to report c from now on: whether epoll has to be asked anew, and whether crypto/tls may have more
+// to read.
+func (c *Conn) arms() (next arming, rearm, more bool) {
 	pending, tls := c.out != nil, c.tls != nil
-	var rearm, more bool
 	if pending { // a socket that was full is reported once it takes more, if the loops were asked for that
 		rearm = !c.flags.has(armedOut) || !c.flags.has(full)
 	} else {
@@ -164,25 +180,19 @@ func (o Owner) Release(deadline time.Time) {
 		c.flags.set(full, false)
 	}
 	c.flags.set(armedOut, pending)
-	next := arming{name: c.name.Load(), fd: c.fd, socket: c.socket, in: !c.flags.has(eof), out: pending}
-	set := c.set
+	return arming{name: c.name.Load(), fd: int(c.fd), socket: c.socket, out: pending}, rearm, more
+}
+
+// giveBack makes c idle. Again: an event was missed in this turn, and has to be reported again. Not ok: the turn is over.
+func (c *Conn) giveBack(turn uint64) (again, ok bool) {
 	for {
 		word := c.word.Load()
-		if word>>turnShift != o.turn || word&phases != owned {
-			return // the Socket panicked meanwhile
+		if word>>turnShift != turn || word&phases != owned {
+			return false, false
 		}
 		if c.word.CompareAndSwap(word, word&^(phases|missed)|idle) {
-			rearm = rearm || word&missed != 0
-			break
+			return word&missed != 0, true
 		}
-	}
-	// From here on c may be somebody else's.
-	set.group.hook("released")
-	if rearm {
-		set.rearm(next)
-	}
-	if more {
-		set.post(next.name, Readable)
 	}
 }
 
@@ -228,5 +238,5 @@ func (o Owner) Close() error {
 func (c *Conn) end(turn uint64, flags connFlags) {
 	c.drop()
 	c.tls, c.socket, c.fd, c.flags = nil, nil, -1, flags
-	c.word.Store(turn<<turnShift | closed) // last: from here on c may be attached again
+	c.word.Store(turn << turnShift) // closed, and last: from here on c may be attached again
 }

@@ -65,7 +65,7 @@ func (p *epoll) open() (err error) {
 	}
 	p.file = os.NewFile(uintptr(p.fd), "epoll")
 	if p.raw, err = p.file.SyscallConn(); err == nil {
-		err = p.control(unix.EPOLL_CTL_ADD, int32(p.bell), 0, unix.EPOLLIN|edge) //nolint:gosec // descriptors are small
+		err = p.control(unix.EPOLL_CTL_ADD, p.bell, 0, unix.EPOLLIN|edge)
 	}
 	if err != nil {
 		_ = p.file.Close()
@@ -130,20 +130,17 @@ func (p *epoll) rearm(a arming) error {
 	return os.NewSyscallError("epoll_ctl", p.control(unix.EPOLL_CTL_MOD, a.fd, a.name, a.interest()))
 }
 
-func (p *epoll) remove(fd int32) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }
+func (p *epoll) remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
 func (a *arming) interest() uint32 {
-	events := edge
-	if a.in {
-		events |= unix.EPOLLIN | unix.EPOLLRDHUP
-	}
+	events := unix.EPOLLIN | unix.EPOLLRDHUP | edge
 	if a.out {
 		events |= unix.EPOLLOUT
 	}
 	return events
 }
 
-func (p *epoll) control(op int, fd int32, name uint64, events uint32) error {
+func (p *epoll) control(op, fd int, name uint64, events uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: int32(uint32(name)), Pad: int32(uint32(name >> 32))} //nolint:gosec // both halves, as they are
-	return unix.EpollCtl(p.fd, op, int(fd), &event)
+	return unix.EpollCtl(p.fd, op, fd, &event)
 }

@@ -12,4 +12,4 @@ type epoll struct{ mailbox }
 
 func (*epoll) add(arming) error   { return errors.ErrUnsupported }
 func (*epoll) rearm(arming) error { return errors.ErrUnsupported }
-func (*epoll) remove(int32)       {}
+func (*epoll) remove(int)         {}

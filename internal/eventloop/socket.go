@@ -10,7 +10,7 @@ func (c *Conn) sysRead(p []byte) (n int, err error) {
 	if c.socket != nil {
 		return c.socket.read(p)
 	}
-	return fdRead(c.fd, p)
+	return fdRead(int(c.fd), p)
 }
 
 // sysWrite writes what the socket takes, which may be nothing.
@@ -18,7 +18,7 @@ func (c *Conn) sysWrite(p []byte) (n int, err error) {
 	if c.socket != nil {
 		return c.socket.write(p)
 	}
-	return fdWrite(c.fd, p)
+	return fdWrite(int(c.fd), p)
 }
 
 // sysLook says what the socket has, with Writable only if out.
@@ -26,7 +26,7 @@ func (c *Conn) sysLook(out bool) Events {
 	if c.socket != nil {
 		return c.socket.look(out)
 	}
-	return fdLook(c.fd, out)
+	return fdLook(int(c.fd), out)
 }
 
 // sysCloseWrite sends a FIN.
@@ -34,7 +34,7 @@ func (c *Conn) sysCloseWrite() error {
 	if c.socket != nil {
 		return c.socket.closeWrite()
 	}
-	return fdCloseWrite(c.fd)
+	return fdCloseWrite(int(c.fd))
 }
 
 // sysDup gives a net.Conn with the same socket, which outlives sysClose.
@@ -42,7 +42,7 @@ func (c *Conn) sysDup() (net.Conn, error) {
 	if c.socket != nil {
 		return c.socket.detach()
 	}
-	return fdDup(c.fd)
+	return fdDup(int(c.fd))
 }
 
 // sysClose closes the socket.
@@ -50,5 +50,5 @@ func (c *Conn) sysClose() error {
 	if c.socket != nil {
 		return c.socket.close()
 	}
-	return fdClose(c.fd)
+	return fdClose(int(c.fd))
 }

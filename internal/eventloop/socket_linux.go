@@ -15,7 +15,7 @@ import (
 
 // strip takes the socket of a connection away from Go's runtime, which would hear of each event as well, and wake up for
 // nothing. nc is closed in any case.
-func strip(nc net.Conn) (fd int32, err error) {
+func strip(nc net.Conn) (fd int, err error) {
 	defer func() { _ = nc.Close() }() // one of two descriptors
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -30,7 +30,7 @@ func strip(nc net.Conn) (fd int32, err error) {
 		own, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		return os.NewSyscallError("fcntl", err)
 	})
-	return int32(own), err //nolint:gosec // descriptors are small
+	return own, err
 }
 
 // control calls f with the descriptor.
@@ -42,9 +42,9 @@ func control(raw syscall.RawConn, f func(fd int) error) error {
 	return inner
 }
 
-func fdRead(fd int32, p []byte) (n int, err error) {
+func fdRead(fd int, p []byte) (n int, err error) {
 	for {
-		switch n, err = nowait.Read(int(fd), p); {
+		switch n, err = nowait.Read(fd, p); {
 		case err == nil && n > 0:
 			return n, nil
 		case err == nil:
@@ -57,9 +57,9 @@ func fdRead(fd int32, p []byte) (n int, err error) {
 	}
 }
 
-func fdWrite(fd int32, p []byte) (n int, err error) {
+func fdWrite(fd int, p []byte) (n int, err error) {
 	for {
-		switch n, err = nowait.Write(int(fd), p); {
+		switch n, err = nowait.Write(fd, p); {
 		case err == nil:
 			return n, nil
 		case errors.Is(err, unix.EAGAIN):
@@ -70,8 +70,8 @@ func fdWrite(fd int32, p []byte) (n int, err error) {
 	}
 }
 
-func fdLook(fd int32, out bool) (ev Events) {
-	sockets := [1]unix.PollFd{{Fd: fd, Events: unix.POLLIN | unix.POLLRDHUP}}
+func fdLook(fd int, out bool) (ev Events) {
+	sockets := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}} //nolint:gosec // descriptors are small
 	if out {
 		sockets[0].Events |= unix.POLLOUT
 	}
@@ -95,14 +95,14 @@ func fdLook(fd int32, out bool) (ev Events) {
 	return ev
 }
 
-func fdCloseWrite(fd int32) error {
-	return os.NewSyscallError("shutdown", unix.Shutdown(int(fd), unix.SHUT_WR))
+func fdCloseWrite(fd int) error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 }
 
-func fdShutdown(fd int32) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) }
+func fdShutdown(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }
 
 // fdDup gives a net.Conn, which Go's runtime waits for, with a descriptor of its own.
-func fdDup(fd int32) (net.Conn, error) {
+func fdDup(fd int) (net.Conn, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
@@ -112,4 +112,4 @@ func fdDup(fd int32) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-func fdClose(fd int32) error { return os.NewSyscallError("close", unix.Close(int(fd))) }
+func fdClose(fd int) error { return os.NewSyscallError("close", unix.Close(fd)) }

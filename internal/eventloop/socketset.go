@@ -58,10 +58,10 @@ type place struct {
 
 // arming is what it takes to have a socket reported.
 type arming struct {
-	name    uint64
-	fd      int32
-	socket  *emulated
-	in, out bool // report bytes and ends, report that it is writable
+	name   uint64
+	fd     int
+	socket *emulated
+	out    bool // report also that it is writable
 }
 
 // report is an event and whom it concerns.
@@ -182,10 +182,10 @@ func (s *socketSet) enter(c *Conn, socket Socket, turn uint64) (name uint64, err
 	i := s.free[len(s.free)-1]
 	p := &s.places[i]
 	name = nameOf(p, i)
-	a := arming{name: name, fd: c.fd, socket: c.socket, in: true}
+	a := arming{name: name, fd: int(c.fd), socket: c.socket}
 	if c.socket != nil {
 		c.socket.start(s, name)
-	} else if err := s.epoll.add(a); err != nil { // no loop gets to see an event of it before mu is free
+	} else if err := s.epoll.add(a); err != nil { // no loop takes its first event before mu is free
 		return 0, err
 	}
 	s.free = s.free[:len(s.free)-1]
@@ -209,7 +209,7 @@ func (s *socketSet) leave(c *Conn, keep bool) {
 		return
 	}
 	if keep && c.socket == nil && !s.closed {
-		s.epoll.remove(c.fd)
+		s.epoll.remove(int(c.fd))
 	}
 	p.conn, p.socket, p.posted = nil, nil, 0
 	if p.age++; p.age == 0 {
@@ -254,7 +254,7 @@ func (s *socketSet) shutdown(name uint64) {
 	case p.conn.socket != nil:
 		p.conn.socket.shutdown()
 	default:
-		fdShutdown(p.conn.fd)
+		fdShutdown(int(p.conn.fd))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"io"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func newSealer(t *testing.T, log string, suite uint16) *sealer {
 func (s *sealer) expand(secret []byte, label string, length int) []byte {
 	label = "tls13 " + label
 	info := binary.BigEndian.AppendUint16(nil, uint16(length)) //nolint:gosec // short
-	info = append(append(info, byte(len(label))), label...)
+	info = append(append(info, byte(len(label))), label...)    //nolint:gosec // short
 	out, err := hkdf.Expand(s.hash, secret, string(append(info, 0)), length)
 	if err != nil {
 		s.t.Fatal(err)
@@ -152,8 +153,7 @@ func TestTLSKeyUpdate(t *testing.T) {
 		got = h.next(t)
 		wantRead(t, got.o, 100, "end", nil)
 		answer(got.o)
-		o, _ := one.c.TryOwn()
-		_ = o.Close()
+		shut(t, one.c)
 	})
 }
 
@@ -165,33 +165,35 @@ func TestTLSKeyUpdates(t *testing.T) {
 		flood := make(chan bool)
 		go func() {
 			defer close(flood)
-			for {
-				var p []byte
-				for range 100 {
-					p = append(append(p, s.update()...), s.seal(typeData, []byte("x"))...)
-				}
-				if _, err := one.wire.Conn.Write(p); err != nil {
-					return
-				}
-			}
+			s.flood(one.wire.Conn)
 		}()
 		p := make([]byte, 16<<10)
-		for {
+		var err error
+		for err == nil || errors.Is(err, eventloop.ErrWouldBlock) {
 			got := h.next(t)
-			_, err := got.o.Read(p)
+			_, err = got.o.Read(p)
 			if n := got.o.Pending(); n > 32<<10 {
 				t.Fatalf("%d bytes are pending", n)
 			}
-			if err == nil || errors.Is(err, eventloop.ErrWouldBlock) {
-				got.o.Release(never())
-				continue
-			}
-			if !strings.Contains(err.Error(), "reads nothing") {
-				t.Errorf("the end is %v", err)
-			}
-			_ = got.o.Close()
-			break
+			got.o.Release(never())
 		}
+		if !strings.Contains(err.Error(), "reads nothing") {
+			t.Errorf("the end is %v", err)
+		}
+		shut(t, one.c)
 		<-flood
 	})
+}
+
+// flood asks for changes of keys until the connection ends.
+func (s *sealer) flood(w io.Writer) {
+	for {
+		var p []byte
+		for range 100 {
+			p = append(append(p, s.update()...), s.seal(typeData, []byte("x"))...)
+		}
+		if _, err := w.Write(p); err != nil {
+			return
+		}
+	}
 }

@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +24,7 @@ func frame(text []byte) []byte {
 // echo answers each frame with itself.
 type echo struct {
 	t    *testing.T
+	dice *dice
 	read []byte
 }
 
@@ -36,7 +37,7 @@ func (e *echo) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
 			e.t.Error(err)
 		}
 	}
-	n, err := o.Read(buf[:1+rand.IntN(len(buf))])
+	n, err := o.Read(buf[:1+e.dice.n(len(buf))])
 	switch {
 	case err == io.EOF: //nolint:errorlint // as it is
 		_ = o.Close()
@@ -61,15 +62,14 @@ func (e *echo) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
 }
 
 // cutAnywhere writes p in pieces of random sizes.
-func cutAnywhere(w net.Conn, p []byte) (int, error) {
+func (d *dice) cutAnywhere(w net.Conn, p []byte) (int, error) {
 	for n := 0; n < len(p); {
-		size := 1 + rand.IntN(1<<rand.IntN(12))
-		end := min(n+size, len(p))
+		end := min(n+1+d.n(1<<d.n(12)), len(p))
 		if _, err := w.Write(p[n:end]); err != nil {
 			return n, err
 		}
 		n = end
-		if rand.IntN(8) == 0 {
+		if d.n(8) == 0 {
 			runtime.Gosched()
 		}
 	}
@@ -78,94 +78,91 @@ func cutAnywhere(w net.Conn, p []byte) (int, error) {
 
 // TestTLSMessages exchanges messages of random sizes, cut at random bytes, in the roles of server and client.
 func TestTLSMessages(t *testing.T) {
-	const messages = 1000
 	server, client := tlsConfigs(t)
 	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
-		for _, serves := range []bool{true, false} {
-			role := map[bool]string{true: "server", false: "client"}[serves]
-			t.Run(name+" "+role, func(t *testing.T) {
-				bothWays(t, func(t *testing.T, g *eventloop.Group) {
-					ours, peers := client.Clone(), server.Clone()
-					if serves {
-						ours, peers = peers, ours
-					}
-					ours.MaxVersion, peers.MaxVersion = version, version
-					one := tlsPair(t, g, &echo{t: t}, ours, peers, serves)
-					one.wire.cut = cutAnywhere
-					all := pattern(40 << 10)
-					sizes := make([]int, messages)
-					for i := range sizes {
-						sizes[i] = rand.IntN(1 << (1 + rand.IntN(15)))
-					}
-					go func() {
-						for _, size := range sizes {
-							if _, err := one.peer.Write(frame(all[size%1000:][:size])); err != nil {
-								t.Error(err)
-								return
-							}
-						}
-					}()
-					_ = one.peer.SetReadDeadline(time.Now().Add(5 * patience))
-					for i, size := range sizes {
-						want := frame(all[size%1000:][:size])
-						got := make([]byte, len(want))
-						if n, err := io.ReadFull(one.peer, got); err != nil || !bytes.Equal(got, want) {
-							t.Fatalf("message %d: %d of %d bytes, %v", i, n, len(want), err)
-						}
-					}
-					_ = one.peer.Close()
-					eventually(t, "it is closed", func() bool { return g.Len() == 0 })
-				})
-			})
-		}
+		server, client := server.Clone(), client.Clone()
+		server.MaxVersion, client.MaxVersion = version, version
+		t.Run(name+" server", func(t *testing.T) { testTLSMessages(t, server, client, true) })
+		t.Run(name+" client", func(t *testing.T) { testTLSMessages(t, client, server, false) })
 	}
+}
+
+func testTLSMessages(t *testing.T, ours, peers *tls.Config, server bool) {
+	const messages = 1000
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		d := newDice(t)
+		one := tlsPair(t, g, &echo{t: t, dice: d}, ours, peers, server)
+		one.wire.cut = d.cutAnywhere
+		all := pattern(40 << 10)
+		sent := make([][]byte, messages)
+		for i := range sent {
+			size := d.n(1 << (1 + d.n(15)))
+			sent[i] = frame(all[size%1000:][:size])
+		}
+		go func() {
+			for _, m := range sent {
+				if _, err := one.peer.Write(m); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+		_ = one.peer.SetReadDeadline(time.Now().Add(5 * patience))
+		for i, want := range sent {
+			got := make([]byte, len(want))
+			if n, err := io.ReadFull(one.peer, got); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("message %d: %d of %d bytes, %v", i, n, len(want), err)
+			}
+		}
+		_ = one.peer.Close()
+		eventually(t, "it is closed", func() bool { return g.Len() == 0 })
+	})
 }
 
 // TestTLSNothingStays: many records come in one segment. They are read in small parts, one in a turn, while the socket is
 // silent.
-func TestTLSNothingStays(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		h := newHandOver(t)
-		one := served(t, g, h)
-		h.quiet(t)
-		const records = 30
-		segment := one.wire.hold(func() {
-			for range records {
-				_, _ = one.peer.Write([]byte("0123456789"))
-			}
-		})
-		if _, err := one.wire.Conn.Write(segment); err != nil {
-			t.Fatal(err)
+func TestTLSNothingStays(t *testing.T) { bothWays(t, testTLSNothingStays) }
+
+func testTLSNothingStays(t *testing.T, g *eventloop.Group) {
+	h := newHandOver(t)
+	one := served(t, g, h)
+	h.quiet(t)
+	text := strings.Repeat("0123456789", 30)
+	segment := one.wire.hold(func() {
+		for record := range strings.SplitAfterSeq(text, "9") {
+			_, _ = one.peer.Write([]byte(record))
 		}
-		var all []byte
-		p := make([]byte, 7)
-		for len(all) < records*10 {
-			got := h.next(t)
-			if got.ev&eventloop.Readable == 0 {
-				t.Fatalf("event %b", got.ev)
-			}
-			n, err := got.o.Read(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if more := n == len(p) && got.o.Look()&eventloop.Readable == 0; more {
-				t.Error("Look does not know of what crypto/tls has")
-			}
-			all = append(all, p[:n]...)
-			got.o.Release(never())
-		}
-		if string(all) != strings.Repeat("0123456789", records) {
-			t.Errorf("read %q", all)
-		}
-		h.quiet(t)
 	})
+	if _, err := one.wire.Conn.Write(segment); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	p := make([]byte, 7)
+	for len(all) < len(text) {
+		got := h.next(t)
+		n, err := got.o.Read(p)
+		if err != nil || got.ev&eventloop.Readable == 0 {
+			t.Fatalf("event %b, read %v", got.ev, err)
+		}
+		if n == len(p) {
+			wantLook(t, got.o, eventloop.Readable) // of what crypto/tls has
+		}
+		all = append(all, p[:n]...)
+		got.o.Release(never())
+	}
+	if string(all) != text {
+		t.Errorf("read %q", all)
+	}
+	h.quiet(t)
 }
 
 // TestTLSBusyConnection is one that always has more to read: others have their turn.
 func TestTLSBusyConnection(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		end := make(chan bool)
+		var turns atomic.Int64
 		busy := &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+			turns.Add(1)
 			select {
 			case <-end:
 				_ = o.Close()
@@ -189,6 +186,8 @@ func TestTLSBusyConnection(t *testing.T) {
 		}
 		o, _ := c.TryOwn()
 		_ = o.Close()
+		before := turns.Load()
+		eventually(t, "the busy connections have had their turns", func() bool { return turns.Load() > before+1000 })
 	})
 }
 
@@ -264,95 +263,100 @@ func TestTLSHalfRecord(t *testing.T) {
 	})
 }
 
-// TestTLSEnds: a good-bye of the peer, with and without a FIN behind data, and ours.
-func TestTLSEnds(t *testing.T) {
+// quietly gives a connection with TLS that is idle.
+func quietly(t *testing.T, g *eventloop.Group) (secured, *handOver) {
+	t.Helper()
+	h := newHandOver(t)
+	one := served(t, g, h)
+	h.quiet(t)
+	return one, h
+}
+
+// TestTLSCloseNotify: a good-bye of the peer comes in one segment with data, and is no FIN.
+func TestTLSCloseNotify(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		t.Run("close_notify", func(t *testing.T) {
-			h := newHandOver(t)
-			one := served(t, g, h)
-			h.quiet(t)
-			segment := one.wire.hold(func() {
-				_, _ = one.peer.Write([]byte("bye"))
-				_ = one.peer.CloseWrite()
-			})
-			_ = one.wire.SetWriteDeadline(time.Time{}) // which CloseWrite has set
-			_, _ = one.wire.Conn.Write(segment)
-			got := h.next(t)
-			wantRead(t, got.o, 100, "bye", nil)
-			got.o.Release(never())
-			got = h.next(t)
-			wantRead(t, got.o, 100, "", io.EOF)
-			wantRead(t, got.o, 100, "", io.EOF)
-			if _, err := got.o.Write([]byte("answer")); err != nil {
-				t.Fatal(err)
-			}
-			wantPeerReads(t, one.peer, "answer")
-			_ = got.o.CloseWrite()
-			if _, err := one.peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
-				t.Errorf("after our close_notify the peer reads %v", err)
-			}
-			_ = got.o.Close()
-		})
-		t.Run("FIN behind data", func(t *testing.T) { // without a good-bye
-			h := newHandOver(t)
-			one := served(t, g, h)
-			h.quiet(t)
-			o, _ := one.c.TryOwn()
+		one, h := quietly(t, g)
+		segment := one.wire.hold(func() {
 			_, _ = one.peer.Write([]byte("bye"))
-			_ = one.wire.Conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // as dialled
-			eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 })
-			o.Release(never())
-			got := h.next(t)
-			wantRead(t, got.o, 100, "bye", nil)
-			got.o.Release(never())
-			got = h.next(t)
-			wantRead(t, got.o, 100, "", io.EOF)
-			_ = got.o.Close()
+			_ = one.peer.CloseWrite()
 		})
-		t.Run("FIN while owned", func(t *testing.T) {
-			h := newHandOver(t)
-			one := served(t, g, h)
-			h.quiet(t)
-			o, _ := one.c.TryOwn()
-			_, _ = one.peer.Write([]byte("bye"))
-			_ = one.peer.Close()
-			eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 && o.PeerGone() })
-			o.Release(never())
-			got := h.next(t)
-			wantRead(t, got.o, 100, "bye", nil)
-			wantRead(t, got.o, 100, "", io.EOF)
-			_ = got.o.Close()
-		})
-		t.Run("ours", func(t *testing.T) {
-			h := newHandOver(t)
-			one := served(t, g, h)
-			h.quiet(t)
-			o, _ := one.c.TryOwn()
-			_, _ = o.Write([]byte("bye"))
-			if err := o.Close(); err != nil {
-				t.Error(err)
-			}
-			all, err := readAll(one.peer, 0)
-			if string(all) != "bye" || err != nil {
-				t.Errorf("the peer reads %q, %v", all, err)
-			}
-		})
-		t.Run("garbage", func(t *testing.T) {
-			h := newHandOver(t)
-			one := served(t, g, h)
-			h.quiet(t)
-			_, _ = one.wire.Conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
-			got := h.next(t)
-			for range 2 {
-				if n, err := got.o.Read(make([]byte, 100)); n != 0 || err == nil || errors.Is(err, eventloop.ErrWouldBlock) {
-					t.Errorf("read %d, %v", n, err)
+		_ = one.wire.SetWriteDeadline(time.Time{}) // which CloseWrite has set
+		_, _ = one.wire.Conn.Write(segment)
+		got := h.next(t)
+		wantRead(t, got.o, 100, "bye", nil)
+		got.o.Release(never())
+		got = h.next(t)
+		wantRead(t, got.o, 100, "", io.EOF)
+		wantRead(t, got.o, 100, "", io.EOF)
+		wantWritten(t, got.o, "answer")
+		wantPeerReads(t, one.peer, "answer")
+		_ = got.o.Close()
+	})
+}
+
+// TestTLSEndBehindData is a FIN without a good-bye, behind data that is read in one turn and alone.
+func TestTLSEndBehindData(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		one, h := quietly(t, g)
+		o := own(t, one.c)
+		_, _ = one.peer.Write([]byte("bye"))
+		_ = one.wire.Conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // as dialled
+		eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 && o.PeerGone() })
+		o.Release(never())
+		got := h.next(t)
+		wantRead(t, got.o, 100, "bye", nil)
+		got.o.Release(never())
+		got = h.next(t)
+		wantRead(t, got.o, 100, "", io.EOF)
+		_ = got.o.Close()
+	})
+}
+
+// TestTLSGoodBye: Close and CloseWrite say it, behind what was written.
+func TestTLSGoodBye(t *testing.T) {
+	server, client := tlsConfigs(t)
+	server.MaxVersion = tls.VersionTLS12 // where an alert can be told from data
+	for name, end := range map[string]func(o eventloop.Owner) error{"Close": eventloop.Owner.Close, "CloseWrite": eventloop.Owner.CloseWrite} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, g *eventloop.Group) {
+				h := newHandOver(t)
+				one := tlsPair(t, g, h, server, client, true)
+				h.quiet(t)
+				o := own(t, one.c)
+				wantWritten(t, o, "bye")
+				if err := end(o); err != nil {
+					t.Error(err)
 				}
-			}
-			_ = got.o.Close()
-			if _, err := one.peer.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "remote error") {
-				t.Errorf("the peer hears %v; want an alert", err)
-			}
+				raw, err := io.ReadAll(one.wire.Conn)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = o.Close()
+				const header, data, alert = 5, 23, 21
+				first := header + int(binary.BigEndian.Uint16(raw[3:]))
+				if raw[0] != data || len(raw) < first+header || raw[first] != alert {
+					t.Errorf("the peer gets % x; want data and an alert", raw)
+				}
+			})
 		})
+	}
+}
+
+// TestTLSGarbage: the peer hears an alert, and the error stays.
+func TestTLSGarbage(t *testing.T) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		one, h := quietly(t, g)
+		_, _ = one.wire.Conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+		got := h.next(t)
+		for range 2 {
+			if n, err := got.o.Read(make([]byte, 100)); n != 0 || err == nil || errors.Is(err, eventloop.ErrWouldBlock) {
+				t.Errorf("read %d, %v", n, err)
+			}
+		}
+		_ = got.o.Close()
+		if _, err := one.peer.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "remote error") {
+			t.Errorf("the peer hears %v; want an alert", err)
+		}
 	})
 }
 
@@ -360,32 +364,15 @@ func TestTLSEnds(t *testing.T) {
 func TestTLSSlowReader(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		sent := pattern(8 << 20)
-		h := newHandOver(t)
-		one := served(t, g, h)
-		h.quiet(t)
-		got := make(chan []byte, 1)
-		o, _ := one.c.TryOwn()
-		done, err := o.Write(sent)
-		if done || err != nil {
-			t.Fatal(done, err)
-		}
+		one, h := quietly(t, g)
+		o := own(t, one.c)
+		wantFull(t, o, sent)
 		if err := o.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		go func() {
-			all, err := readAll(one.peer, 100)
-			if err != nil {
-				t.Error(err)
-			}
-			got <- all
-		}()
-		for !done {
-			o.Release(never())
-			o = h.next(t).o
-			if done, err = o.Flush(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		got := reader(t, one.peer, 100)
+		o.Release(never())
+		o = flushAll(t, h)
 		if all := receive(t, got, "the peer"); !bytes.Equal(all, sent) {
 			t.Errorf("the peer has read %d other bytes", len(all))
 		}
@@ -402,8 +389,6 @@ func TestTLSAttach(t *testing.T) {
 		if err := g.AttachTLS(new(eventloop.Conn), new(handler), l, tls.Server(l, server), never()); err == nil {
 			t.Error("no error")
 		}
-		if _, err := peer.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
-			t.Errorf("it is not closed: the peer reads %v", err)
-		}
+		wantEOF(t, peer)
 	})
 }

@@ -3,7 +3,6 @@ package eventloop_test
 import (
 	"bytes"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -11,16 +10,6 @@ import (
 
 	"syncgate/internal/eventloop"
 )
-
-// pattern is bytes of which no two places look the same.
-func pattern(n int) []byte {
-	p := make([]byte, n)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not a secret
-	for i := range p {
-		p[i] = byte(r.Uint32())
-	}
-	return p
-}
 
 // readAll reads slowly to the end.
 func readAll(peer net.Conn, pauses int) ([]byte, error) {
@@ -41,160 +30,169 @@ func readAll(peer net.Conn, pauses int) ([]byte, error) {
 	}
 }
 
-// TestSlowReader writes 8 MiB, in parts of all sizes, to a peer that reads slowly, and then a FIN.
-func TestSlowReader(t *testing.T) {
-	bothWays(t, func(t *testing.T, g *eventloop.Group) {
-		sent := pattern(8 << 20)
-		h := newHandOver(t)
-		c, peer := attached(t, g, h)
-		o, _ := c.TryOwn()
-		rest := sent
-		done, partly := true, false
-		for len(rest) > 0 {
-			n := min(len(rest), 1+rand.IntN(1<<20))
-			var err error
-			if done, err = o.Write(rest[:n]); err != nil {
-				t.Fatal(err)
-			}
-			if done != (o.Pending() == 0) {
-				t.Fatalf("done: %v, %d pending", done, o.Pending())
-			}
-			partly = partly || !done
-			rest = rest[n:]
+// reader reads all in the background.
+func reader(t *testing.T, peer net.Conn, pauses int) <-chan []byte {
+	got := make(chan []byte, 1)
+	go func() {
+		all, err := readAll(peer, pauses)
+		if err != nil {
+			t.Error(err)
 		}
-		if !partly {
-			t.Fatal("the socket takes 8 MiB at once")
-		}
-		if _, err := o.Detach(); err != eventloop.ErrPending { //nolint:errorlint // as it is
-			t.Errorf("detach with bytes pending: %v", err)
-		}
-		if err := o.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := o.Write([]byte("more")); err == nil {
-			t.Error("written after CloseWrite")
-		}
-		got := make(chan []byte, 1)
-		go func() {
-			all, err := readAll(peer, 200)
-			if err != nil {
-				t.Error(err)
-			}
-			got <- all
-		}()
-		for writes := 0; !done; writes++ {
-			before := o.Pending()
-			o.Release(never())
-			turn := h.next(t)
-			o = turn.o
-			if turn.ev != eventloop.Writable {
-				t.Fatalf("event %b", turn.ev)
-			}
-			var err error
-			if done, err = o.Flush(); err != nil {
-				t.Fatal(err)
-			}
-			if !done && o.Pending() == before {
-				t.Fatal("it was writable, and takes nothing")
-			}
-		}
-		o.Release(never())
-		if all := receive(t, got, "the peer"); !bytes.Equal(all, sent) {
-			t.Errorf("the peer has read %d other bytes", len(all))
-		}
-		h.nothing(t)
-		o, _ = c.TryOwn()
-		_ = o.Close()
-	})
+		got <- all
+	}()
+	return got
 }
 
-// TestWritableUnused: an owner that releases without writing is told again that it could.
+// TestSlowReader writes 8 MiB, in parts of all sizes, to a peer that reads slowly, and then a FIN.
+func TestSlowReader(t *testing.T) { bothWays(t, testSlowReader) }
+
+func testSlowReader(t *testing.T, g *eventloop.Group) {
+	sent, d := pattern(8<<20), newDice(t)
+	h := newHandOver(t)
+	c, peer := attached(t, g, h)
+	o := own(t, c)
+	for rest := sent; len(rest) > 0; {
+		n := min(len(rest), 1+d.n(1<<20))
+		done, err := o.Write(rest[:n])
+		if err != nil || done != (o.Pending() == 0) {
+			t.Fatalf("done: %v, %v, %d pending", done, err, o.Pending())
+		}
+		rest = rest[n:]
+	}
+	if o.Pending() == 0 {
+		t.Fatal("the socket takes 8 MiB at once")
+	}
+	if _, err := o.Detach(); err != eventloop.ErrPending { //nolint:errorlint // as it is
+		t.Errorf("detach with bytes pending: %v", err)
+	}
+	if err := o.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Write([]byte("more")); err == nil {
+		t.Error("written after CloseWrite")
+	}
+	got := reader(t, peer, 200)
+	o.Release(never())
+	flushAll(t, h).Release(never())
+	if all := receive(t, got, "the peer"); !bytes.Equal(all, sent) {
+		t.Errorf("the peer has read %d other bytes", len(all))
+	}
+	h.nothing(t)
+	shut(t, c)
+}
+
+// flushAll flushes whenever it is said that the socket takes more.
+func flushAll(t *testing.T, h *handOver) eventloop.Owner {
+	t.Helper()
+	for {
+		got := h.next(t)
+		if got.ev != eventloop.Writable {
+			t.Fatalf("event %b", got.ev)
+		}
+		before := got.o.Pending()
+		done, err := got.o.Flush()
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case done:
+			return got.o
+		case got.o.Pending() == before:
+			t.Fatal("it was writable, and takes nothing")
+		}
+		got.o.Release(never())
+	}
+}
+
+// fill writes until neither the socket nor what is behind it takes more.
+func fill(t *testing.T, h *handOver, o eventloop.Owner) {
+	t.Helper()
+	wantFull(t, o, make([]byte, 1<<20))
+	for {
+		o.Release(never())
+		select {
+		case got := <-h.turns:
+			o = got.o
+			_, _ = o.Flush()
+		case <-time.After(500 * time.Millisecond):
+			return
+		}
+	}
+}
+
+// TestWritableUnused: an owner that releases without writing gets the event again.
 func TestWritableUnused(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		h := newHandOver(t)
 		c, peer := attached(t, g, h)
-		o, _ := c.TryOwn()
-		if done, err := o.Write(make([]byte, 1<<20)); done || err != nil {
-			t.Fatal(done, err)
-		}
-		for full := false; !full; { // the system takes some of it
-			o.Release(never())
-			select {
-			case got := <-h.turns:
-				o = got.o
-				_, _ = o.Flush()
-			case <-time.After(500 * time.Millisecond):
-				full = true
-			}
-		}
-		ended := make(chan int, 1)
-		go func() {
-			all, _ := readAll(peer, 0)
-			ended <- len(all)
-		}()
+		fill(t, h, own(t, c))
+		got := reader(t, peer, 0)
 		h.next(t).o.Release(never())
-		for done := false; !done; {
-			got := h.next(t)
-			done, _ = got.o.Write([]byte("!"))
-			if done {
-				_ = got.o.Close()
-			} else {
-				got.o.Release(never())
-			}
-		}
-		if n := receive(t, ended, "the peer"); n <= 1<<20 {
+		o := h.next(t).o
+		_, _ = o.Write([]byte("!"))
+		o.Release(never())
+		_ = flushAll(t, h).Close()
+		if n := len(receive(t, got, "the peer")); n != 1<<20+1 {
 			t.Errorf("the peer has read %d bytes", n)
 		}
 	})
 }
 
-// TestPeerThatDoesNotRead sends on and on, or hangs up, while bytes are pending for it that it does not read. That costs an event
-// for what it sends, and does not keep a loop busy.
-func TestPeerThatDoesNotRead(t *testing.T) {
-	for name, act := range map[string]func(peer *net.TCPConn){
-		"sends":    func(peer *net.TCPConn) { _, _ = peer.Write([]byte("unread")) },
-		"hangs up": func(peer *net.TCPConn) { _ = peer.CloseWrite() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			bothWays(t, func(t *testing.T, g *eventloop.Group) {
-				var events atomic.Int64
-				drained := make(chan bool)
-				h := &handler{ready: func(o eventloop.Owner, buf []byte, ev eventloop.Events) {
-					events.Add(1)
-					if ev&eventloop.HangUp != 0 {
-						drain(o, buf)
-					}
-					if ev&eventloop.Writable != 0 {
-						if done, _ := o.Flush(); done {
-							if name == "sends" {
-								wantRead(t, o, 100, "unread", nil)
-							}
-							close(drained)
-							_ = o.Close()
-							return
-						}
-					}
-					o.Release(never())
-				}}
-				c, peer := attached(t, g, h)
-				o, _ := c.TryOwn()
-				if done, err := o.Write(make([]byte, 1<<20)); done || err != nil {
-					t.Fatal(done, err)
-				}
-				o.Release(never())
-				act(peer)
-				eventually(t, "the event", func() bool { return events.Load() > 0 })
-				<-time.After(300 * time.Millisecond)
-				if n := events.Load(); n > 200 { // each 64 KiB that the system takes is one where sockets are emulated
-					t.Errorf("%d events", n)
-				}
-				if n, err := io.CopyN(io.Discard, peer, 1<<20); err != nil {
-					t.Errorf("the peer reads %d: %v", n, err)
-				}
-				receive(t, drained, "the end")
-			})
-		})
+// unreading is a Socket with bytes pending for a peer that does not read.
+type unreading struct {
+	t       *testing.T
+	unread  string // what it leaves unread until all is flushed
+	events  atomic.Int64
+	drained chan bool
+}
+
+func (u *unreading) HungUp()                   {}
+func (u *unreading) Expired(o eventloop.Owner) { _ = o.Close() }
+
+func (u *unreading) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
+	u.events.Add(1)
+	if ev&eventloop.HangUp != 0 {
+		drain(o, buf)
 	}
+	if ev&eventloop.Writable != 0 {
+		if done, _ := o.Flush(); done {
+			if u.unread != "" {
+				wantRead(u.t, o, 100, u.unread, nil)
+			}
+			close(u.drained)
+			_ = o.Close()
+			return
+		}
+	}
+	o.Release(never())
+}
+
+// testUnreading has a peer do something that does not make it read. That costs an event or two, and does not keep a loop busy.
+func testUnreading(t *testing.T, unread string, act func(peer *net.TCPConn)) {
+	bothWays(t, func(t *testing.T, g *eventloop.Group) {
+		u := &unreading{t: t, unread: unread, drained: make(chan bool)}
+		c, peer := attached(t, g, u)
+		o := own(t, c)
+		wantFull(t, o, make([]byte, 1<<20))
+		o.Release(never())
+		act(peer)
+		eventually(t, "the event", func() bool { return u.events.Load() > 0 })
+		<-time.After(300 * time.Millisecond)
+		if n := u.events.Load(); n > 100 { // each 64 KiB that the system takes is one where sockets are emulated
+			t.Errorf("%d events", n)
+		}
+		if n, err := io.CopyN(io.Discard, peer, 1<<20); err != nil {
+			t.Errorf("the peer reads %d: %v", n, err)
+		}
+		receive(t, u.drained, "the end")
+	})
+}
+
+func TestPeerSendsAndDoesNotRead(t *testing.T) {
+	testUnreading(t, "unread", func(peer *net.TCPConn) { _, _ = peer.Write([]byte("unread")) })
+}
+
+func TestPeerHangsUpAndDoesNotRead(t *testing.T) {
+	testUnreading(t, "", func(peer *net.TCPConn) { _ = peer.CloseWrite() })
 }
 
 // TestWriteErrors is a peer that has gone.

@@ -126,6 +126,7 @@ func (w *Wheel[T]) Remove(t *Timer[T]) {
 	defer s.mu.Unlock()
 	if t.place.Load() != outside {
 		s.unlink(t)
+		t.place.Store(outside)
 		w.armed.Add(-1)
 	}
 }
@@ -150,6 +151,7 @@ func (s *slot[T]) push(t *Timer[T], p place) {
 	t.place.Store(p)
 }
 
+// unlink takes t out of its list. The caller says where it is then: Add does not wait for the mutex to see that.
 func (s *slot[T]) unlink(t *Timer[T]) {
 	if t.prev != nil {
 		t.prev.next = t.next
@@ -160,7 +162,6 @@ func (s *slot[T]) unlink(t *Timer[T]) {
 		t.next.prev = t.prev
 	}
 	t.next, t.prev = nil, nil
-	t.place.Store(outside)
 }
 
 func (w *Wheel[T]) run() {
@@ -220,9 +221,11 @@ func (w *Wheel[T]) next(s *slot[T]) *Timer[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t := s.due; t != nil; t = s.due {
+		first := t.End()
 		s.unlink(t)
 		w.armed.Add(-1)
-		if t.End() {
+		t.place.Store(outside) // last: from here on t may be added again
+		if first {
 			return t
 		}
 	}

@@ -46,43 +46,42 @@ func (a *alarm) wantRung(t *testing.T) {
 }
 
 // TestTimes has timers at all distances, also beyond several rounds of the wheel, while others come and go.
-func TestTimes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := timerwheel.New(tick, ring)
-		defer w.Close()
-		all := make([]*alarm, 3000)
-		var last time.Time
-		for i := range all {
-			if i%100 == 0 { // the wheel is idle at first, and later it is not
-				<-time.After(time.Duration(rand.N(5)) * 37 * time.Millisecond)
-			}
-			a := newAlarm()
-			a.at = time.Now().Add(time.Duration(rand.Int64N(int64(3 * time.Minute))))
-			if i%5 == 0 {
-				a.at = time.Now().Add(-time.Second)
-			}
-			all[i] = a
-			w.Add(&a.timer, a.at)
-			if a.at.Before(time.Now()) {
-				a.at = time.Now() // it cannot fire before it is added
-			}
-			if a.at.After(last) {
-				last = a.at
-			}
+func TestTimes(t *testing.T) { synctest.Test(t, testTimes) }
+
+func testTimes(t *testing.T) {
+	w := timerwheel.New(tick, ring)
+	defer w.Close()
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a plan and no secret
+	all := make([]*alarm, 3000)
+	var last time.Time
+	for i := range all {
+		if i%100 == 0 { // the wheel is idle at first, and later it is not
+			<-time.After(time.Duration(rng.IntN(5)) * 37 * time.Millisecond)
 		}
-		removed := newAlarm()
-		w.Add(&removed.timer, last)
-		w.Remove(&removed.timer)
-		w.Remove(&removed.timer)
-		<-time.After(time.Until(last) + 2*tick)
-		synctest.Wait()
-		for _, a := range all {
-			a.wantRung(t)
+		a := newAlarm()
+		a.at = time.Now().Add(time.Duration(rng.Int64N(int64(3 * time.Minute))))
+		if all[i] = a; i%5 == 0 {
+			a.at = time.Now() // it cannot fire before it is added
+			w.Add(&a.timer, a.at.Add(-time.Hour))
+			continue
 		}
-		if removed.rings > 0 {
-			t.Error("a timer fired that was removed")
+		w.Add(&a.timer, a.at)
+		if a.at.After(last) {
+			last = a.at
 		}
-	})
+	}
+	removed := newAlarm()
+	w.Add(&removed.timer, last)
+	w.Remove(&removed.timer)
+	w.Remove(&removed.timer)
+	<-time.After(time.Until(last) + 2*tick)
+	synctest.Wait()
+	for _, a := range all {
+		a.wantRung(t)
+	}
+	if removed.rings > 0 {
+		t.Error("a timer fired that was removed")
+	}
 }
 
 // TestAgain adds timers that have fired, were removed or ended, and some that are in the wheel.
@@ -153,57 +152,70 @@ func TestAddInFire(t *testing.T) {
 	})
 }
 
-// TestConcurrency has owners that add, remove and end their timers while these fire.
-func TestConcurrency(t *testing.T) {
-	type owned struct {
-		timer  timerwheel.Timer[*owned]
-		mu     sync.Mutex // orders Add and Remove
-		firing atomic.Int32
-		fired  atomic.Int64
+// owned is a timer that several goroutines have.
+type owned struct {
+	t      *testing.T
+	timer  timerwheel.Timer[*owned]
+	mu     sync.Mutex // orders Add and Remove
+	firing atomic.Int32
+	fired  atomic.Int64
+}
+
+func (o *owned) fire() {
+	if o.firing.Add(1) != 1 {
+		o.t.Error("a timer fires twice at the same time")
 	}
-	w := timerwheel.New(time.Millisecond, func(o *owned) {
-		if o.firing.Add(1) != 1 {
-			t.Error("a timer fires twice at the same time")
-		}
-		o.fired.Add(1)
-		o.firing.Add(-1)
-	})
+	o.fired.Add(1)
+	o.firing.Add(-1)
+}
+
+// act does one of the things that can be done with a timer.
+func (o *owned) act(w *timerwheel.Wheel[*owned], rng *rand.Rand) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch rng.IntN(4) {
+	case 0:
+		w.Remove(&o.timer)
+	case 1:
+		o.timer.End()
+	default:
+		w.Add(&o.timer, time.Now().Add(time.Duration(rng.IntN(3))*time.Millisecond))
+	}
+}
+
+// TestConcurrency has owners that add, remove and end their timers while these fire: none is lost in the wheel.
+func TestConcurrency(t *testing.T) {
+	w := timerwheel.New(time.Millisecond, (*owned).fire)
 	defer w.Close()
 	var all [20]owned
 	for i := range all {
-		all[i].timer.Value = &all[i]
+		all[i].t, all[i].timer.Value = t, &all[i]
 	}
 	var running sync.WaitGroup
-	for range 4 {
+	for i := range 4 {
+		rng := rand.New(rand.NewPCG(1, uint64(i))) //nolint:gosec // a plan and no secret
 		running.Go(func() {
 			for range 20_000 {
-				o := &all[rand.N(len(all))]
-				o.mu.Lock()
-				switch rand.N(4) {
-				case 0:
-					w.Remove(&o.timer)
-				case 1:
-					o.timer.End()
-				default:
-					w.Add(&o.timer, time.Now().Add(time.Duration(rand.N(3))*time.Millisecond))
-				}
-				o.mu.Unlock()
+				all[rng.IntN(len(all))].act(w, rng)
 			}
 		})
 	}
 	running.Wait()
-	for i := range all { // none was lost in the wheel
-		o := &all[i]
-		o.mu.Lock()
-		w.Remove(&o.timer)
-		before := o.fired.Load()
-		w.Add(&o.timer, time.Now())
-		o.mu.Unlock()
-		for end := time.Now().Add(10 * time.Second); o.fired.Load() == before; {
-			if time.Now().After(end) {
-				t.Fatal("a timer does not fire any more")
-			}
-			<-time.After(time.Millisecond)
+	for i := range all {
+		all[i].wantFires(w)
+	}
+}
+
+// wantFires adds the timer, and wants it to fire.
+func (o *owned) wantFires(w *timerwheel.Wheel[*owned]) {
+	o.mu.Lock()
+	w.Remove(&o.timer)
+	before := o.fired.Load()
+	w.Add(&o.timer, time.Now())
+	o.mu.Unlock()
+	for end := time.Now().Add(20 * time.Second); o.fired.Load() == before; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			o.t.Fatal("a timer does not fire any more")
 		}
 	}
 }
