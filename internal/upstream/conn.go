@@ -22,12 +22,12 @@ type conn struct {
 	secure bool // TLS
 
 	// The owner's.
-	phase    phase
-	fresh    bool      // it has carried nothing yet
-	exchange exchange  // of the phases dialled and sent
-	part     *part     // of an answer; nil: nothing of it has come
-	since    time.Time // when it began to rest
-	scratch  [1]byte
+	phase     phase
+	fresh     bool     // it has carried nothing yet
+	exchange  exchange // of the phases dialled and sent
+	part      *part    // of an answer; nil: no byte has come
+	idleSince time.Time
+	scratch   [1]byte
 
 	listed bool // in the pool's list; guarded by its mutex
 }
@@ -38,7 +38,7 @@ type phase uint8
 const (
 	dialled phase = iota // the first request will be sent
 	sent                 // an answer is waited for
-	resting
+	idle
 )
 
 // part is an answer that has not come whole yet.
@@ -54,45 +54,45 @@ const readsAtOnce = 16
 func (k *conn) HungUp() {}
 
 // Expired implements eventloop.Socket.
-func (k *conn) Expired(o eventloop.Owner) { k.client.end(lease{k, o}, ErrLate) }
+func (k *conn) Expired(o eventloop.Owner) { k.client.endConn(lease{k, o}, ErrLate) }
 
 // Ready implements eventloop.Socket.
 func (k *conn) Ready(o eventloop.Owner, buf []byte, ev eventloop.Events) {
 	c, l := k.client, lease{k, o}
 	switch k.phase {
 	case dialled:
-		c.carry(k.exchange, l)
+		c.run(k.exchange, l)
 	case sent:
 		c.receive(l, buf, ev)
 	default:
-		c.disturbed(l, buf)
+		c.checkIdle(l, buf)
 	}
 }
 
-// end closes a connection whatever it is for. err is why.
-func (c *Client) end(l lease, err error) {
+// endConn closes a connection whatever it is for. err is why.
+func (c *Client) endConn(l lease, err error) {
 	k := l.conn
 	switch k.phase {
 	case dialled:
 		x := k.exchange
 		c.discard(l)
-		c.carry(c.giveUp(x, err, unsent), lease{})
+		c.run(c.failUnsent(x, err, unsent), lease{})
 	case sent:
 		c.fail(l, err)
 	default:
 		c.discard(l)
-		c.carry(c.leave(), lease{})
+		c.run(c.releasePlace(), lease{})
 	}
 }
 
-// disturbed ends a connection that rests: the engine has closed it, or says something though nobody asked. With TLS that may be
-// nothing that concerns us, and an event may come late, when all was read.
-func (c *Client) disturbed(l lease, buf []byte) {
+// checkIdle closes an idle connection: the engine has closed it, or has sent what nobody asked for. With TLS there may be something that
+// only TLS wants, and an event may come late, when all was read: then the connection stays.
+func (c *Client) checkIdle(l lease, buf []byte) {
 	if n, err := l.owner.Read(buf); n == 0 && wouldBlock(err) && !l.owner.PeerGone() {
-		c.carry(c.rest(l))
+		c.run(c.putIdle(l))
 		return
 	}
-	c.end(l, ErrBroken)
+	c.endConn(l, ErrBroken)
 }
 
 // receive reads what has come of an answer. While the request is not completely written it writes more of that, and an answer counts
@@ -132,7 +132,7 @@ func (c *Client) take(l lease, in []byte) (over bool) {
 			return true
 		}
 		if a.stage == complete {
-			c.conclude(l, &a, in)
+			c.complete(l, &a, in)
 			return true
 		}
 		k.part = c.parts.Get().(*part) //nolint:forcetypeassert // only New fills the pool
@@ -147,7 +147,7 @@ func (c *Client) take(l lease, in []byte) (over bool) {
 		return true
 	}
 	if p.stage == complete {
-		c.conclude(l, &p.answer, p.b)
+		c.complete(l, &p.answer, p.b)
 		return true
 	}
 	p.b = p.compact(p.b)
@@ -158,7 +158,7 @@ func (c *Client) take(l lease, in []byte) (over bool) {
 func (c *Client) readFailed(l lease, err error) {
 	p := l.conn.part
 	switch {
-	case errors.Is(err, errNoGoodbye):
+	case errors.Is(err, errNoCloseNotify):
 		c.fail(l, ErrTruncated)
 	case !errors.Is(err, io.EOF):
 		c.fail(l, connectionError("read the engine's answer", err))
@@ -169,16 +169,16 @@ func (c *Client) readFailed(l lease, err error) {
 			c.fail(l, err)
 			return
 		}
-		c.conclude(l, &p.answer, p.b)
+		c.complete(l, &p.answer, p.b)
 	}
 }
 
-// conclude gives a complete answer, which is in b, to the call.
-func (c *Client) conclude(l lease, a *answer, b []byte) {
+// complete gives a complete answer, which is in b, to the call.
+func (c *Client) complete(l lease, a *answer, b []byte) {
 	x := l.conn.exchange
-	d := c.desks.Get().(*desk) //nolint:forcetypeassert // only New fills the pool
+	d := c.heads.Get().(*headReader) //nolint:forcetypeassert // only New fills the pool
 	if !d.read(a.headOf(b)) {
-		c.desks.Put(d)
+		c.heads.Put(d)
 		c.fail(l, badHead)
 		return
 	}
@@ -186,17 +186,17 @@ func (c *Client) conclude(l lease, a *answer, b []byte) {
 	usable, ok := c.answered(x.call, a.head.status, &d.header, a.bodyOf(b))
 	if ok {
 		code = c.codes.of(a.head.status)
-		c.desks.Put(d)
+		c.heads.Put(d)
 	}
 	keep := usable && a.keep && !a.surplus(b) && l.owner.Pending() == 0 && !l.owner.PeerGone()
 	c.dropPart(l.conn)
-	c.carry(c.over(x, l, keep, code))
+	c.run(c.endExchange(x, l, keep, code))
 }
 
 // fail ends an exchange of which something was sent.
 func (c *Client) fail(l lease, err error) {
 	x := l.conn.exchange
-	c.carry(c.over(x, l, false, c.failed(x.call, err, true)))
+	c.run(c.endExchange(x, l, false, c.failed(x.call, err, true)))
 }
 
 // release gives a connection to the loops, until the time-out of its exchange.
@@ -211,7 +211,7 @@ func (c *Client) release(l lease) {
 // abort ends a connection that nobody has. Its owner, if it has one, finds that Close waits no more when it releases the connection.
 func (c *Client) abort(k *conn) {
 	if o, ok := k.TryOwn(); ok {
-		c.end(lease{k, o}, ErrClosed)
+		c.endConn(lease{k, o}, ErrClosed)
 	}
 }
 
@@ -224,7 +224,7 @@ func (c *Client) discard(l lease) {
 	_ = l.owner.Close()
 }
 
-// dropPart gives back the memory of an answer.
+// dropPart frees the memory of an answer.
 func (c *Client) dropPart(k *conn) {
 	p := k.part
 	if k.part = nil; p != nil && cap(p.b) <= kept {
@@ -232,30 +232,30 @@ func (c *Client) dropPart(k *conn) {
 	}
 }
 
-// closeIdle closes the connections that rest.
+// closeIdle closes the idle connections.
 func (c *Client) closeIdle() {
-	for _, l := range c.pool.takeAll() {
+	for _, l := range c.pool.takeAllIdle() {
 		c.discard(l)
 	}
 }
 
 func wouldBlock(err error) bool { return errors.Is(err, eventloop.ErrWouldBlock) }
 
-// desk is what a head is read with, for Call.Answered.
-type desk struct {
+// headReader is what a head is read with, for Call.Answered.
+type headReader struct {
 	header fasthttp.ResponseHeader
 	bytes  bytes.Reader
 	reader *bufio.Reader
 }
 
-func newDesk() *desk {
-	d := new(desk)
+func newHeadReader() *headReader {
+	d := new(headReader)
 	d.reader = bufio.NewReaderSize(&d.bytes, maxHead)
 	return d
 }
 
 // read reads a complete head, which was checked. Not ok: fasthttp does not take it. Its error is dropped, as it has bytes of the answer.
-func (d *desk) read(head []byte) (ok bool) {
+func (d *headReader) read(head []byte) (ok bool) {
 	d.bytes.Reset(head)
 	d.reader.Reset(&d.bytes)
 	return d.header.Read(d.reader) == nil

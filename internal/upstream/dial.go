@@ -41,13 +41,13 @@ func newDialer(cfg Config) dialer {
 func (c *Client) connect(x exchange) (next exchange) {
 	done, err := c.breaker.Allow()
 	if err != nil {
-		return c.giveUp(x, ErrBreakerOpen, refused)
+		return c.failUnsent(x, ErrBreakerOpen, refused)
 	}
 	c.dials.Go(func() { c.dial(x, done) })
 	return exchange{}
 }
 
-// dial connects, twice if that fails and there is time, and says to the breaker what came of it.
+// dial connects, a second time if that fails and there is time, and reports the result to the breaker.
 func (c *Client) dial(x exchange, done func(error)) {
 	deadline := x.began.Add(c.timeout)
 	for {
@@ -60,10 +60,9 @@ func (c *Client) dial(x exchange, done func(error)) {
 			}
 			return
 		}
-		c.closeIdle()
 		if x.tries++; x.tries >= maxTries || !time.Now().Before(deadline) {
 			done(err)
-			c.carry(c.giveUp(x, err, unsent), lease{})
+			c.run(c.failUnsent(x, err, unsent), lease{})
 			return
 		}
 	}
@@ -73,11 +72,11 @@ func (c *Client) dial(x exchange, done func(error)) {
 func (c *Client) resume(l lease) {
 	switch l.conn.phase {
 	case dialled:
-		c.carry(l.conn.exchange, l)
+		c.run(l.conn.exchange, l)
 	case sent:
 		c.release(l)
 	default:
-		c.carry(c.rest(l))
+		c.run(c.putIdle(l))
 	}
 }
 
@@ -106,7 +105,7 @@ func (c *Client) adopt(ctx context.Context, k *conn, raw net.Conn) error {
 		return c.attached(c.group.Attach(&k.Conn, k, raw, deadline))
 	}
 	layer := eventloop.NewLayer(raw)
-	t := tls.Client(strict{layer}, c.dialer.tls)
+	t := tls.Client(closeNotify{layer}, c.dialer.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return fmt.Errorf("make a TLS connection to the engine: %w", handshakeError(err))
@@ -114,18 +113,18 @@ func (c *Client) adopt(ctx context.Context, k *conn, raw net.Conn) error {
 	return c.attached(c.group.AttachTLS(&k.Conn, k, layer, t, deadline))
 }
 
-// strict is what TLS reads. crypto/tls takes a FIN at the end of a record for the end of what the peer has to say, as popular sites say no
-// good-bye. But anybody on the way can send one: an answer that goes up to the end would be complete wherever he likes (RFC 9112 9.8).
-type strict struct{ *eventloop.Layer }
+// closeNotify is what TLS reads. crypto/tls takes a FIN at the end of a record for the end, though it was not announced. Anybody on the way
+// can send a FIN, and so cut an answer that goes up to the end of the connection (RFC 9112 9.8): here it is an error.
+type closeNotify struct{ *eventloop.Layer }
 
-// errNoGoodbye is the end of a connection that has not been announced by a close_notify.
-var errNoGoodbye = errors.New("upstream: TLS ends without a good-bye")
+// errNoCloseNotify is a FIN that no close_notify has announced.
+var errNoCloseNotify = errors.New("upstream: the connection has ended without a close_notify")
 
-// Read reads.
-func (s strict) Read(p []byte) (int, error) {
+// Read reads what the peer has sent.
+func (s closeNotify) Read(p []byte) (int, error) {
 	n, err := s.Layer.Read(p)
 	if errors.Is(err, io.EOF) {
-		err = errNoGoodbye // not io.ErrUnexpectedEOF, which crypto/tls would take for io.EOF again
+		err = errNoCloseNotify // not io.ErrUnexpectedEOF, which crypto/tls would take for io.EOF again
 	}
 	return n, err
 }

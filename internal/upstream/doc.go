@@ -7,22 +7,22 @@
 //
 // # A connection
 //
-// At each moment a connection is in one of these phases. Its owner (eventloop.Owner) alone changes the phase, reads, writes and
-// closes.
+// A connection is in one of these phases. Its owner (eventloop.Owner) alone changes the phase, reads, writes and closes.
 //
-//	phase    it belongs to                the next event
-//	dialled  an exchange, nothing sent    the goroutine that has dialled, or a loop that was faster: sends the request
-//	sent     an exchange                  Ready: reads the answer. Expired: the time-out is over
-//	resting  the pool                     wake: a call takes it. Ready: the engine has closed it, or sent what nobody asked for.
-//	                                      Expired: it has rested for long enough. Both end it
+//	phase    it belongs to                  the next event
+//	dialled  an exchange, nothing was sent  the goroutine that has dialled, or a loop that was faster, sends the request
+//	sent     an exchange                    Ready: the answer is read. Expired: the time-out is over
+//	idle     the pool                       takeIdle: a call gets it. Ready: the engine has closed it, or has sent what nobody
+//	                                        asked for. Expired: it was idle for long enough. Both close it
 //
-// A connection is in the pool's list only while it rests, and is released to the loops with the pool's mutex held. So somebody who
-// holds the mutex finds a listed connection idle, or a loop has it, which will take the mutex to put it back or to end it.
+// A connection is in the pool's list only in the phase idle, and is released to the loops with the pool's mutex held. So while
+// the mutex is held, a connection in the list is the loops', or a loop is its owner and will take the mutex to put the connection
+// back or to close it.
 //
 // # Places
 //
-// A place that becomes free goes to the first call in the queue. So while calls wait, no connection that rests is idle, and no place
-// is free: nobody overtakes them.
+// A place that becomes free goes to the first call in the queue. So while calls wait, no place is free and the loops have no connection
+// of the list: no call overtakes them.
 //
 // # Goroutines
 //

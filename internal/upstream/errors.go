@@ -21,7 +21,7 @@ var (
 	ErrTruncated = fmt.Errorf("upstream: the engine's answer is incomplete: %w", io.ErrUnexpectedEOF)
 	// ErrBroken: the connection has failed.
 	ErrBroken = errors.New("upstream: the connection to the engine broke")
-	// ErrMalformed: the answer is not HTTP/1.1. The error that the Call gets says what of it.
+	// ErrMalformed: the answer is not HTTP/1.1. The error that the Call gets says where.
 	ErrMalformed = errors.New("upstream: the engine's answer is malformed")
 	// ErrTooLarge: the body of the answer has more than 16 MiB.
 	ErrTooLarge = errors.New("upstream: the engine's answer is larger than 16 MiB")

@@ -11,10 +11,10 @@ type exchange struct {
 	call    Call
 	began   time.Time // when it got the place; the time-out counts from here
 	tries   int       // attempts that have failed before anything was sent
-	request *request  // encoded, and nothing of it was sent; nil: not encoded yet
+	request *request  // encoded, and not written; nil: not encoded yet
 }
 
-// maxTries is how often a call is attempted while nothing of it was sent.
+// maxTries is how often a request is attempted while no byte was sent.
 const maxTries = 2
 
 // request is the bytes of one.
@@ -23,9 +23,9 @@ type request struct{ b []byte }
 // kept is the size up to which memory for requests and answers is used again: a few large ones must not stay.
 const kept = 64 << 10
 
-// carry sends x over l, or on a connection that is made for it where l is only a place. When that ends without anything sent, the
-// place is the next call's, and so on: a loop, as there may be many of them.
-func (c *Client) carry(x exchange, l lease) {
+// run sends x over l, or has a connection made for it where l is only a place. If x ends before it is sent, the next call gets the place,
+// and so on: in a loop, as the queue may be long.
+func (c *Client) run(x exchange, l lease) {
 	for x.call != nil {
 		if l.conn == nil {
 			x = c.connect(x)
@@ -35,8 +35,8 @@ func (c *Client) carry(x exchange, l lease) {
 	}
 }
 
-// send writes the request of x, and then gives the connection to the loops. If it has to go on elsewhere, or another call has the
-// place now, that is what send returns.
+// send writes the request of x, and then gives the connection to the loops: in this order, so that no other socket can have the
+// descriptor. It returns what run has to do next: x over another connection, or the call that has got the place.
 func (c *Client) send(x exchange, l lease) (exchange, lease) {
 	k := l.conn
 	if !c.usable(x, l) {
@@ -44,12 +44,12 @@ func (c *Client) send(x exchange, l lease) (exchange, lease) {
 		if k.fresh {
 			return c.retry(x, ErrBroken)
 		}
-		return x, c.pool.replace()
+		return x, c.pool.takeAnother()
 	}
 	if x.request == nil {
 		var code string
 		if x.request, code = c.encode(x); x.request == nil {
-			return c.over(x, l, code != panicked, code)
+			return c.endExchange(x, l, code != panicked, code)
 		}
 	}
 	c.hook("write")
@@ -73,7 +73,7 @@ func (c *Client) usable(x exchange, l lease) bool {
 		return false
 	case k.fresh:
 		return true
-	case x.began.Sub(k.since) > c.idle:
+	case x.began.Sub(k.idleSince) > c.idleTimeout:
 		return false
 	case k.secure: // what waits may be TLS's own, as session tickets are
 		n, err := l.owner.Read(k.scratch[:])
@@ -83,16 +83,16 @@ func (c *Client) usable(x exchange, l lease) bool {
 	}
 }
 
-// oneWrite is up to how many bytes a request is one write to the system, with TLS too: so that after an error nothing of it was sent.
+// oneWrite is up to how many bytes a request is one write to the system, with TLS too, so that an error means that no byte was sent.
 const oneWrite = 32 << 10
 
 // notWritten goes on after a write that has failed.
 func (c *Client) notWritten(x exchange, l lease, err error) (exchange, lease) {
 	if l.conn.secure && len(x.request.b) > oneWrite { // records before the one that failed may have been sent
-		return c.over(x, l, false, c.failed(x.call, err, true))
+		return c.endExchange(x, l, false, c.failed(x.call, err, true))
 	}
 	c.discard(l)
-	c.closeIdle() // what rests is as stale
+	c.closeIdle() // the others are as stale
 	return c.retry(x, err)
 }
 
@@ -101,15 +101,15 @@ func (c *Client) retry(x exchange, why error) (exchange, lease) {
 	if x.tries++; x.tries < maxTries {
 		return x, lease{}
 	}
-	return c.giveUp(x, why, unsent), lease{}
+	return c.failUnsent(x, why, unsent), lease{}
 }
 
-// giveUp ends an exchange of which nothing was sent, and gives its place to the next call.
-func (c *Client) giveUp(x exchange, why error, code string) (next exchange) {
+// failUnsent ends an exchange whose request was not sent, and gives its place to the next call.
+func (c *Client) failUnsent(x exchange, why error, code string) (next exchange) {
 	if failed := c.failed(x.call, why, false); failed == panicked {
 		code = failed
 	}
-	next = c.leave()
+	next = c.releasePlace()
 	c.finish(x, code)
 	return next
 }
@@ -129,52 +129,52 @@ func (c *Client) encode(x exchange) (r *request, code string) {
 	return r, ""
 }
 
-// over ends an exchange: its connection rests, or is closed, or carries the next call.
-func (c *Client) over(x exchange, l lease, keep bool, code string) (next exchange, again lease) {
+// endExchange ends an exchange: its connection becomes idle, or carries the next call, or is closed.
+func (c *Client) endExchange(x exchange, l lease, keep bool, code string) (next exchange, again lease) {
 	if keep {
-		next, again = c.rest(l)
+		next, again = c.putIdle(l)
 	} else {
 		c.discard(l)
-		next = c.leave()
+		next = c.releasePlace()
 	}
 	c.finish(x, code)
 	return next, again
 }
 
-// rest lets a connection rest, or gives it to the next call.
-func (c *Client) rest(l lease) (next exchange, again lease) {
+// putIdle makes a connection idle, or gives it to the next call.
+func (c *Client) putIdle(l lease) (next exchange, again lease) {
 	k := l.conn
-	if k.phase != resting {
-		k.exchange, k.phase, k.fresh = exchange{}, resting, false
-		k.since = time.Now()
+	if k.phase != idle {
+		k.exchange, k.phase, k.fresh = exchange{}, idle, false
+		k.idleSince = time.Now()
 	}
 	for {
-		call, kept := c.pool.park(l, k.since.Add(c.idle))
+		call, kept := c.pool.putIdle(l, k.idleSince.Add(c.idleTimeout))
 		switch {
 		case !kept:
 			c.discard(l)
-			return c.leave(), lease{}
+			return c.releasePlace(), lease{}
 		case call == nil:
 			return exchange{}, lease{}
 		}
-		if next, ok := c.admit(call); ok {
+		if next, ok := c.dequeued(call); ok {
 			return next, l
 		}
 	}
 }
 
-// leave gives up a place, or gives it to the next call.
-func (c *Client) leave() (next exchange) {
-	for call := c.pool.leave(); call != nil; call = c.pool.leave() {
-		if next, ok := c.admit(call); ok {
+// releasePlace gives up a place, or gives it to the next call.
+func (c *Client) releasePlace() (next exchange) {
+	for call := c.pool.releasePlace(); call != nil; call = c.pool.releasePlace() {
+		if next, ok := c.dequeued(call); ok {
 			return next
 		}
 	}
 	return exchange{}
 }
 
-// admit ends the wait of a call that gets a place. Not ok: its wait is over, and it has got nothing.
-func (c *Client) admit(call Call) (x exchange, ok bool) {
+// dequeued ends the wait of a call that gets a place. Not ok: its wait is over, and it has got nothing.
+func (c *Client) dequeued(call Call) (x exchange, ok bool) {
 	goOn, code := c.queued(call, false)
 	if !goOn {
 		c.finish(exchange{call: call}, code)

@@ -8,7 +8,7 @@ import (
 	"syncgate/internal/eventloop"
 )
 
-// pool has the places, the connections that rest, and the queue of calls.
+// pool has the places, the idle connections, and the queue of calls.
 type pool struct {
 	most int // places
 
@@ -16,47 +16,44 @@ type pool struct {
 	closed bool
 	open   int // places in use: connections, and those about to be made
 	conns  map[*conn]struct{}
-	rest   []*conn // the one that has rested for the shortest time is the last; no longer than there are places
+	idle   []*conn // the one that was used last is the last; no more than places
 	queue  queue
 }
 
-// lease is a connection with the right to use it. Without a connection it is a place.
+// lease is a connection and the right to use it. Without a connection it is a place for one.
 type lease struct {
 	conn  *conn
 	owner eventloop.Owner
 }
 
-// enterable is what counts calls.
-type enterable interface{ Add(delta int) }
-
-// enter counts a call, and gives it a place if there is one. Not open: the pool is closed, and the call was not counted.
-func (p *pool) enter(calls enterable) (l lease, got, open bool) {
+// acquire counts a call, and gives it a place if there is one. Not open: the pool is closed, and the call was not counted.
+func (p *pool) acquire(calls *sync.WaitGroup) (l lease, got, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return lease{}, false, false
 	}
 	calls.Add(1)
-	l, got = p.grant()
+	l, got = p.tryAcquire()
 	return l, got, true
 }
 
-// wait puts a call into the queue, unless a place has become free.
-func (p *pool) wait(call Call, now time.Time) (l lease, got, open bool) {
+// enqueue puts a call into the queue, unless a place has become free.
+func (p *pool) enqueue(call Call, now time.Time) (l lease, got, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return lease{}, false, false
 	}
-	if l, got = p.grant(); !got {
+	if l, got = p.tryAcquire(); !got {
 		p.queue.push(waiting{call, now})
 	}
 	return l, got, true
 }
 
-// grant gives a place: a connection that rests, or the right to make one. There is none while calls wait. Called with mu held.
-func (p *pool) grant() (l lease, got bool) {
-	if l, got = p.wake(); got {
+// tryAcquire gives a place: an idle connection, or the right to make one. There is none while calls wait. Called with mu held.
+func (p *pool) tryAcquire() (l lease, got bool) {
+	if l, got = p.takeIdle(); got {
 		return l, true
 	}
 	if p.open < p.most {
@@ -66,10 +63,10 @@ func (p *pool) grant() (l lease, got bool) {
 	return lease{}, false
 }
 
-// wake takes the connection that has rested for the shortest time, of those that no loop has just taken to see what is wrong with them.
-// Called with mu held.
-func (p *pool) wake() (l lease, got bool) {
-	for i, k := range slices.Backward(p.rest) {
+// takeIdle takes the idle connection that was used last, of those that no loop owns to see what has happened to them. If it finds one,
+// the queue is empty. Called with mu held.
+func (p *pool) takeIdle() (l lease, got bool) {
+	for i, k := range slices.Backward(p.idle) {
 		if owner, ok := k.TryOwn(); ok {
 			p.unlist(i)
 			return lease{k, owner}, true
@@ -78,25 +75,26 @@ func (p *pool) wake() (l lease, got bool) {
 	return lease{}, false
 }
 
+// unlist takes a connection off the list. Called with mu held.
 func (p *pool) unlist(i int) {
-	p.rest[i].listed = false
-	p.rest = slices.Delete(p.rest, i, i+1)
+	p.idle[i].listed = false
+	p.idle = slices.Delete(p.idle, i, i+1)
 }
 
-// replace gives a connection that rests in exchange for a place that the caller has; without one the caller keeps the place. Calls do
-// not wait for what becomes free here: a connection that rests and is idle means that the queue is empty.
-func (p *pool) replace() lease {
+// takeAnother gives an idle connection for a place that the caller has. If there is none, the caller keeps the place. The place that
+// becomes free is nobody's: the queue is empty.
+func (p *pool) takeAnother() lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l, got := p.wake()
+	l, got := p.takeIdle()
 	if got {
 		p.open--
 	}
 	return l
 }
 
-// leave gives up a place, or gives it to the first call that waits. nil: nobody does.
-func (p *pool) leave() Call {
+// releasePlace gives up a place, or gives it to the first call of the queue. nil: the queue is empty.
+func (p *pool) releasePlace() Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if call := p.queue.pop(); call != nil {
@@ -106,9 +104,9 @@ func (p *pool) leave() Call {
 	return nil
 }
 
-// park lets a connection rest until the deadline, or leaves it to the caller for the first call that waits. Not kept: neither, as the pool
-// is closed; the caller has to close the connection and to leave its place.
-func (p *pool) park(l lease, deadline time.Time) (call Call, kept bool) {
+// putIdle keeps a connection until the deadline, or leaves it to the caller for the first call of the queue. Not kept: the pool is closed,
+// and the caller has to close the connection and to release its place.
+func (p *pool) putIdle(l lease, deadline time.Time) (call Call, kept bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := l.conn
@@ -119,16 +117,16 @@ func (p *pool) park(l lease, deadline time.Time) (call Call, kept bool) {
 	}
 	if !k.listed {
 		k.listed = true
-		p.rest = append(p.rest, k)
+		p.idle = append(p.idle, k)
 	}
 	l.owner.Release(deadline) // with mu held: see the package's comment
 	return nil, true
 }
 
-// remove takes a connection off the list. Called with mu held.
+// remove takes a connection off the list, if it is there. Called with mu held.
 func (p *pool) remove(k *conn) {
 	if k.listed {
-		p.unlist(slices.Index(p.rest, k))
+		p.unlist(slices.Index(p.idle, k))
 	}
 }
 
@@ -147,11 +145,11 @@ func (p *pool) forget(k *conn) {
 	delete(p.conns, k)
 }
 
-// takeAll takes all connections that rest, and gives up their places.
-func (p *pool) takeAll() (all []lease) {
+// takeAllIdle takes all idle connections, and gives up their places: the queue is empty.
+func (p *pool) takeAllIdle() (all []lease) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for l, got := p.wake(); got; l, got = p.wake() {
+	for l, got := p.takeIdle(); got; l, got = p.takeIdle() {
 		p.open--
 		all = append(all, l)
 	}
@@ -168,8 +166,8 @@ func (p *pool) all() (all []*conn) {
 	return all
 }
 
-// waited takes the first call of the queue if it has waited since then or before; nil: it has not.
-func (p *pool) waited(then time.Time) Call {
+// takeExpired takes the first call of the queue if it has waited since then or before; nil: it has not.
+func (p *pool) takeExpired(then time.Time) Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.queue.len() == 0 || p.queue.first().since.After(then) {
@@ -178,7 +176,7 @@ func (p *pool) waited(then time.Time) Call {
 	return p.queue.pop()
 }
 
-// close takes the queue. From now on nobody enters, and no connection rests.
+// close takes the queue. From now on no call is taken, and no connection is kept.
 func (p *pool) close() (calls []Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -50,12 +50,12 @@ const (
 	panicked   = "panic"
 )
 
-// Config says where the engine is and how much of it is used. Timeout and Idle are noticed by the loops: not exactly, if they are
-// shorter than the group's Expiry.
+// Config says where the engine is and how it is used. A Timeout or an Idle that is shorter than the group's Expiry may be noticed that much
+// late.
 type Config struct {
 	URL            string         // http or https; the path is the Call's
 	Timeout        time.Duration  // of an exchange, with the time to connect; and of a wait for a connection
-	Idle           time.Duration  // how long a connection may rest: less than the engine would let it
+	Idle           time.Duration  // how long a connection is kept without a request: less than the engine would keep it
 	MaxConnections int            // at least 1
 	RootCAs        *x509.CertPool // whom an https engine's certificate must come from; nil: the system's
 }
@@ -97,16 +97,16 @@ const (
 // Client makes requests to one engine. Its methods can be called at the same time.
 type Client struct {
 	// Fixed.
-	dialer  dialer
-	group   *eventloop.Group
-	breaker *gobreaker.TwoStepCircuitBreaker[any]
-	timeout time.Duration
-	idle    time.Duration
-	log     zerolog.Logger
-	hook    func(point string)
-	codes   statusTexts
-	dialing context.Context // ends when Close waits no more
-	abandon context.CancelFunc
+	dialer      dialer
+	group       *eventloop.Group
+	breaker     *gobreaker.TwoStepCircuitBreaker[any]
+	timeout     time.Duration
+	idleTimeout time.Duration
+	log         zerolog.Logger
+	hook        func(point string)
+	codes       statusTexts
+	dialing     context.Context // ends when Close waits no more
+	cancelDials context.CancelFunc
 
 	pool pool
 
@@ -115,7 +115,7 @@ type Client struct {
 	dials    sync.WaitGroup // goroutines
 
 	// Used again: each for one request, one answer in pieces, one head.
-	requests, parts, desks sync.Pool
+	requests, parts, heads sync.Pool
 }
 
 // New makes a Client for the engine of cfg, whose connections the group will watch. It does not connect.
@@ -124,22 +124,22 @@ func New(cfg Config, g *eventloop.Group, o Options) (*Client, error) {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	c := &Client{
-		dialer: newDialer(cfg), group: g, timeout: cfg.Timeout, idle: cfg.Idle, log: o.Log, hook: o.Hook, codes: newStatusTexts(),
+		dialer: newDialer(cfg), group: g, timeout: cfg.Timeout, idleTimeout: cfg.Idle, log: o.Log, hook: o.Hook, codes: newStatusTexts(),
 		pool:     pool{most: cfg.MaxConnections, conns: make(map[*conn]struct{})},
 		requests: sync.Pool{New: func() any { return new(request) }},
 		parts:    sync.Pool{New: func() any { return new(part) }},
-		desks:    sync.Pool{New: func() any { return newDesk() }},
+		heads:    sync.Pool{New: func() any { return newHeadReader() }},
 	}
 	if c.hook == nil {
 		c.hook = func(string) {}
 	}
-	c.dialing, c.abandon = context.WithCancel(context.Background())
+	c.dialing, c.cancelDials = context.WithCancel(context.Background())
 	c.breaker = newBreaker(o.Log)
 	return c, nil
 }
 
 // newBreaker makes what fails fast while the engine takes no connections: after a few in a row that it has refused, one in a while is
-// tried, and the other calls fail at once. A connection that was made counts as a success, whatever becomes of it.
+// tried, and the other calls fail at once. A connection that was made counts as a success.
 func newBreaker(log zerolog.Logger) *gobreaker.TwoStepCircuitBreaker[any] {
 	return gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name:        "engine",
@@ -151,25 +151,25 @@ func newBreaker(log zerolog.Logger) *gobreaker.TwoStepCircuitBreaker[any] {
 	})
 }
 
-// Do makes a request as soon as there is a connection for it. It never waits: the methods of call say what becomes of it.
+// Do makes a request as soon as there is a connection for it. It never waits: the methods of call report the result.
 func (c *Client) Do(call Call) {
-	l, got, open := c.pool.enter(&c.underWay)
+	l, got, open := c.pool.acquire(&c.underWay)
 	if !open {
 		c.failed(call, ErrClosed, false)
 		c.finished(call, 0, unsent)
 		return
 	}
 	if got {
-		c.carry(exchange{call: call, began: time.Now()}, l)
+		c.run(exchange{call: call, began: time.Now()}, l)
 		return
 	}
 	if goOn, code := c.queued(call, true); !goOn {
 		c.finish(exchange{call: call}, code)
 		return
 	}
-	switch l, got, open = c.pool.wait(call, time.Now()); {
+	switch l, got, open = c.pool.enqueue(call, time.Now()); {
 	case !open:
-		c.turnAway(call, ErrClosed)
+		c.failQueued(call, ErrClosed)
 	case got:
 		c.start(call, l)
 	}
@@ -177,26 +177,26 @@ func (c *Client) Do(call Call) {
 
 // start gives a call, which has begun to wait, the place that has become free meanwhile.
 func (c *Client) start(call Call, l lease) {
-	x, ok := c.admit(call)
+	x, ok := c.dequeued(call)
 	switch {
 	case ok:
-		c.carry(x, l)
+		c.run(x, l)
 	case l.conn != nil:
-		c.carry(c.rest(l))
+		c.run(c.putIdle(l))
 	default:
-		c.carry(c.leave(), lease{})
+		c.run(c.releasePlace(), lease{})
 	}
 }
 
 // Tick ends waits for a connection that have taken too long. It is to be called about every 100 ms.
 func (c *Client) Tick(now time.Time) {
-	for call := c.pool.waited(now.Add(-c.timeout)); call != nil; call = c.pool.waited(now.Add(-c.timeout)) {
-		c.turnAway(call, ErrBusy)
+	for call := c.pool.takeExpired(now.Add(-c.timeout)); call != nil; call = c.pool.takeExpired(now.Add(-c.timeout)) {
+		c.failQueued(call, ErrBusy)
 	}
 }
 
-// turnAway ends the wait of a call that was in the queue and gets no place.
-func (c *Client) turnAway(call Call, why error) {
+// failQueued ends the wait of a call that was in the queue and gets no place.
+func (c *Client) failQueued(call Call, why error) {
 	goOn, code := c.queued(call, false)
 	if goOn {
 		code = c.failed(call, why, false)
@@ -204,14 +204,15 @@ func (c *Client) turnAway(call Call, why error) {
 	c.finish(exchange{call: call}, code)
 }
 
-// Close finishes what is under way, for as long as ctx and the time-out allow; then the rest fails with ErrClosed, and so do calls that
-// wait for a connection, and new ones, from the beginning. When it returns every call is finished and every connection closed.
+// Close waits for the exchanges that are under way, until ctx ends or the time-out is over; those that have not ended by then fail with
+// ErrClosed. Calls that wait for a connection, and new ones, fail with ErrClosed at once. When Close returns, every call is finished and
+// every connection is closed.
 func (c *Client) Close(ctx context.Context) {
 	for _, call := range c.pool.close() {
-		c.turnAway(call, ErrClosed)
+		c.failQueued(call, ErrClosed)
 	}
 	c.closeIdle()
-	ctx, cancel := context.WithTimeout(ctx, c.timeout+time.Second) // by then they have failed with ErrLate, if time-outs are looked at
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+time.Second) // all have failed with ErrLate by then, if the group's loops run
 	defer cancel()
 	settled := make(chan struct{})
 	go c.settled(settled)
@@ -219,13 +220,13 @@ func (c *Client) Close(ctx context.Context) {
 	case <-settled:
 	case <-ctx.Done():
 		c.aborting.Store(true)
-		c.abandon()
+		c.cancelDials()
 		for _, k := range c.pool.all() {
 			c.abort(k)
 		}
 		<-settled
 	}
-	c.abandon()
+	c.cancelDials()
 }
 
 // settled closes done when every call is finished.
