@@ -12,24 +12,26 @@ import (
 
 // A panic in any method of a Call ends that call alone: with one connection the next call has its place, and is answered.
 func TestPanics(t *testing.T) {
-	f := func(method string, refuse error, code string, want ...string) {
+	f := func(method string, refuse error, code string, connections int32, want ...string) {
 		t.Run(method+" on a fresh connection", func(t *testing.T) {
 			e := newEngine(t, echo)
 			c := start(t, e, maxConnections(1))
 			c.checkPanic(panicking(method, refuse), code, want)
+			e.wantConnections(connections)
 		})
 		t.Run(method+" on one that was kept", func(t *testing.T) {
 			e := newEngine(t, echo)
 			c := start(t, e, maxConnections(1))
 			c.wantEcho("before")
 			c.checkPanic(panicking(method, refuse), code, want)
+			e.wantConnections(connections)
 		})
 	}
 	const request, answers = "AppendRequest", "Answered"
-	f("AppendRequest", nil, "panic", request, "Finished")
-	f("Answered", nil, "panic", request, answers, "Finished")
-	f("Failed", errors.New("no"), "panic", request, "Failed", "Finished")
-	f("Finished", nil, "200", request, answers, "Finished")
+	f("AppendRequest", nil, "panic", 2, request, "Finished")
+	f("Answered", nil, "panic", 2, request, answers, "Finished")
+	f("Failed", errors.New("no"), "panic", 2, request, "Failed", "Finished")
+	f("Finished", nil, "200", 1, request, answers, "Finished")
 }
 
 // panicking is a call that panics in a method.
