@@ -180,6 +180,7 @@ func badFraming() []example {
 		bad("a lone line feed behind a chunk size", ok1+chunks+"\r\n5\nhello\r\n0\r\n\r\n"),
 		bad("a control character in an extension", ok1+chunks+"\r\n5;a\x02\r\nhello\r\n0\r\n\r\n"),
 		bad("a chunk that is too long", ok1+chunks+"\r\n4\r\nhello\r\n0\r\n\r\n"),
+		bad("bytes behind a chunk", ok1+chunks+"\r\n5\r\nhelloXX0\r\n\r\n"),
 		bad("a lone line feed behind a chunk", ok1+chunks+"\r\n5\r\nhello\n0\r\n\r\n"),
 		bad("a lone line feed at the end", ok1+chunks+"\r\n5\r\nhello\r\n0\r\n\n"),
 		bad("a trailer that is none", ok1+chunks+"\r\n5\r\nhello\r\n0\r\nX\r\n\r\n"),
