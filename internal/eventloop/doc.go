@@ -35,7 +35,7 @@
 //
 // The loops report what is new, once. Who is called Ready reads until ErrWouldBlock, or until less than all of its buffer is
 // filled, or releases and is called again. With TLS, Readable may be a record without data, as a session ticket is: only Read
-// knows. Two loops may take events of the same connection at the same time; the state decides between them.
+// knows. Where there is no epoll, a hang-up is seen behind at most 64 KiB of unread bytes. Two loops may take events of the same connection at the same time; the state decides between them.
 //
 // # Goroutines
 //

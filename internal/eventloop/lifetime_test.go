@@ -170,6 +170,32 @@ func TestStaleRelease(t *testing.T) {
 	})
 }
 
+// TestPanicInRelease: the Socket panics while another goroutine, which has its Owner, is in the middle of Release.
+func TestPanicInRelease(t *testing.T) {
+	for name, portable := range map[string]bool{"system": false, "portable": true} {
+		t.Run(name, func(t *testing.T) {
+			at := newGate()
+			g := newGroup(t, eventloop.Options{Portable: portable, Hook: at.hook, Panicked: func(any, []byte) {}})
+			released := make(chan bool)
+			c, peer := attached(t, g, &handler{ready: func(o eventloop.Owner, _ []byte, _ eventloop.Events) {
+				go func() {
+					o.Release(never())
+					close(released)
+				}()
+				<-at.stopped
+				panic("too late")
+			}})
+			at.shut("releasing")
+			send(t, peer, "x")
+			wantEnd(t, peer)
+			at.open <- true
+			receive(t, released, "Release")
+			wantNotIdle(t, c)
+			eventually(t, "it is closed", func() bool { return g.Len() == 0 })
+		})
+	}
+}
+
 // TestStaleOwner: an Owner that somebody has kept touches nothing, also when the number of its descriptor is another
 // connection's, and when its Conn is.
 func TestStaleOwner(t *testing.T) {

@@ -154,6 +154,7 @@ func (o Owner) Release(deadline time.Time) {
 	c, set := o.c, o.c.set
 	c.deadline.Store(set.group.since(deadline))
 	next, rearm, more := c.arms()
+	set.group.hook("releasing")
 	again, ok := c.giveBack(o.turn)
 	if !ok {
 		return // the Socket panicked meanwhile

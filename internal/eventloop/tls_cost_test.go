@@ -27,12 +27,12 @@ func TestTLSHasNoGoroutines(t *testing.T) {
 	idle := heap()
 	for i := range all {
 		shut(t, all[i].c)
-		all[i].c = nil
+		all[i].c, all[i].ours, all[i].layer = nil, nil, nil
 	}
 	bytes := (int64(idle) - int64(heap())) / connections //nolint:gosec // far less
 	t.Logf("%d bytes for a connection with TLS that idles", bytes)
-	if bytes > 12<<10 && !emulates() {
-		t.Error("more than 12 KiB")
+	if bytes < 1<<10 || bytes > 12<<10 && !emulates() {
+		t.Error("want some, and at most 12 KiB")
 	}
 	runtime.KeepAlive(all)
 }

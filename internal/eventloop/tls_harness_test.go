@@ -79,9 +79,11 @@ func (w *wire) hold(f func()) []byte {
 
 // secured is a connection with TLS that the loops have, and its peer.
 type secured struct {
-	c    *eventloop.Conn
-	peer *tls.Conn
-	wire *wire // below peer
+	c     *eventloop.Conn
+	ours  *tls.Conn // over layer; the loops have both
+	layer *eventloop.Layer
+	peer  *tls.Conn
+	wire  *wire // below peer
 }
 
 // tlsPair makes the handshake, and attaches our end.
@@ -104,6 +106,7 @@ func tlsPair(t testing.TB, g *eventloop.Group, s eventloop.Socket, ours, peers *
 	if err := <-failed; err != nil {
 		t.Fatal(err)
 	}
+	one.ours, one.layer = tc, l
 	if err := g.AttachTLS(one.c, s, l, tc, never()); err != nil {
 		t.Fatal(err)
 	}

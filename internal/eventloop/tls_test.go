@@ -380,7 +380,7 @@ func TestTLSSlowReader(t *testing.T) {
 	})
 }
 
-// TestTLSAttach wants a complete handshake.
+// TestTLSAttach wants a complete handshake, and a Layer that is not attached.
 func TestTLSAttach(t *testing.T) {
 	bothWays(t, func(t *testing.T, g *eventloop.Group) {
 		server, _ := tlsConfigs(t)
@@ -390,5 +390,9 @@ func TestTLSAttach(t *testing.T) {
 			t.Error("no error")
 		}
 		wantEOF(t, peer)
+		one := served(t, g, new(handler))
+		if err := g.AttachTLS(new(eventloop.Conn), new(handler), one.layer, one.ours, never()); err == nil {
+			t.Error("attached twice")
+		}
 	})
 }

@@ -29,31 +29,22 @@ type Wheel[T any] struct {
 	swept atomic.Int64 // the last tick whose slot has been swept or is being swept; written by run only
 }
 
-// slot has the timers of some ticks, in two lists.
+// slot has the timers of some ticks. New ones become the first.
 type slot[T any] struct {
-	mu      sync.Mutex
-	waiting *Timer[T]
-	due     *Timer[T] // those that the sweep has found, and is about to fire
+	mu     sync.Mutex
+	first  *Timer[T]
+	cursor *Timer[T] // the next one that the sweep looks at
 }
-
-// place is where a timer is.
-type place = uint32
-
-const (
-	outside   place = iota
-	inWaiting       // in its slot's list of that name
-	inDue
-)
 
 // Timer is one entry of a wheel. Its owner may embed it. Add and Remove of the same timer must not be concurrent with each
 // other; they may be concurrent with its firing.
 type Timer[T any] struct {
 	Value T // what fire is called with; fixed before Add
 
-	next, prev *Timer[T]     // guarded by the slot's mutex
-	tick       int64         // written by Add
-	place      atomic.Uint32 // written under the slot's mutex
-	over       atomic.Bool   // fired or ended
+	next, prev *Timer[T]   // guarded by the slot's mutex
+	tick       int64       // written by Add
+	in         atomic.Bool // it is in its slot; written under the slot's mutex
+	over       atomic.Bool // fired or ended
 }
 
 // End reports whether the caller is the first to end t since it was added: the wheel does so when it fires t.
@@ -85,7 +76,7 @@ func (w *Wheel[T]) Close() {
 // Add puts t into the wheel, to fire at the time at or in the tick after it. A timer that has fired or was removed may be
 // added again, also by fire. One that is in the wheel stays as it is.
 func (w *Wheel[T]) Add(t *Timer[T], at time.Time) {
-	if t.place.Load() != outside {
+	if t.in.Load() {
 		return
 	}
 	after := at.Sub(w.began)
@@ -115,7 +106,11 @@ func (w *Wheel[T]) link(t *Timer[T], tick int64) bool {
 	}
 	t.tick = tick
 	t.over.Store(false)
-	s.push(t, inWaiting)
+	t.in.Store(true)
+	if t.next = s.first; t.next != nil {
+		t.next.prev = t
+	}
+	s.first = t
 	return true
 }
 
@@ -124,44 +119,29 @@ func (w *Wheel[T]) Remove(t *Timer[T]) {
 	s := w.slot(t.tick)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.place.Load() != outside {
-		s.unlink(t)
-		t.place.Store(outside)
-		w.armed.Add(-1)
+	if t.in.Load() {
+		w.unlink(s, t)
 	}
 }
 
 func (w *Wheel[T]) slot(tick int64) *slot[T] { return &w.slots[tick&(slots-1)] }
 
-// head is the first of one of the lists. The caller of this and the next two holds the mutex.
-func (s *slot[T]) head(p place) **Timer[T] {
-	if p == inDue {
-		return &s.due
+// unlink takes t out of its slot. The caller holds the mutex.
+func (w *Wheel[T]) unlink(s *slot[T], t *Timer[T]) {
+	if s.cursor == t {
+		s.cursor = t.next
 	}
-	return &s.waiting
-}
-
-func (s *slot[T]) push(t *Timer[T], p place) {
-	head := s.head(p)
-	t.next = *head
-	if t.next != nil {
-		t.next.prev = t
-	}
-	*head = t
-	t.place.Store(p)
-}
-
-// unlink takes t out of its list. The caller says where it is then: Add does not wait for the mutex to see that.
-func (s *slot[T]) unlink(t *Timer[T]) {
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
-		*s.head(t.place.Load()) = t.next
+		s.first = t.next
 	}
 	if t.next != nil {
 		t.next.prev = t.prev
 	}
 	t.next, t.prev = nil, nil
+	w.armed.Add(-1)
+	t.in.Store(false) // last: Add looks at it without the mutex
 }
 
 func (w *Wheel[T]) run() {
@@ -192,42 +172,30 @@ func (w *Wheel[T]) sweep(now int64) {
 	w.swept.Store(now) // before the slots are looked at: see link
 	for tick := from; tick <= now; tick++ {
 		s := w.slot(tick)
-		if !s.sort(now) {
-			continue
-		}
-		for t := w.next(s); t != nil; t = w.next(s) {
+		for t, ok := w.due(s, now, true); ok; t, ok = w.due(s, now, false) {
 			w.fire(t.Value)
 		}
 	}
 }
 
-// sort moves the timers up to tick now to the due ones, and reports whether there are any.
-func (s *slot[T]) sort(now int64) bool {
+// due takes the next timer up to tick now out of a slot, and ends it; the first one, to begin with. Not ok: there is none left
+// that nobody else has ended. One at a time: any of those behind it may be removed meanwhile, and added again.
+func (w *Wheel[T]) due(s *slot[T], now int64, begin bool) (t *Timer[T], ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for t := s.waiting; t != nil; {
-		next := t.next
-		if t.tick <= now {
-			s.unlink(t)
-			s.push(t, inDue)
-		}
-		t = next
+	if begin {
+		s.cursor = s.first
 	}
-	return s.due != nil
-}
-
-// next takes one of the due timers out, and ends it; nil: no due one is left that nobody else has ended.
-func (w *Wheel[T]) next(s *slot[T]) *Timer[T] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for t := s.due; t != nil; t = s.due {
-		first := t.End()
-		s.unlink(t)
-		w.armed.Add(-1)
-		t.place.Store(outside) // last: from here on t may be added again
-		if first {
-			return t
+	for t := s.cursor; t != nil; t = s.cursor {
+		s.cursor = t.next
+		if t.tick > now {
+			continue
+		}
+		mine := t.End() // before somebody may add it again
+		w.unlink(s, t)
+		if mine {
+			return t, true
 		}
 	}
-	return nil
+	return nil, false
 }

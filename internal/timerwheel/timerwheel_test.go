@@ -206,6 +206,34 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// TestAddWhileItFires adds timers on and on, also in the moment in which they fire: the last Add is never lost.
+func TestAddWhileItFires(t *testing.T) {
+	w := timerwheel.New(time.Millisecond, (*owned).fire)
+	defer w.Close()
+	var all [8]owned
+	var running sync.WaitGroup
+	for i := range all {
+		o := &all[i]
+		o.t, o.timer.Value = t, o
+		running.Go(func() {
+			for range 20 {
+				o.addFor(w, 3*time.Millisecond)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// addFor adds the timer again and again for some time, and wants it to fire after that.
+func (o *owned) addFor(w *timerwheel.Wheel[*owned], some time.Duration) {
+	var before int64
+	for end := time.Now().Add(some); time.Now().Before(end); {
+		before = o.fired.Load()
+		w.Add(&o.timer, time.Now())
+	}
+	o.wantFired(before)
+}
+
 // wantFires adds the timer, and wants it to fire.
 func (o *owned) wantFires(w *timerwheel.Wheel[*owned]) {
 	o.mu.Lock()
@@ -213,9 +241,16 @@ func (o *owned) wantFires(w *timerwheel.Wheel[*owned]) {
 	before := o.fired.Load()
 	w.Add(&o.timer, time.Now())
 	o.mu.Unlock()
+	o.wantFired(before)
+}
+
+// wantFired waits until the timer has fired more often than before.
+func (o *owned) wantFired(before int64) {
+	o.t.Helper()
 	for end := time.Now().Add(20 * time.Second); o.fired.Load() == before; <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
-			o.t.Fatal("a timer does not fire any more")
+			o.t.Error("a timer does not fire any more")
+			return
 		}
 	}
 }
