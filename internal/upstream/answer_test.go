@@ -94,6 +94,9 @@ func compare(t *testing.T, text string, want reading) {
 	if err != nil || string(body) != want.body || resp.StatusCode != want.status {
 		t.Fatalf("%q: net/http reads %d, %q, %v; we read %d, %q", text, resp.StatusCode, body, err, want.status, want.body)
 	}
+	if want.keep == resp.Close {
+		t.Fatalf("%q: the connection is kept: %t; net/http closes it: %t", text, want.keep, resp.Close)
+	}
 	d := newHeadReader()
 	if d.read([]byte(want.head)) && d.header.StatusCode() != want.status {
 		t.Fatalf("%q: fasthttp reads %d; we read %d", text, d.header.StatusCode(), want.status)

@@ -96,6 +96,31 @@ func TestEarlyAnswer(t *testing.T) {
 	f("large", func(p *peer) { waitFor(p.e.t, "the next request", func() bool { return p.e.asked.Load() > 0 }) })
 }
 
+// An answer counts though the engine has reset the connection behind it, and the request cannot be written any more.
+func TestEarlyAnswerBeforeReset(t *testing.T) {
+	ended := make(chan struct{})
+	e := newEngine(t, onlyFirst(func(p *peer) {
+		_, _ = p.r.Peek(1)
+		p.say(answer("early"))
+		<-time.After(20 * time.Millisecond)
+		p.reset()
+		close(ended)
+	}))
+	var releases atomic.Int32
+	c := start(t, e, hook(func(point string) {
+		if point == "release" && releases.Add(1) == 1 {
+			<-ended
+			<-time.After(20 * time.Millisecond)
+		}
+	}))
+	got := newCall("x")
+	got.pad = 8 << 20
+	c.Do(got)
+	wantAnswer(t, wait(t, got), "early")
+	c.wantEcho("next")
+	e.wantConnections(2)
+}
+
 // While a request is not written completely, the loops do not report bytes that were left unread: a large answer that has come already
 // is read at once.
 func TestLargeEarlyAnswer(t *testing.T) {

@@ -41,6 +41,7 @@ type engine struct {
 	accepted atomic.Int32   // connections
 	open     atomic.Int32   // that have not ended
 	asked    atomic.Int32   // requests that have come whole
+	hold     chan struct{}  // requests with the body hold are answered when it is closed
 	stop     func()
 }
 
@@ -71,7 +72,7 @@ func engineOf(t *testing.T, secure *tls.Config, serve func(*peer)) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, url: "http://" + ln.Addr().String()}
+	e := &engine{t: t, url: "http://" + ln.Addr().String(), hold: make(chan struct{})}
 	if secure != nil {
 		e.url = "https://" + ln.Addr().String()
 	}
@@ -118,6 +119,9 @@ func (p *peer) ask() (a asked, ok bool) {
 		return a, false
 	}
 	p.e.asked.Add(1)
+	if string(body) == "hold" {
+		<-p.e.hold
+	}
 	return asked{req.URL.Path, string(body)}, true
 }
 
@@ -358,6 +362,25 @@ func (cl *client) ask(body string) *call {
 func (cl *client) wantEcho(body string) {
 	cl.t.Helper()
 	wantAnswer(cl.t, cl.ask(body), body)
+}
+
+// wantPlaces wants so many exchanges at the same time: all requests are with the engine before it answers the first.
+func (cl *client) wantPlaces(e *engine, places int32) {
+	cl.t.Helper()
+	before := e.asked.Load()
+	var all []*call
+	for range places {
+		got := newCall("hold")
+		all = append(all, got)
+		cl.Do(got)
+	}
+	func() {
+		defer close(e.hold)
+		waitFor(cl.t, "as many requests as places", func() bool { return e.asked.Load() == before+places })
+	}()
+	for _, got := range all {
+		wantAnswer(cl.t, wait(cl.t, got), "hold")
+	}
 }
 
 func wantAnswer(t *testing.T, c *call, body string) {

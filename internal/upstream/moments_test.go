@@ -228,9 +228,25 @@ func TestIdle(t *testing.T) {
 			t.Errorf("closed after %v; want 300 ms", took)
 		}
 	})
+	late := func(_ *upstream.Config, _ *upstream.Options, o *eventloop.Options) { o.Expiry = time.Hour }
+	t.Run("several are not used", func(t *testing.T) {
+		e := newEngine(t, each(func(p *peer, a asked) {
+			waitFor(t, "both calls", func() bool { return p.e.asked.Load() >= 2 })
+			p.say(answer(a.body))
+		}))
+		c := start(t, e, idle(20*time.Millisecond), late, maxConnections(2))
+		first, second := newCall("1"), newCall("2")
+		c.Do(first)
+		c.Do(second)
+		wantAnswer(t, wait(t, first), "1")
+		wantAnswer(t, wait(t, second), "2")
+		<-time.After(50 * time.Millisecond)
+		c.wantEcho("x")
+		e.wantConnections(3)
+		c.wantPlaces(e, 2)
+	})
 	t.Run("not used", func(t *testing.T) {
 		e := newEngine(t, echo)
-		late := func(_ *upstream.Config, _ *upstream.Options, o *eventloop.Options) { o.Expiry = time.Hour }
 		c := start(t, e, idle(20*time.Millisecond), late)
 		for range 3 {
 			c.wantEcho("x")
@@ -280,5 +296,6 @@ func TestStaleConnectionsGoTogether(t *testing.T) {
 	armed.Store(true)
 	c.wantEcho("again") // the connection that was used last is taken first
 	e.wantConnections(5)
-	waitFor(t, "the end of those that rested", func() bool { return e.open.Load() == 1 })
+	waitFor(t, "the end of the idle ones", func() bool { return e.open.Load() == 1 })
+	c.wantPlaces(e, 4)
 }

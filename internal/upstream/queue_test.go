@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/internal/eventloop"
 	"syncgate/internal/upstream"
 )
 
@@ -335,6 +336,16 @@ func TestCloseGivesUp(t *testing.T) {
 			p.hears()
 		}), true)
 	})
+	t.Run("is about to be released", func(t *testing.T) {
+		checkCloseGivesUp(t, newEngine(t, func(p *peer) {
+			p.ask()
+			p.hears()
+		}), true, hook(func(point string) {
+			if point == "release" {
+				<-time.After(500 * time.Millisecond) // until Close has looked for connections that nobody owns
+			}
+		}))
+	})
 	t.Run("is dialling", func(t *testing.T) {
 		e := newEngine(t, (*peer).hears)
 		e.url = "https" + strings.TrimPrefix(e.url, "http") // and the handshake hangs
@@ -342,8 +353,8 @@ func TestCloseGivesUp(t *testing.T) {
 	})
 }
 
-func checkCloseGivesUp(t *testing.T, e *engine, sent bool) {
-	c := start(t, e)
+func checkCloseGivesUp(t *testing.T, e *engine, sent bool, change ...func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
+	c := start(t, e, change...)
 	got := newCall("x")
 	c.Do(got)
 	waitFor(t, "the request", func() bool { return e.accepted.Load() == 1 && (!sent || e.asked.Load() == 1) })

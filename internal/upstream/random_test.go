@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -31,9 +30,6 @@ func (w *wary) Answered(status int, header *fasthttp.ResponseHeader, body []byte
 type moody struct {
 	seed    uint64
 	surplus atomic.Int32 // answers that it has given twice
-	held    atomic.Int32 // requests that wait until there are as many as places
-	places  int32
-	full    chan struct{}
 }
 
 func (m *moody) serve(p *peer) {
@@ -44,13 +40,6 @@ func (m *moody) serve(p *peer) {
 			return
 		}
 		if a.body == "hold" {
-			if m.held.Add(1) == m.places {
-				close(m.full)
-			}
-			select {
-			case <-m.full:
-			case <-time.After(patience):
-			}
 			p.say(answer(a.body))
 		} else if !m.answer(p, a, rng) {
 			return
@@ -98,7 +87,7 @@ func (m *moody) answer(p *peer, a asked, rng *rand.Rand) bool {
 		p.say("HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\nno!")
 	case 11:
 		if rng.IntN(4) == 0 {
-			<-time.After(1500 * time.Millisecond) // too late
+			<-time.After(2500 * time.Millisecond) // too late
 		}
 		p.say(text)
 	case 12:
@@ -123,9 +112,9 @@ func TestRandomExchanges(t *testing.T) {
 
 func checkRandomExchanges(t *testing.T, engine engines, exchanges int, change func(*upstream.Config, *upstream.Options, *eventloop.Options)) {
 	const connections, atOnce = 8, 32
-	m := &moody{seed: uint64(time.Now().UnixNano()), places: connections, full: make(chan struct{})}
+	m := &moody{seed: uint64(time.Now().UnixNano())}
 	e := engine(t, m.serve)
-	c := start(t, e, maxConnections(connections), timeout(time.Second), change)
+	c := start(t, e, maxConnections(connections), timeout(2*time.Second), change)
 	all := make([]*wary, exchanges)
 	room := make(chan struct{}, atOnce)
 	for i := range all {
@@ -153,22 +142,5 @@ func checkRandomExchanges(t *testing.T, engine engines, exchanges int, change fu
 		t.Error("too few were answered, or a surplus answer has shifted more than one")
 	}
 	<-time.After(100 * time.Millisecond) // for late answers, so that only good connections rest
-	checkPlaces(t, c, connections)
-}
-
-// checkPlaces wants as many exchanges at the same time as there are places.
-func checkPlaces(t *testing.T, c *client, places int) {
-	var all []*call
-	for range places {
-		got := newCall("hold")
-		all = append(all, got)
-		c.Do(got)
-	}
-	for _, got := range all {
-		if wait(t, got); errors.Is(got.err, upstream.ErrLate) || errors.Is(got.err, upstream.ErrBusy) {
-			t.Errorf("a place has been lost: %v", got.err)
-		} else {
-			wantAnswer(t, got, "hold")
-		}
-	}
+	c.wantPlaces(e, connections)
 }
