@@ -18,7 +18,7 @@ build:
 # Allocations are counted apart, as the race detector makes some of its own.
 test: setup
 	go vet ./...
-	go test -run 'Allocations$$' -count=1 ./correlator/... ./dialect/... ./gateway ./internal/eventloop ./internal/splice ./signer
+	go test -run 'Allocations$$' -count=1 ./correlator/... ./dialect/... ./gateway ./internal/eventloop ./internal/splice ./internal/upstream ./signer
 	go test -race -shuffle=on -count=1 -timeout=15m -p=2 $(TESTFLAGS) ./...
 
 lint:

@@ -36,6 +36,11 @@ func arrows() map[string]arrow {
 		"internal/eventloop": {
 			[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS",
 		},
+		"internal/upstream": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
+			"it sends requests and reads answers, and does not know what they are about",
+		},
 		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
 		"internal/splice":     {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
 		"correlator/correlatortest": {
@@ -157,7 +162,7 @@ func parse(t *testing.T, dir string) (files []*ast.File) {
 // TestGoroutinesAreListed compares the go statements of packages that have many with the lists in their package comments. An entry
 // is named after what is started: the function, or the one that starts it where that has no name.
 func TestGoroutinesAreListed(t *testing.T) {
-	for _, pkg := range []string{"gateway", "internal/eventloop"} {
+	for _, pkg := range []string{"gateway", "internal/eventloop", "internal/upstream"} {
 		files := parse(t, pkg)
 		listed := goroutineList(files)
 		if len(listed) == 0 {
