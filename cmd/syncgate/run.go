@@ -108,12 +108,13 @@ func newTable(c *configs.Config, log zerolog.Logger) (table, error) {
 	return correlator.NewMemory(c.Memory()), nil
 }
 
-// driverLog takes what the Redis library says beside its errors: each is about one connection.
+// driverLog takes what the Redis library says beside its errors: each is about one connection. What it would put into its format is
+// left out: errors of the server, which may quote the arguments of commands.
 type driverLog struct{ log zerolog.Logger }
 
 // Printf logs.
-func (d driverLog) Printf(_ context.Context, format string, args ...any) {
-	d.log.Debug().Msgf(format, args...)
+func (d driverLog) Printf(_ context.Context, format string, _ ...any) {
+	d.log.Debug().Str("line", format).Msg("correlator: the Redis library")
 }
 
 func newAccess(c *configs.Config) (corezoid.Access, error) {

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"errors"
-	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -93,14 +91,11 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 		Cluster:    parseCluster,
 	}[c.Mode]
 	if !known {
-		return nil, fmt.Errorf("mode: must be %s, %s or %s", Standalone, Sentinel, Cluster)
+		return nil, errUnknownMode
 	}
 	o, err := parse(c.URL)
-	if err != nil {
-		if syntax, is := errors.AsType[*url.Error](err); is {
-			err = syntax.Err // the rest of it quotes the URL
-		}
-		return nil, fmt.Errorf("url: %w", err)
+	if err != nil || !isWhole(c.URL) {
+		return nil, urlProblem(c.Mode, err)
 	}
 	if o.PoolSize <= 0 {
 		o.PoolSize = poolSize
@@ -136,7 +131,7 @@ func parseSentinel(text string) (*goredis.UniversalOptions, error) {
 		return nil, err
 	}
 	if o.MasterName == "" {
-		return nil, errors.New("needs master_name")
+		return nil, errNeedsMaster
 	}
 	return &goredis.UniversalOptions{
 		Addrs: o.SentinelAddrs, MasterName: o.MasterName, DB: o.DB, Username: o.Username, Password: o.Password,

@@ -286,7 +286,7 @@ func (c *Correlator) Shutdown(ctx context.Context) error {
 	}
 	c.batcher.close()
 	if closing := c.store.client.Close(); err == nil && closing != nil {
-		err = fmt.Errorf("correlator/redis: close: %w", closing)
+		err = fmt.Errorf("correlator/redis: close: %w", worded(closing))
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -227,7 +226,3 @@ func (s *store) keep(id correlator.ID) int64 {
 
 // life is how long an id is good for, in ms, and at least 1: Redis takes 0 for no expiry or an error.
 func life(id correlator.ID) int64 { return max(time.Until(id.Expiry()).Milliseconds(), 1) }
-
-func unavailable(step string, err error) error {
-	return fmt.Errorf("correlator/redis: %s: %w: %w", step, correlator.ErrUnavailable, err)
-}
