@@ -216,5 +216,5 @@ func oneOf(key, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return fmt.Errorf("%s: %q must be one of: %s", key, value, strings.Join(allowed, ", "))
+	return fmt.Errorf("%s: must be one of: %s", key, strings.Join(allowed, ", "))
 }

@@ -43,16 +43,19 @@ func (d *decoder) section(key string, n *yaml.Node, v reflect.Value) {
 	lines := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
+		f, known := lookUp(v, name.Value)
 		at := join(key, name.Value)
-		if first, seen := lines[name.Value]; seen {
-			d.wrong(at, name, fmt.Sprintf("is set twice, first on line %d: remove one", first))
-			continue
-		}
-		lines[name.Value] = name.Line
-		if f, ok := lookUp(v, name.Value); ok {
-			d.decode(at, value, f)
-		} else {
+		first := lines[name.Value]
+		switch {
+		case !known && looksLikeKey(name.Value):
 			d.wrong(at, name, "is not a key; here are: "+names(v))
+		case !known:
+			d.wrong(key, name, "has a key that there is not; here are: "+names(v))
+		case first > 0:
+			d.wrong(at, name, fmt.Sprintf("is set twice, first on line %d: remove one", first))
+		default:
+			lines[name.Value] = name.Line
+			d.decode(at, value, f)
 		}
 	}
 }

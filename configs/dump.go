@@ -75,14 +75,16 @@ func duration(d time.Duration) string {
 	return s
 }
 
-// maskURL hides the password of a URL, and parameters that hold one.
+// maskURL hides the password of a URL, a user without one, as that is a token, and parameters that hold one.
 func maskURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return s
+	if err != nil || u.Scheme == "" || u.Opaque != "" {
+		return s // a URL that has secrets was checked, and is none of these
 	}
 	if _, has := u.User.Password(); has {
 		u.User = url.UserPassword(u.User.Username(), masked)
+	} else if u.User != nil {
+		u.User = url.User(masked)
 	}
 	query := u.Query()
 	for name := range query {

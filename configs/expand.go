@@ -7,8 +7,15 @@ import (
 	"strings"
 )
 
+func unset(name string) error {
+	if looksLikeVariable(name) {
+		return fmt.Errorf("environment variable %s is not set", name)
+	}
+	return errors.New("names an environment variable that is not set; $${ writes a plain ${")
+}
+
 // expand replaces every ${NAME} in s by the variable's value, which is taken as it is. $${ writes a plain ${, and a $ before
-// anything else is just that. The error names every variable that is not set.
+// anything else is just that. The error names a variable that is not set.
 func expand(s string, env map[string]string) (string, error) {
 	if !strings.Contains(s, "${") {
 		return s, nil
@@ -26,7 +33,7 @@ func expand(s string, env map[string]string) (string, error) {
 		}
 		value, set := env[found[1]]
 		if !set {
-			problems = append(problems, fmt.Errorf("environment variable %s is not set", found[1]))
+			problems = append(problems, unset(found[1]))
 		}
 		return value
 	})

@@ -2,7 +2,6 @@ package configs
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -61,7 +60,7 @@ func (l *loader) add(key, text string) {
 func (l *loader) file() {
 	data, err := os.ReadFile(l.path)
 	if err != nil {
-		l.problems = append(l.problems, &Problem{Text: "read the configuration: " + err.Error()})
+		l.problems = append(l.problems, &Problem{File: l.path, Text: reason(err)})
 		return
 	}
 	var documents []yaml.Node
@@ -86,17 +85,6 @@ func (l *loader) note(key string, n *yaml.Node) {
 
 func (l *loader) wrong(key string, n *yaml.Node, text string) {
 	l.problems = append(l.problems, &Problem{Key: key, File: l.path, Line: n.Line, Text: text})
-}
-
-func (l *loader) syntax(err error) *Problem {
-	p := &Problem{File: l.path, Text: "is not YAML: " + err.Error()}
-	if at, ok := errors.AsType[*yaml.LoadError](err); ok {
-		p.Line, p.Text = at.Mark.Line, "is not YAML: "+at.Message
-		if at.ContextMsg != "" {
-			p.Text += " " + at.ContextMsg
-		}
-	}
-	return p
 }
 
 // environment applies the variables. One that names no setting is only a warning: platforms make some of their own, such as
@@ -150,7 +138,7 @@ func (l *loader) secretFiles() {
 			if to.Len() > 0 {
 				l.add(join(section, f.name), "and "+base+" are both set: remove one")
 			} else if err := readSecret(to, f.value.String()); err != nil {
-				l.add(join(section, f.name), err.Error())
+				l.add(join(section, f.name), "read the secret: "+err.Error())
 			}
 		}
 	})
@@ -176,15 +164,16 @@ func readSecret(to reflect.Value, path string) error {
 	return nil
 }
 
-// ReadSecret reads a file less its last newline. That nothing is left is an error.
+// ReadSecret reads a file less its last newline. That nothing is left is an error. Its errors do not name the file: a secret may
+// have been written where its file was meant.
 func ReadSecret(path string) (string, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return "", fmt.Errorf("read the secret: %w", err)
+		return "", errors.New(reason(err))
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		return "", fmt.Errorf("read the secret: %s is empty", path)
+		return "", errors.New("the file is empty")
 	}
 	return text, nil
 }

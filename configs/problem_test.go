@@ -49,14 +49,14 @@ func TestProblems(t *testing.T) {
 	f("log: {level: info}\n---\nlog: {level: debug}\n",
 		"c.yaml:3: a second document begins: remove the --- before it")
 	f("engine:\n\turl: x\n",
-		"c.yaml:2: is not YAML: found character that cannot start any token while scanning for the next token")
+		"c.yaml:2: is not YAML: a tab, or a character that begins no value without quotes")
 	f("auth:\n  credentials:\n    - login: \"1\"\n    - {login: \"1\", secret: s, secret_file: f}\n    - {login: \"2\", secret_file: no/such}\n",
 		"c.yaml:3: auth.credentials[0].secret: must not be empty",
 		"c.yaml:4: auth.credentials[1].secret_file: and secret are both set: remove one",
 		"c.yaml:4: auth.credentials[1].login: is the same as that of auth.credentials[0]",
-		"c.yaml:5: auth.credentials[2].secret_file: read the secret: open no/such: no such file or directory")
+		"c.yaml:5: auth.credentials[2].secret_file: read the secret: no such file or directory")
 	f("SYNCGATE_LIMITS_OPS=x\nengine: {url: nowhere}\n",
-		`c.yaml:1: engine.url: "nowhere" must be an absolute URL such as https://sync.example.com`,
+		"c.yaml:1: engine.url: must be an absolute URL such as https://sync.example.com",
 		"SYNCGATE_LIMITS_OPS: limits.ops: must be a whole number")
 	f("SYNCGATE_LIMITS_OPS=0\n",
 		"SYNCGATE_LIMITS_OPS: limits.ops: must be at least 1")
@@ -66,8 +66,8 @@ func TestProblems(t *testing.T) {
 		"c.yaml: callback.keys: needs a key, the same on every node, as correlator.backend is redis: a callback may reach any of them")
 	f("timeouts: {max: 10s}\nlog: {level: loud, format: xml}\n",
 		"c.yaml:1: timeouts.default: 1m0s is more than timeouts.max, 10s: lower it or raise timeouts.max",
-		`c.yaml:2: log.level: "loud" must be one of: debug, info, warn, error`,
-		`c.yaml:2: log.format: "xml" must be one of: json, console`)
+		"c.yaml:2: log.level: must be one of: debug, info, warn, error",
+		"c.yaml:2: log.format: must be one of: json, console")
 }
 
 func TestProblemsOfOtherPackages(t *testing.T) {

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"syncgate/correlator"
@@ -30,7 +32,7 @@ func (l *Listen) validate(p *problems) {
 	for i, s := range l.TrustedProxies {
 		if _, err := netip.ParsePrefix(s); err != nil {
 			if _, err = netip.ParseAddr(s); err != nil {
-				p.add(item("listen.trusted_proxies", i), "%q is neither an IP address nor a network such as 10.0.0.0/8", s)
+				p.add(item("listen.trusted_proxies", i), "is neither an IP address nor a network such as 10.0.0.0/8")
 			}
 		}
 	}
@@ -56,10 +58,36 @@ func (t TLS) validate(p *problems) {
 	case t.KeyFile == "":
 		p.add("listen.tls.key_file", "must be set, as listen.tls.cert_file is")
 	default:
-		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			p.add("listen.tls.cert_file", "load certificate and key: %w", err)
+		if _, err := t.load(); err != nil {
+			*p = append(*p, err)
 		}
 	}
+}
+
+// load reads the certificate and its key. The errors of crypto/tls and x509 may quote the files, so they are worded here.
+func (t TLS) load() (tls.Certificate, error) {
+	chain, err := os.ReadFile(t.CertFile)
+	if err != nil {
+		return tls.Certificate{}, unreadFile("listen.tls.cert_file", err)
+	}
+	key, err := os.ReadFile(t.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, unreadFile("listen.tls.key_file", err)
+	}
+	cert, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return cert, errors.New("listen.tls.cert_file: is not a certificate in PEM with the key in listen.tls.key_file")
+	}
+	return cert, nil
+}
+
+// unreadFile is a file that cannot be read. Its name may be a secret in a wrong place.
+func unreadFile(key string, err error) error {
+	why := "cannot be read"
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		why += ": " + errno.Error()
+	}
+	return errors.New(key + ": " + why)
 }
 
 func (c *CallbackConfig) validate(p *problems) {
@@ -102,12 +130,12 @@ func (c CORS) validate(p *problems) {
 		case o == "*":
 			p.add(item("cors.origins", i), `"*" allows every origin: remove it or the others`)
 		case err != nil || !webScheme(u.Scheme) || u.Host == "" || o != u.Scheme+"://"+strings.ToLower(u.Host):
-			p.add(item("cors.origins", i), "%q is not an origin as browsers send it, such as https://shop.example (lower case, no path)", o)
+			p.add(item("cors.origins", i), "is not an origin as browsers send it, such as https://shop.example (lower case, no path)")
 		}
 	}
 }
 
-// problems collects what is wrong, each with its key.
+// problems collects what is wrong, each with its key. None of them shows a value: what stands there may be a secret in a wrong place.
 type problems []error
 
 func (p *problems) add(key, format string, args ...any) {
@@ -128,7 +156,7 @@ func (p *problems) notNegative(key string, d time.Duration) {
 
 func (p *problems) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		p.add(key, "%q must be one of: %s", value, strings.Join(allowed, ", "))
+		p.add(key, "must be one of: %s", strings.Join(allowed, ", "))
 	}
 }
 
@@ -138,14 +166,14 @@ func (p *problems) address(key, addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		p.add(key, "%q must be an address such as 127.0.0.1:8080, or :8080 for every interface", addr)
+		p.add(key, "must be an address such as 127.0.0.1:8080, or :8080 for every interface")
 	}
 }
 
 // distinct refuses the address of another listener; port 0 is a new one each time.
 func (p *problems) distinct(key, addr string, others ...string) {
 	if addr != "" && !strings.HasSuffix(addr, ":0") && slices.Contains(others, addr) {
-		p.add(key, "%s is the address of another listener", addr)
+		p.add(key, "is the address of another listener")
 	}
 }
 
@@ -153,14 +181,12 @@ func (p *problems) distinct(key, addr string, others ...string) {
 func (p *problems) baseURL(key, s string) {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil:
-		p.add(key, "is not a URL: %w", errors.Unwrap(err))
-	case !webScheme(u.Scheme) || u.Hostname() == "":
-		p.add(key, "%q must be an absolute URL such as https://sync.example.com", u.Redacted())
+	case err != nil || !webScheme(u.Scheme) || u.Hostname() == "":
+		p.add(key, "must be an absolute URL such as https://sync.example.com")
 	case u.User != nil:
 		p.add(key, "must not carry a user or password")
 	case strings.ContainsAny(s, "?#"):
-		p.add(key, "%q must end before its query or fragment", s)
+		p.add(key, "must end before its query or fragment")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"syncgate/configs"
@@ -39,18 +40,29 @@ func health(p *program, fs *flag.FlagSet, args []string) error {
 	client := http.Client{Timeout: healthTimeout}
 	answer, err := client.Get(url)
 	if err != nil {
-		return fmt.Errorf("ask the gateway: %w", err)
+		return fmt.Errorf("ask the gateway at %s: %w", url, unanswered(err))
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	if err != nil {
-		return fmt.Errorf("read the gateway's answer: %w", err)
+		return fmt.Errorf("read the gateway's answer: %w", unanswered(err))
 	}
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s says %s: %s", url, answer.Status, body)
 	}
 	fmt.Fprintf(p.out, "%s\n", body)
 	return nil
+}
+
+// unanswered words why there is no answer. What net/http says of one that it cannot read quotes it.
+func unanswered(err error) error {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
+		return errors.New("timed out")
+	}
+	return errors.New("it is not HTTP, or breaks off")
 }
 
 // reachable turns an address to listen on into one to connect to: the loopback where every interface is meant.

@@ -65,7 +65,7 @@ func signingSecret(login, file string) (string, error) {
 	}
 	secret, err := configs.ReadSecret(file)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the secret: %s: %w", file, err)
 	}
 	credential := signer.Credential{Login: login, Secret: signer.Secret(secret)}
 	if _, err := signer.NewKeyring([]signer.Credential{credential}); err != nil {
