@@ -256,6 +256,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+// readUntil sets the deadline of the next read that has to wait, within a request.
+func (c *conn) readUntil(t time.Time) {
+	if !t.Equal(c.readBy) {
+		c.readBy, c.lazy = t, true
+	}
+}
+
 func (c *conn) setReadDeadline() error {
 	if !c.lazy {
 		return nil
@@ -287,9 +294,7 @@ func (c *conn) Close() error {
 		return nil
 	}
 	c.settle()
-	if a := c.announced.Swap(nil); a != nil {
-		a.body.release()
-	}
+	c.announced.Store(nil)
 	if c.linger.Swap(false) {
 		c.drain()
 	}

@@ -95,7 +95,7 @@ func (d *desk) read(in []byte) (a announced, ok bool) {
 	if a = l.look(h); a.verdict != nil || a.route != routeCreate && a.route != routeCallback || int64(length) > a.limit {
 		return a, false
 	}
-	if a.body, ok = reserve(l.budgetOf(a.route), a.length, a.limit); !ok {
+	if a.body, ok = reserve(l.budgetOf(a.route), a.length); !ok {
 		return a, false
 	}
 	body, err := d.reader.Peek(length)

@@ -74,6 +74,75 @@ func (l *lengths) line(line []byte) string {
 	return ""
 }
 
+// chunkSize reads the line before a chunk: its size, and extensions, which mean nothing here. A size that no body has is not exact.
+func chunkSize(line []byte) (size int, extension []byte, ok bool) {
+	const digits, huge = 16, 1 << 40
+	i := 0
+	for ; i < len(line) && i < digits && isHex(line[i]); i++ {
+		digit := line[i] - '0'
+		if line[i] > '9' {
+			digit = line[i] | 0x20 - 'a' + 10
+		}
+		size = min(size<<4|int(digit), huge)
+	}
+	extension = line[i:]
+	behind := bytes.TrimLeft(extension, " \t")
+	return size, extension, i > 0 && (len(behind) == 0 || behind[0] == ';') && !hasControls(behind)
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// trailerProblem looks for what makes a trailer no field, or one that must not be there as it would say how the message is to be read
+// (RFC 9110, 6.5.1). Empty: nothing found.
+func trailerProblem(line []byte) string {
+	name, value, colon := bytes.Cut(line, []byte(":"))
+	switch {
+	case line[0] == ' ' || line[0] == '\t':
+		return "a trailer is folded"
+	case !colon || !isToken(name):
+		return "a trailer has no name, or one that is none"
+	case hasControls(value):
+		return "a trailer has a control character"
+	case isForbiddenTrailer(name):
+		return "a trailer has a name that only a header may have"
+	}
+	return ""
+}
+
+// isForbiddenTrailer names what is for framing, routing, authentication and the reading of the content.
+func isForbiddenTrailer(name []byte) bool {
+	for _, forbidden := range []string{
+		"authorization", "connection", "content-encoding", "content-length", "content-range", "content-type", "cookie", "expect", "host",
+		"keep-alive", "max-forwards", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+	} {
+		if isName(name, forbidden) {
+			return true
+		}
+	}
+	return false
+}
+
+// isToken reports whether name is one as RFC 9110 (5.6.2) has it.
+func isToken(name []byte) bool {
+	for _, c := range name {
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c|0x20 && c|0x20 <= 'z', bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+func hasControls(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
 func isName(name []byte, lower string) bool {
 	return len(name) == len(lower) && bytes.EqualFold(name, []byte(lower))
 }

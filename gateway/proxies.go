@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"net"
 	"net/netip"
 
@@ -20,7 +20,7 @@ func newProxies(list []string) (proxies, error) {
 		if err != nil {
 			addr, aerr := netip.ParseAddr(s)
 			if aerr != nil {
-				return nil, fmt.Errorf("listen.trusted_proxies: %q is neither an address nor a range like 10.0.0.0/8", s)
+				return nil, errors.New("listen.trusted_proxies: one is neither an address nor a range like 10.0.0.0/8")
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
@@ -39,11 +39,11 @@ func (p proxies) trusts(a netip.Addr) bool {
 }
 
 // client gives the address of the client: the last one in X-Forwarded-For that no proxy of ours has, when the peer is one
-// of them. For the log only.
-func (p proxies) client(ctx *fasthttp.RequestCtx) string {
+// of them.
+func (p proxies) client(ctx *fasthttp.RequestCtx) netip.Addr {
 	peer := addrOf(ctx.RemoteAddr())
 	if len(p) == 0 || !p.trusts(peer) {
-		return peer.String()
+		return peer
 	}
 	rest := ctx.Request.Header.Peek("X-Forwarded-For")
 	for len(rest) > 0 {
@@ -52,13 +52,13 @@ func (p proxies) client(ctx *fasthttp.RequestCtx) string {
 		if err != nil {
 			break
 		}
-		peer = hop.Unmap()
+		peer = hop.Unmap().WithZone("") // which may be any text
 		if !p.trusts(peer) {
 			break
 		}
 		rest = rest[:max(i, 0)]
 	}
-	return peer.String()
+	return peer
 }
 
 func addrOf(a net.Addr) netip.Addr {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -23,7 +24,7 @@ type announced struct {
 	op        int
 	length    int // of the body, in bytes; -1: it comes in chunks
 	limit     int64
-	body      reservation
+	body      reservation // when it has come
 	requestID string
 	origin    string
 }
@@ -38,8 +39,6 @@ type announcements struct {
 func (a *announcements) put(h *fasthttp.RequestHeader, what announced) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	stale := a.of[h] // of a connection that we closed at that very moment
-	stale.body.release()
 	a.of[h] = what
 }
 
@@ -51,26 +50,31 @@ func (a *announcements) take(h *fasthttp.RequestHeader) (what announced, ok bool
 	return what, ok
 }
 
-// headerReceived sets the limit of a request's body by its route and reserves the bytes that it announces.
+// headerReceived notes what a header says, and has fasthttp leave the body to the handler: it reads no more than one byte of it.
 func (l *listener) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
 	spell(h)
 	conf.ReadTimeout = l.g.cfg.Listen.BodyTimeout
-	conf.MaxRequestBodySize = freeBody
+	conf.MaxRequestBodySize = 1
 	if n := h.ContentLength(); n == 0 || n < -1 {
 		return conf // no body
 	}
 	a := l.look(h)
-	conf.MaxRequestBodySize = int(a.limit)
-	if a.verdict != nil {
-		conf.MaxRequestBodySize = freeBody // worth reading only to keep the connection
-	} else if string(h.Peek("Expect")) != "100-continue" { // as fasthttp tells it; else the body waits for expect
-		var ok bool
-		if a.body, ok = reserve(l.budgetOf(a.route), a.length, a.limit); !ok {
-			conf.MaxRequestBodySize = freeBody
-		}
+	switch {
+	case a.length < 0:
+		h.SetContentLength(math.MaxInt) // the handler gets the chunks as they are; fasthttp would make headers of trailers
+	case int64(a.length) > a.readable():
+		h.SetContentLength(0) // the handler refuses it: not a byte of it has to come first
 	}
 	l.g.announcements.put(h, a)
 	return conf
+}
+
+// readable is how much of the body is read at most, in bytes: of a request that is refused in any case, what keeps the connection.
+func (a *announced) readable() int64 {
+	if a.verdict != nil {
+		return freeBody
+	}
+	return a.limit
 }
 
 // look reads what a header says of its request.
@@ -101,20 +105,22 @@ func (l *listener) look(h *fasthttp.RequestHeader) announced {
 // expect answers "Expect: 100-continue": a body that would be refused is not asked for.
 func (l *listener) expect(ctx *fasthttp.RequestCtx) int {
 	a := l.take(ctx)
-	if a.verdict == nil && int64(a.length) <= a.limit {
-		var ok bool
-		if a.body, ok = reserve(l.budgetOf(a.route), a.length, a.limit); ok {
-			connOf(ctx).announced.Store(&a)
-			return fasthttp.StatusContinue
-		}
+	var f *Fault
+	switch {
+	case a.verdict != nil || int64(a.length) > a.limit:
+		f = a.tooLarge()
+	case !l.budgetOf(a.route).hasRoom(int64(a.length)):
+		f = a.overloaded()
+	default:
+		connOf(ctx).announced.Store(&a)
+		return fasthttp.StatusContinue
 	}
-	f := a.tooLarge()
 	connOf(ctx).linger.Store(true)
 	l.refuse(ctx, a, f)
 	return f.Status
 }
 
-// take takes over what is known of a request and reserved for its body.
+// take takes over what is known of a request.
 func (l *listener) take(ctx *fasthttp.RequestCtx) announced {
 	if a := connOf(ctx).announced.Swap(nil); a != nil {
 		return *a
@@ -148,35 +154,45 @@ func (l *listener) bodyLimit(r route) int64 {
 // unreadable answers what fasthttp could not read; the connection is closed after it.
 func (l *listener) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	a := l.take(ctx)
-	defer a.body.release()
 	c := connOf(ctx)
 	c.linger.Store(true)
-	l.refuse(ctx, a, a.readFault(err, c.late))
-}
-
-// readFault says why a request was not read; late is that it has not come in time.
-func (a *announced) readFault(err error, late bool) *Fault {
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		return &Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", headerLimit), Err: err}
-	case late:
-		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive", Err: err}
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return a.tooLarge()
-	default:
-		return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: it is not HTTP/1.1 as this gateway reads it", Err: err}
+	f := unread(c.late)
+	if _, is := errors.AsType[*fasthttp.ErrSmallBuffer](err); is {
+		f = headersTooLarge()
 	}
+	l.refuse(ctx, a, f)
 }
 
-// tooLarge tells a body that may never come in from one that there is no room for now. Path, method and a drain come first.
+// unread says why a request was not read; late is that it has not come in time. What fasthttp says of it is left out: it may quote the
+// request, and with it a token or a signature.
+func unread(late bool) *Fault {
+	if late {
+		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive"}
+	}
+	return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: it is not HTTP/1.1 as this gateway reads it"}
+}
+
+// malformed is what cannot be read, in our own words.
+func malformed(what string) *Fault {
+	return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + what}
+}
+
+func headersTooLarge() *Fault {
+	return &Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", headerLimit)}
+}
+
+// tooLarge is a body that may never come in. Path, method and a drain come first.
 func (a *announced) tooLarge() *Fault {
-	switch {
-	case a.verdict != nil:
+	if a.verdict != nil {
 		return a.verdict
-	case int64(a.length) > a.limit, a.body.n > 0, a.limit <= freeBody:
-		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", a.limit)}
-	default:
-		return &Fault{Status: fasthttp.StatusServiceUnavailable, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
 	}
+	return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", a.limit)}
+}
+
+// overloaded is a body that there is no room for now.
+func (a *announced) overloaded() *Fault {
+	if a.verdict != nil {
+		return a.verdict
+	}
+	return &Fault{Status: fasthttp.StatusServiceUnavailable, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
 }

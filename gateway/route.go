@@ -94,10 +94,15 @@ func RawPath(uri []byte) []byte {
 // handle is the edge: every request that fasthttp could read comes in here, and every panic ends here.
 func (l *listener) handle(ctx *fasthttp.RequestCtx) {
 	a := l.take(ctx)
-	a.body.shrink(int64(len(ctx.Request.Body()))) // of a chunked body the size is known only now
+	var f *Fault
 	if problem := framingProblem(&ctx.Request.Header); problem != "" {
-		a.verdict = &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + problem}
-		a.broken = true
+		f = malformed(problem)
+	} else {
+		f = l.readBody(ctx, &a)
+	}
+	if f != nil {
+		a.verdict, a.broken = f, true
+		connOf(ctx).linger.Store(true) // its body may still be on its way
 	}
 	l.serveRead(ctx, a)
 }
@@ -164,7 +169,7 @@ func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
 
 // serveCreate gives a trip its line in the log where it does not get as far as having one of its own.
 func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (err error) {
-	t.remote = l.g.proxies.client(ctx)
+	t.remote = l.g.proxies.client(ctx).String()
 	t.client.origin = a.origin
 	if deskOf(ctx) == nil {
 		t.wake = make(chan struct{}, 2)

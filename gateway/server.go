@@ -83,9 +83,9 @@ func (l *listener) bind() error {
 			l.ln = l.proxied(l.ln)
 		}
 		if cfg.TLS.CertFile != "" {
-			cert, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
+			cert, err := cfg.TLS.load()
 			if err != nil {
-				return fmt.Errorf("listen.tls: %w", err)
+				return err
 			}
 			l.ln = tls.NewListener(l.ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		}
@@ -123,7 +123,8 @@ func (l *listener) newServer() *fasthttp.Server {
 		ReadTimeout:                   cfg.HeaderTimeout,
 		WriteTimeout:                  cfg.WriteTimeout,
 		IdleTimeout:                   cfg.IdleTimeout,
-		MaxRequestBodySize:            freeBody,
+		MaxRequestBodySize:            1,
+		StreamRequestBody:             true, // the handler reads the body
 		ReduceMemoryUsage:             true, // every reply is flushed at once, and an idle connection has no buffers
 		DisablePreParseMultipartForm:  true, // a signature is over the bytes
 		DisableHeaderNamesNormalizing: false,
@@ -136,6 +137,7 @@ func (l *listener) newServer() *fasthttp.Server {
 	}
 	if l.name == "admin" {
 		s.Handler, s.ErrorHandler, s.HeaderReceived, s.ExpectHandler = l.admin(), nil, nil, nil
+		s.StreamRequestBody, s.MaxRequestBodySize = false, freeBody
 		s.WriteTimeout = 0 // profiles take as long as they are asked to
 	}
 	return s

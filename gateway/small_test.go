@@ -60,16 +60,15 @@ func TestBudget(t *testing.T) {
 	b.free.Store(2000)
 	f := func(length int, want int64, wantOK bool) {
 		t.Helper()
-		r, ok := reserve(b, length, 1000)
+		r, ok := reserve(b, length)
 		if r.n != want || ok != wantOK {
 			t.Errorf("reserve(%d) = %d, %v; want %d, %v", length, r.n, ok, want, wantOK)
 		}
 	}
 	f(512, 0, true)
 	f(513, 513, true)
-	f(5000, 1000, true) // no more than the limit is read
-	f(600, 0, false)    // 487 are left
-	f(-1, 0, false)
+	f(1000, 1000, true)
+	f(600, 0, false) // 487 are left
 	r := reservation{of: b, n: 1513}
 	r.shrink(1000)
 	if got := b.free.Load(); got != 1000 {
@@ -87,7 +86,7 @@ func TestBudgetKeepsBack(t *testing.T) {
 	b := newBudget(1 << 20)
 	f := func(length int, wantOK bool) {
 		t.Helper()
-		if _, ok := reserve(b, length, 1<<20); ok != wantOK {
+		if _, ok := reserve(b, length); ok != wantOK {
 			t.Errorf("reserve(%d) = %v", length, ok)
 		}
 	}
@@ -95,12 +94,36 @@ func TestBudgetKeepsBack(t *testing.T) {
 		f(1<<20, true)
 	}
 	f(smallBody+1, false)
-	f(-1, false) // who knows how many they will be
 	for range 16 << 20 / smallBody {
 		f(smallBody, true)
 	}
 	f(smallBody, false)
 	f(freeBody, true)
+}
+
+// One sender has its share of a budget, for what has not come whole, and others have the rest.
+func TestBudgetShare(t *testing.T) {
+	b := newBudget(1 << 20) // 80 MiB, and a share of 40
+	one, other := network(netip.MustParseAddr("2001:db8::1")), network(netip.MustParseAddr("10.0.0.1"))
+	f := func(from netip.Prefix, n, size int64, want bool) {
+		t.Helper()
+		if got := b.arrive(from, n, size); got != want {
+			t.Errorf("arrive(%v, %d) = %v", from, n, got)
+		}
+	}
+	f(one, 40<<20, 1<<20, true)
+	f(network(netip.MustParseAddr("2001:db8::ffff:0:0:1")), 1, 1, false) // it is the same network
+	f(network(netip.MustParseAddr("2001:db8:0:1::1")), 1, 1, true)
+	f(other, 1<<20, 1<<20, true)
+	f(netip.Prefix{}, 1<<20, 1<<20, true)
+	b.arrived(one, 39<<20)
+	f(one, 39<<20+1, 1, false)
+	f(one, 1<<20, 1<<20, true)
+	b.arrived(one, 2<<20)
+	b.arrived(other, 1<<20)
+	if len(b.arriving) != 2 {
+		t.Errorf("%d senders are known, of which two have something on its way", len(b.arriving))
+	}
 }
 
 func TestProxies(t *testing.T) {

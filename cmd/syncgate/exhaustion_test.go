@@ -108,41 +108,49 @@ func TestDescriptorsRunOut(t *testing.T) {
 	g.stop()
 }
 
-// TestAnnouncedBodies opens 400 connections that announce a large body each and send one byte of it.
+// TestAnnouncedBodies opens 500 connections that announce a large body each and send one byte of it: creates without credentials, and
+// callbacks with a token that somebody waits for. They take hardly any memory, and nobody is refused for them.
 func TestAnnouncedBodies(t *testing.T) {
-	const announced, most = 4 << 20, 400 << 20 // bytes; all of them would be 1.6 GB
-	e := simulate(t)
+	const announced, most = 5 << 20, 128 << 20 // bytes; all of them would be 2.6 GB
+	e := simulate(t, func(c *enginesim.Config) { c.Record = 100 })
 	at := free(t, 1)[0]
-	g := serve(t, at, "SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_LIMITS_BODY=4MiB", "SYNCGATE_LISTEN_BODY_TIMEOUT=60s")
+	g := serve(t, at, "SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_LIMITS_BODY=5MiB", "SYNCGATE_LISTEN_BODY_TIMEOUT=60s")
 	padded := func(n int) string {
 		return strings.Replace(`{"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"pad":"x"}}]}`, "x", strings.Repeat("x", n-100), 1)
 	}
-	small, large := padded(10<<10), padded(announced)
 	c := caller(t, at, 1)
-	trip := func(body string, status int) {
-		t.Helper()
-		if a, err := c.create(body); err != nil || a.status != status || (status == 503) != (a.header.Get("Retry-After") != "") {
-			t.Errorf("%d bytes got %d %.200s %v, want %d", len(body), a.status, a.body, err, status)
-		}
-	}
-	before := g.metric("process_resident_memory_bytes")
-	h := &hogs{t: t, address: at}
-	defer h.leave(true)
-	for _, reset := range []bool{false, true} {
-		h.add(400, fmt.Sprintf("POST /api/1/json/1/1/1 HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\nx", announced))
-		eventually(t, "all but 64 are refused", func() bool { return h.refused.Load() == 400-64 })
-		h.refused.Store(0)
+	waits := c.createLater(`{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"__sim":{"callback":"never"}}}]}`)
+	eventually(t, "somebody waits", func() bool { return len(e.Tasks()) == 1 })
+	_, token, _ := strings.Cut(e.Tasks()[0].URL, "/callback/")
+	for path, reset := range map[string]bool{"/api/1/json/1/1/1": false, "/api/1/plugins/callback/" + token: true} {
+		before := g.metric("process_resident_memory_bytes")
+		h := &hogs{t: t, address: at}
+		h.add(500, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n\r\nx", path, announced))
+		eventually(t, "all have come", func() bool { return g.metric("process_open_fds") > 500 })
+		<-time.After(100 * time.Millisecond) // and have been read
 		if grown := g.metric("process_resident_memory_bytes") - before; grown > most {
 			t.Errorf("it has grown by %.0f MB", grown/1e6)
 		} else {
 			t.Logf("it has grown by %.0f MB", grown/1e6)
 		}
-		body, _ := task("1")
-		trip(body, 200)  // it takes no room
-		trip(small, 200) // it has room of its own
-		trip(large, 503)
+		for _, size := range []int{200, 10 << 10, 500 << 10, announced} {
+			other := caller(t, at, 1)
+			if a, err := other.create(padded(size)); err != nil || a.status != 200 {
+				t.Errorf("%d bytes got %d %.200s %v", size, a.status, a.body, err)
+			}
+		}
+		if n := h.refused.Load(); n > 0 {
+			t.Errorf("%d were refused", n)
+		}
 		h.leave(reset)
-		eventually(t, "there is room again", func() bool { a, err := c.create(large); return err == nil && a.status == 200 })
+	}
+	r, err := http.Post("http://"+at+"/api/1/plugins/callback/"+token, "application/json", strings.NewReader(`{"answer":42}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	if a := <-waits; a.status != 200 || !strings.Contains(a.body, `{"answer":42}`) {
+		t.Errorf("who waited got %+v", a)
 	}
 	g.stop()
 }
