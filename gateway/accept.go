@@ -109,8 +109,11 @@ func (r *room) enter() (crowded bool) { return r.open.Add(1) > r.most }
 
 func (r *room) leave() { r.open.Add(-1) }
 
-// quiet gives fasthttp's own lines to the log, at the level that they deserve: each is about one bad connection.
+// quiet gives fasthttp's own lines to the log, at the level that they deserve: each is about one bad connection. What would be put into
+// the format is left out: errors that quote requests.
 type quiet struct{ log zerolog.Logger }
 
 // Printf logs.
-func (q quiet) Printf(format string, args ...any) { q.log.Debug().Msgf(format, args...) }
+func (q quiet) Printf(format string, _ ...any) {
+	q.log.Debug().Str("line", format).Msg("fasthttp")
+}

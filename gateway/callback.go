@@ -148,7 +148,7 @@ func (g *Gateway) hear(dst *fasthttp.Response, f *Fault) {
 	if f.Status >= fasthttp.StatusInternalServerError {
 		level = zerolog.WarnLevel // nothing is lost if the engine sends it again
 	}
-	g.log.WithLevel(level).Err(f).Int("status", f.Status).Msg("callback refused")
+	g.log.WithLevel(level).Str("error", unquoted(f)).Int("status", f.Status).Msg("callback refused")
 	setFault(dst, f)
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyString("{}")

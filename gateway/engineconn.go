@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -104,7 +103,7 @@ type engineDialer struct {
 func newEngineDialer(cfg EngineConfig) (d engineDialer, err error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
-		return d, fmt.Errorf("read engine.url: %w", err)
+		return d, errors.New("engine.url: is not a URL") // without url.Error, which quotes it
 	}
 	d = engineDialer{addr: u.Host, timeout: cfg.Timeout}
 	if u.Scheme == "https" {
@@ -120,7 +119,7 @@ func newEngineDialer(cfg EngineConfig) (d engineDialer, err error) {
 func (d *engineDialer) dial(deadline time.Time) (*engineConn, error) {
 	raw, err := (&net.Dialer{Timeout: d.timeout, Deadline: deadline}).Dial("tcp", d.addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the engine: %w", err)
+		return nil, wireError("connect to the engine", err)
 	}
 	c := &counted{Conn: raw, raw: socketOf(raw)}
 	if d.tls == nil {
@@ -132,7 +131,7 @@ func (d *engineDialer) dial(deadline time.Time) (*engineConn, error) {
 	}
 	if err != nil {
 		_ = raw.Close()
-		return nil, fmt.Errorf("connect to the engine: %w", err)
+		return nil, wireError("connect to the engine", err)
 	}
 	return &engineConn{Conn: secure, count: c}, nil
 }
@@ -144,7 +143,7 @@ func (e *engineConn) exchange(request, before []byte, resp *fasthttp.Response, d
 		return false, false, err
 	}
 	if err := e.SetDeadline(deadline); err != nil {
-		return false, false, fmt.Errorf("set the deadline: %w", err)
+		return false, false, wireError("set the deadline", err)
 	}
 	sofar := e.count.written
 	if len(request) > 0 {
@@ -152,13 +151,15 @@ func (e *engineConn) exchange(request, before []byte, resp *fasthttp.Response, d
 	}
 	wrote = e.count.written > sofar
 	if err != nil {
-		return wrote, false, fmt.Errorf("send to the engine: %w", err)
+		return wrote, false, wireError("send to the engine", err)
 	}
 	r := answerReaders.Get().(*answerReader) //nolint:forcetypeassert // only New fills the pool
 	defer r.giveBack()
 	r.reset(before, e.Conn)
-	if keep, err = r.read(resp); err != nil {
-		return wrote, false, fmt.Errorf("read the engine's answer: %w", err)
+	err = readAnswer(&r.buffered, resp)
+	rest := r.buffered.Buffered() > 0 || len(r.before) > 0 // an answer to a question that was not asked
+	if err != nil {
+		return wrote, false, wireError("read the engine's answer", err)
 	}
 	return wrote, keep, nil
 }

@@ -31,7 +31,7 @@ type Fault struct {
 	Err        error         // the cause, for the log only
 }
 
-// Error gives the public text and the cause.
+// Error gives the public text and the cause. The text may quote what was sent: the log has it through unquoted.
 func (f *Fault) Error() string {
 	if f.Err != nil {
 		return fmt.Sprintf("%s: %v", f.Text, f.Err)

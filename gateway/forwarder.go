@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -127,22 +128,16 @@ func (f *forwarder) exchange(j job) {
 	if !j.sent {
 		j.began = time.Now()
 	}
-	sent, code := flight{j.trip, j.began}, "panic"
-	defer func() { f.ended(sent, code, recover()) }()
-	code = f.conclude(j.trip, f.carry(&j))
-}
-
-// outcome is what came of an exchange.
-type outcome struct {
-	wrote  bool // bytes of the request may have arrived
-	status int  // of the engine's answer; 0: there is none that is complete
-	ack    Ack
-	err    error // of the exchange, or of reading the answer
-}
-
-// usable reports whether the connection can be believed: what it says next answers what it is asked next.
-func (o outcome) usable() bool {
-	return !errors.Is(o.err, ErrForeignAnswer) && !errors.Is(o.err, errPartner)
+	code := "panic"
+	defer func() {
+		if p := recover(); p != nil {
+			f.g.log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("exchange with the engine panicked")
+		}
+		f.over(flight{t, j.began}, code)
+		fasthttp.ReleaseResponse(resp)
+	}()
+	wrote, err := f.carry(&j, resp)
+	code = f.conclude(t, resp, wrote, err)
 }
 
 // carry does the exchange itself, and gives the place of its connection back: before the client hears of it and asks again.

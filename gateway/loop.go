@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -100,7 +99,7 @@ func (lp *loop) run() {
 func (lp *loop) serve(s socket, what told) {
 	defer func() {
 		if p := recover(); p != nil {
-			lp.set.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("serving a socket panicked")
+			lp.set.log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack()).Msg("serving a socket panicked")
 		}
 	}()
 	s.ready(lp, what)

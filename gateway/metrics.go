@@ -95,7 +95,7 @@ func (t *trip) observe(written bool) {
 		line = line.Bool("abandoned", true)
 	}
 	if t.refusal != nil {
-		line = line.AnErr("refusal", t.refusal)
+		line = line.Str("refusal", unquoted(t.refusal))
 	}
 	line.Msg("trip")
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -131,7 +130,7 @@ func (t *trip) answer(c *conn) (open bool) {
 func (t *trip) word(resp *fasthttp.Response, c *conn) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a parked client panicked")
+			t.g.log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a parked client panicked")
 			t.giveUp()
 			ok = false
 		}

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -195,7 +194,7 @@ func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (
 
 // panicked turns a panic into an answer and gives up the trip that it left behind.
 func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
-	line := l.g.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Str("request_id", a.requestID)
+	line := l.g.log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack())
 	if t != nil {
 		line = line.Stringer("trip", t.id)
 		t.giveUp()
@@ -203,7 +202,7 @@ func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p an
 	line.Msg("a handler panicked")
 	ctx.Response.Reset()
 	ctx.SetConnectionClose()
-	l.refuse(ctx, a, faultOf(fmt.Errorf("panic: %v", p)))
+	l.refuse(ctx, a, faultOf(errors.New("panic")))
 }
 
 // refuse answers in the words of the route: an engine hears an empty object, everybody else the dialect.

@@ -51,7 +51,7 @@ func metaOf(c *Call) []byte {
 func callOf(rec correlator.Record) (*Call, error) {
 	var m meta
 	if err := json.Unmarshal(rec.Meta, &m); err != nil {
-		return nil, fmt.Errorf("read a record: %w", err)
+		return nil, errors.New("read a record: what it says of its ops is not ours") // the library's error quotes it
 	}
 	if len(m.Ops) != len(rec.Finals) {
 		return nil, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
