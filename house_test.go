@@ -49,13 +49,15 @@ func arrows() map[string]arrow {
 		"correlator/redis": {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
+		"internal/httpserver": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/pires/go-proxyproto", "golang.org/x/sys/unix"},
+			"it reads and answers requests, and knows no trip, route, token or fault",
+		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/nowait"},
-			[]string{
-				fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "github.com/pires/go-proxyproto",
-				"golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/sony/gobreaker/v2",
-			},
-			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is",
+			[]string{"correlator", "signer", "internal/httpserver", "internal/upstream"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
+			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
 			[]string{"gateway", "correlator", "signer", "internal/splice"},

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 )
@@ -89,4 +90,13 @@ func (g *Group) hook(point string) {
 	if g.o.Hook != nil {
 		g.o.Hook(point)
 	}
+}
+
+// PanicText is what a log may say of a panic beside its stack. Errors of the runtime hold types and numbers. Any other value is chosen by
+// the code that panicked and may hold bytes of a request, so only its type is shown.
+func PanicText(value any) string {
+	if err, ok := value.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", value)
 }

@@ -1,11 +1,12 @@
 package upstream
 
 import (
-	"fmt"
 	"runtime/debug"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"syncgate/internal/eventloop"
 )
 
 // This is the edge to those who implement Call: nobody else calls its methods. A panic in one of them is theirs, and ends their
@@ -48,6 +49,6 @@ func (c *Client) finished(call Call, took time.Duration, code string) {
 // recovered is deferred by the above.
 func (c *Client) recovered() {
 	if p := recover(); p != nil {
-		c.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a call to the engine panicked")
+		c.log.Error().Str("panic", eventloop.PanicText(p)).Bytes("stack", debug.Stack()).Msg("a call to the engine panicked")
 	}
 }

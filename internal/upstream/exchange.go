@@ -68,12 +68,11 @@ func (c *Client) send(x exchange, l lease) (exchange, lease) {
 // next answer would be taken for.
 func (c *Client) usable(x exchange, l lease) bool {
 	k := l.conn
+	c.hook("look")
 	switch {
 	case l.owner.PeerGone():
 		return false
-	case k.fresh:
-		return true
-	case x.began.Sub(k.idleSince) > c.idleTimeout:
+	case !k.fresh && x.began.Sub(k.idleSince) > c.idleTimeout:
 		return false
 	case k.secure: // what waits may be TLS's own, as session tickets are
 		n, err := l.owner.Read(k.scratch[:])

@@ -83,7 +83,7 @@ func (c Config) Validate() error {
 type Options struct {
 	Log zerolog.Logger // panics of Calls, and the breaker
 	// Hook is for tests: it is called at "attached" when the loops know a new connection and may have it already; by the owner of a
-	// connection at "write" before a request is written, and at "release" when it was written and the loops do not have the connection
+	// connection at "look" before it is looked at, at "write" before a request is written, and at "release" when it was written and the loops do not have the connection
 	// yet. nil: nothing is called.
 	Hook func(point string)
 }
