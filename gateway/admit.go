@@ -8,16 +8,6 @@ import (
 	"syncgate/correlator"
 )
 
-// park puts the trip into the table, before it is forwarded.
-func (g *Gateway) park(t *trip) error {
-	if err := g.correlator.Park(t.id, t, t.deadline); err != nil {
-		t.leave()
-		return err
-	}
-	g.metrics.parked.Inc()
-	return nil
-}
-
 // admit asks whether login may have one more request: the limits of its own, then the correlator's health. leave gives
 // the place back.
 func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {

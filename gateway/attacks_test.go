@@ -20,7 +20,7 @@ func (f *forge) attacks() map[string][]attack {
 		"JSON": f.syntax(), "text": f.text(), "duplicates": f.duplicates(), "envelopes": f.envelopes(), "timeouts": f.timeouts(),
 		"operations": f.operations(), "encodings": f.encodings(), "sizes": f.sizes(), "lengths": f.lengths(),
 		"codings": f.codings(), "chunks": f.chunks(), "heads": f.heads(), "versions": f.versions(), "smuggling": f.smuggling(),
-		"expectations": f.expectations(), "tokens": f.tokens(), "callback paths": f.callbackPaths(), "callbacks": f.callbacks(),
+		"expectations": f.expectations(), "strict": f.strict(), "tokens": f.tokens(), "callback paths": f.callbackPaths(), "callbacks": f.callbacks(),
 		"XML": f.xml(), "tasks": f.tasks(), "origins": f.origins(), "request ids": f.requestIDs(),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpserver"
 )
 
 // callbackPath is where engines call back: callbackPath + token [the vendor's own path].
@@ -21,105 +22,94 @@ const callbackPath = "/api/1/plugins/callback/"
 // CallbackURL is what goes into a task before its token.
 func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseURL, "/") + callbackPath }
 
-// callback serves one callback of the engine, whose token was genuine: the body is copied once, and the engine hears 200
-// when the result is on the client's connection or kept.
-func (g *Gateway) callback(ctx *fasthttp.RequestCtx, id correlator.ID, op int) error {
+// callback serves one callback of the engine, whose token was genuine. The body is copied once, and the engine hears 200 when the result
+// is on the client's connection or kept.
+func (g *Gateway) callback(in *httpserver.Incoming, id correlator.ID, op int) (suspended bool, err error) {
 	if !time.Now().Before(id.Expiry()) {
-		return correlator.ErrGone
+		return false, correlator.ErrGone
 	}
-	cb, answer, err := g.partner.callback(&ctx.Request, op)
+	cb, answer, err := g.partner.callback(in.Request, op)
 	if err != nil {
-		return err
+		return false, err
 	}
-	ctx.Request.ResetBody() // cb has the one copy: a wait for the client must not hold the request's buffer too
-	d := deskOf(ctx)
-	if d == nil {
-		err = g.handOn(id, cb)
-	} else if err = g.handOnNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
-		d.left = true
-		g.handOnLater(id, cb, heard{conn: d.conn, closes: ctx.Request.Header.ConnectionClose(), answer: answer})
-		return nil
+	if err = g.deliverNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
+		in.Wait(nil)
+		g.deliverLater(id, cb, in.Exchange, answer)
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	g.delivered(&ctx.Response, answer)
-	return nil
+	g.delivered(in.Response, answer)
+	return false, nil
 }
 
-// handOn hands a callback on, and waits until it is settled.
-func (g *Gateway) handOn(id correlator.ID, cb correlator.Callback) error {
-	if err := g.debts.pay(id); err != nil {
-		return fmt.Errorf("save what is owed of trip %v: %w", id, err)
+// deliver hands a callback on, and waits until it is settled.
+func (g *Gateway) deliver(id correlator.ID, cb correlator.Callback) error {
+	if err := g.retries.save(id); err != nil {
+		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
-	return handedOn(id, cb.Op, g.correlator.Deliver(g.patience.context(time.Now()), id, cb))
+	return deliverError(id, cb.Op, g.correlator.Deliver(g.deadlines.context(time.Now()), id, cb))
 }
 
-func handedOn(id correlator.ID, op int, err error) error {
+func deliverError(id correlator.ID, op int, err error) error {
 	if err != nil {
-		return fmt.Errorf("hand on op %d of trip %v: %w", op, id, err)
+		return fmt.Errorf("deliver op %d of trip %v: %w", op, id, err)
 	}
 	return nil
 }
 
-// handOnNow hands a callback on where nobody has to wait: it makes a trip of this node complete whose client a loop holds.
-// ErrUnavailable: somebody has to.
-func (g *Gateway) handOnNow(id correlator.ID, cb correlator.Callback) error {
+// deliverNow hands a callback on where nobody has to wait: it completes a trip of this node. ErrUnavailable: somebody has to wait.
+func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 	t, ok := g.correlator.Waiter(id).(*trip)
-	if !ok || g.debts.count.Load() > 0 || !t.settlesWith(cb.Op) {
+	if !ok || g.retries.count.Load() > 0 || !t.settlesAt(cb.Op) {
 		return correlator.ErrUnavailable
 	}
 	return g.correlator.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
 }
 
-// heard is a callback that a loop has read, whose connection the loop has given away until it is answered.
-type heard struct {
-	conn   *conn
-	closes bool // as the engine wishes
-	answer []byte
-}
-
-// handOnLater hands a callback on that somebody has to wait for, and has it answered. For the store nobody waits: it tells.
-func (g *Gateway) handOnLater(id correlator.ID, cb correlator.Callback, h heard) {
-	g.answering.add()
-	relayed := func(err error) { g.answer(h, handedOn(id, cb.Op, err)) }
-	if g.relay == nil || g.debts.count.Load() > 0 || !g.relay.Relay(id, cb, relayed) {
-		go g.answerLater(id, cb, h)
+// deliverLater hands a callback on that somebody has to wait for, and has it answered. For the store of another node's trip no goroutine
+// waits.
+func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte) {
+	g.work.add()
+	relayed := func(err error) {
+		defer g.work.done()
+		g.answerCallback(x, answer, deliverError(id, cb.Op, err))
 	}
+	if g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
+		return
+	}
+	g.work.run(func() {
+		defer g.work.done()
+		g.answerCallback(x, answer, g.deliver(id, cb))
+	})
 }
 
-// answerLater hands a callback on, and answers it.
-func (g *Gateway) answerLater(id correlator.ID, cb correlator.Callback, h heard) {
-	g.answer(h, g.handOn(id, cb))
-}
-
-// answer tells the engine what became of a callback.
-func (g *Gateway) answer(h heard, err error) {
-	defer g.answering.done()
+// answerCallback answers the engine whose callback was delivered, or not.
+func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, err error) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err != nil {
-		g.hear(resp, faultOf(err))
+		g.refuseCallback(resp, faultOf(err))
 	} else {
-		g.delivered(resp, h.answer)
+		g.delivered(resp, answer)
 	}
-	if h.closes || g.stage.Load() >= leaving || h.conn.crowded {
-		resp.SetConnectionClose()
-	}
-	h.conn.respond(resp)
+	g.closeIfLeaving(resp)
+	g.hook("reply")
+	x.Reply(resp)
 }
 
-// delivered is what an engine hears whose callback is settled.
+// delivered is the answer to a callback that is settled.
 func (g *Gateway) delivered(dst *fasthttp.Response, answer []byte) {
 	g.metrics.delivered.Inc()
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyRaw(answer)
 }
 
-// patience bounds how long engines wait for their answers: a slow client has its whole write time-out, and the store its
-// own. Callbacks of the same while share one context, as one of its own for each would cost more than the delivery.
-type patience struct {
-	least   time.Duration // that each has
+// sharedDeadlines bound how long engines wait for their answers: a slow client has its whole write time-out, and the store its own.
+// Callbacks of the same while share one context, as one of its own for each would cost more than the delivery.
+type sharedDeadlines struct {
+	least   time.Duration // that each callback has
 	current atomic.Pointer[span]
 }
 
@@ -131,18 +121,18 @@ type span struct {
 }
 
 // context gives one that ends after least and before twice that.
-func (p *patience) context(now time.Time) context.Context {
-	if s := p.current.Load(); s != nil && now.Sub(s.made) < p.least {
+func (d *sharedDeadlines) context(now time.Time) context.Context {
+	if s := d.current.Load(); s != nil && now.Sub(s.made) < d.least {
 		return s
 	}
 	s := &span{made: now}
-	s.Context, s.stop = context.WithDeadline(context.Background(), now.Add(2*p.least)) //nolint:gosec // its time ends it
-	p.current.Store(s)
+	s.Context, s.stop = context.WithDeadline(context.Background(), now.Add(2*d.least)) //nolint:gosec // its time ends it
+	d.current.Store(s)
 	return s
 }
 
-// hear is how an engine is refused: always an empty JSON object, as an API Call node merges our keys into its task.
-func (g *Gateway) hear(dst *fasthttp.Response, f *Fault) {
+// refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task.
+func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault) {
 	g.metrics.callbacks.WithLabelValues(callbackOutcome(f.Status)).Inc()
 	level := zerolog.DebugLevel
 	if f.Status >= fasthttp.StatusInternalServerError {

@@ -32,32 +32,33 @@ func keyOf(h *fasthttp.RequestHeader) (key string, err error) {
 	return string(values[0]), nil
 }
 
-// claim binds the request's key to the trip. With joined the key is another trip's, which has been waited for instead, and
-// the client is answered. An owner that surely made no task gives the key back: then it is the next one's turn.
-func (g *Gateway) claim(ctx *fasthttp.RequestCtx, t *trip) (joined bool, err error) {
+// claim binds the request's key to the trip and parks it, or joins the trip that has the key. It asks the store. An owner that surely made
+// no task gives the key back: then the next one makes the task.
+func (g *Gateway) claim(t *trip) {
 	for {
-		owner, err := g.bind(t)
-		if err != nil {
-			t.leave()
-			return false, err
-		}
-		if owner == t.id {
+		owner, err := g.bindKey(t)
+		switch {
+		case err != nil:
+			t.refuse(err)
+			return
+		case owner == t.id:
 			t.claimed.Store(true)
-			return false, nil
+			t.park()
+			return
 		}
-		err = t.join(ctx, owner)
+		err = t.join(owner)
 		switch {
 		case err == nil:
-			return true, nil
+			return
 		case !errors.Is(err, correlator.ErrReleased) && !errors.Is(err, correlator.ErrGone):
-			t.leave()
-			return false, err
+			t.refuse(err)
+			return
 		}
 		t.id = g.correlator.NewID(t.expiry())
 	}
 }
 
-func (g *Gateway) bind(t *trip) (owner correlator.ID, err error) {
+func (g *Gateway) bindKey(t *trip) (owner correlator.ID, err error) {
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	return g.keeper.Claim(wait, t.keyName(), t.call.Fingerprint, t.id, t.record())
@@ -65,48 +66,81 @@ func (g *Gateway) bind(t *trip) (owner correlator.ID, err error) {
 
 func (t *trip) keyName() correlator.Key { return correlator.Key{Login: t.call.Login, Name: t.key} }
 
-// join waits for another trip, on whatever node, up to this client's own deadline, and answers. ErrReleased, ErrGone:
-// there is nothing to wait for any more, and nothing was answered.
-func (t *trip) join(ctx *fasthttp.RequestCtx, owner correlator.ID) error {
+// refuse answers a client whose trip is not parked.
+func (t *trip) refuse(err error) {
+	t.body.Release()
+	t.begin(false)
+	t.failed(faultOf(err))
+}
+
+// join parks the client behind another trip, on whatever node, up to this client's own deadline. With an error nothing was answered, and
+// the trip is as it was.
+func (t *trip) join(owner correlator.ID) error {
+	t.mu.Lock()
 	t.id, t.joined = owner, true
-	t.body.release() // nothing will be forwarded
-	err := t.attach(ctx)
-	if err == nil && errors.Is(t.why, correlator.ErrReleased) {
-		err = correlator.ErrReleased
+	t.mu.Unlock()
+	t.body.Release() // nothing will be forwarded
+	t.begin(false)
+	if err := t.attach(); err != nil {
+		return t.unjoin(err)
 	}
-	if err != nil {
-		t.again()
-		return err
-	}
-	t.reply(&ctx.Response, connOf(ctx))
+	t.registered()
 	return nil
 }
 
-// attach parks the client behind the trip of that id until all of it is final or the deadline.
-func (t *trip) attach(ctx *fasthttp.RequestCtx) error {
-	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	t.g.metrics.parked.Inc()
-	detach, err := t.g.keeper.Attach(wait, t.id, t, t.deadline)
-	if err != nil {
-		t.failed(err) // counts it out, if nothing else has
-		return err
-	}
-	t.wait(ctx)
-	detach()
-	return nil
-}
-
-// again makes a trip that waited in vain ready to be one of its own, or to be refused.
-func (t *trip) again() {
+// unjoin undoes a join that failed. The error is nil if the trip was decided meanwhile.
+func (t *trip) unjoin(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	select {
-	case <-t.wake:
-	default:
+	if t.phase != parked {
+		return nil
 	}
-	t.phase, t.why, t.joined, t.unsure = waiting, nil, false, nil
+	t.phase, t.joined = starting, false
+	t.g.metrics.parked.Dec()
+	return err
+}
+
+// attach has the trip hear of the one with its id, until it ends.
+func (t *trip) attach() error {
+	t.mu.Lock()
+	round := t.round
+	t.mu.Unlock()
+	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	detach, err := t.g.keeper.Attach(wait, t.id, t, t.deadline)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	ended := t.phase == over || t.round != round
+	if !ended {
+		t.detach = detach
+	}
+	t.mu.Unlock()
+	if ended {
+		detach()
+	}
+	return nil
+}
+
+// claimAgain lets a trip that waited in vain for another one begin again: the other one made no task.
+func (g *Gateway) claimAgain(t *trip) {
+	t.mu.Lock()
+	detach := t.detach
+	t.round++
+	t.phase, t.why, t.joined, t.inTable, t.detach = starting, nil, false, false, nil
+	waiting := t.waiting
+	t.waiting = nil
 	t.expect()
+	t.mu.Unlock()
+	if detach != nil {
+		detach()
+	}
+	for _, done := range waiting {
+		done(correlator.Gone) // what the other trip's callbacks are told does not depend on it
+	}
+	t.id = g.correlator.NewID(t.expiry())
+	g.claim(t)
 }
 
 // release gives the key of a trip back that surely made no task, or of which nothing is kept.
@@ -114,7 +148,7 @@ func (t *trip) release() {
 	if !t.claimed.CompareAndSwap(true, false) {
 		return
 	}
-	t.g.debts.forgive(t.id)
+	t.g.retries.drop(t.id)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {

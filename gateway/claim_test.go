@@ -1,13 +1,16 @@
 package gateway_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -324,4 +327,44 @@ func TestTasksThatAreNotThere(t *testing.T) {
 	}
 	f("/api/1/tasks/"+task[:len(task)-1]+other, 404, "Not found")
 	f("/api/1/tasks/x", 404, "Not found")
+}
+
+// awayStore is a correlator whose records cannot be waited for, for a while.
+type awayStore struct {
+	*correlator.Memory
+	away atomic.Bool
+}
+
+func (s *awayStore) Attach(ctx context.Context, id correlator.ID, r correlator.Receiver, deadline time.Time) (func(), error) {
+	if s.away.Load() {
+		return nil, correlator.ErrUnavailable
+	}
+	return s.Memory.Attach(ctx, id, r, deadline)
+}
+
+// A client that cannot join, or that may not read, takes nothing from the trip that it asked for: that one still has its deadline.
+func TestRefusedJoinLeavesTheTrip(t *testing.T) {
+	e, store := newEngine(t), new(awayStore)
+	n := startOver(t, e.URL, func(m *correlator.Memory) correlator.Correlator {
+		store.Memory = m
+		return store
+	}, func(c *gateway.Config) { c.Results.RequireLogin = true })
+	const body = `{"timeout":1.5,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{}}]}`
+	owner := n.createLater(body, "Idempotency-Key", "k")
+	e.next(t).accept()
+	store.away.Store(true)
+	if r := n.create(body, "Idempotency-Key", "k"); r.status != 503 {
+		t.Errorf("a join without the store: %d %s", r.status, r.body)
+	}
+	store.away.Store(false)
+	first := n.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{}}]}`, "Idempotency-Key", "k")
+	location := first.header.Get("Location")
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	signed := location + "/" + otherLogin + "/" + now + "/" + string(signer.AppendSignature(nil, []byte(now), []byte(otherSecret), nil))
+	if r := n.do(http.MethodGet, signed, "", "Prefer", "wait=5"); r.status != 401 {
+		t.Errorf("another login's GET of %s: %d %s", signed, r.status, r.body)
+	}
+	if r := got(t, owner); r.status != 200 || !strings.Contains(r.body, "Timeout for create task") {
+		t.Errorf("the owner: %d %s", r.status, r.body)
+	}
 }

@@ -27,8 +27,8 @@ func (c *cors) allows(origin string) bool {
 	return origin != "" && (c.any || listed)
 }
 
-// dress puts the headers on an answer to an allowed origin.
-func (c *cors) dress(dst *fasthttp.Response, origin string) {
+// allow sets the headers of an answer to an allowed origin.
+func (c *cors) allow(dst *fasthttp.Response, origin string) {
 	if len(c.origins) == 0 {
 		return
 	}
@@ -44,26 +44,26 @@ func (c *cors) dress(dst *fasthttp.Response, origin string) {
 	} else {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
-	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After")
+	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After, Date, Preference-Applied")
 }
 
 // preflight answers OPTIONS; methods are those of the path.
-func (c *cors) preflight(ctx *fasthttp.RequestCtx, methods string) error {
-	origin := string(ctx.Request.Header.Peek("Origin"))
-	h := &ctx.Response.Header
+func (c *cors) preflight(req *fasthttp.Request, resp *fasthttp.Response, methods string) error {
+	origin := string(req.Header.Peek("Origin"))
+	h := &resp.Header
 	if len(origin) == 0 { // not a browser: it asks what the path can do
 		h.Set("Allow", methods)
-		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		resp.SetStatusCode(fasthttp.StatusNoContent)
 		return nil
 	}
 	if !c.allows(origin) {
 		return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
 	}
 	h.Set("Access-Control-Allow-Methods", methods)
-	if asked := ctx.Request.Header.Peek("Access-Control-Request-Headers"); len(asked) > 0 {
+	if asked := req.Header.Peek("Access-Control-Request-Headers"); len(asked) > 0 {
 		h.SetBytesV("Access-Control-Allow-Headers", asked)
 	}
 	h.Set("Access-Control-Max-Age", preflightAge)
-	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	resp.SetStatusCode(fasthttp.StatusNoContent)
 	return nil
 }

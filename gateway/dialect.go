@@ -49,10 +49,10 @@ type Dialect interface {
 	Route(path []byte) bool
 	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
 	// Its errors are *Fault.
-	Accept(ctx *fasthttp.RequestCtx, now time.Time) (*Call, error)
+	Accept(req *fasthttp.Request, now time.Time) (*Call, error)
 	// Identify verifies credentials that stand in a path, over an empty body, and gives the login. Its errors are *Fault.
 	Identify(credentials []byte, now time.Time) (login string, err error)
-	// Answer writes status and body of a reply. There is no RequestCtx, as the client may be parked.
+	// Answer writes status and body of a reply.
 	Answer(dst *fasthttp.Response, c *Call, r Reply)
 	// Refuse words a fault.
 	Refuse(dst *fasthttp.Response, f *Fault)

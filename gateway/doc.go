@@ -1,5 +1,9 @@
 // Package gateway is the trip of a synchronous request through an asynchronous engine, over HTTP.
 //
+// A client posts a request and waits for its result on the same connection. The engine accepts the request at once and calls back
+// with the result later, at a URL that the gateway put into the request. Between the two the client is parked: its connection stays open
+// and costs no goroutine and no buffer.
+//
 // # The trip
 //
 //	client                     gateway                                  engine
@@ -11,31 +15,25 @@
 //	  |                        Deliver <------------------ POST callback, on any node
 //	  | <--------------------- Answer: the callback's bytes, unparsed
 //
-// trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has; the token in
-// an op's callback URL carries the ID and the op's index, so that any node can tell where the trip is parked.
-// Everything that happens to a parked trip is an event (event.go): delivered, expired, acked, failed. The first that
-// leaves no op open, or ends the wait, decides the trip, and the reply is written. The connection (conn.go) then tells the
-// trip what came of it, and only now do the callbacks that completed it learn whether their result is on the client's
-// connection, or has to be stored.
+// trip.go is that page in code. A trip is in the correlator's table under one ID, however many ops it has. The token in an op's callback
+// URL carries the ID and the op's index, so that any node can find the node where the trip is parked.
 //
-// # Who runs
+// Everything that happens to a parked trip is an event (event.go): a callback is delivered, the deadline passes, the client hangs up, the
+// engine refuses, a drain ends. The first event that leaves no op open, or ends the wait, decides the trip, and its goroutine answers the
+// client. The exchange then says whether the reply was written (Replied). Only now do the callbacks that completed the trip get their own
+// answers: the result is on the client's connection, or it has to be stored first.
 //
-// A few loops (loop.go), two for each processor, hold the plain connections (held.go, socketset.go), and do what needs nobody
-// to wait: they read requests and callbacks that come whole and serve them in place (desk.go), and they read the engine's
-// answers (flight.go). The request to the engine is written by whoever has the trip, and the reply by whoever delivers the
-// callback. So a trip takes three reads and three writes, and no goroutine of its own.
+// What the client leaves unfinished, at the deadline, at a drain, or after an unusable answer of the engine, is saved as a record before the
+// reply says where to fetch it. Later callbacks go to the record (task.go).
 //
-// All else is fasthttp's: large bodies, TLS, PROXY protocol, pipelined or unusual requests, those with an Idempotency-Key, which
-// wait for the store. A goroutine has their connection while it serves a request. A client that waits for more than a moment
-// gives that back, with all buffers, and only its connection is kept (park.go), and so it is with one that idles between two
-// requests (idle.go).
+// A request with an Idempotency-Key is bound to its key before it is parked (claim.go). A repeat, on any node, finds the key bound and joins
+// the trip that has it. A client that fetches a result and prefers to wait for it joins in the same way.
 //
-// What the client leaves unfinished (at the deadline, at a drain, after an unusable answer of the engine) is saved as a
-// record before the reply says where to fetch it; callbacks that come later go to the record.
+// # Packages around it
 //
-// A request with an Idempotency-Key is bound to its key before it is parked (claim.go). A repeat, on whatever node, finds
-// the key bound and attaches to the trip that has it instead of making its own; so does a client that fetches a result
-// and prefers to wait for it (task.go).
+// Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
+// has the connections to the engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects and engines (dialect.go) word
+// what clients and engines say; they may panic, and nobody else suffers.
 //
 // # Invariants
 //
@@ -52,28 +50,12 @@
 //
 // # Goroutines
 //
-//	listener.run     one per listener; fasthttp's accept loop, ends with Close
-//	loop.run         two per processor; serves what the kernel tells of the sockets of its set, ends with Close
-//	fasthttp         one per connection that has a request for fasthttp in work, or has had one a moment ago; a client that
-//	                 has not waited long is held by it, blocked in trip.wait
-//	conn.serve       the same for a connection of a loop with a request that is fasthttp's
-//	trip.resume      one per client of fasthttp's that is being answered; goes on to serve the connection, as fasthttp's do
-//	trip.resumeHeld  one per client of a loop's that is being answered by another event than a callback, as that may have to
-//	                 be stored; ends with the reply
-//	conn.finish      one per answer that its peer has not taken at once, for as long as the write time-out
-//	conn.expire      one per connection with TLS whose idle time is over; says good-bye, for five seconds at most
-//	enginePool.end   likewise, for a connection to the engine
-//	gateway.answerLater  one per callback that a loop has read and that has to wait for a trip of this node; ends with its answer
-//	watcher.run      one; sees clients hang up that fasthttp has parked, looks at time-outs, ends with Close
-//	tidier.giveBack  at most one; gives memory back after a burst of clients, ends with that
-//	debts.run        at most one; saves what the store could not take, ends when nothing is owed or with Close
-//	forwarder.landed one per answer of the engine that a loop has read and that says more than that the tasks are taken, as that
-//	                 may have to be stored
-//	forwarder.work   at most engine.max_connections; exchanges with the engine that have to wait, ends after ten idle seconds or
-//	                 with Close
+//	work.run        one per client or callback that is being answered and whose answer asks the store, one per deadline that has
+//	                passed, and one per request of an operator; ends with the answer
+//	retryQueue.run  at most one; saves what the store could not take, ends when the queue is empty or with Close
 //
-// Events are called by loops, by the correlator's goroutines (deadlines, other nodes' callbacks) and by callback handlers. None of
-// them waits for a client: a reply that a connection does not take at once is left to conn.finish.
+// Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
+// Deadlines and the callbacks of other nodes come on the correlator's goroutines. None of them waits for a client, an engine or the store.
 //
 // # Words
 //
@@ -96,6 +78,5 @@
 //	fault       an error with its public answer
 //	drain       the way to the end of a node: no new trips, parked ones are answered
 //	home node   the node that has the trip in its table
-//	loop        a goroutine that serves many sockets, as the kernel tells of them
-//	flight      an exchange with the engine that holds no goroutine
+//	exchange    one HTTP request and its answer; a suspended one waits without a goroutine
 package gateway

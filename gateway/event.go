@@ -6,40 +6,37 @@ import (
 	"syncgate/correlator"
 )
 
-// What can happen to a trip while its client is parked: deliver, expire, acked, failed. Each may come from any
-// goroutine, at any time, more than once and together with the others; the first to leave no op open, or to end the
-// wait, decides.
+// What can happen to a trip while its client is parked: Deliver, Expire, ClientGone, acked, failed. Each may come from any goroutine, at
+// any time, more than once and together with the others. The first that leaves no op open, or ends the wait, decides the trip, and then
+// answers the client: its exchange was suspended before the trip was parked.
 
 // Deliver takes a callback. The trip alone knows what is first.
 func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
 	t.mu.Lock()
+	before := t.phase
 	d, certain := t.take(cb)
 	if !certain {
-		t.unsure = append(t.unsure, done)
+		t.waiting = append(t.waiting, done)
 	}
-	c, held := t.unpark()
+	decides := before == parked && t.phase == decided
 	t.mu.Unlock()
 	if certain {
 		done(d)
 	}
-	switch {
-	case c == nil:
-	case held && !t.claimed.Load(): // nothing of it has to be stored, and a connection of the loops is not waited for
-		t.resumeHeld(c)
-	default:
-		t.resumeLater(c, held)
+	if decides {
+		t.answer(t.g.local || !t.claimed.Load())
 	}
 }
 
-// take makes cb the final of its op, if it is the first. The disposition is not certain while the reply is on its way:
-// it will be the reply's own. Called with mu held.
+// take makes cb the final of its op, if it is the first. The disposition is not certain while the reply is on its way: it will be the
+// reply's own. Called with mu held.
 func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain bool) {
 	if cb.Op >= len(t.finals) || !cb.Status.Final() {
 		return correlator.Gone, true
 	}
 	final := t.finals[cb.Op].Status.Final()
 	switch {
-	case t.phase == waiting && !final:
+	case t.phase == parked && !final:
 		t.finals[cb.Op] = cb
 		if t.open--; t.open > 0 {
 			return correlator.Held, true
@@ -55,54 +52,66 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	}
 }
 
-// decide makes the outcome certain, and wakes the handler that holds the client. Called with mu held, in phase waiting.
+// decide makes the outcome certain. Called with mu held, in phase parked; the caller answers the client.
 func (t *trip) decide(why error) {
 	t.phase = decided
 	t.why = why
 	t.g.metrics.parked.Dec()
-	if t.parked == nil && t.wake != nil {
-		t.wake <- struct{}{} // never blocks: there is room for this one, which comes once, and for the watcher's
-	}
 }
 
-// unpark gives the connection of a decided trip that nobody runs for, once: who gets it answers. held: it is the loops'. Called
-// with mu held.
-func (t *trip) unpark() (c *conn, held bool) {
-	if t.phase != decided || t.parked == nil {
-		return nil, false
+// answer answers the client of a trip that the caller has decided. atOnce: nothing has to be stored, so that the caller can do it.
+func (t *trip) answer(atOnce bool) {
+	switch {
+	case t.joined && errors.Is(t.why, correlator.ErrReleased) && t.kind == creates:
+		t.g.work.run(func() { t.g.claimAgain(t) })
+	case atOnce:
+		t.reply()
+	default:
+		t.g.work.run(t.reply)
 	}
-	c, t.parked = t.parked, nil
-	t.g.answering.add()
-	return c, t.held
 }
 
 // Expire ends the wait: the deadline has passed, or a drain has no more time.
 func (t *trip) Expire(reason error) { t.failed(reason) }
 
-// failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded. False: something else
-// has ended it.
-func (t *trip) failed(why error) bool {
-	return t.decideAnd(func() { t.decide(t.unforwarded(why)) })
+// ClientGone ends the wait of a client that has closed its side, or reset it.
+func (t *trip) ClientGone() {
+	t.mu.Lock()
+	t.gone = true
+	inTable := t.inTable
+	t.mu.Unlock()
+	if inTable {
+		t.failed(errHungUp)
+	}
 }
 
-// decideAnd has the trip decided, if it waits, and answers the client.
-func (t *trip) decideAnd(decide func()) bool {
+// errHungUp ends the wait of a client that has closed its side, or reset it.
+var errHungUp = errors.New("gateway: the client hung up")
+
+// failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded. False: something else has ended it.
+func (t *trip) failed(why error) bool {
+	_, refused := errors.AsType[*Fault](why)
+	return t.decideBy(func() { t.decide(t.unforwarded(why)) }, refused && !t.claimed.Load())
+}
+
+// decideBy has the trip decided, if it is parked, and answers the client.
+func (t *trip) decideBy(decide func(), atOnce bool) bool {
 	t.mu.Lock()
-	if t.phase != waiting {
+	if t.phase != parked {
 		t.mu.Unlock()
 		return false
 	}
 	decide()
-	c, held := t.unpark()
+	answers := t.phase == decided
 	t.mu.Unlock()
-	if c != nil {
-		t.resumeLater(c, held)
+	if answers {
+		t.answer(atOnce)
 	}
 	return true
 }
 
-// unforwarded is why the wait of a trip ends of which nothing was forwarded: every connection to the engine was busy, whatever
-// else has happened meanwhile. Called with mu held.
+// unforwarded is why the wait of a trip ends of which nothing was forwarded: every connection to the engine was busy, whatever else has
+// happened meanwhile. Called with mu held.
 func (t *trip) unforwarded(why error) error {
 	if t.queued && !errors.Is(why, correlator.ErrDraining) {
 		why = errForwardBusy
@@ -117,7 +126,7 @@ func (t *trip) unforwarded(why error) error {
 func (t *trip) acked(status int, ack Ack) {
 	if ack.Package != nil {
 		if !t.refused(&wholeAnswer{status: status, body: ack.Package}) {
-			t.unmade()
+			t.notCreated()
 		}
 		return
 	}
@@ -125,25 +134,25 @@ func (t *trip) acked(status int, ack Ack) {
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()
 			rec.Finals[cb.Op] = cb
-			t.g.debts.owe(t.id, rec) // the engine does not say it again
+			t.g.retries.add(t.id, rec) // the engine does not say it again
 		}
 	}
-	if t.key != "" && len(ack.Finals) > 0 && t.isWaiting() {
-		t.g.save(t) // for whoever has joined
+	if t.key != "" && len(ack.Finals) > 0 && t.isParked() {
+		t.g.save(t) // for those who have joined
 	}
 }
 
 // refused ends the wait with the engine's answer to the package. False: something else has ended it.
 func (t *trip) refused(whole *wholeAnswer) bool {
-	return t.decideAnd(func() {
+	return t.decideBy(func() {
 		t.whole = whole
 		t.decide(nil)
-	})
+	}, !t.claimed.Load())
 }
 
-// unmade says of a trip whose client has left that it surely made no task: its key is free, and who asks for its result is
-// told.
-func (t *trip) unmade() {
+// notCreated says of a trip whose client has left that it surely made no task: its key is free, and a client that asks for its result
+// hears so.
+func (t *trip) notCreated() {
 	if t.key != "" {
 		t.release()
 		return
@@ -157,8 +166,7 @@ func (t *trip) unmade() {
 
 // answered takes the engine's own final answer to an op. False: the client is answered already, only a record wants it.
 func (t *trip) answered(cb correlator.Callback) bool {
-	waited := t.decideAnd(func() { t.take(cb) }) // which may leave other ops open
-	if waited {
+	if t.decideBy(func() { t.take(cb) }, t.g.local || !t.claimed.Load()) { // which may leave other ops open
 		return true
 	}
 	t.mu.Lock()
@@ -166,59 +174,49 @@ func (t *trip) answered(cb correlator.Callback) bool {
 	return t.finals[cb.Op].Status.Final()
 }
 
-// end takes the trip out of the table, once, and tells the callbacks that waited for the fate of the reply.
+// end takes the trip out of the table, once, and gives the callbacks that waited for the reply their disposition.
 func (t *trip) end(d correlator.Disposition) {
 	t.mu.Lock()
 	first := t.phase != over
-	if t.phase == waiting { // nothing was forwarded
+	if t.phase == parked { // nothing was forwarded
 		t.g.metrics.parked.Dec()
 	}
 	t.phase = over
-	unsure := t.unsure
-	t.unsure = nil
+	waiting, detach, own := t.waiting, t.detach, t.own
+	t.waiting, t.detach = nil, nil
 	t.mu.Unlock()
 	if !first {
 		return
 	}
-	if !t.joined { // else the entry in the table is another trip's
+	if own { // else the entry with its id is another trip's
 		t.g.correlator.Close(t.id)
 	}
-	t.leave()
-	for _, done := range unsure {
+	if detach != nil {
+		detach()
+	}
+	if t.leave != nil {
+		t.leave()
+	}
+	for _, done := range waiting {
 		done(d)
 	}
 }
 
-// giveUp ends a trip in whose course something panicked: nothing of it can be promised.
-func (t *trip) giveUp() {
-	if t.leave != nil {
-		t.g.correlator.Forget(t.id)
-		t.end(correlator.Gone)
+// settlesAt reports whether a callback for op can be delivered without a wait: the reply goes out at once.
+func (t *trip) settlesAt(op int) bool {
+	if t.claimed.Load() && !t.g.local {
+		return false
 	}
-}
-
-// setQueued says that the trip waits for a connection to the engine, or does so no more. False: its wait is over.
-func (t *trip) setQueued(queued bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.phase == waiting {
-		t.queued = queued
-	}
-	return t.phase == waiting
+	return t.phase == parked && t.open == 1 && op < len(t.finals) && !t.finals[op].Status.Final()
 }
 
-// settlesWith reports whether a callback for op makes the trip complete and its reply can go out at once.
-func (t *trip) settlesWith(op int) bool {
+// isParked reports whether ops are open and the client waits.
+func (t *trip) isParked() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.held && t.parked != nil && t.phase == waiting && t.open == 1 && op < len(t.finals) && !t.finals[op].Status.Final()
-}
-
-// isWaiting reports whether ops are open and the client is parked.
-func (t *trip) isWaiting() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.phase == waiting
+	return t.phase == parked
 }
 
 // isOver reports whether the trip has left the table.

@@ -17,7 +17,7 @@ var (
 	// this one: its client stays parked, and the connection is closed.
 	ErrForeignAnswer = errors.New("gateway: the engine's answer belongs to another request")
 
-	errCrowded     = errors.New("gateway: hardly any descriptors are left")
+	errOverLimit   = errors.New("gateway: hardly any descriptors are left")
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
 	errTooMany     = errors.New("gateway: too many requests of one login")
 )
@@ -54,7 +54,7 @@ var faults = []struct {
 	{correlator.ErrBusy, Fault{Status: 503, Text: "Overloaded: as many clients wait here as may, try again later", RetryAfter: retrySoon}},
 	{correlator.ErrUnavailable, Fault{Status: 503, Text: "Overloaded: other nodes and kept results are out of reach, try again later", RetryAfter: retrySoon}},
 	{correlator.ErrOtherBody, Fault{Status: 422, Text: "Idempotency-Key was used with another body"}},
-	{errCrowded, Fault{Status: 503, Text: "Overloaded: too many connections, try again later", RetryAfter: retrySoon}},
+	{errOverLimit, Fault{Status: 503, Text: "Overloaded: too many connections, try again later", RetryAfter: retrySoon}},
 	{errForwardBusy, Fault{Status: 503, Text: "Overloaded: every connection to the engine is busy, try again later", RetryAfter: retrySoon}},
 	{ErrBadGateway, Fault{Status: 502, Text: "Bad gateway: the engine cannot be reached"}},
 	{correlator.ErrForged, Fault{Status: 404, Text: "Not found: no such task"}},

@@ -274,9 +274,10 @@ func (s *speaker) start(secure bool) (*node, *rawEngine) {
 	}
 	certFile, keyFile, roots := certificate(t)
 	e := newRawEngine(t, overTLS(t, certFile, keyFile, conns)...)
-	n := startParts(t, strings.Replace(e.url, "http:", "https:", 1), hooked)
-	n.TrustEngine(roots)
-	return n, e
+	return startParts(t, strings.Replace(e.url, "http:", "https:", 1), func(n *node, p *gateway.Parts) {
+		hooked(n, p)
+		p.TrustEngine(roots)
+	}), e
 }
 
 // What the engine says on a connection before it is asked is no answer, however new the connection is.

@@ -40,9 +40,9 @@ func (f *fragile) Route(path []byte) bool {
 	return f.Dialect.Route(path)
 }
 
-func (f *fragile) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call, error) {
+func (f *fragile) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, error) {
 	f.may("Accept")
-	return f.Dialect.Accept(ctx, now)
+	return f.Dialect.Accept(req, now)
 }
 
 func (f *fragile) Identify(credentials []byte, now time.Time) (string, error) {
@@ -119,11 +119,11 @@ type way struct {
 
 func ways() []way {
 	return []way{
-		{name: "a loop's"},
-		{name: "fasthttp's, large", pad: 40_000},
-		{name: "fasthttp's, keyed", keyed: true},
-		{name: "fasthttp's, TLS", tls: true},
-		{name: "a worker's, TLS of the engine", engines: true},
+		{name: "plain"},
+		{name: "large", pad: 40_000},
+		{name: "keyed", keyed: true},
+		{name: "TLS", tls: true},
+		{name: "TLS of the engine", engines: true},
 	}
 }
 
@@ -146,15 +146,15 @@ func newBench(t *testing.T, w way) *bench {
 	b.node = startParts(t, url, func(_ *node, p *gateway.Parts) {
 		b.fragile.Dialect = p.Dialect.(*corezoid.Dialect) //nolint:forcetypeassert // the harness made it
 		p.Dialect, p.Engine = b.fragile, b.fragile
+		if w.engines {
+			p.TrustEngine(roots)
+		}
 	}, func(c *gateway.Config) {
 		c.Engine.MaxConnections, c.Limits.ParkedPerLogin, c.Results.RequireLogin = 1, 1, true
 		if w.tls {
 			c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile}
 		}
 	})
-	if w.engines {
-		b.TrustEngine(roots)
-	}
 	if w.tls {
 		b.secured(roots)
 	}

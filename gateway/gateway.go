@@ -2,53 +2,61 @@ package gateway
 
 import (
 	"context"
-	"fmt"
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpserver"
+	"syncgate/internal/upstream"
 )
 
-// Gateway serves clients, engines and operators on its listeners. New makes one; then Listen, Serve, and for the end
-// NotReady, RefuseNew, the correlator's Drain, and Close.
+// closeGrace is how long what is being answered may take when the gateway closes.
+const closeGrace = 5 * time.Second
+
+// Gateway serves clients, engines and operators on its listeners. New makes one; then Listen, Serve, and for the end NotReady, RefuseNew,
+// the correlator's Drain, and Close.
 type Gateway struct {
 	// Set by New, read-only afterwards.
 	cfg            Config
 	correlator     correlator.Correlator
 	keeper         correlator.Keeper // nil: nothing outlives its connection
 	relay          correlator.Relay  // nil: there are no other nodes
+	local          bool              // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
 	partner        partner
 	log            zerolog.Logger
 	metrics        *metrics
-	gatherer       prometheus.Gatherer
+	showMetrics    fasthttp.RequestHandler
 	cors           *cors
 	proxies        proxies
-	forwarder      *forwarder
-	debts          *debts
-	loops          *loops   // made by New, started by Serve
-	watcher        *watcher // made by Serve
-	requestBodies  *budget
-	callbackBodies *budget
-	room           *room
-	announcements  announcements
-	patience       patience
-	hook           func(point string) // of a test; nil: there is none
+	server         *httpserver.Server
+	engines        *upstream.Client
+	retries        *retryQueue
+	requestBodies  *httpserver.Budget
+	callbackBodies *httpserver.Budget
+	headings       sync.Pool // of *heading
+	deadlines      sharedDeadlines
+	ended          context.Context // for callers that cannot wait: it is over
 
-	ended  context.Context        // for who cannot wait: it is over
 	limits atomic.Pointer[Limits] // replaced by SetLimits
 	stage  atomic.Int32           // of the end; it only grows
+	hook   func(point string)
+	work   work // goroutines that ask the store or answer a client
 
 	sharesMu sync.Mutex
 	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
 
-	answering tally       // answers of loops and to parked clients that are on their way
-	listeners []*listener // set by Listen
-	failed    chan error  // room for one error of each listener
+	// Set by Listen.
+	public, callbackListener, admin *httpserver.Listener // nil: there is none of its own
 }
 
 // Stages of a Gateway's life.
@@ -68,14 +76,8 @@ type Parts struct {
 	Metrics    *prometheus.Registry
 	Version    string
 
-	hook func(point string) // tests set it: it is called at points that they have to reach
-}
-
-// reach calls the hook of a test.
-func (g *Gateway) reach(point string) {
-	if g.hook != nil {
-		g.hook(point)
-	}
+	hook        func(point string) // for tests: called at "reply" before one is written, and where upstream.Options.Hook is; nil: not called
+	engineRoots *x509.CertPool     // for tests: who signs an https engine's certificate; nil: whom the system trusts
 }
 
 // New makes a Gateway from a valid cfg. It opens nothing.
@@ -84,45 +86,183 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer, err := newEngineDialer(cfg.Engine)
-	if err != nil {
-		return nil, err
-	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, keys: p.Keys, log: p.Log, gatherer: p.Metrics, hook: p.hook,
-		partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log},
-		cors:    newCORS(cfg.CORS), proxies: trusted,
-		requestBodies: newBudget(cfg.Limits.Body), callbackBodies: newBudget(cfg.Limits.CallbackBody),
-		announcements: announcements{of: make(map[*fasthttp.RequestHeader]announced)},
-		loops:         new(loops), room: newRoom(cfg.Engine.MaxConnections), shares: make(map[string]*share),
+		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{p.Dialect, p.Engine, p.Log}, log: p.Log,
+		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p),
+		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
+		shares: make(map[string]*share), hook: p.hook,
 	}
-	g.patience.least = cfg.Listen.WriteTimeout + storeTimeout
+	if g.hook == nil {
+		g.hook = func(string) {}
+	}
+	g.headings.New = func() any { return new(heading) }
+	g.deadlines.least = cfg.Listen.WriteTimeout + storeTimeout
 	ended, end := context.WithCancel(context.Background())
 	end()
 	g.ended = ended
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
 	g.relay, _ = p.Correlator.(correlator.Relay)
+	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)
-	g.forwarder = newForwarder(g, dialer)
-	g.debts = newDebts(g)
-	return g, nil
+	g.retries = newRetryQueue(g)
+	return g, g.connect(p)
 }
 
-// SetLimits replaces the limits for what comes from now on; not to be called concurrently. The correlator and the
-// dialect have their own.
+// connect makes the server for clients and engines, and the client of the engine.
+func (g *Gateway) connect(p Parts) (err error) {
+	l, e := g.cfg.Listen, g.cfg.Engine
+	g.server, err = httpserver.New(httpserver.Config{
+		HeaderTimeout: l.HeaderTimeout, BodyTimeout: l.BodyTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
+		Expiry: min(e.Timeout, e.Idle), Reserved: e.MaxConnections,
+	}, handler{g}, g.log, func(now time.Time) { g.engines.Tick(now) })
+	if err != nil {
+		return err
+	}
+	g.engines, err = upstream.New(upstream.Config{
+		URL: e.URL, Timeout: e.Timeout, Idle: e.Idle, MaxConnections: e.MaxConnections, RootCAs: p.engineRoots,
+	}, g.server.Group(), upstream.Options{Log: g.log, Hook: p.hook})
+	return err
+}
+
+// SetLimits replaces the limits for requests that come from now on. It must not be called concurrently. The correlator and the dialect
+// have limits of their own.
 func (g *Gateway) SetLimits(l Limits) {
 	g.limits.Store(&l)
-	g.requestBodies.resize(l.Body)
-	g.callbackBodies.resize(l.CallbackBody)
+	g.requestBodies.Resize(int64(l.Body))
+	g.callbackBodies.Resize(int64(l.CallbackBody))
 }
 
-// NotReady begins the end: readiness turns 503 and answers say "Connection: close", and everything is still served, so
-// that balancers can turn away first.
+// Listen binds every address, so that a taken one fails before anything is served.
+func (g *Gateway) Listen() (err error) {
+	cfg := g.cfg.Listen
+	var bound []*httpserver.Listener
+	bind := func(name, address string) *httpserver.Listener {
+		var l *httpserver.Listener
+		if err == nil && address != "" {
+			if l, err = g.bind(name, address); err == nil {
+				bound = append(bound, l)
+			}
+		}
+		return l
+	}
+	g.public, g.callbackListener, g.admin = bind("public", cfg.Public), bind("callback", cfg.Callback), bind("admin", cfg.Admin)
+	if err != nil {
+		for _, l := range bound {
+			l.Unbind()
+		}
+	}
+	return err
+}
+
+func (g *Gateway) bind(name, address string) (*httpserver.Listener, error) {
+	c := httpserver.ListenConfig{Name: "listen." + name, Address: address, Bypass: name == "admin"}
+	if cert := g.cfg.Listen.TLS; cert.CertFile != "" && name != "admin" {
+		pair, err := cert.load()
+		if err != nil {
+			return nil, err
+		}
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	if slices.Contains(g.cfg.Listen.ProxyProtocol, name) {
+		c.Proxied = func(peer netip.Addr) bool { return len(g.proxies) == 0 || g.proxies.trusts(peer) }
+	}
+	return g.server.Listen(c)
+}
+
+// Serve starts serving on what Listen has bound, and returns. Err tells when a listener ends that should not.
+func (g *Gateway) Serve() {
+	if err := g.server.Start(); err != nil {
+		g.log.Error().Err(err).Msg("the loops cannot be started")
+	}
+	for _, l := range g.listeners() {
+		g.server.Serve(l)
+	}
+}
+
+// listeners gives all of them, those of clients first and those of operators last.
+func (g *Gateway) listeners() []*httpserver.Listener {
+	all := []*httpserver.Listener{g.public, g.callbackListener, g.admin}
+	return slices.DeleteFunc(all, func(l *httpserver.Listener) bool { return l == nil })
+}
+
+// Err gives the errors that end a listener while it should serve.
+func (g *Gateway) Err() <-chan error { return g.server.Err() }
+
+// NotReady begins the end: readiness turns 503 and answers say "Connection: close", and everything is still served, so that balancers can
+// turn away first.
 func (g *Gateway) NotReady() { g.stage.Store(leaving) }
 
 // RefuseNew refuses new creates. Parked clients are still answered, and callbacks, tasks and health are served.
 func (g *Gateway) RefuseNew() { g.stage.Store(refusing) }
+
+// Close ends the listeners, clients first and operators last, each when it has answered what it was asked, and the connections to the
+// engine. Call it when the correlator has drained.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.settle(context.Background()) // bounded by the write time-out and the store's
+	for _, l := range g.listeners() {
+		if !l.Close(ctx) {
+			g.log.Warn().Str("listener", l.Name()).Msg("connections are closed in the middle of a request")
+		}
+	}
+	last, cancel := context.WithTimeout(ctx, closeGrace)
+	defer cancel()
+	g.settle(last) // callbacks that came before their listener closed
+	g.engines.Close(ctx)
+	g.settle(last)
+	g.retries.close(ctx)
+	g.server.Close()
+	return nil
+}
+
+// settle waits until no answer is under way, or ctx ends.
+func (g *Gateway) settle(ctx context.Context) {
+	g.work.wait(ctx)
+	g.server.Settle(ctx)
+	g.work.wait(ctx) // of replies that could not be written
+}
+
+// work counts goroutines, and other work whose end is waited for. It may begin at any moment, also during the wait.
+type work struct{ n atomic.Int64 }
+
+// run starts f on a goroutine of its own. There is one for each client that is answered, at most.
+func (w *work) run(f func()) {
+	w.add()
+	go func() {
+		defer w.done()
+		f()
+	}()
+}
+
+func (w *work) add() { w.n.Add(1) }
+
+func (w *work) done() { w.n.Add(-1) }
+
+// wait returns when there is no work, or when ctx ends.
+func (w *work) wait(ctx context.Context) {
+	for w.n.Load() > 0 && ctx.Err() == nil {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// PublicAddr gives the bound address for clients, once Listen has returned.
+func (g *Gateway) PublicAddr() netip.AddrPort { return g.public.Addr() }
+
+// CallbackAddr gives the bound address for engines: the public one where they share it.
+func (g *Gateway) CallbackAddr() netip.AddrPort {
+	if g.callbackListener != nil {
+		return g.callbackListener.Addr()
+	}
+	return g.PublicAddr()
+}
+
+// AdminAddr gives the bound address for operators; it is not valid where there is none.
+func (g *Gateway) AdminAddr() (a netip.AddrPort) {
+	if g.admin != nil {
+		a = g.admin.Addr()
+	}
+	return a
+}
 
 // tokens makes the callback tokens of a trip, one for each op that is parked.
 func (g *Gateway) tokens(t *trip) []string {
@@ -136,26 +276,9 @@ func (g *Gateway) tokens(t *trip) []string {
 	return tokens
 }
 
-// health says that the process lives.
-func (g *Gateway) health(ctx *fasthttp.RequestCtx) { state(ctx, fasthttp.StatusOK, "alive") }
-
-// readiness says whether a balancer should send clients here.
-func (g *Gateway) readiness(ctx *fasthttp.RequestCtx) {
-	switch err := g.correlator.Ready(); {
-	case g.stage.Load() >= leaving:
-		state(ctx, fasthttp.StatusServiceUnavailable, "shutting down")
-	case err != nil:
-		state(ctx, fasthttp.StatusServiceUnavailable, "correlator unusable")
-	default:
-		state(ctx, fasthttp.StatusOK, "ready")
-	}
-}
-
-func state(ctx *fasthttp.RequestCtx, status int, word string) {
-	ctx.SetStatusCode(status)
-	ctx.Response.Header.SetContentType(contentJSON)
-	ctx.Response.SetBodyString(fmt.Sprintf(`{"status":%q}`, word))
-}
-
-// Err gives the errors that end a listener while it should serve.
-func (g *Gateway) Err() <-chan error { return g.failed }
+var (
+	_ httpserver.Handler  = handler{}
+	_ correlator.Receiver = (*trip)(nil)
+	_ httpserver.Waiter   = (*trip)(nil)
+	_ upstream.Call       = (*trip)(nil)
+)

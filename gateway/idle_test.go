@@ -39,7 +39,7 @@ func idle(t *testing.T, n *node) (net.Conn, *bufio.Reader) {
 }
 
 func openConnections(n *node) int64 {
-	_, _, open := n.Leaks()
+	_, open := n.Leaks()
 	return open
 }
 
@@ -72,24 +72,6 @@ func TestIdleConnectionsHaveNoGoroutines(t *testing.T) {
 	if open := openConnections(n); open < clients {
 		t.Errorf("%d connections are counted; want %d", open, clients)
 	}
-}
-
-// A connection that fasthttp serves and that is busy is not set aside: its goroutine stays.
-func TestBusyConnectionKeepsItsGoroutine(t *testing.T) {
-	e := newEngine(t)
-	n := start(t, e.URL)
-	c := n.dial()
-	r := bufio.NewReader(c)
-	healthy(t, c, r)
-	before := n.Asides()
-	for range 20 {
-		healthy(t, c, r)
-		<-time.After(20 * time.Millisecond)
-		if asides := n.Asides() - before; asides != 0 {
-			t.Fatalf("a busy connection was set aside %d times", asides)
-		}
-	}
-	waitFor(t, func() bool { return n.Asides() == before+1 })
 }
 
 func TestNextRequestOnAnIdleConnection(t *testing.T) {
@@ -155,7 +137,7 @@ func TestRequestWhileSetAside(t *testing.T) {
 					return
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
-				<-time.After(gateway.RestAfter + time.Duration(i*rounds+round-clients*rounds/2)*10*time.Microsecond)
+				<-time.After(250*time.Millisecond + time.Duration(i*rounds+round-clients*rounds/2)*10*time.Microsecond)
 			}
 			done <- nil
 		}()
@@ -164,9 +146,6 @@ func TestRequestWhileSetAside(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}
-	if n.Asides() == 0 {
-		t.Error("no connection was set aside")
 	}
 }
 
@@ -276,16 +255,9 @@ func TestIdleBehindTLS(t *testing.T) {
 		want(t, read(t, r), 200, `{"status":"alive"}`)
 		want(t, read(t, r), 200, `{"status":"alive"}`)
 	}
-	if n.Asides() == 0 {
-		t.Error("it was not set aside")
-	}
 	<-time.After(aside)
-	cut.by = 700 * time.Millisecond // half a record wakes the connection, which is set aside once more
-	asides := n.Asides()
+	cut.by = 700 * time.Millisecond // the other half of its record comes later
 	healthy(t, c, r)
-	if got := n.Asides(); got != asides+1 {
-		t.Errorf("set aside %d times with half a record; want 1", got-asides)
-	}
 	wantClosed(t, c, 3*time.Second)
 }
 
@@ -320,7 +292,4 @@ func TestIdleBehindProxyProtocol(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	waitLog(t, n, `"remote":"192.0.2.1"`)
-	if n.Asides() < 3 {
-		t.Error("it was not set aside")
-	}
 }

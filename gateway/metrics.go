@@ -1,10 +1,11 @@
 package gateway
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"syncgate/correlator"
 )
 
 // durations are the histogram buckets, in seconds: from what the gateway itself takes to the longest waits.
@@ -72,6 +73,9 @@ const unknownLogin = "unknown"
 
 // observe writes the trip's one line in the log and counts it, when its reply is written or cannot be.
 func (t *trip) observe(written bool) {
+	if t.kind == fetches {
+		return
+	}
 	took := time.Since(t.accepted)
 	login, ops := unknownLogin, 0
 	if t.call != nil {
@@ -87,7 +91,7 @@ func (t *trip) observe(written bool) {
 	if t.key != "" {
 		line = line.Bool("keyed", true).Bool("joined", t.joined)
 	}
-	if t.submitted || t.joined {
+	if t.id != (correlator.ID{}) {
 		engine := time.Duration(t.engineTime.Load())
 		line = line.Stringer("trip", t.id).Dur("engine", engine).Dur("wait", max(0, took-engine))
 	}
@@ -99,6 +103,3 @@ func (t *trip) observe(written bool) {
 	}
 	line.Msg("trip")
 }
-
-// statusText is a status as a label.
-func statusText(status int) string { return strconv.Itoa(status) }

@@ -136,8 +136,8 @@ func (m *member) leave(patience time.Duration) {
 		m.t.Errorf("%d trips are left in the table", n)
 	}
 	waitFor(m.t, func() bool {
-		bytes, announced, open := m.Leaks()
-		return bytes == 0 && announced == 0 && open == 0
+		bytes, open := m.Leaks()
+		return bytes == 0 && open == 0
 	})
 }
 

@@ -97,27 +97,6 @@ func TestLongWaitsHaveNoGoroutines(t *testing.T) {
 	}
 }
 
-// Where fasthttp has the connection, waits shorter than a round keep their handlers, whatever moment of a round they fall into.
-func TestShortWaitsKeepTheirHandlers(t *testing.T) {
-	e := newEngine(t)
-	n := start(t, e.URL)
-	c := n.dial()
-	r := bufio.NewReader(c)
-	large := rawCreate(oneOp(`{"pad":"` + strings.Repeat("x", 20_000) + `"}`))
-	before := n.Watched()
-	for range 12 {
-		_, _ = io.WriteString(c, large)
-		a := e.next(t)
-		a.accept()
-		<-time.After(40 * time.Millisecond)
-		n.callback(a.tokens[0], `{"answer":42}`)
-		want(t, read(t, r), 200, accepted)
-	}
-	if entered := n.Watched() - before; entered > 0 {
-		t.Errorf("%d connections entered the set; want none", entered)
-	}
-}
-
 // The result of a parked client that does not read is kept, and nobody waits for it but its own goroutine.
 func TestParkedClientThatDoesNotRead(t *testing.T) {
 	e := newEngine(t)

@@ -10,10 +10,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpserver"
 )
 
-// partner calls the code of dialects and engines, which others write. Nothing else in this package calls it, and a panic there ends
-// here, as an error: its caller never unwinds while it holds a connection, a place in the pool, a place of admission or a reservation.
+// partner calls the code of dialects and engines, which others write. Nothing else in this package calls that code. A panic ends
+// here, as an error: the caller never unwinds while it holds a connection, a place in the pool, a place of admission or a reservation.
 type partner struct {
 	dialect Dialect
 	engine  Engine
@@ -26,7 +27,7 @@ var errPartner = errors.New("gateway: the dialect or the engine failed")
 // recovered turns a panic of the named method into an error.
 func (p *partner) recovered(method string, err *error) {
 	if v := recover(); v != nil {
-		p.log.Error().Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Str("method", method).Msg("a dialect or an engine panicked")
+		p.log.Error().Str("panic", httpserver.PanicText(v)).Bytes("stack", debug.Stack()).Str("method", method).Msg("a dialect or an engine panicked")
 		*err = fmt.Errorf("%s panicked: %w", method, errPartner)
 	}
 }
@@ -36,9 +37,9 @@ func (p *partner) route(path []byte) (creates bool, err error) {
 	return p.dialect.Route(path), nil
 }
 
-func (p *partner) accept(ctx *fasthttp.RequestCtx, now time.Time) (c *Call, err error) {
+func (p *partner) accept(req *fasthttp.Request, now time.Time) (c *Call, err error) {
 	defer p.recovered("Accept", &err)
-	return p.dialect.Accept(ctx, now)
+	return p.dialect.Accept(req, now)
 }
 
 func (p *partner) identify(credentials []byte, now time.Time) (login string, err error) {

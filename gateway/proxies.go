@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"net"
 	"net/netip"
 
 	"github.com/valyala/fasthttp"
@@ -38,14 +37,14 @@ func (p proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// client gives the address of the client: the last one in X-Forwarded-For that no proxy of ours has, when the peer is one
-// of them.
-func (p proxies) client(ctx *fasthttp.RequestCtx) netip.Addr {
-	peer := addrOf(ctx.RemoteAddr())
+// client gives the address of the client: the last one in X-Forwarded-For that no proxy of ours has, when the peer is one of them. For the
+// log only.
+func (p proxies) client(peer netip.Addr, h *fasthttp.RequestHeader) string {
+	peer = peer.Unmap()
 	if len(p) == 0 || !p.trusts(peer) {
-		return peer
+		return peer.String()
 	}
-	rest := ctx.Request.Header.Peek("X-Forwarded-For")
+	rest := h.Peek("X-Forwarded-For")
 	for len(rest) > 0 {
 		i := bytes.LastIndexByte(rest, ',')
 		hop, err := netip.ParseAddr(string(bytes.TrimSpace(rest[i+1:])))
@@ -58,13 +57,5 @@ func (p proxies) client(ctx *fasthttp.RequestCtx) netip.Addr {
 		}
 		rest = rest[:max(i, 0)]
 	}
-	return peer
-}
-
-func addrOf(a net.Addr) netip.Addr {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	ap, _ := netip.ParseAddrPort(a.String())
-	return ap.Addr().Unmap()
+	return peer.String()
 }

@@ -275,8 +275,8 @@ func TestPanicsAreNotQuoted(t *testing.T) {
 
 type panicking struct{ gateway.Dialect }
 
-func (p panicking) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call, error) {
-	refuse(ctx.Request.Body())
+func (p panicking) Accept(ctx *fasthttp.Request, now time.Time) (*gateway.Call, error) {
+	refuse(ctx.Body())
 	return p.Dialect.Accept(ctx, now)
 }
 

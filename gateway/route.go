@@ -1,16 +1,17 @@
 package gateway
 
 import (
-	"bytes"
-	"errors"
+	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/internal/httpserver"
 )
 
 const contentJSON = "application/json"
@@ -27,9 +28,13 @@ const (
 	routeReady
 )
 
-// find tells the route of a raw path, and what the path names. An error is the dialect's: nobody knows the route.
-func (l *listener) find(path []byte) (r route, name []byte, err error) {
-	if token, ok := callbackToken(path); ok && l.callbacks {
+// RawPath gives the path of a request target as it came, without its query: fasthttp's own Path decodes and normalises, and signatures are
+// over what was sent.
+func RawPath(target []byte) []byte { return httpserver.RawPath(target) }
+
+// find gives the route of a raw path at a listener, and what the path names. An error is the dialect's: nobody knows the route.
+func (g *Gateway) find(l *httpserver.Listener, path []byte) (r route, name []byte, err error) {
+	if token, ok := callbackToken(path); ok && (l == g.callbackListener || g.callbackListener == nil) {
 		return routeCallback, token, nil
 	}
 	switch string(path) {
@@ -38,10 +43,10 @@ func (l *listener) find(path []byte) (r route, name []byte, err error) {
 	case "/readyz":
 		return routeReady, nil, nil
 	}
-	if !l.clients {
+	if l != g.public {
 		return routeNone, nil, nil
 	}
-	switch creates, err := l.g.partner.route(path); {
+	switch creates, err := g.partner.route(path); {
 	case err != nil:
 		return routeNone, nil, err
 	case creates:
@@ -54,7 +59,7 @@ func (l *listener) find(path []byte) (r route, name []byte, err error) {
 }
 
 // methods that a route answers.
-func (l *listener) methods(r route) []string {
+func (g *Gateway) methods(r route) []string {
 	switch r {
 	case routeCreate:
 		return []string{"POST", "OPTIONS"}
@@ -63,159 +68,195 @@ func (l *listener) methods(r route) []string {
 	case routeHealth, routeReady:
 		return []string{"GET", "HEAD"}
 	case routeCallback:
-		return l.g.cfg.Callback.Methods
+		return g.cfg.Callback.Methods
 	case routeNone:
 	}
 	return nil
 }
 
-// allows reports whether a route answers a method.
-func (l *listener) allows(r route, method []byte) bool {
-	return slices.Contains(l.methods(r), string(method))
+// heading is what a request's head says. It is used again for the next request.
+type heading struct {
+	route     route
+	fault     *Fault        // the answer, whatever the body says; nil: that depends
+	trip      correlator.ID // of a callback's token, as is op
+	op        int
+	requestID string
+	origin    string
 }
 
-// RawPath gives the path of a request as it came, without query and without the scheme and authority of the absolute
-// form: fasthttp's own Path decodes and normalises, and a signature is over what was sent.
-func RawPath(uri []byte) []byte {
-	if len(uri) > 0 && uri[0] != '/' {
-		if i := bytes.Index(uri, []byte("://")); i >= 0 {
-			uri = uri[i+len("://"):]
-			if i = bytes.IndexByte(uri, '/'); i < 0 {
-				return []byte("/")
-			}
-			uri = uri[i:]
+// handler is the Gateway as its server calls it.
+type handler struct{ *Gateway }
+
+// Head says what body may follow a head.
+func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpserver.Verdict {
+	if l == g.admin {
+		return httpserver.Verdict{Limit: httpserver.FreeBody}
+	}
+	a := g.headings.Get().(*heading) //nolint:forcetypeassert // New fills the pool with nothing else
+	*a = heading{}
+	g.read(a, l, h)
+	v := httpserver.Verdict{Limit: httpserver.FreeBody, Budget: g.requestBodies, Decided: a.fault != nil, Tag: a}
+	switch limits := g.limits.Load(); {
+	case a.fault != nil: // a body is worth reading only to keep the connection
+	case a.route == routeCreate:
+		v.Limit = int64(limits.Body)
+	case a.route == routeCallback:
+		v.Limit, v.Budget = int64(limits.CallbackBody), g.callbackBodies
+	}
+	return v
+}
+
+// read reads a head.
+func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHeader) {
+	var name []byte
+	var err error
+	if a.route, name, err = g.find(l, RawPath(h.RequestURI())); a.route != routeCallback { // an engine reads neither
+		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
+	}
+	switch methods := g.methods(a.route); {
+	case err != nil:
+		a.fault = g.failed(err, a.requestID)
+	case a.route == routeNone:
+		a.fault = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+	case !slices.Contains(methods, string(h.Method())):
+		allow := strings.Join(methods, ", ")
+		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
+	case a.route == routeCallback:
+		if a.trip, a.op, err = g.keys.ParseToken(name); err != nil {
+			a.fault = faultOf(err)
 		}
+	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
+		a.fault = faultOf(correlator.ErrDraining)
 	}
-	path, _, _ := bytes.Cut(uri, []byte("?"))
-	return path
 }
 
-// handle is the edge: every request that fasthttp could read comes in here, and every panic ends here.
-func (l *listener) handle(ctx *fasthttp.RequestCtx) {
-	a := l.take(ctx)
-	var f *Fault
-	if problem := framingProblem(&ctx.Request.Header); problem != "" {
-		f = malformed(problem)
-	} else {
-		f = l.readBody(ctx, &a)
+// Serve is the edge: every request that has come whole comes in here, and every panic of partner code before the trip
+// is parked ends here.
+func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
+	if in.Listener == g.admin {
+		return g.serveAdmin(in)
 	}
-	if f != nil {
-		a.verdict, a.broken = f, true
-		connOf(ctx).linger.Store(true) // its body may still be on its way
+	a := in.Verdict.Tag.(*heading) //nolint:forcetypeassert // Head's own
+	defer g.headings.Put(a)
+	suspended, err := g.serve(in, a)
+	switch {
+	case suspended:
+		return true
+	case err != nil && a.route == routeCallback:
+		g.refuseCallback(in.Response, faultOf(err))
+	case err != nil && a.route == routeCreate: // which has a line in the log
+		g.refuse(in.Response, faultOf(err))
+	case err != nil:
+		g.refuse(in.Response, g.failed(err, a.requestID))
 	}
-	l.serveRead(ctx, a)
-}
-
-// serveRead answers a request that was read.
-func (l *listener) serveRead(ctx *fasthttp.RequestCtx, a announced) {
-	var t *trip // of a client; an engine has none
 	if a.route != routeCallback {
-		t = &trip{g: l.g, accepted: time.Now(), body: a.body, requestID: a.requestID}
+		g.finishHeader(in.Response, a.requestID, a.origin)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			l.panicked(ctx, a, t, p)
-		}
-		switch {
-		case t == nil:
-			a.body.release()
-		case !t.submitted: // else the forwarder needs the bytes longer
-			t.body.release()
-		}
-	}()
-	if a.broken {
-		ctx.SetConnectionClose()
-		l.refuse(ctx, a, a.verdict)
-		return
-	}
-	l.serve(ctx, a, t)
-	if t != nil && t.left { // nothing of it is ours any more
-		return
-	}
-	if l.g.stage.Load() >= leaving || connOf(ctx).crowded {
-		ctx.SetConnectionClose()
-	}
+	g.closeIfLeaving(in.Response)
+	g.hook("reply")
+	return false
 }
 
 // serve answers by route.
-func (l *listener) serve(ctx *fasthttp.RequestCtx, a announced, t *trip) {
-	var err error
+func (g *Gateway) serve(in *httpserver.Incoming, a *heading) (suspended bool, err error) {
 	switch {
-	case a.verdict != nil && a.route != routeCreate:
-		err = a.verdict
-	case ctx.IsOptions():
-		err = l.g.cors.preflight(ctx, strings.Join(l.methods(a.route), ", "))
+	case a.fault != nil && a.route != routeCreate:
+		return false, a.fault
+	case in.Request.Header.IsOptions():
+		return false, g.cors.preflight(in.Request, in.Response, strings.Join(g.methods(a.route), ", "))
 	case a.route == routeCreate:
-		err = l.serveCreate(ctx, a, t)
+		return g.serveCreate(in, a)
 	case a.route == routeCallback:
-		err = l.g.callback(ctx, a.trip, a.op)
+		return g.callback(in, a.trip, a.op)
 	case a.route == routeTask:
-		name, _ := taskName(RawPath(ctx.RequestURI()))
-		err = l.g.task(ctx, t, name)
+		name, _ := taskName(RawPath(in.Request.Header.RequestURI()))
+		return g.task(in, g.newTrip(in, a), name)
 	case a.route == routeHealth:
-		l.g.health(ctx)
+		g.health(in.Response)
 	case a.route == routeReady:
-		l.g.readiness(ctx)
+		g.readiness(in.Response)
 	}
-	switch {
-	case a.route == routeCallback && err == nil, t != nil && t.left:
-	case err != nil:
-		l.refuse(ctx, a, faultOf(err))
+	return false, nil
+}
+
+// serveCreate gives a trip its line in the log where it does not get as far as being parked.
+func (g *Gateway) serveCreate(in *httpserver.Incoming, a *heading) (suspended bool, err error) {
+	t := g.newTrip(in, a)
+	defer func() {
+		if suspended {
+			return
+		}
+		t.status = in.Response.StatusCode()
+		if err != nil {
+			t.refusal = faultOf(err)
+			t.status = t.refusal.Status
+		}
+		t.observe(true)
+	}()
+	if a.fault != nil {
+		return false, a.fault
+	}
+	return g.create(in, t)
+}
+
+func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
+	return &trip{
+		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: g.proxies.client(in.RemoteAddr().Addr(), &in.Request.Header),
+	}
+}
+
+// Refuse words the answer to what could not be read.
+func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *httpserver.ReadError) {
+	a, ok := why.Verdict.Tag.(*heading)
+	if !ok {
+		a = &heading{requestID: newRequestID(), origin: string(why.Origin)}
+		if l != g.admin {
+			a.route, _, _ = g.find(l, RawPath(why.Target)) // without a route the words are those for clients
+		}
+	}
+	f := a.fault // path, method and a drain come before the size
+	switch why.Kind {
+	case httpserver.BodyTooLarge, httpserver.Overloaded, httpserver.Uninvited:
+		if f != nil {
+			break
+		}
+		fallthrough
 	default:
-		l.g.dress(&ctx.Response, a.requestID, a.origin)
+		f = readFault(why)
 	}
-}
-
-// serveCreate gives a trip its line in the log where it does not get as far as having one of its own.
-func (l *listener) serveCreate(ctx *fasthttp.RequestCtx, a announced, t *trip) (err error) {
-	t.remote = l.g.proxies.client(ctx).String()
-	t.client.origin = a.origin
-	if deskOf(ctx) == nil {
-		t.wake = make(chan struct{}, 2)
-	}
-	if a.verdict != nil {
-		err = a.verdict
-	} else {
-		err = l.g.create(ctx, t)
-	}
-	if t.left {
-		return nil
-	}
-	t.status = ctx.Response.StatusCode()
-	if err != nil {
-		t.refusal = faultOf(err)
-		t.status = t.refusal.Status
-	}
-	if !t.replied {
-		t.observe(!errors.Is(t.why, errHungUp))
-	}
-	return err
-}
-
-// panicked turns a panic into an answer and gives up the trip that it left behind.
-func (l *listener) panicked(ctx *fasthttp.RequestCtx, a announced, t *trip, p any) {
-	line := l.g.log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack())
-	if t != nil {
-		line = line.Stringer("trip", t.id)
-		t.giveUp()
-	}
-	line.Msg("a handler panicked")
-	ctx.Response.Reset()
-	ctx.SetConnectionClose()
-	l.refuse(ctx, a, faultOf(errors.New("panic")))
-}
-
-// refuse answers in the words of the route: an engine hears an empty object, everybody else the dialect.
-func (l *listener) refuse(ctx *fasthttp.RequestCtx, a announced, f *Fault) {
 	if a.route == routeCallback {
-		l.g.hear(&ctx.Response, f)
+		g.refuseCallback(dst, f)
 		return
 	}
-	if f.Status == fasthttp.StatusInternalServerError && a.route != routeCreate { // a create has a line in the log
-		l.g.log.Error().Err(f).Str("request_id", a.requestID).Msg("a request failed")
+	g.refuse(dst, f)
+	g.finishHeader(dst, a.requestID, a.origin)
+}
+
+// readFault says why a request was not read.
+func readFault(why *httpserver.ReadError) *Fault {
+	switch why.Kind {
+	case httpserver.HeadTooLarge:
+		return &Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", httpserver.HeadLimit)}
+	case httpserver.BodyTooLarge:
+		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", why.Verdict.Limit)}
+	case httpserver.Overloaded:
+		return &Fault{Status: fasthttp.StatusServiceUnavailable, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
+	case httpserver.Slow:
+		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive"}
+	case httpserver.Panicked:
+		return faultOf(errPartner)
+	default:
+		return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + why.Problem}
 	}
-	l.g.refuse(&ctx.Response, f)
-	l.g.dress(&ctx.Response, a.requestID, a.origin)
+}
+
+// failed gives the fault of an error, which it logs if it is an internal one.
+func (g *Gateway) failed(err error, requestID string) *Fault {
+	f := faultOf(err)
+	if f.Status == fasthttp.StatusInternalServerError {
+		g.log.Error().Str("error", unquoted(f)).Str("request_id", requestID).Msg("a request failed")
+	}
+	return f
 }
 
 // refuse writes a fault in the dialect's words.
@@ -242,10 +283,18 @@ func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
 	}
 }
 
-// dress puts on every answer to a client what all of them have.
-func (g *Gateway) dress(dst *fasthttp.Response, requestID, origin string) {
+// finishHeader sets what every answer to a client has.
+func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID, origin string) {
 	dst.Header.Set("X-Request-Id", requestID)
-	g.cors.dress(dst, origin)
+	g.cors.allow(dst, origin)
+	g.closeIfLeaving(dst)
+}
+
+// closeIfLeaving closes the connection behind the answer of a node that ends, so that the client's next request goes elsewhere.
+func (g *Gateway) closeIfLeaving(dst *fasthttp.Response) {
+	if g.stage.Load() >= leaving {
+		dst.SetConnectionClose()
+	}
 }
 
 // requestID takes the client's own where it can stand in a log, else makes one.
@@ -253,6 +302,10 @@ func requestID(h *fasthttp.RequestHeader) string {
 	if id := h.Peek("X-Request-Id"); isRequestID(id) {
 		return string(id)
 	}
+	return newRequestID()
+}
+
+func newRequestID() string {
 	return strconv.FormatUint(rand.Uint64()|1<<63, 16) //nolint:gosec // a name, not a secret; always 16 digits
 }
 

@@ -48,7 +48,7 @@ type strangers []net.Conn
 
 // let connects a few, and waits until the gateway has them.
 func (s *strangers) let(t *testing.T, n *node) {
-	_, _, before := n.Leaks()
+	_, before := n.Leaks()
 	const some = 5
 	for range some {
 		c, err := net.Dial("tcp", n.PublicAddr().String())
@@ -59,7 +59,7 @@ func (s *strangers) let(t *testing.T, n *node) {
 		*s = append(*s, c)
 	}
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-time.After(time.Millisecond) {
-		if _, _, now := n.Leaks(); now >= before+some-1 { // one that has hung up may be gone
+		if _, now := n.Leaks(); now >= before+some-1 { // one that has hung up may be gone
 			return
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpserver"
 )
 
 const (
@@ -51,7 +52,7 @@ func metaOf(c *Call) []byte {
 func callOf(rec correlator.Record) (*Call, error) {
 	var m meta
 	if err := json.Unmarshal(rec.Meta, &m); err != nil {
-		return nil, errors.New("read a record: what it says of its ops is not ours") // the library's error quotes it
+		return nil, errors.New("read a record: it is not one of this gateway's") // the library's error quotes it
 	}
 	if len(m.Ops) != len(rec.Finals) {
 		return nil, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
@@ -68,42 +69,35 @@ func (g *Gateway) appendTaskPath(dst []byte, id correlator.ID) []byte {
 	return g.keys.AppendTaskID(append(dst, taskPath...), id)
 }
 
-// task serves a client that comes back for a result: 200 with the reply when it is final, 202 with the reply so far. With
-// "Prefer: wait" it is parked like the original.
-func (g *Gateway) task(ctx *fasthttp.RequestCtx, t *trip, name []byte) (err error) {
+// task serves a client that comes back for a result: 200 with the reply when it is final, 202 with the reply so far. With "Prefer: wait" it
+// is parked like the original.
+func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended bool, err error) {
 	task, credentials, _ := bytes.Cut(name, []byte("/"))
 	if t.id, err = g.keys.ParseTaskID(task); err != nil {
-		return err
+		return false, err
 	}
 	if g.keeper == nil {
-		return correlator.ErrGone
+		return false, correlator.ErrGone
 	}
 	login, err := g.reader(credentials, t.accepted)
 	if err != nil {
-		return err
+		return false, err
 	}
-	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	rec, err := g.keeper.Lookup(wait, t.id)
-	if err != nil {
-		return err
+	wait := min(preferredWait(&in.Request.Header), g.cfg.Timeouts.Max)
+	if in.OverLimit() {
+		wait = 0
 	}
-	if t.call, err = callOf(rec); err != nil {
-		return err
+	t.kind, t.exchange = fetches, in.Exchange
+	in.Wait(t)
+	if g.local {
+		g.fetch(t, login, wait)
+	} else {
+		g.work.run(func() { g.fetch(t, login, wait) })
 	}
-	if login != "" && login != t.call.Login {
-		return errReader
-	}
-	t.finals = rec.Finals
-	if patience := min(preferredWait(&ctx.Request.Header), g.cfg.Timeouts.Max); patience > 0 {
-		if err := g.await(ctx, t, patience); err != nil {
-			return err
-		}
-	}
-	return g.resource(ctx, t)
+	return true, nil
 }
 
-// errReader refuses whoever has not proved to be the login that made the task.
+// errReader refuses a client that has not proved to be the login that made the task.
 var errReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
 
 // reader gives the login that signed for a result, empty when nobody has to.
@@ -114,30 +108,76 @@ func (g *Gateway) reader(credentials []byte, now time.Time) (login string, err e
 	return g.partner.identify(credentials, now)
 }
 
-// await parks a client that prefers to wait for what is open, for as long as it prefers. Where there is no room for it, or
-// no time, it gets what there is at once: a preference is no right.
-func (g *Gateway) await(ctx *fasthttp.RequestCtx, t *trip, patience time.Duration) error {
-	applied := "wait=" + strconv.FormatInt(int64(patience/time.Second), 10)
-	if t.open = t.openOps(); t.open == 0 {
-		ctx.Response.Header.Set("Preference-Applied", applied)
-		return nil
+// fetch reads a record, and answers at once or when the ops that are open have become final, or after the wait. It asks the store.
+func (g *Gateway) fetch(t *trip, login string, wait time.Duration) {
+	if err := g.lookUp(t, login); err != nil {
+		t.refuse(err)
+		return
 	}
-	if connOf(ctx).crowded {
-		return nil
+	if wait > 0 {
+		t.prefers = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
 	}
-	t.deadline = t.accepted.Add(patience)
-	t.wake = make(chan struct{}, 2)
-	err := t.attach(ctx)
-	if errors.Is(err, correlator.ErrDraining) || errors.Is(err, correlator.ErrBusy) {
-		return nil
+	t.deadline = t.accepted.Add(wait)
+	open := t.openOps()
+	t.open = open
+	t.begin(false)
+	if open == 0 || wait <= 0 {
+		t.decideBy(func() { t.decide(nil) }, true)
+		return
 	}
-	if err == nil && errors.Is(t.why, correlator.ErrReleased) {
-		err = correlator.ErrGone
+	switch err := t.attach(); {
+	case errors.Is(err, correlator.ErrDraining), errors.Is(err, correlator.ErrBusy): // a preference is no right
+		t.decideBy(func() {
+			t.prefers = ""
+			t.decide(nil)
+		}, true)
+	case err != nil:
+		t.failed(faultOf(err))
+	default:
+		t.registered()
 	}
-	if err == nil {
-		ctx.Response.Header.Set("Preference-Applied", applied)
+}
+
+// lookUp reads the record of the trip's id.
+func (g *Gateway) lookUp(t *trip, login string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	rec, err := g.keeper.Lookup(ctx, t.id)
+	if err != nil {
+		return err
 	}
-	return err
+	if t.call, err = callOf(rec); err != nil {
+		return err
+	}
+	if login != "" && login != t.call.Login {
+		return errReader
+	}
+	t.finals = rec.Finals
+	return nil
+}
+
+// wordResult words the result, or what there is so far. The wait's own end is no fault.
+func (t *trip) wordResult(dst *fasthttp.Response) {
+	refusal, refused := errors.AsType[*Fault](t.why)
+	switch {
+	case refused:
+		t.g.refuse(dst, refusal)
+		return
+	case errors.Is(t.why, correlator.ErrReleased):
+		t.g.refuse(dst, faultOf(correlator.ErrGone))
+		return
+	}
+	if t.prefers != "" {
+		dst.Header.Set("Preference-Applied", t.prefers)
+	}
+	r := Reply{Finals: t.finals}
+	if t.openOps() > 0 {
+		r.Open = ErrPending
+		setRetryAfter(dst, retrySoon)
+	}
+	if err := t.g.partner.answer(dst, t.call, r); err != nil {
+		t.g.refuse(dst, t.g.failed(err, t.requestID))
+	}
 }
 
 // openOps counts the ops without a final.
@@ -148,16 +188,6 @@ func (t *trip) openOps() (n int) {
 		}
 	}
 	return n
-}
-
-// resource words the result, or what there is of it.
-func (g *Gateway) resource(ctx *fasthttp.RequestCtx, t *trip) error {
-	r := Reply{Finals: t.finals}
-	if t.openOps() > 0 {
-		r.Open = ErrPending
-		setRetryAfter(&ctx.Response, retrySoon)
-	}
-	return g.partner.answer(&ctx.Response, t.call, r)
 }
 
 // preferredWait reads "Prefer: wait=N" (RFC 7240, 4.3): whole seconds, 0 when there is none or it is not one.

@@ -9,55 +9,71 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpserver"
 )
 
-// trip is one create request from its acceptance to its reply. It is the correlator's Receiver.
+// trip is one request of a client from its acceptance to its reply. It is the correlator's Receiver, the exchange's Waiter and the
+// engine's Call (forward.go).
 type trip struct {
 	// Set before the trip is parked, read-only afterwards.
 	g         *Gateway
 	id        correlator.ID
 	call      *Call
 	requestID string
+	origin    string
 	remote    string
 	accepted  time.Time
 	deadline  time.Time
-	leave     func() // gives back the place that admission gave
+	leave     func() // gives back the place that admission gave; nil: there is none
 	key       string // the client's name for the request, empty if it has none
+	prefers   string // of a client that fetches a result: its Preference-Applied, empty if it does not wait
+	kind      kind
 
-	body      reservation   // of the request's bytes: the handler's, the forwarder's from submit on
-	left      bool          // the handler ended before the trip did; owned by the handler
-	client    client        // who waits, once nothing of the request is left but this
-	submitted bool          // to the forwarder; owned by the handler, as are joined, kept and replied
-	claimed   atomic.Bool   // the key is bound to this trip, and there is a record of it
-	joined    bool          // it waits for another trip, whose id it has
-	kept      bool          // its finals are in its record
-	replied   bool          // settle will be told what came of the reply
-	unworded  bool          // the dialect could not word the reply: the client has not got its result
-	wake      chan struct{} // for the blocked handler: the trip is decided, or has waited long; nil: there is none
+	exchange httpserver.Exchange
+	body     httpserver.Reservation // of the request's bytes: given back when the engine has them
+	engine   engineAnswer           // owned by the exchange with the engine
+	claimed  atomic.Bool            // the key is bound to this trip, and there is a record of it
 
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
-	status     int          // of the reply; the handler's, then the connection's
-	refusal    *Fault       // why nothing was forwarded, for the log; likewise
 
-	mu     sync.Mutex // guards what follows; held for a few instructions, never over I/O
-	phase  phase
-	finals []correlator.Callback // one per op; stays as it is once the trip is decided
-	open   int                   // ops without a final
-	why    error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
-	whole  *wholeAnswer
-	queued bool                           // nothing is forwarded yet: it waits for a connection to the engine
-	parked *conn                          // the connection, while nobody runs who holds it
-	held   bool                           // parked is the loops'
-	unsure []func(correlator.Disposition) // callbacks whose fate is the reply's
+	// Owned by the goroutine that answers the client, and then by Replied.
+	kept     bool   // its finals are in its record
+	unworded bool   // the dialect could not word the reply: the client has not got its result
+	status   int    // of the reply
+	refusal  *Fault // why nothing was forwarded, or the reply not worded
+
+	mu      sync.Mutex // guards what follows; held for a few instructions, never over I/O
+	phase   phase
+	own     bool                  // the table has, or had, the trip under its own id
+	inTable bool                  // it is parked or attached
+	gone    bool                  // the client has hung up
+	joined  bool                  // it waits for another trip, whose id it has
+	queued  bool                  // it waits for a connection to the engine: nothing is forwarded yet
+	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
+	open    int                   // ops without a final
+	why     error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
+	whole   *wholeAnswer
+	round   int                            // how often it began again
+	detach  func()                         // ends the wait for another trip
+	waiting []func(correlator.Disposition) // callbacks whose disposition is that of the reply
 }
 
-// phase is how far a trip has come. It only grows.
+// kind is what a client asks for.
+type kind uint8
+
+const (
+	creates kind = iota // tasks
+	fetches             // a result
+)
+
+// phase is how far a trip has come. It only grows, except where a trip that waited for another one in vain begins again.
 type phase uint8
 
 const (
-	waiting phase = iota // ops are open and the client is parked
-	decided              // what the client will read is certain
-	over                 // it is on the client's connection, or kept, or given up; the trip has left the table
+	starting phase = iota // not parked yet
+	parked                // ops are open and the client waits
+	decided               // what the client will read is certain
+	over                  // it is on the client's connection, or kept, or given up; the trip has left the table
 )
 
 // wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
@@ -66,45 +82,67 @@ type wholeAnswer struct {
 	body   []byte
 }
 
-// create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded; the
-// table in fault.go makes it the answer.
-func (g *Gateway) create(ctx *fasthttp.RequestCtx, t *trip) (err error) {
-	if g.stage.Load() >= refusing {
-		return correlator.ErrDraining
+// create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded and that the exchange is
+// not suspended; the table in fault.go makes it the answer.
+func (g *Gateway) create(in *httpserver.Incoming, t *trip) (suspended bool, err error) {
+	if t.call, err = g.partner.accept(in.Request, t.accepted); err != nil {
+		return false, err
 	}
-	if t.call, err = g.partner.accept(ctx, t.accepted); err != nil {
-		return err
+	if t.key, err = keyOf(&in.Request.Header); err != nil {
+		return false, err
 	}
-	if t.key, err = keyOf(&ctx.Request.Header); err != nil {
-		return err
-	}
-	ctx.Request.ResetBody() // the call has its copy; a parked client must not hold a buffer
 	t.expect()
 	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
-		return g.partner.answer(&ctx.Response, t.call, Reply{Finals: t.finals})
+		return false, g.partner.answer(in.Response, t.call, Reply{Finals: t.finals})
 	}
-	if connOf(ctx).crowded {
-		return errCrowded
+	if in.OverLimit() {
+		return false, errOverLimit
 	}
 	if t.leave, err = g.admit(t.call.Login, t.accepted); err != nil {
-		return err
+		return false, err
 	}
-	t.id = g.correlator.NewID(t.expiry())
-	if t.key != "" && g.keeper != nil {
-		if joined, err := g.claim(ctx, t); joined || err != nil {
-			return err
-		}
+	t.id, t.body, t.exchange = g.correlator.NewID(t.expiry()), in.TakeBody(), in.Exchange
+	in.Wait(t) // from here on every answer is an event's: see event.go
+	switch {
+	case t.key == "" || g.keeper == nil:
+		t.park()
+	case g.local:
+		g.claim(t)
+	default:
+		g.work.run(func() { g.claim(t) }) // the store is asked, which the loop must not wait for
 	}
-	// Parked before it is forwarded, as the callback may overtake the engine's own answer.
-	if err = g.park(t); err != nil {
-		t.release()
-		return err
+	return true, nil
+}
+
+// park puts the trip into the table and forwards it, in this order: the callback may overtake the engine's own answer.
+func (t *trip) park() {
+	t.begin(true)
+	if err := t.g.correlator.Park(t.id, t, t.deadline); err != nil {
+		t.body.Release()
+		t.failed(faultOf(err))
+		return
 	}
-	g.forwarder.submit(t)
-	if t.wait(ctx) { // for deliver, expire, or the engine's own answer: see event.go
-		t.reply(&ctx.Response, connOf(ctx))
+	t.g.engines.Do(t)
+	t.registered()
+}
+
+// begin says that events may decide the trip from now on. own: the table will have it under its own id.
+func (t *trip) begin(own bool) {
+	t.g.metrics.parked.Inc()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phase, t.own = parked, own
+}
+
+// registered says that the table has the trip, so that a hang-up may take it out again.
+func (t *trip) registered() {
+	t.mu.Lock()
+	t.inTable = true
+	gone := t.gone
+	t.mu.Unlock()
+	if gone {
+		t.failed(errHungUp)
 	}
-	return nil
 }
 
 // expect prepares the trip for what the call asks for.
@@ -121,15 +159,31 @@ func (t *trip) expect() {
 	}
 }
 
-// expiry is how long callbacks for the trip are listened to.
+// expiry is until when callbacks for the trip are accepted.
 func (t *trip) expiry() time.Time {
 	return t.deadline.Add(max(t.g.cfg.Results.Retention, minTokenLife))
 }
 
-// reply words the answer of a decided trip. Whoever holds the connection writes it, fasthttp after the handler or resume;
-// the connection then says by settle what came of it.
-func (t *trip) reply(dst *fasthttp.Response, c *conn) {
+// reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.
+func (t *trip) reply() {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	if errors.Is(t.why, errHungUp) {
+		t.abandon()
+		return
+	}
+	t.word(resp)
+	t.g.finishHeader(resp, t.requestID, t.origin)
+	t.status = resp.StatusCode()
+	t.g.hook("reply")
+	t.exchange.Reply(resp)
+}
+
+// word words the answer. Where the dialect cannot, the client gets an internal error, and its result is kept.
+func (t *trip) word(dst *fasthttp.Response) {
 	switch {
+	case t.kind == fetches:
+		t.wordResult(dst)
 	case t.whole != nil:
 		dst.SetStatusCode(t.whole.status)
 		dst.Header.SetContentType(contentJSON)
@@ -140,9 +194,6 @@ func (t *trip) reply(dst *fasthttp.Response, c *conn) {
 		t.g.refuse(dst, t.refusal)
 		t.release()
 		t.end(correlator.Gone)
-	case errors.Is(t.why, errHungUp):
-		t.abandon(dst, c)
-		return
 	default:
 		if err := t.g.partner.answer(dst, t.call, Reply{Finals: t.finals, Open: t.why}); err != nil {
 			t.unworded, t.refusal = true, faultOf(err)
@@ -152,33 +203,28 @@ func (t *trip) reply(dst *fasthttp.Response, c *conn) {
 			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
 		}
 	}
-	t.replied = true
-	t.status = dst.StatusCode()
-	c.deliver(t)
 }
 
 // statusHungUp is what the log and the metrics say of a client that left; nobody hears it. It is nginx's.
 const statusHungUp = 499
 
-// abandon frees the connection of a client that hung up. What becomes of its result is configuration; a client with a key
-// has said that it will come back.
-func (t *trip) abandon(dst *fasthttp.Response, c *conn) {
+// abandon closes the connection of a client that hung up. What becomes of its result is configuration; a client with a key has said that
+// it will come back.
+func (t *trip) abandon() {
 	t.status = statusHungUp
-	dst.SetStatusCode(statusHungUp)
-	dst.SetConnectionClose()
-	c.leave()
-	_ = c.Conn.Close() // before anybody writes
+	t.exchange.Abort()
 	t.g.metrics.abandoned.Inc()
-	if t.joined || t.g.cfg.OnDisconnect == Drop && !t.claimed.Load() {
+	switch {
+	case t.kind == fetches, t.joined, t.g.cfg.OnDisconnect == Drop && !t.claimed.Load():
 		t.end(correlator.Written) // the engine hears 200
-		return
+	default:
+		t.keep()
 	}
-	t.keep()
+	t.observe(false)
 }
 
-// keep stores what a client may come back for: what it leaves unfinished, and what has a key. It reports whether the
-// client is to be told where it is. A trip that its client leaves unfinished is ended: from now on callbacks go to the
-// record.
+// keep stores what a client may come back for: what it leaves unfinished, and what has a key. promised: the client is to hear where it
+// is. A trip that its client leaves unfinished is ended: from now on callbacks go to the record.
 func (t *trip) keep() (promised bool) {
 	lasting := t.g.cfg.Results.Retention > 0
 	if t.joined || t.why == nil && !t.claimed.Load() {
@@ -187,10 +233,10 @@ func (t *trip) keep() (promised bool) {
 	t.kept = t.g.save(t)
 	recorded := t.kept || t.claimed.Load()
 	if t.why == nil && !lasting {
-		t.release() // whoever has joined has it now; an unfinished one stays bound, as its task may exist
+		t.release() // those who joined have it now; an unfinished one stays bound, as its task may exist
 	}
 	if !t.kept && t.claimed.Load() {
-		t.g.debts.owe(t.id, t.record())
+		t.g.retries.add(t.id, t.record())
 	}
 	if t.why != nil {
 		if !recorded {
@@ -201,20 +247,29 @@ func (t *trip) keep() (promised bool) {
 	return recorded && lasting
 }
 
-// settle is told what came of the reply, once: it is on the client's connection, or it is not.
-func (t *trip) settle(written bool) {
+// Replied is the exchange's: the reply is on the client's connection, or it is not.
+func (t *trip) Replied(written bool) {
 	if !written {
 		t.g.metrics.abandoned.Inc()
+		if !t.g.local {
+			t.g.work.run(func() { t.settle(false) }) // which may ask the store
+			return
+		}
 	}
+	t.settle(written)
+}
+
+// settle ends the trip as its reply ended.
+func (t *trip) settle(written bool) {
+	defer t.observe(written)
 	switch {
 	case t.isOver():
 	case t.claimed.Load() && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
-	case written && !t.unworded, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
+	case written && !t.unworded, t.kind == fetches, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
 		t.end(correlator.Written)
 	default:
 		t.g.correlator.Forget(t.id)
 		t.end(correlator.Gone)
 	}
-	t.observe(written)
 }

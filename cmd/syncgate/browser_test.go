@@ -27,7 +27,7 @@ async function call(body, badly) {
 		const r = await fetch(await path(body) + (badly || ""), {method: "POST", body,
 			headers: {"Content-Type": "application/json", "X-Request-Id": "from-a-page"}});
 		return {status: r.status, body: await r.text(), id: r.headers.get("X-Request-Id"), location: r.headers.get("Location"),
-			retry: r.headers.get("Retry-After"), date: r.headers.get("Date")};
+			retry: r.headers.get("Retry-After"), vary: r.headers.get("Vary")};
 	} catch (e) {
 		return {error: e.name};
 	}
@@ -52,7 +52,7 @@ type seen struct {
 	Origin                          string
 	Result, Timeout, Later, Refused struct {
 		Status                          int
-		Body, ID, Location, Retry, Date string
+		Body, ID, Location, Retry, Vary string
 		Error                           string
 	}
 	Shown []string
@@ -70,7 +70,7 @@ func TestBrowser(t *testing.T) {
 	if s.Result.Status != 200 || s.Result.Body != result || s.Result.ID != "from-a-page" {
 		t.Errorf("the page got %+v", s.Result)
 	}
-	if s.Result.Date != "" {
+	if s.Result.Vary != "" {
 		t.Error("the page can read a header that is not exposed: this browser shows nothing")
 	}
 	const timeout = `{"request_proc":"ok","ops":[{"proc":"error","description":"Timeout for create task"}]}`

@@ -14,28 +14,28 @@ import (
 )
 
 // Accept verifies a request and reads it, in the order signature, time, encoding, body.
-func (d *Dialect) Accept(ctx *fasthttp.RequestCtx, now time.Time) (*gateway.Call, error) {
+func (d *Dialect) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, error) {
 	access := d.access.Load()
-	from, ok := parsePath(gateway.RawPath(ctx.Request.Header.RequestURI()))
+	from, ok := parsePath(gateway.RawPath(req.Header.RequestURI()))
 	if !ok {
 		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
 	}
-	body := ctx.Request.Body()
+	body := req.Body()
 	login, fault := access.verify(from, body, now)
 	if fault != nil {
 		return nil, fault
 	}
-	if coding := encoding(&ctx.Request.Header); coding != nil {
+	if coding := encoding(&req.Header); coding != nil {
 		return nil, encodingFault(fmt.Sprintf(": %q", short(coding)))
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
-	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&ctx.Request.Header), wait: d.timeouts.Default}
+	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&req.Header), wait: d.timeouts.Default}
 	if err := q.read(); err != nil {
 		return nil, bodyFault(err)
 	}
 	c := q.call(login)
-	if len(ctx.Request.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
+	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
 		c.Fingerprint = s.fingerprint(body)
 	}
 	return c, nil

@@ -119,7 +119,7 @@ func TestContentEncoding(t *testing.T) {
 			header = append(header, "Content-Encoding: "+line)
 		}
 		_, err := accept(t, d, simple, header...)
-		_, _, calledBack := d.Callback(&received(t, "POST", "/cb/t", "{}", header...).Request, 0)
+		_, _, calledBack := d.Callback(received(t, "POST", "/cb/t", "{}", header...), 0)
 		if coding == "" {
 			if err != nil || calledBack != nil {
 				t.Errorf("%q: %v, %v", lines, err, calledBack)
@@ -245,8 +245,8 @@ func TestSetAccess(t *testing.T) {
 func TestAcceptCopies(t *testing.T) {
 	d := dialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
 	const body = `{"ops":[{"type":"create","obj":"task","id":"i1","ref":"r1","data":{"a":"b"}},{"type":"oops","obj":"x","ref":"r2"},{"type":"create","obj":"task"}]}`
-	ctx := received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
-	c, err := d.Accept(ctx, now)
+	req := received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
+	c, err := d.Accept(req, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,9 +256,9 @@ func TestAcceptCopies(t *testing.T) {
 			b[i] = '#'
 		}
 	}
-	scribble(ctx.Request.Body())
-	scribble(ctx.Request.Header.RequestURI())
-	scribble(ctx.Request.Header.Peek("X-Id"))
+	scribble(req.Body())
+	scribble(req.Header.RequestURI())
+	scribble(req.Header.Peek("X-Id"))
 	mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":"##","ref":"##"},{"type":"##","obj":"#"}]}`, "X-Id: #####")
 	if got := fmt.Sprintf("%+v", c); got != want {
 		t.Errorf("was\n%s\nis\n%s", want, got)
@@ -342,8 +342,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := received(t, "POST", path("7", "1700000000.5", "seven", simple), simple)
-	c, err := d.Accept(ctx, now)
+	c, err := d.Accept(received(t, "POST", path("7", "1700000000.5", "seven", simple), simple), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +361,7 @@ func TestEncode(t *testing.T) {
 	if got := string(req.Header.Host()); got != "engine.example.com" {
 		t.Errorf("host %s", got)
 	}
-	if m, ct := string(req.Header.Method()), string(req.Header.ContentType()); m != "POST" || ct != "application/json; charset=utf8" {
+	if m, ct := string(req.Header.Method()), string(req.Header.ContentType()); m != "POST" || ct != "application/json" {
 		t.Errorf("%s, %s", m, ct)
 	}
 	if err := d.Encode(&req, c, nil, later); err == nil {

@@ -22,7 +22,7 @@ const (
 // answer to it; nothing else.
 func TestAllocations(t *testing.T) {
 	d := dialect(t)
-	ctx := received(t, "POST", path(login, "1700000000", secret, typical), typical)
+	create := received(t, "POST", path(login, "1700000000", secret, typical), typical)
 	c := mustAccept(t, d, typical)
 	all := tokens(c)
 	var req fasthttp.Request
@@ -36,10 +36,10 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s allocates %v times, at most %v are its own", name, got, most)
 		}
 	}
-	f("Accept", 3, func() { _, _ = d.Accept(ctx, now) })
+	f("Accept", 3, func() { _, _ = d.Accept(create, now) })
 	f("Encode", 0, func() { _ = d.Encode(&req, c, all, now) })
 	f("Ack", 0, func() { _, _ = d.Ack(c, 200, ack) })
-	f("Callback", 1, func() { _, _, _ = d.Callback(&callback.Request, 0) })
+	f("Callback", 1, func() { _, _, _ = d.Callback(callback, 0) })
 	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
 	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}) })
 }
@@ -51,12 +51,12 @@ func BenchmarkAccept(b *testing.B) {
 		"100KiB":  strings.Replace(typical, `"amount"`, `"x":"`+strings.Repeat("abcdefghij", 10_000)+`","amount"`, 1),
 		"5 ops":   `{"ops":[` + strings.TrimSuffix(strings.Repeat(`{"type":"create","obj":"task","conv_id":1,"data":{"a":1,"b":[1,2,3]}},`, 5), ",") + `]}`,
 	} {
-		ctx := received(b, "POST", path(login, "1700000000", secret, body), body)
+		req := received(b, "POST", path(login, "1700000000", secret, body), body)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.Accept(ctx, now); err != nil {
+				if _, err := d.Accept(req, now); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -97,11 +97,11 @@ func BenchmarkCallback(b *testing.B) {
 		"form":     {typeForm, "status=done&id=1412737&fee=0.50&name=%D0%9E%D0%BB%D0%B5%D0%BD%D0%B0"},
 		"XML":      {typeXML, `<r status="done"><id>1412737</id><fee>0.50</fee></r>`},
 	} {
-		ctx := received(b, "POST", "/cb/t", body[1], "Content-Type: "+body[0])
+		req := received(b, "POST", "/cb/t", body[1], "Content-Type: "+body[0])
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := d.Callback(&ctx.Request, 0); err != nil {
+				if _, _, err := d.Callback(req, 0); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -113,11 +113,11 @@ func BenchmarkCallbackXMLHostile(b *testing.B) {
 	d := dialect(b)
 	const elements = 1<<18 - 1 // as many as there may be, with the root
 	body := "<r>" + strings.Repeat("<a/>", elements) + "</r>"
-	ctx := received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+	req := received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		cb, _, err := d.Callback(&ctx.Request, 0)
+		cb, _, err := d.Callback(req, 0)
 		if err != nil || bytes.Count(cb.Body, []byte{','}) != elements-1 {
 			b.Fatal(err)
 		}

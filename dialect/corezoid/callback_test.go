@@ -19,12 +19,12 @@ func TestCallback(t *testing.T) {
 	f := func(contentType, body, want string) {
 		t.Helper()
 		for _, method := range []string{"POST", "PUT", "PATCH"} {
-			ctx := received(t, method, "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2&param=3", body, "Content-Type: "+contentType)
-			cb, heard, err := d.Callback(&ctx.Request, 7)
+			req := received(t, method, "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2&param=3", body, "Content-Type: "+contentType)
+			cb, heard, err := d.Callback(req, 7)
 			if err != nil || cb.Op != 7 || cb.Status != correlator.Complete || string(cb.Body) != want || string(heard) != "{}" {
 				t.Errorf("%s %s\ngives %s, heard %s, %v\nwant  %s", contentType, body, cb.Body, heard, err, want)
 			}
-			clear(ctx.Request.Body())
+			clear(req.Body())
 			_ = append(cb.Body, 'x')
 			if err == nil && (string(cb.Body) != want || string(heard) != "{}") {
 				t.Errorf("%s: the data and the answer are not in bytes of their own", body)
@@ -73,8 +73,8 @@ func TestCallbackFormMany(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&form, "n%d=b&", i)
 	}
-	ctx := received(t, "POST", "/x", form.String(), "Content-Type: "+typeForm)
-	cb, _, err := d.Callback(&ctx.Request, 0)
+	req := received(t, "POST", "/x", form.String(), "Content-Type: "+typeForm)
+	cb, _, err := d.Callback(req, 0)
 	if got := "{" + strings.TrimSuffix(want.String(), ",") + "}"; err != nil || string(cb.Body) != got {
 		t.Errorf("%v, %.100s", err, cb.Body)
 	}
@@ -84,9 +84,9 @@ func TestCallbackCorezoidFormat(t *testing.T) {
 	d := dialect(t)
 	f := func(contentType, body, want, wantHeard string) {
 		t.Helper()
-		ctx := received(t, "POST", "/api/1/plugins/callback/token", body, "Content-Type: "+contentType)
-		cb, heard, err := d.Callback(&ctx.Request, 0)
-		clear(ctx.Request.Body()) // what was taken is a copy
+		req := received(t, "POST", "/api/1/plugins/callback/token", body, "Content-Type: "+contentType)
+		cb, heard, err := d.Callback(req, 0)
+		clear(req.Body()) // what was taken is a copy
 		if err != nil || string(cb.Body) != want || string(heard) != `{"request_proc":"ok","ops":[{`+wantHeard+`"proc":"ok","res_data":{}}]}` {
 			t.Errorf("%s\ngives %s, heard %s, %v\nwant  %s, heard %s", body, cb.Body, heard, err, want, wantHeard)
 		}
@@ -103,8 +103,8 @@ func TestCallbackQuery(t *testing.T) {
 	d := dialect(t)
 	f := func(uri, want string) {
 		t.Helper()
-		ctx := received(t, "GET", uri, "")
-		cb, heard, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "GET", uri, "")
+		cb, heard, err := d.Callback(req, 0)
 		if err != nil || string(cb.Body) != want || string(heard) != "{}" {
 			t.Errorf("%s gives %s, %v", uri, cb.Body, err)
 		}
@@ -121,8 +121,8 @@ func TestCallbackXML(t *testing.T) {
 	d := dialect(t)
 	f := func(contentType, body, want string) {
 		t.Helper()
-		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
-		cb, heard, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		cb, heard, err := d.Callback(req, 0)
 		if err != nil || string(cb.Body) != `{"root":`+want+`}` || string(heard) != "{}" {
 			t.Errorf("%s\ngives %s, %v\nwant  %s", body, cb.Body, err, want)
 		}
@@ -149,8 +149,8 @@ func TestCallbackRefused(t *testing.T) {
 	d := dialect(t)
 	f := func(contentType, body, problem string) {
 		t.Helper()
-		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
-		_, _, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		_, _, err := d.Callback(req, 0)
 		wantFault(t, err, 400, "Incorrect body: "+problem)
 	}
 	f(typeJSON, `{"a":1`, "at byte 6: unexpected end")
@@ -173,30 +173,30 @@ func TestCallbackRefused(t *testing.T) {
 	f(typeXML+"\t; a=b;; CHARSET = \"latin1\" ;c", `<r/>`, `XML: charset is not UTF-8`)
 	g := func(body, problem string) {
 		t.Helper()
-		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
-		_, _, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		_, _, err := d.Callback(req, 0)
 		if err == nil || !strings.HasPrefix(err.Error(), "Incorrect body: XML: at byte ") || !strings.HasSuffix(err.Error(), problem) {
 			t.Errorf("%.60s: %v", body, err)
 		}
 	}
-	g(`<?xml version="1.0" encoding="windows-1251"?><r/>`, "not well-formed")
+	g(`<?xml version="1.0" encoding="windows-1251"?><r/>`, "its encoding is not UTF-8")
 	g(`<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r>&b;</r>`, "entities cannot be declared")
-	g(`<r>&nbsp;</r>`, "not well-formed")
+	g(`<r>&nbsp;</r>`, "at byte 3: invalid reference to a character or entity")
 	g(`<r>`, "unexpected end")
 	g(`<r><x></r></x>`, "at byte 6: an element ends that is not open")
 	g(`</r>`, "at byte 0: an element ends that is not open")
 	g(`<r/><r/>`, "more than one root element")
 	g(`<r/>x`, "text outside of the root element")
 	g(`<!-- c -->`, "unexpected end")
-	g(`<r a="1" b="2" a="3"/>`, `attribute "a" appears twice`)
-	g(`<r a=1/>`, "not well-formed")
-	g(`<r><![CDATA[x</r>`, "not well-formed")
+	g(`<r a="1" b="2" a="3"/>`, "at byte 15: an attribute appears twice")
+	g(`<r a=1/>`, "at byte 5: an attribute's value has no quotes")
+	g(`<r><![CDATA[x</r>`, "at byte 17: unexpected end")
 	g(strings.Repeat("<a>", 129)+strings.Repeat("</a>", 129), "nested deeper than 128")
-	g("<r>\x01</r>", "not well-formed")
-	ctx := received(t, "POST", "/cb/t", "a=1", "Content-Type: "+typeForm, "Content-Encoding: gzip")
-	_, _, err := d.Callback(&ctx.Request, 0)
+	g("<r>\x01</r>", "at byte 3: invalid character")
+	req := received(t, "POST", "/cb/t", "a=1", "Content-Type: "+typeForm, "Content-Encoding: gzip")
+	_, _, err := d.Callback(req, 0)
 	wantFault(t, err, 415, "Content-Encoding is not supported")
-	ctx = received(t, "GET", "/cb/t?a=%ff", "")
-	_, _, err = d.Callback(&ctx.Request, 0)
+	req = received(t, "GET", "/cb/t?a=%ff", "")
+	_, _, err = d.Callback(req, 0)
 	wantFault(t, err, 400, "Incorrect body: form: is not UTF-8")
 }

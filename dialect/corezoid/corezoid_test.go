@@ -59,18 +59,18 @@ func path(login, stamp, secret, body string) string {
 }
 
 // received is a request as it is read from the wire.
-func received(t testing.TB, method, uri, body string, header ...string) *fasthttp.RequestCtx {
+func received(t testing.TB, method, uri, body string, header ...string) *fasthttp.Request {
 	t.Helper()
 	raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gw.example.com\r\nContent-Length: %d\r\n", method, uri, len(body))
 	for _, h := range header {
 		raw += h + "\r\n"
 	}
-	ctx := new(fasthttp.RequestCtx)
-	if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(raw + "\r\n"))); err != nil {
+	req := new(fasthttp.Request)
+	if err := req.Header.Read(bufio.NewReader(strings.NewReader(raw + "\r\n"))); err != nil {
 		t.Fatalf("%q: %v", raw, err)
 	}
-	ctx.Request.SetBodyString(body) // not parsed, whatever its type: the server reads it so too
-	return ctx
+	req.SetBodyString(body) // not parsed, whatever its type: the server reads it so too
+	return req
 }
 
 // accept signs a body and lets d read it.

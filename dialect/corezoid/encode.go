@@ -38,7 +38,7 @@ func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string
 	dst.Header.SetMethod(fasthttp.MethodPost)
 	dst.Header.SetHostBytes(d.engineHost) // with a host and a path fasthttp has no URI to take apart
 	dst.SetRequestURIBytes(path)
-	dst.Header.SetContentType("application/json; charset=utf8") // the vendor's spelling
+	dst.Header.SetContentType(contentType) // without a parameter: Express and Node-RED answer 415 to charset=utf8
 	dst.SetBodyRaw(c.Body)
 	return nil
 }

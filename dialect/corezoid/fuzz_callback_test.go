@@ -36,9 +36,9 @@ func FuzzCallback(f *testing.F) {
 		if strings.ContainsAny(contentType, "\r\n\x00") {
 			return // not a header
 		}
-		ctx := received(t, "POST", "/cb/t", body)
-		ctx.Request.Header.SetContentType(contentType)
-		cb, heard, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body)
+		req.Header.SetContentType(contentType)
+		cb, heard, err := d.Callback(req, 0)
 		if err != nil {
 			if acceptable(body) && !strings.Contains(strings.ToLower(contentType), "urlencoded") {
 				t.Fatalf("%s %q: %v", contentType, body, err)
@@ -146,8 +146,8 @@ func FuzzXML(f *testing.F) {
 	stricter := regexp.MustCompile(`deeper|entities|out of place|inside of a comment|reference|encoding|version|UTF-8|elements and attributes`)
 	f.Fuzz(func(t *testing.T, body string) {
 		body = "<" + strings.TrimPrefix(body, "<")
-		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
-		cb, _, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		cb, _, err := d.Callback(req, 0)
 		want, slowErr := slowXML(body)
 		switch {
 		case err == nil && slowErr == nil && string(cb.Body) == want:
@@ -197,8 +197,8 @@ func TestXMLShapes(t *testing.T) {
 	for range 3000 {
 		body := s.pick("", "\ufeff", "\n ") + s.pick("", `<?xml version="1.0" encoding="UTF-8"?>`) + s.pick("", "<!DOCTYPE a>", "<!-- c -->") +
 			s.element(0) + s.pick("", "\n", "<!-- c -->", "<?p?>")
-		ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
-		cb, _, err := d.Callback(&ctx.Request, 0)
+		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		cb, _, err := d.Callback(req, 0)
 		if err != nil {
 			t.Fatalf("seed %d: %q: %v", seed, body, err)
 		}

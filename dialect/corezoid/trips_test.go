@@ -159,8 +159,8 @@ func (p *trip) callback(t *testing.T, args, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := received(t, "POST", "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2", body, "Content-Type: "+contentType)
-	cb, heard, err := p.d.Callback(&ctx.Request, n)
+	req := received(t, "POST", "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2", body, "Content-Type: "+contentType)
+	cb, heard, err := p.d.Callback(req, n)
 	if err != nil {
 		t.Fatal(err)
 	}

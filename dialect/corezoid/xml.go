@@ -83,27 +83,16 @@ func newXMLDocument(src []byte) *xmlDocument {
 func (x *xmlDocument) read(i int) bool {
 	for i >= 0 && i < len(x.src) {
 		switch {
-		case errors.Is(err, io.EOF) && x.root != nil:
-			return nil
-		case errors.Is(err, io.EOF):
-			return errors.New("unexpected end")
-		case err != nil:
-			return errors.New("not well-formed") // the library's error quotes the document
-		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			err = x.start(token)
-		case xml.EndElement:
-			err = x.end(fullName(token.Name))
-		case xml.CharData:
-			err = x.chars(token)
-		case xml.Directive:
-			if bytes.Contains(token, []byte("ENTITY")) {
-				err = errors.New("entities cannot be declared")
-			}
-		}
-		if err != nil {
-			return err
+		case x.src[i] != '<':
+			i = x.text(i)
+		case x.at(i+1) == '/':
+			i = x.endTag(i)
+		case x.at(i+1) == '?':
+			i = x.instruction(i)
+		case x.at(i+1) == '!':
+			i = x.declaration(i)
+		default:
+			i = x.startTag(i)
 		}
 	}
 	if i >= 0 && (len(x.nodes) == 0 || len(x.open) > 0) {

@@ -10,7 +10,7 @@ import (
 
 func wantXMLFault(t *testing.T, d *corezoid.Dialect, body string, at int, problem string) {
 	t.Helper()
-	_, _, err := d.Callback(&received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML).Request, 0)
+	_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML), 0)
 	wantFault(t, err, 400, fmt.Sprintf("Incorrect body: XML: at byte %d: %s", at, problem))
 }
 
@@ -23,7 +23,7 @@ func TestXMLRefused(t *testing.T) {
 	const end = "unexpected end"
 	whole := `<?xml version="1.0"?><!DOCTYPE r [<!-- " --><!ELEMENT r ">">]><!-- c --><r a="1&amp;2" b='3'><![CDATA[x]]>t<x/></r>`
 	for i := 1; i < len(whole); i++ { // cut anywhere
-		_, _, err := d.Callback(&received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML).Request, 0)
+		_, _, err := d.Callback(received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML), 0)
 		if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("at byte %d: unexpected end", i)) && !strings.HasSuffix(err.Error(), "is out of place") {
 			t.Errorf("%s: %v", whole[:i], err)
 		}
@@ -99,7 +99,7 @@ func TestXMLTaken(t *testing.T) {
 	d := dialect(t)
 	f := func(body, want string) {
 		t.Helper()
-		cb, _, err := d.Callback(&received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML).Request, 0)
+		cb, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML), 0)
 		if err != nil || string(cb.Body) != `{"root":`+want+`}` {
 			t.Errorf("%s gives %s, %v; want %s", body, cb.Body, err, want)
 		}
@@ -128,7 +128,7 @@ func TestXMLNames(t *testing.T) {
 	for _, name := range []string{
 		"-a", ".a", "0", "\u00b7", "\u00d7", "\u00f7", "\u0300", "\u037e", "\u2000", "\u203f", "\u2190", "\u2bff", "\u2ff0", "\u3000", "\ue000", "\ufdd0", "\ufffe", "\U000f0000", "a\u00d7", "a\u2041", "a:b:",
 	} {
-		_, _, err := d.Callback(&received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML).Request, 0)
+		_, _, err := d.Callback(received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML), 0)
 		wantFault(t, err, 400, "Incorrect body: XML: at byte 1: invalid name")
 	}
 }
@@ -148,12 +148,12 @@ func TestCallbackErrorsQuoteNothing(t *testing.T) {
 		"":                            {marker, `<r>` + marker},
 	} {
 		for _, body := range bodies {
-			_, _, err := d.Callback(&received(t, "POST", "/cb/t", body, "Content-Type: "+contentType).Request, 0)
+			_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType), 0)
 			if err == nil || strings.ContainsAny(strings.ReplaceAll(err.Error(), "XML: ", ""), marker[:8]) {
 				t.Errorf("%s: %s: %v", contentType, body, err)
 			}
 		}
 	}
-	_, _, err := d.Callback(&received(t, "POST", "/cb/t", "{}", "Content-Encoding: "+marker).Request, 0)
+	_, _, err := d.Callback(received(t, "POST", "/cb/t", "{}", "Content-Encoding: "+marker), 0)
 	wantFault(t, err, 415, "Content-Encoding is not supported")
 }

@@ -22,6 +22,7 @@ type client struct {
 	timeout time.Duration
 	rewrite map[string]string
 	roots   *x509.CertPool
+	split   bool // head and body go in two segments
 
 	open connections // guards itself
 
@@ -45,13 +46,13 @@ func (c *client) do(u *url.URL, req *fasthttp.Request, resp *fasthttp.Response) 
 	if err != nil {
 		return err
 	}
-	err = l.exchange(req, resp, c.timeout)
+	err = l.exchange(req, resp, c.timeout, c.split)
 	if err != nil && l.kept {
 		c.open.remove(l)
 		if l, err = c.dial(u); err != nil {
 			return err
 		}
-		err = l.exchange(req, resp, c.timeout)
+		err = l.exchange(req, resp, c.timeout, c.split)
 	}
 	if err != nil || resp.ConnectionClose() {
 		c.open.remove(l)
@@ -124,18 +125,30 @@ func (c *client) dial(u *url.URL) (*link, error) {
 
 func (c *client) closeAll() { c.open.closeAll() }
 
-func (l *link) exchange(req *fasthttp.Request, resp *fasthttp.Response, timeout time.Duration) error {
+func (l *link) exchange(req *fasthttp.Request, resp *fasthttp.Response, timeout time.Duration, split bool) error {
 	if err := l.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return fmt.Errorf("send callback: %w", err)
 	}
-	if err := req.Write(l.bw); err != nil {
-		return fmt.Errorf("send callback: %w", err)
-	}
-	if err := l.bw.Flush(); err != nil {
+	if err := l.send(req, split); err != nil {
 		return fmt.Errorf("send callback: %w", err)
 	}
 	if err := resp.ReadLimitBody(l.br, maxAnswer); err != nil {
 		return fmt.Errorf("read answer to callback: %w", err)
 	}
 	return nil
+}
+
+func (l *link) send(req *fasthttp.Request, split bool) error {
+	if body := req.Body(); split && len(body) > 0 {
+		req.Header.SetContentLength(len(body))
+		if _, err := l.Write(req.Header.Header()); err != nil {
+			return err
+		}
+		_, err := l.Write(body)
+		return err
+	}
+	if err := req.Write(l.bw); err != nil {
+		return err
+	}
+	return l.bw.Flush()
 }

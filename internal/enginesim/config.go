@@ -32,6 +32,9 @@ type Config struct {
 	Idle            time.Duration // an idle connection is closed after it
 	CallbackTimeout time.Duration // for one callback, connecting included
 
+	// Split sends the head and the body of a callback in two segments, as some clients do.
+	Split bool
+
 	// Roots verify the certificate of an https callback URL; nil: the system's.
 	Roots *x509.CertPool
 
@@ -94,6 +97,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&c.Steer, "steer", c.Steer, "let a task choose its own behaviour in the member __sim of its data")
 	fs.Func("rewrite", "`from=to`, host:port each: send callbacks for one to the other, \"*\" for any; repeatable", c.rewrite)
 	fs.Func("ca-file", "PEM `file` of certificates that verify an https callback URL, instead of the system's", c.roots)
+	fs.BoolVar(&c.Split, "split", c.Split, "send the head and the body of a callback in two segments")
 	fs.IntVar(&c.Workers, "workers", c.Workers, "callbacks in flight at once")
 	fs.IntVar(&c.Pending, "pending", c.Pending, "callbacks that may be delayed, queued or in flight; creates beyond are refused")
 	fs.IntVar(&c.Connections, "connections", c.Connections, "connections accepted at once")

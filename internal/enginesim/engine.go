@@ -52,7 +52,7 @@ func Start(cfg Config) (*Engine, error) {
 		done:     make(chan struct{}),
 		queue:    make(chan call, cfg.Pending),
 		accepted: connections{max: cfg.Connections},
-		client:   client{timeout: cfg.CallbackTimeout, rewrite: cfg.Rewrite, roots: cfg.Roots},
+		client:   client{timeout: cfg.CallbackTimeout, rewrite: cfg.Rewrite, roots: cfg.Roots, split: cfg.Split},
 		schedule: schedule{earlier: make(chan struct{}, 1)},
 		recorder: recorder{max: cfg.Record},
 	}

@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"syncgate/correlator"
+)
+
+const (
+	// retryBytes bounds the results in a retry queue, in bytes. What is beyond is left to the engine's repeats.
+	retryBytes = 64 << 20
+	// retryAfter is the time between two attempts while the store is away.
+	retryAfter = time.Second
+	// lastRetries is how long a gateway that ends goes on trying, lastRetry the time between two attempts.
+	lastRetries = 5 * time.Second
+	lastRetry   = 100 * time.Millisecond
+)
+
+// retryQueue has the records that could not be saved while the store was away, and that nobody will send again: replies to clients with
+// keys, as a repeat of the key must get the same one, and the engine's own answers. A record is saved as soon as the store takes it, and
+// before a callback of its trip is delivered: callbacks come again, perhaps with another result.
+type retryQueue struct {
+	g     *Gateway
+	stop  chan struct{}
+	count atomic.Int64 // of records, for callers that need not look
+
+	mu       sync.Mutex // guards the rest
+	records  map[correlator.ID]correlator.Record
+	bytes    int64
+	retrying bool // the goroutine runs
+	closed   bool
+	running  sync.WaitGroup
+}
+
+func newRetryQueue(g *Gateway) *retryQueue {
+	return &retryQueue{g: g, stop: make(chan struct{}), records: make(map[correlator.ID]correlator.Record)}
+}
+
+// add has rec saved later. The queue owns rec from now on.
+func (q *retryQueue) add(id correlator.ID, rec correlator.Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	known := q.records[id]
+	for i, cb := range known.Finals {
+		if cb.Status.Final() {
+			rec.Finals[i] = cb
+		}
+	}
+	n := bytesOf(rec) - bytesOf(known)
+	if q.closed || q.bytes+n > retryBytes {
+		return
+	}
+	if known.Finals == nil {
+		q.count.Add(1)
+	}
+	q.bytes += n
+	q.records[id] = rec // known stays as it is: a save may be reading it
+	if !q.retrying {
+		q.retrying = true
+		q.running.Go(q.run)
+	}
+}
+
+// drop removes the record of a trip.
+func (q *retryQueue) drop(id correlator.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if rec, there := q.records[id]; there {
+		delete(q.records, id)
+		q.bytes -= bytesOf(rec)
+		q.count.Add(-1)
+	}
+}
+
+// run saves until the queue is empty.
+func (q *retryQueue) run() {
+	for {
+		select {
+		case <-time.After(retryAfter):
+		case <-q.stop:
+			return
+		}
+		q.saveAll()
+		q.mu.Lock()
+		done := len(q.records) == 0
+		q.retrying = !done
+		q.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
+// saveAll saves every record, up to the first failure.
+func (q *retryQueue) saveAll() {
+	q.mu.Lock()
+	ids := make([]correlator.ID, 0, len(q.records))
+	for id := range q.records {
+		ids = append(ids, id)
+	}
+	q.mu.Unlock()
+	for _, id := range ids {
+		if q.save(id) != nil {
+			return
+		}
+	}
+}
+
+// save saves the record of a trip, if there is one. ErrUnavailable: it stays in the queue.
+func (q *retryQueue) save(id correlator.ID) error {
+	if q.count.Load() == 0 {
+		return nil
+	}
+	q.mu.Lock()
+	rec, there := q.records[id]
+	q.mu.Unlock()
+	if !there {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	err := q.g.keeper.Save(ctx, id, rec)
+	if errors.Is(err, correlator.ErrUnavailable) {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now := q.records[id]; now.Finals != nil && &now.Finals[0] == &rec.Finals[0] { // else it was saved or has grown meanwhile
+		delete(q.records, id)
+		q.bytes -= bytesOf(rec)
+		q.count.Add(-1)
+	}
+	return nil
+}
+
+// close goes on trying for a while. What the store does not take then is lost to clients that repeat a key.
+func (q *retryQueue) close(ctx context.Context) {
+	q.mu.Lock()
+	first := !q.closed
+	q.closed = true
+	q.mu.Unlock()
+	if first {
+		close(q.stop)
+	}
+	q.running.Wait()
+	ctx, cancel := context.WithTimeout(ctx, lastRetries)
+	defer cancel()
+	for q.saveAll(); q.count.Load() > 0 && ctx.Err() == nil; q.saveAll() {
+		select {
+		case <-time.After(lastRetry):
+		case <-ctx.Done():
+		}
+	}
+	if n := q.count.Load(); n > 0 {
+		q.g.log.Error().Int64("trips", n).Msg("results are not kept for clients that repeat their keys: the store is away")
+	}
+}
+
+func bytesOf(rec correlator.Record) (n int64) {
+	n = int64(len(rec.Meta))
+	for i := range rec.Finals {
+		n += int64(len(rec.Finals[i].Body))
+	}
+	return n
+}
