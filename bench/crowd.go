@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -74,6 +75,9 @@ func (c *crowd) add(ctx context.Context) error {
 	conn, err := d.DialContext(ctx, "tcp", c.rig.at[0].public)
 	if err != nil {
 		return err
+	}
+	if c.rig.program.tls {
+		conn = tls.Client(conn, &tls.Config{ServerName: "127.0.0.1", RootCAs: c.rig.roots, MinVersion: tls.VersionTLS12})
 	}
 	cl := &client{run: c.run, host: c.rig.at[0].public, conn: conn, unbind: func() bool { return true }}
 	c.clients = append(c.clients, cl)

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,6 +41,8 @@ type load struct {
 	timeout     time.Duration // the package's timeout member; 0: none
 	delay       time.Duration // asked of the simulated engine, for each task; 0: the engine's own
 	keyed       bool          // each request has an Idempotency-Key of its own
+	split       bool          // head and body of each request go in two segments
+	roots       *x509.CertPool
 	never       bool          // the simulated engine is asked for no callback at all
 	limit       time.Duration // for the whole run
 }
@@ -64,6 +68,11 @@ func (l *load) flags(fs *flag.FlagSet) {
 	fs.DurationVar(&l.timeout, "timeout", l.timeout, "the timeout member of each request; 0: none")
 	fs.DurationVar(&l.delay, "delay", l.delay, "asked of the simulated engine for each task; 0: as it was started")
 	fs.BoolVar(&l.keyed, "keyed", l.keyed, "send an Idempotency-Key with each request")
+	fs.BoolVar(&l.split, "split", l.split, "send the head and the body of each request in two segments")
+	fs.Func("ca-file", "PEM `file` of certificates that verify an https gateway", func(file string) (err error) {
+		l.roots, err = readRoots(file)
+		return err
+	})
 	fs.DurationVar(&l.limit, "limit", l.limit, "end the run, and fail it, after this time")
 }
 
@@ -74,8 +83,8 @@ func (l *load) validate() error {
 		problems = append(problems, errors.New("url: none is given"))
 	}
 	for _, s := range l.urls {
-		if u, err := url.Parse(s); err != nil || u.Scheme != "http" || u.Host == "" {
-			problems = append(problems, fmt.Errorf("url: %q is not http://host:port", s))
+		if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			problems = append(problems, fmt.Errorf("url: %q is not http://host:port or https://host:port", s))
 		}
 	}
 	if l.connections < 1 || l.connections > maxConnections {
@@ -122,7 +131,7 @@ func (l load) run(ctx context.Context) (*result, error) {
 // connection makes trips over one connection, and over a new one when that breaks, until there are none left.
 func (r *run) connection(ctx context.Context, i int, out *result) {
 	u, _ := url.Parse(r.urls[i%len(r.urls)]) // validate saw it
-	c := &client{run: r, host: u.Host}
+	c := &client{run: r, host: u.Host, tls: u.Scheme == "https"}
 	defer c.close()
 	for k := 0; ctx.Err() == nil; k++ {
 		due := r.due(ctx, i, k)
@@ -164,12 +173,13 @@ func (r *run) due(ctx context.Context, i, k int) time.Time {
 type client struct {
 	run  *run
 	host string
+	tls  bool
 
 	conn   net.Conn // nil when there is none
 	br     *bufio.Reader
 	unbind func() bool // takes the connection from the care of the run's context
 
-	req, body, sig, nonce []byte
+	req, body, sig, nonce []byte // the body is in req too
 	resp                  fasthttp.Response
 }
 
@@ -187,7 +197,7 @@ func (c *client) connect(ctx context.Context) error {
 // trip sends one create and checks the reply.
 func (c *client) trip(n int64) error {
 	c.compose(n, time.Now())
-	if _, err := c.conn.Write(c.req); err != nil {
+	if err := c.send(); err != nil {
 		c.close()
 		return failure{"send", err}
 	}
@@ -202,11 +212,26 @@ func (c *client) trip(n int64) error {
 	return check(c.resp.StatusCode(), c.resp.Body(), c.nonce)
 }
 
+func (c *client) send() error {
+	if head := len(c.req) - len(c.body); c.run.split {
+		if _, err := c.conn.Write(c.req[:head]); err != nil {
+			return err
+		}
+		_, err := c.conn.Write(c.req[head:])
+		return err
+	}
+	_, err := c.conn.Write(c.req)
+	return err
+}
+
 // dial connects. The connection is closed when ctx ends, which is what bounds every trip.
 func (c *client) dial(ctx context.Context) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.host)
 	if err != nil {
 		return err
+	}
+	if c.tls {
+		conn = tls.Client(conn, &tls.Config{ServerName: "127.0.0.1", RootCAs: c.run.roots, MinVersion: tls.VersionTLS12})
 	}
 	c.conn, c.br = conn, bufio.NewReader(conn)
 	c.unbind = context.AfterFunc(ctx, func() { _ = conn.Close() })

@@ -277,7 +277,7 @@ func TestCompose(t *testing.T) {
 func TestValidateLoad(t *testing.T) {
 	for _, l := range []load{
 		{},
-		{urls: []string{"https://x"}, connections: 1, trips: 1, limit: 1},
+		{urls: []string{"ftp://x"}, connections: 1, trips: 1, limit: 1},
 		{urls: []string{"x"}, connections: 1, trips: 1, limit: 1},
 		{urls: []string{"http://x"}, connections: 0, trips: 1, limit: 1},
 		{urls: []string{"http://x"}, connections: 1, trips: maxTrips + 1, limit: 1},

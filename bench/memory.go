@@ -200,7 +200,8 @@ func (m *memory) sections(b *bench) []section {
 		head:   []string{""},
 		charts: []chart{m.chart(b)},
 		goals: []goal{
-			{"resident bytes of a parked client, " + figure(float64(b.last()), 0) + " parked", 2500, m.resident[b.last()].median("memory"), "", 0},
+			{"resident bytes of a parked client, " + figure(float64(b.last()), 0) + " parked", 1400, m.resident[b.last()].median("memory"), "", 0},
+			{"resident bytes of a parked client behind TLS, " + figure(float64(b.last()), 0) + " parked", 12_288, m.resident[b.last()].median("tls"), "", 0},
 			{"resident bytes of an idle client after its reply", 4000, m.idle.median("memory"), "", 0},
 		},
 	}

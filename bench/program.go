@@ -20,6 +20,8 @@ type program struct {
 	redis bool   // it needs a redis-server
 	cross bool   // the engine sends each callback to the other node
 	keys  bool   // it knows an Idempotency-Key
+	tls   bool   // clients and the engine reach it by https
+	split bool   // requests and callbacks reach it in two segments each
 
 	baseline bool // it is here to be compared with, and nobody's product
 	parks    bool // its memory is measured
@@ -31,7 +33,18 @@ type program struct {
 }
 
 // addresses that a node is told, host:port each.
-type addresses struct{ public, admin, engine, redis string }
+type addresses struct {
+	public, admin, engine, redis string
+	tls                          bool
+}
+
+// scheme is that of the public address.
+func (a addresses) scheme() string {
+	if a.tls {
+		return "https"
+	}
+	return "http"
+}
 
 func programs() []program {
 	const floor, gateway = "syncgate/bench/floor", "syncgate/cmd/syncgate"
@@ -39,6 +52,9 @@ func programs() []program {
 		{name: "floor", title: "floor", pkg: floor, nodes: 1, parks: true, profiled: true, files: 1, command: floorArgs},
 		{name: "pipelined", title: "floor, pipelined to the engine", pkg: floor, nodes: 1, command: pipelinedArgs},
 		{name: "memory", title: "syncgate, in memory", pkg: gateway, keys: true, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "split", title: "syncgate, in memory, request and callback in two segments each", pkg: gateway, nodes: 1, split: true, files: 1, command: gatewayArgs},
+		{name: "floortls", title: "floor, TLS", pkg: floor, nodes: 1, tls: true, files: 1, command: floorTLSArgs},
+		{name: "tls", title: "syncgate, in memory, TLS", pkg: gateway, nodes: 1, tls: true, parks: true, files: 1, command: gatewayArgs},
 		{name: "redis", title: "syncgate, Redis", pkg: gateway, keys: true, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},
 		{name: "two", title: "syncgate, Redis, two nodes", pkg: gateway, keys: true, nodes: 2, redis: true, command: gatewayArgs},
 		{name: "remote", title: "syncgate, Redis, two nodes, callback at the other", pkg: gateway, keys: true, nodes: 2, redis: true, cross: true, command: gatewayArgs},
@@ -64,6 +80,11 @@ func floorArgs(_ string, at addresses) ([]string, error) {
 	return []string{"-listen", at.public, "-admin", at.admin, "-engine", at.engine}, nil
 }
 
+func floorTLSArgs(dir string, at addresses) ([]string, error) {
+	args, err := floorArgs(dir, at)
+	return append(args, "-cert", filepath.Join(dir, certFile), "-key", filepath.Join(dir, keyFile)), err
+}
+
 func pipelinedArgs(dir string, at addresses) ([]string, error) {
 	args, err := floorArgs(dir, at)
 	return append(args, "-pipeline"), err
@@ -77,18 +98,26 @@ const (
 	login, secret = "bench", "secret of bench"
 
 	// gatewayConfig is the gateway as it is shipped, apart from its addresses and who may call.
-	gatewayConfig = `listen: {public: %q, admin: %q}
-callback: {base_url: "http://%s", keys: ["key of the callbacks in a benchmark"]}
+	gatewayConfig = `listen:
+  public: %q
+  admin: %q
+%scallback: {base_url: "%s://%s", keys: ["key of the callbacks in a benchmark"]}
 engine: {url: "http://%s"}
 auth: {credentials: [{login: %q, secret: %q}]}
 log: {level: info, format: json}
+`
+	tlsConfig = `  tls: {cert_file: %q, key_file: %q}
 `
 	redisConfig = `correlator: {backend: redis, redis: {url: "redis://%s"}}
 `
 )
 
 func gatewayArgs(dir string, at addresses) ([]string, error) {
-	config := fmt.Sprintf(gatewayConfig, at.public, at.admin, at.public, at.engine, login, secret)
+	listen := ""
+	if at.tls {
+		listen = fmt.Sprintf(tlsConfig, filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
+	}
+	config := fmt.Sprintf(gatewayConfig, at.public, at.admin, listen, at.scheme(), at.public, at.engine, login, secret)
 	if at.redis != "" {
 		config += fmt.Sprintf(redisConfig, at.redis)
 	}
@@ -113,6 +142,9 @@ func (p program) path(dir string) string {
 
 // build makes every program that can be had here and leaves out the others.
 func (b *bench) build(ctx context.Context) error {
+	if err := certify(b.dir); err != nil {
+		return err
+	}
 	_, noRedis := exec.LookPath("redis-server")
 	for _, p := range append([]program(nil), b.programs...) {
 		if p.redis && noRedis != nil {

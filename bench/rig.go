@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ type rig struct {
 	at      []addresses // of the nodes
 	redis   *process    // nil: it needs none
 	engine  *process
+	roots   *x509.CertPool    // that verify the nodes
 	sim     *enginesim.Engine // instead of engine, where the scene has to know what it has taken
 }
 
@@ -43,7 +46,7 @@ func (b *bench) start(ctx context.Context, p program, s setting) (r *rig, err er
 		return r, err
 	}
 	for i := range p.nodes {
-		at := addresses{public: free[2+2*i], admin: free[3+2*i], engine: free[0]}
+		at := addresses{public: free[2+2*i], admin: free[3+2*i], engine: free[0], tls: p.tls}
 		if p.redis {
 			at.redis = free[1]
 		}
@@ -53,6 +56,9 @@ func (b *bench) start(ctx context.Context, p program, s setting) (r *rig, err er
 		if r.redis, err = startRedis(ctx, b.dir, free[1]); err != nil {
 			return r, err
 		}
+	}
+	if r.roots, err = p.roots(b.dir); err != nil {
+		return r, err
 	}
 	if err := r.startEngine(ctx, b.dir, s); err != nil {
 		return r, err
@@ -75,7 +81,11 @@ func (r *rig) startNode(ctx context.Context, dir string, at addresses) error {
 		return err
 	}
 	r.nodes = append(r.nodes, p)
-	return p.answers(ctx, "http://"+at.public+"/readyz")
+	addr := at.public
+	if at.tls {
+		addr = at.admin // its certificate is not one that the system knows
+	}
+	return p.answers(ctx, "http://"+addr+"/readyz")
 }
 
 // startEngine starts the simulated engine. Where callbacks are to cross, it takes each node for the next one.
@@ -88,7 +98,8 @@ func (r *rig) startEngine(ctx context.Context, dir string, s setting) (err error
 	}
 	if s.inside {
 		cfg := enginesim.Default()
-		cfg.Listen, cfg.Rewrite = r.at[0].engine, rewrite
+		cfg.Listen, cfg.Rewrite, cfg.Split = r.at[0].engine, rewrite, r.program.split
+		cfg.Roots = r.roots
 		cfg.Behaviour.Delay = enginesim.Range{Min: s.delay, Max: s.delay}
 		r.sim, err = enginesim.Start(cfg)
 		return err
@@ -98,6 +109,12 @@ func (r *rig) startEngine(ctx context.Context, dir string, s setting) (err error
 		return fmt.Errorf("find own program: %w", err)
 	}
 	args := []string{"engine", "-listen", r.at[0].engine, "-delay", s.delay.String()}
+	if r.program.split {
+		args = append(args, "-split")
+	}
+	if r.program.tls {
+		args = append(args, "-ca-file", filepath.Join(dir, certFile))
+	}
 	for from, to := range rewrite {
 		args = append(args, "-rewrite", from+"="+to)
 	}
@@ -123,8 +140,9 @@ func (r *rig) load(connections int, during time.Duration) load {
 	l := defaultLoad()
 	l.urls = nil
 	for _, at := range r.at {
-		l.urls = append(l.urls, "http://"+at.public)
+		l.urls = append(l.urls, at.scheme()+"://"+at.public)
 	}
+	l.split, l.roots = r.program.split, r.roots
 	l.connections, l.during, l.trips, l.limit = connections, during, maxTrips, during+startTime
 	return l
 }

@@ -13,19 +13,31 @@ type tripLoad struct {
 	connections int
 	delay       time.Duration // of the engine's callback
 	keyed       bool          // each request has an Idempotency-Key, which the programs of others do not know
+	tls         bool          // of the programs with TLS
 }
 
 func tripLoads() []tripLoad {
 	return []tripLoad{
-		{"no delay, 64 connections", 64, 0, false},
-		{"parked 20 ms, 256 connections", 256, 20 * time.Millisecond, false},
-		{"with an Idempotency-Key, no delay, 64 connections", 64, 0, true},
+		{name: "no delay, 64 connections", connections: 64},
+		{name: "parked 20 ms, 256 connections", connections: 256, delay: 20 * time.Millisecond},
+		{name: "with an Idempotency-Key, no delay, 64 connections", connections: 64, keyed: true},
+		{name: "TLS, no delay, 64 connections", connections: 64, tls: true},
 	}
 }
 
 // compares reports whether a program is measured under the load. One that knows no keys is the same under both, and the floor is what
 // others are compared with.
-func (l tripLoad) compares(p program) bool { return !l.keyed || p.name == "floor" || p.keys }
+func (l tripLoad) compares(p program) bool {
+	return p.tls == l.tls && (!l.keyed || p.name == "floor" || p.keys)
+}
+
+// floor is the program that others are compared with.
+func (l tripLoad) floor() string {
+	if l.tls {
+		return "floortls"
+	}
+	return "floor"
+}
 
 // on is the load on a program that runs.
 func (l tripLoad) on(r *rig, during time.Duration) load {
@@ -170,10 +182,10 @@ func (t *trips) sections(b *bench) (all []section) {
 			s.text = tripsText + b.instructionsText(counted)
 		}
 		for _, p := range b.among(f.own) {
-			row := f.row(p)
+			row := f.row(p, l.floor())
 			if counted {
 				row = append(row, figure(f.userInstructions.median(p.name), 1), figure(f.kernelInstructions.median(p.name), 1),
-					spread(f.instructions.against(p.name, "floor"), 2))
+					spread(f.instructions.against(p.name, l.floor()), 2))
 			}
 			s.rows = append(s.rows, row)
 		}
@@ -183,14 +195,14 @@ func (t *trips) sections(b *bench) (all []section) {
 }
 
 // row words a program's figures but for its instructions.
-func (f *tripFigures) row(p program) []string {
+func (f *tripFigures) row(p program, floor string) []string {
 	redis := "-"
 	if p.redis {
 		redis = figure(f.redis.median(p.name), 1)
 	}
 	return []string{
 		p.title, figure(f.own.median(p.name), 1), figure(f.user.median(p.name), 1), figure(f.kernel.median(p.name), 1), redis,
-		figure(f.together.median(p.name), 1), spread(f.together.against(p.name, "floor"), 2), figure(f.rate.median(p.name), 0),
+		figure(f.together.median(p.name), 1), spread(f.together.against(p.name, floor), 2), figure(f.rate.median(p.name), 0),
 		figure(f.p50.median(p.name)/1000, 2), figure(f.p99.median(p.name)/1000, 2),
 	}
 }
@@ -214,11 +226,19 @@ const tripsText = "Processor time of the program's processes (`utime + stime` of
 
 // goals are those of a load.
 func (f *tripFigures) goals(l tripLoad) []goal {
-	if l.keyed {
-		return nil
+	switch {
+	case l.keyed:
+		return []goal{{"CPU of a trip in memory, " + l.name, 1.6, median(f.together.against("memory", "floor")), " x floor", 2}}
+	case l.tls:
+		return []goal{{"CPU of a trip in memory, " + l.name, 1.25, median(f.together.against("tls", "floortls")), " x floor with TLS", 2}}
+	}
+	most := 1.14
+	if l.delay > 0 {
+		most = 1
 	}
 	return []goal{
-		{"CPU of a trip in memory, " + l.name, 1.25, median(f.together.against("memory", "floor")), " x floor", 2},
+		{"CPU of a trip in memory, " + l.name, most, median(f.together.against("memory", "floor")), " x floor", 2},
+		{"CPU of a trip whose request and callback come in two segments each, " + l.name, 1.05, median(f.together.against("split", "memory")), " x in one", 2},
 		{"CPU of both gateways, callback at the other node, " + l.name, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
 		{"redis-server's CPU, callback at the other node, " + l.name, 12, f.redis.median("remote"), " us/trip", 1},
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	_ "net/http/pprof" //nolint:gosec // on an address of its own
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,8 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "`address` of clients and callbacks")
 	admin := flag.String("admin", "", "`address` of /debug/pprof; empty: none")
 	engine := flag.String("engine", "127.0.0.1:9000", "`address` of the engine")
+	cert := flag.String("cert", "", "PEM `file` of a certificate: clients and callbacks come by https")
+	key := flag.String("key", "", "PEM `file` of its key")
 	pipeline := flag.Bool("pipeline", false, "send all creates to the engine over one connection")
 	flag.Parse()
 	if *admin != "" {
@@ -29,7 +32,12 @@ func main() {
 			log.Fatal((&http.Server{Addr: *admin, ReadHeaderTimeout: time.Second}).ListenAndServe())
 		}()
 	}
-	s := fasthttp.Server{Handler: newFloor(*listen, *engine, *pipeline).handle, NoDefaultServerHeader: true}
+	f := newFloor(*listen, *engine, *pipeline)
+	s := fasthttp.Server{Handler: f.handle, NoDefaultServerHeader: true}
+	if *cert != "" {
+		f.base = strings.Replace(f.base, "http:", "https:", 1)
+		log.Fatal(s.ListenAndServeTLS(*listen, *cert, *key))
+	}
 	log.Fatal(s.ListenAndServe(*listen))
 }
 
