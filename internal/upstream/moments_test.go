@@ -185,7 +185,7 @@ func TestLoopIsFaster(t *testing.T) {
 	})
 }
 
-// A connection that the engine has closed while it rested costs no call, whether the loops have heard of it yet or not.
+// A connection that the engine has closed while it was idle costs no call, whether the loops have seen that yet or not.
 func TestStaleConnectionCostsNoCall(t *testing.T) {
 	f := func(name string, end func(*peer), heard time.Duration) {
 		t.Run(name, func(t *testing.T) {

@@ -172,7 +172,7 @@ func TestQueuedEnds(t *testing.T) {
 	f("while it waits", false, "Queued(true)", "Queued(false)", "Finished")
 }
 
-// A call that ends in the queue at its time-out by itself does not hear of it twice.
+// A call whose own wait is over when its time-out comes gets no Failed.
 func TestQueuedEndsAtTheTimeOut(t *testing.T) {
 	e, _, may := holding(t)
 	c := start(t, e, maxConnections(1))
