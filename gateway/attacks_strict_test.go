@@ -82,6 +82,8 @@ func TestAttacksCut(t *testing.T) {
 	if n := f.reached.Load() - before; n != 0 {
 		t.Errorf("%d creates have reached the engine", n)
 	}
+	want(t, f.n.callback(f.token, `{"answer":42}`), 200, `{}`) // not one of them has used it up
+	want(t, got(t, f.parked), 200, accepted)
 }
 
 // cutEverywhere has an attack tried at every cut.
