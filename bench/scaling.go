@@ -22,7 +22,7 @@ func constantsOf(played []namedScene) (c constants, ok bool) {
 	for _, s := range played {
 		switch s := s.scene.(type) {
 		case *trips:
-			f := &s.figures[len(s.figures)-1]
+			f := &s.figures[parkedLoad]
 			c.own, c.across, c.redis = f.own.median("redis"), f.own.median("remote"), f.redis.median("remote")
 		case *memory:
 			most := s.most["redis"]

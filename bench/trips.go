@@ -16,6 +16,9 @@ type tripLoad struct {
 	tls         bool          // of the programs with TLS
 }
 
+// parkedLoad is the place among the loads of the one in which clients wait, as they do in life.
+const parkedLoad = 1
+
 func tripLoads() []tripLoad {
 	return []tripLoad{
 		{name: "no delay, 64 connections", connections: 64},

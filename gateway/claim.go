@@ -137,7 +137,7 @@ func (g *Gateway) claimAgain(t *trip) {
 		detach()
 	}
 	for _, done := range waiting {
-		done(correlator.Gone) // what the other trip's callbacks are told does not depend on it
+		done(correlator.Gone) // the answers to the other trip's callbacks do not depend on it
 	}
 	t.id = g.correlator.NewID(t.expiry())
 	g.claim(t)

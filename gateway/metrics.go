@@ -68,7 +68,7 @@ func (m *metrics) engine(code string, took time.Duration) {
 	m.engines.WithLabelValues(code).Observe(took.Seconds())
 }
 
-// unknownLogin is the label of whoever did not prove to be a known login.
+// unknownLogin is the label of requests that did not prove to come from a known login.
 const unknownLogin = "unknown"
 
 // observe writes the trip's one line in the log and counts it, when its reply is written or cannot be.

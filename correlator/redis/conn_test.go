@@ -53,10 +53,11 @@ func TestConnErrors(t *testing.T) {
 	if n, err := one.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read until a deadline: %d, %v", n, err)
 	}
-	if err := one.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+	much := make([]byte, 32<<20) // which takes a while
+	if err := one.SetDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := one.Write(make([]byte, 32<<20)); n == 0 || n == 32<<20 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := one.Write(much); n == 0 || n == 32<<20 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write 32 MiB until a deadline to one who does not read: %d, %v", n, err)
 	}
 	if err := other.Close(); err != nil { // unread bytes make it a reset

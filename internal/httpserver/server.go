@@ -48,7 +48,7 @@ type ReadError struct {
 	Problem string  // of a malformed one: public text, without bytes of the request
 	Verdict Verdict // of its head; the zero value if that was not read
 	Target  []byte  // the request target, as far as it was read; valid during the call
-	Origin  []byte  // the Origin header, likewise
+	Origin  []byte  // the Origin header; valid during the call
 	Length  int64   // of the body by Content-Length; -1: not known
 }
 

@@ -91,15 +91,15 @@ func (c *Client) attach(x exchange) (*conn, error) {
 		return nil, fmt.Errorf("connect to the engine: %w", err)
 	}
 	c.pool.add(k)
-	if err = c.adopt(ctx, k, raw); err != nil {
+	if err = c.handOver(ctx, k, raw); err != nil {
 		c.pool.forget(k)
 		return nil, err
 	}
 	return k, nil
 }
 
-// adopt gives a connection to the loops, after the handshake where there is one. After an error it is closed.
-func (c *Client) adopt(ctx context.Context, k *conn, raw net.Conn) error {
+// handOver gives a connection to the loops, after the handshake where there is one. After an error it is closed.
+func (c *Client) handOver(ctx context.Context, k *conn, raw net.Conn) error {
 	deadline := k.exchange.began.Add(c.timeout)
 	if !k.secure {
 		return c.attached(c.group.Attach(&k.Conn, k, raw, deadline))
