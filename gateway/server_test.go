@@ -323,12 +323,16 @@ func TestMetrics(t *testing.T) {
 	got(t, reply)
 	n.do(http.MethodPost, "/api/1/json/nobody/1/2", "{}")
 	waitLog(t, n, `"status":401`)
-	resp, err := n.http.Get("http://" + n.AdminAddr().String() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, _ := io.ReadAll(resp.Body)
+	var b []byte
+	waitFor(t, func() bool { // the callback may overtake the engine's own answer
+		resp, err := n.http.Get("http://" + n.AdminAddr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ = io.ReadAll(resp.Body)
+		return strings.Contains(string(b), `syncgate_engine_request_duration_seconds_count{code="200"} 1`)
+	})
 	for _, line := range []string{
 		`sync_api_http_request_duration_seconds_count{code="200",login="12345"} 1`,
 		`sync_api_http_request_duration_seconds_count{code="401",login="unknown"} 1`,

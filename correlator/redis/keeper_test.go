@@ -282,6 +282,12 @@ func (o *owners) claim(t *testing.T, c *redis.Correlator, k correlator.Key) {
 	o.of[k.Name] = id
 }
 
+func (o *owners) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.of)
+}
+
 // TestKeysRace has two nodes claim keys, each of them many times, with connections that break: no key has two owners.
 func TestKeysRace(t *testing.T) {
 	s := redistest.Start(t)
@@ -291,7 +297,7 @@ func TestKeysRace(t *testing.T) {
 	faults.Go(func() { breakConnections(s, stop) })
 	o := owners{of: make(map[string]correlator.ID)}
 	begin := time.Now()
-	for i := 0; time.Since(begin) < time.Second; i++ {
+	for i := 0; time.Since(begin) < time.Second || o.count() < 100 && time.Since(begin) < 30*time.Second; i++ { // a busy machine needs longer
 		for j := range 16 {
 			k := correlator.Key{Login: "l", Name: fmt.Sprint(i, j/8)}
 			all.Go(func() { o.claim(t, nodes[j%2], k) })
