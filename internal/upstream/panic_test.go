@@ -56,7 +56,7 @@ func (cl *client) checkPanicked(got *call, code string, want []string) {
 	for range 3 {
 		cl.wantEcho("next")
 	}
-	waitFor(cl.t, "a line in the log", func() bool { return strings.Contains(cl.log.String(), "on purpose") })
+	waitFor(cl.t, "a line in the log", func() bool { return strings.Contains(cl.log.String(), "a call to the engine panicked") })
 }
 
 func TestPanicsInQueued(t *testing.T) {
