@@ -21,7 +21,7 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 	ctx.Init(req, nil, nil)
 	x := in.Exchange
 	in.Wait(nil)
-	g.work.run(func() {
+	g.operators.run(func() {
 		defer func() {
 			if p := recover(); p != nil {
 				g.log.Error().Str("panic", httpserver.PanicText(p)).Bytes("stack", debug.Stack()).Msg("serving an operator panicked")

@@ -71,16 +71,16 @@ func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 // deliverLater hands a callback on that somebody has to wait for, and has it answered. For the store of another node's trip no goroutine
 // waits.
 func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte) {
-	g.work.add()
+	g.work.Add()
 	relayed := func(err error) {
-		defer g.work.done()
+		defer g.work.Done()
 		g.answerCallback(x, answer, deliverError(id, cb.Op, err))
 	}
 	if g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
 		return
 	}
 	g.work.run(func() {
-		defer g.work.done()
+		defer g.work.Done()
 		g.answerCallback(x, answer, g.deliver(id, cb))
 	})
 }

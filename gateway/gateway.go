@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,10 +48,11 @@ type Gateway struct {
 	deadlines      sharedDeadlines
 	ended          context.Context // for callers that cannot wait: it is over
 
-	limits atomic.Pointer[Limits] // replaced by SetLimits
-	stage  atomic.Int32           // of the end; it only grows
-	hook   func(point string)
-	work   work // goroutines that ask the store or answer a client
+	limits    atomic.Pointer[Limits] // replaced by SetLimits
+	stage     atomic.Int32           // of the end; it only grows
+	hook      func(point string)
+	work      work // what asks the store or answers a client
+	operators work // what serves operators: a profile takes its time, and Close does not wait for that
 
 	sharesMu sync.Mutex
 	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
@@ -91,6 +93,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p),
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
+		work: work{log: p.Log}, operators: work{log: p.Log},
 	}
 	if g.hook == nil {
 		g.hook = func(string) {}
@@ -217,32 +220,29 @@ func (g *Gateway) Close(ctx context.Context) error {
 
 // settle waits until no answer is under way, or ctx ends.
 func (g *Gateway) settle(ctx context.Context) {
-	g.work.wait(ctx)
+	g.work.Wait(ctx)
 	g.server.Settle(ctx)
-	g.work.wait(ctx) // of replies that could not be written
+	g.work.Wait(ctx) // of replies that could not be written
 }
 
-// work counts goroutines, and other work whose end is waited for. It may begin at any moment, also during the wait.
-type work struct{ n atomic.Int64 }
+// work is goroutines, and other work whose end is waited for.
+type work struct {
+	httpserver.InFlight
+	log zerolog.Logger
+}
 
-// run starts f on a goroutine of its own. There is one for each client that is answered, at most.
+// run starts f on a goroutine of its own. There is one for each client that is answered, at most. A panic ends f alone.
 func (w *work) run(f func()) {
-	w.add()
+	w.Add()
 	go func() {
-		defer w.done()
+		defer w.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				w.log.Error().Str("panic", httpserver.PanicText(p)).Bytes("stack", debug.Stack()).Msg("answering panicked")
+			}
+		}()
 		f()
 	}()
-}
-
-func (w *work) add() { w.n.Add(1) }
-
-func (w *work) done() { w.n.Add(-1) }
-
-// wait returns when there is no work, or when ctx ends.
-func (w *work) wait(ctx context.Context) {
-	for w.n.Load() > 0 && ctx.Err() == nil {
-		<-time.After(time.Millisecond)
-	}
 }
 
 // PublicAddr gives the bound address for clients, once Listen has returned.

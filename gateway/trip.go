@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,7 @@ func (t *trip) expiry() time.Time {
 
 // reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.
 func (t *trip) reply() {
+	defer t.recovered()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if errors.Is(t.why, errHungUp) {
@@ -177,6 +179,15 @@ func (t *trip) reply() {
 	t.status = resp.StatusCode()
 	t.g.hook("reply")
 	t.exchange.Reply(resp)
+}
+
+// recovered ends a trip whose answer has panicked: nothing can be promised any more, and its client must not wait for ever.
+func (t *trip) recovered() {
+	if p := recover(); p != nil {
+		t.g.log.Error().Str("panic", httpserver.PanicText(p)).Bytes("stack", debug.Stack()).Stringer("trip", t.id).Msg("answering a client panicked")
+		t.exchange.Abort()
+		t.end(correlator.Gone)
+	}
 }
 
 // word words the answer. Where the dialect cannot, the client gets an internal error, and its result is kept.

@@ -46,7 +46,7 @@ func fullPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// serves waits until the gate is ready. For a gate whose log cannot be read.
+// serves waits until the gate is ready. It does not need the log, which may be unreadable.
 func (g *gate) serves() {
 	g.t.Helper()
 	eventually(g.t, "it is ready", func() bool { return g.ready() == 200 })

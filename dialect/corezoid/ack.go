@@ -55,7 +55,7 @@ type answerOp struct {
 	at            splice.Span
 	isObject      bool
 	id, ref, proc value
-	names         int // the op of the request whose id it has, or none or several
+	names         int // the op of the request with the same id, or none or several
 }
 
 func newAnswer(s *scratch, c *gateway.Call) answer {
@@ -199,7 +199,7 @@ func (a *answer) readMembers(op *answerOp) error {
 	}
 }
 
-// name finds the op of the request whose id an op of the answer has, which was read after a.ops others.
+// name finds the op of the request that has the id of an op of the answer. a.ops other ops of the answer were read before.
 func (a *answer) name(op *answerOp) {
 	text := a.s.idText(op.id)
 	if len(text) == 0 {

@@ -40,7 +40,7 @@ const (
 	refMember = `"ref":`
 )
 
-// ownID gives the member that an op gets whose client sent no id, and the id in it: both are one string. The op's index makes the id
+// ownID gives the member for an op without an id of its client, and the id in that member: both are one string. The op's index makes the id
 // unique within its request.
 func ownID(random [idChars]byte, op int) (member, id string) {
 	var room [len(idMember) + len(`""`) + idChars + 20]byte
@@ -51,7 +51,7 @@ func ownID(random [idChars]byte, op int) (member, id string) {
 }
 
 // identify gives each forwarded op the id by which its answer is found: the client's where it is unique in the request, ours where the
-// client sent no number or text. So an answer to another trip has an id that no op of this one has. Ops whose ids repeat are
+// client sent no number or text. So an answer to another trip has an id that this trip did not send. Ops whose ids repeat are
 // matched by position.
 func (q *request) identify(ops []gateway.Op) {
 	var random [idChars]byte

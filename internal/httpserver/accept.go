@@ -80,7 +80,7 @@ func (l *Listener) greet(c *conn, a *eventloop.Accepted) {
 		c.left()
 		return
 	}
-	err = l.introduce(c, a.RemoteAddr, nc)
+	err = l.introduceSafely(c, a.RemoteAddr, nc)
 	l.endGreeting(nc)
 	if err != nil {
 		_ = nc.Close()
@@ -105,6 +105,17 @@ func (l *Listener) endGreeting(nc net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.greeting, nc)
+}
+
+// introduceSafely makes an error of a panic: libraries read what a stranger has sent.
+func (l *Listener) introduceSafely(c *conn, peer netip.AddrPort, nc net.Conn) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.panicked(v)
+			err = errors.New("httpserver: a library panicked")
+		}
+	}()
+	return l.introduce(c, peer, nc)
 }
 
 // introduce gives the connection to the loops at its end. With an error nc is still the caller's.

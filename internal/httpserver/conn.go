@@ -142,6 +142,14 @@ func (c *conn) lost() {
 	}
 }
 
+// recovered closes the connection whose goroutine has panicked. The caller owned it.
+func (c *conn) recovered() {
+	if v := recover(); v != nil {
+		c.l.panicked(v)
+		c.lost()
+	}
+}
+
 // left counts the connection out. It is closed.
 func (c *conn) left() {
 	if !c.l.cfg.Bypass {

@@ -33,7 +33,7 @@ type Exchange struct {
 
 // Waiter is who suspends an exchange. Its methods must not block.
 type Waiter interface {
-	// ClientGone says that the peer has closed its side, or reset it. It comes at most once. The exchange stays suspended.
+	// ClientGone says that the peer has closed its side, or reset it. It may come more than once. The exchange stays suspended.
 	ClientGone()
 	// Replied says what came of a reply: its bytes were written to the socket of a client that was there, or they were not.
 	Replied(written bool)
@@ -121,7 +121,7 @@ func (c *conn) claim(serial uint32) bool {
 		return false
 	}
 	c.state = answering
-	c.l.s.answering.add()
+	c.l.s.answering.Add()
 	return true
 }
 
@@ -130,7 +130,7 @@ func (c *conn) finish() (w Waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == answering {
-		c.l.s.answering.done()
+		c.l.s.answering.Done()
 	}
 	w, c.waiter, c.state = c.waiter, nil, none
 	return w

@@ -121,6 +121,7 @@ func (c *conn) writtenLater() {
 
 // resume serves what was pipelined behind a suspended request. It ends when that is served or suspended.
 func (c *conn) resume() {
+	defer c.recovered()
 	in := c.ahead
 	c.ahead = nil
 	w := c.l.s.borrow()

@@ -95,7 +95,7 @@ type Server struct {
 	ticks      []func(now time.Time)
 
 	waits     atomic.Uint64 // exchanges that were ever suspended
-	answering inFlight      // suspended exchanges that are being answered
+	answering InFlight      // suspended exchanges that are being answered
 	trimmer   trimmer
 
 	mu        sync.Mutex // guards the rest
@@ -232,7 +232,7 @@ func (l *Listener) closeGreeting() {
 }
 
 // Settle waits until every reply that is under way is written, or ctx ends.
-func (s *Server) Settle(ctx context.Context) { s.answering.wait(ctx) }
+func (s *Server) Settle(ctx context.Context) { s.answering.Wait(ctx) }
 
 // Close ends the loops. All listeners must be closed.
 func (s *Server) Close() {
@@ -304,15 +304,17 @@ func (s *Server) endGone(now time.Time) {
 	}
 }
 
-// inFlight counts what is under way and may begin at any moment, also while its end is waited for: a WaitGroup's may not.
-type inFlight struct{ n atomic.Int64 }
+// InFlight counts what is under way and may begin at any moment, also while its end is waited for: a WaitGroup's may not.
+type InFlight struct{ n atomic.Int64 }
 
-func (f *inFlight) add() { f.n.Add(1) }
+// Add counts one more.
+func (f *InFlight) Add() { f.n.Add(1) }
 
-func (f *inFlight) done() { f.n.Add(-1) }
+// Done counts one less.
+func (f *InFlight) Done() { f.n.Add(-1) }
 
-// wait returns when nothing is under way, or when ctx ends.
-func (f *inFlight) wait(ctx context.Context) {
+// Wait returns when nothing is under way, or when ctx ends.
+func (f *InFlight) Wait(ctx context.Context) {
 	for f.n.Load() > 0 && ctx.Err() == nil {
 		<-time.After(time.Millisecond)
 	}
