@@ -64,7 +64,10 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, jsontext},
 			"a dialect words requests and answers, and parks nobody",
 		},
-		"internal/enginesim":  {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
+		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
+		"internal/promises": {
+			[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway",
+		},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
@@ -73,7 +76,7 @@ func arrows() map[string]arrow {
 			"it composes the sections of others, and only cmd sees the whole",
 		},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
-		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "signer"}, []string{"*"}, "it measures the program from the outside"},
+		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}
 }
 

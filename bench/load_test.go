@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log"
@@ -183,121 +182,5 @@ func TestErrorsAreCounted(t *testing.T) {
 	}
 	if err := r.err(); err == nil || errors.Is(err, errMismatch) || !strings.Contains(err.Error(), "50 times status 504") {
 		t.Errorf("the run ends with %v", err)
-	}
-}
-
-func TestRefusedConnection(t *testing.T) {
-	addrs, err := freeAddrs(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := runLoadOf(t, small("http://"+addrs[0])); r.errors["connect"] != 200 {
-		t.Errorf("%s: %v", r, r.errors)
-	}
-}
-
-// A wrong secret is the gateway's to refuse, which also shows that the one above verifies.
-func TestWrongSecret(t *testing.T) {
-	l := small(serve(t, echo))
-	l.secret = "another"
-	if r := runLoadOf(t, l); r.errors["status 401"] != 200 {
-		t.Errorf("%s: %v", r, r.errors)
-	}
-}
-
-// A gateway that never answers ends the run at its limit, and the trips are missing.
-func TestLimit(t *testing.T) {
-	release := make(chan struct{})
-	url := serve(t, func(*fasthttp.RequestCtx, string) { <-release })
-	l := small(url)
-	l.limit = 100 * time.Millisecond
-	r := runLoadOf(t, l)
-	close(release)
-	if r.trips != 0 || r.missing != 200 || r.err() == nil {
-		t.Errorf("%s, %v", r, r.err())
-	}
-}
-
-// A load with a rate makes so many trips and no more, and one that begins too late counts from when it should have begun.
-func TestRate(t *testing.T) {
-	l := small(serve(t, echo))
-	l.trips, l.rate, l.during = maxTrips, 200, time.Second
-	r := runLoadOf(t, l)
-	if err := r.err(); err != nil || r.trips < 150 || r.trips > 200 {
-		t.Errorf("%s, %v", r, err)
-	}
-	var n atomic.Int64
-	l = small(serve(t, func(ctx *fasthttp.RequestCtx, nonce string) {
-		if n.Add(1) == 1 {
-			<-time.After(200 * time.Millisecond)
-		}
-		echo(ctx, nonce)
-	}))
-	l.connections, l.trips, l.rate = 1, 5, 1000
-	if r := runLoadOf(t, l); r.err() != nil || r.latencies[0] < 150*time.Millisecond {
-		t.Errorf("the fastest of those behind a slow one took %s, %v", r.latencies[0], r.err())
-	}
-}
-
-// A load that has its time begins no trip later, and none is missing.
-func TestDuring(t *testing.T) {
-	l := small(serve(t, echo))
-	l.trips, l.during = maxTrips, 100*time.Millisecond
-	if r := runLoadOf(t, l); r.err() != nil || r.good() == 0 || r.elapsed > 10*time.Second {
-		t.Errorf("%s, %v", r, r.err())
-	}
-}
-
-func TestCompose(t *testing.T) {
-	f := func(change func(*load), want string) {
-		t.Helper()
-		l := small("http://h")
-		change(&l)
-		c := client{run: &run{load: l, nonce: "N"}, host: "h"}
-		c.compose(7, time.Unix(1700000000, 0))
-		if string(c.body) != want || string(c.nonce) != "N7" {
-			t.Errorf("body %s, want %s", c.body, want)
-		}
-		sig := signer.AppendSignature(nil, []byte("1700000000"), []byte(secret), c.body)
-		if line := "POST /api/1/json/" + login + "/1700000000/" + string(sig) + " HTTP/1.1\r\nHost: h\r\n"; !strings.HasPrefix(string(c.req), line) {
-			t.Errorf("request %q, want %q", c.req, line)
-		}
-		if !strings.HasSuffix(string(c.req), "\r\n\r\n"+want) || strings.Contains(string(c.req), "\r\nIdempotency-Key: N7\r\n") != l.keyed {
-			t.Errorf("request %q, keyed: %t", c.req, l.keyed)
-		}
-	}
-	f(func(*load) {}, `{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"nonce":"N7"}}]}`)
-	f(func(l *load) { l.timeout, l.delay = 1500*time.Millisecond, 20*time.Millisecond },
-		`{"timeout":1.5,"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"delay_ms":20},"nonce":"N7"}}]}`)
-	f(func(l *load) { l.keyed = true }, `{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"nonce":"N7"}}]}`)
-	f(func(l *load) { l.never = true },
-		`{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"__sim":{"callback":"never"},"nonce":"N7"}}]}`)
-}
-
-func TestValidateLoad(t *testing.T) {
-	for _, l := range []load{
-		{},
-		{urls: []string{"ftp://x"}, connections: 1, trips: 1, limit: 1},
-		{urls: []string{"x"}, connections: 1, trips: 1, limit: 1},
-		{urls: []string{"http://x"}, connections: 0, trips: 1, limit: 1},
-		{urls: []string{"http://x"}, connections: 1, trips: maxTrips + 1, limit: 1},
-		{urls: []string{"http://x"}, connections: 1, trips: 1},
-		{connections: 1, trips: 1, limit: 1},
-	} {
-		if _, err := l.run(context.Background()); err == nil {
-			t.Errorf("%+v is accepted", l)
-		}
-	}
-}
-
-func TestPercentile(t *testing.T) {
-	r := sum([]result{{latencies: []time.Duration{30, 10}}, {latencies: []time.Duration{40, 20}}}, 4, 1)
-	for p, want := range map[float64]time.Duration{0: 10, 25: 10, 26: 20, 50: 20, 75: 30, 99: 40, 100: 40} {
-		if got := r.percentile(p); got != want {
-			t.Errorf("p%v is %d, want %d", p, got, want)
-		}
-	}
-	if got := new(result).percentile(50); got != 0 {
-		t.Errorf("of nothing: %d", got)
 	}
 }

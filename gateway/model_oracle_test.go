@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"path"
@@ -14,7 +13,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
-	"syncgate/internal/enginesim"
+	"syncgate/internal/promises"
 )
 
 // sight is one request and what came of it, as its client saw it.
@@ -39,38 +38,24 @@ func (x *sight) again() bool {
 	return x.status == 0 || x.location == "" && (x.status == 502 || x.status == 503)
 }
 
-// view is a reply as it is read.
-type view struct {
-	Proc string `json:"request_proc"`
-	Ops  []opView
-}
+func isOpen(op promises.OpReply) bool { return op.Proc == "pending" || unfinished(op.Description) }
 
-type opView struct {
-	Proc, Ref, Description string
-	Data                   json.RawMessage
-}
-
-// nonce is what the result of an op brings back.
-func (op opView) nonce() string {
-	var result struct{ Nonce string }
-	_ = json.Unmarshal(op.Data, &result) // what is no object has none
-	return result.Nonce
-}
-
-func (op opView) isOpen() bool { return op.Proc == "pending" || unfinished(op.Description) }
-
-func (x *sight) view() (v view) {
-	_ = json.Unmarshal(x.body, &v) // what is not JSON has no ops
-	return v
+// view reads a reply. One that is not JSON has no ops.
+func (x *sight) view() promises.Reply {
+	r, err := promises.ReadReply(x.body)
+	if err != nil {
+		return promises.Reply{}
+	}
+	return r
 }
 
 // isOpen reports whether ops of a reply may still get a result.
-func (x *sight) isOpen() bool { return slices.ContainsFunc(x.view().Ops, opView.isOpen) }
+func (x *sight) isOpen() bool { return slices.ContainsFunc(x.view().Ops, isOpen) }
 
 // open reports whether op i of a reply may.
 func (x *sight) open(i int) bool {
 	ops := x.view().Ops
-	return i < len(ops) && ops[i].isOpen()
+	return i < len(ops) && isOpen(ops[i])
 }
 
 func unfinished(description string) bool {
@@ -106,7 +91,7 @@ const hearing = 5 * time.Second
 type oracle struct {
 	*game
 	stories []*story
-	tasks   map[string][]enginesim.Task // by ref
+	tasks   promises.Evidence
 }
 
 func newOracle(g *game, stories []*story) *oracle { return &oracle{game: g, stories: stories} }
@@ -145,13 +130,7 @@ func (o *oracle) judge(t *testing.T) {
 	}
 }
 
-func (o *oracle) note() {
-	o.tasks = make(map[string][]enginesim.Task)
-	for _, task := range o.engine.Tasks() {
-		ref := strings.Trim(task.Ref, `"`)
-		o.tasks[ref] = append(o.tasks[ref], task)
-	}
-}
+func (o *oracle) note() { o.tasks = promises.Gather(o.engine.Tasks()) }
 
 // story asks for what a client could ask for now.
 func (o *oracle) story(s *story) {
@@ -269,7 +248,7 @@ func (o *oracle) tell(s *story) string {
 	fmt.Fprintf(&b, "story %s, key %q, ack %s, home %s\n", s.nonce, s.key, s.ack, o.home(s))
 	for i, sim := range s.ops {
 		fmt.Fprintf(&b, "  op %d: %s\n", i, sim)
-		for _, task := range o.tasksOf(s, i) {
+		for _, task := range slices.Concat(o.tasks[s.ref(i)], o.tasks[s.ref(i)+"-other"]) {
 			fmt.Fprintf(&b, "    task %s %.20s\n", task.Ref, path.Base(task.URL))
 			failed := 0
 			for _, a := range task.Heard {

@@ -10,42 +10,11 @@ import (
 	"syscall"
 	"time"
 
-	"syncgate/internal/enginesim"
+	"syncgate/internal/promises"
 )
 
-// account is what both sides have seen of one op.
-type account struct {
-	tasks        int
-	heard        []enginesim.Answer
-	sent         time.Time // when its first callback was; zero: never
-	acknowledged time.Time // when the engine first heard 200; far away if it has not
-	rejected     bool      // the engine heard that it need not send the result again
-}
-
-func (o *oracle) account(s *story, i int) account {
-	a := account{acknowledged: time.Now().Add(time.Hour)}
-	for _, task := range o.tasksOf(s, i) {
-		a.tasks++
-		a.heard = append(a.heard, task.Heard...)
-	}
-	for _, h := range a.heard {
-		if a.sent.IsZero() || h.Sent.Before(a.sent) {
-			a.sent = h.Sent
-		}
-		if h.Status == 200 && h.At.Before(a.acknowledged) {
-			a.acknowledged = h.At
-		}
-		a.rejected = a.rejected || h.Status == 404 || h.Status == 410
-	}
-	return a
-}
-
-func (a account) isAcknowledged() bool { return a.acknowledged.Before(time.Now()) }
-
-// tasksOf gives the tasks of an op, whichever body asked for them.
-func (o *oracle) tasksOf(s *story, i int) []enginesim.Task {
-	return slices.Concat(o.tasks[s.ref(i)], o.tasks[s.ref(i)+"-other"])
-}
+// op gives what the engine has seen of op i, whichever body asked for it.
+func (o *oracle) op(s *story, i int) promises.Op { return o.tasks.Op(s.ref(i), s.ref(i)+"-other") }
 
 // wrongs lists the promises that were broken.
 func (o *oracle) wrongs(s *story) (wrong []string) {
@@ -65,8 +34,8 @@ func (o *oracle) wrongs(s *story) (wrong []string) {
 		add("the story", "the key gives no result however often it is asked with")
 	}
 	for i := range s.ops {
-		a := o.account(s, i)
-		for _, problem := range []string{once(a), o.same(a, finals[i]), o.told(s, i, a), o.kept(s, i, a)} {
+		a := o.op(s, i)
+		for _, problem := range []string{a.Doubled(), o.same(a, finals[i]), o.told(s, i, a), o.kept(s, i, a)} {
 			add(fmt.Sprintf("op %d", i), problem)
 		}
 	}
@@ -98,19 +67,19 @@ func (o *oracle) sight(s *story, x *sight) string {
 		return fmt.Sprintf("%d ops", len(v.Ops))
 	}
 	for i, op := range v.Ops {
-		if problem := s.op(x, i, op); problem != "" {
+		if problem := s.judge(x, i, op); problem != "" {
 			return fmt.Sprintf("op %d: %s", i, problem)
 		}
 	}
 	return ""
 }
 
-// op says what is wrong with one op of a reply.
-func (s *story) op(x *sight, i int, op opView) string {
+// judge says what is wrong with one op of a reply.
+func (s *story) judge(x *sight, i int, op promises.OpReply) string {
 	switch {
-	case op.Proc == "ok":
-		if nonce := op.nonce(); nonce != s.ref(i) {
-			return "somebody else's result " + string(op.Data)
+	case op.IsResult():
+		if wrong := op.Mistaken(s.ref(i)); wrong != "" {
+			return wrong
 		}
 	case op.Proc == "pending" && x.status == 202:
 	case op.Proc == "not_unical_ref" && s.ack == op.Proc:
@@ -151,14 +120,6 @@ func (o *oracle) broken(s *story, x *sight) string {
 	}
 }
 
-// once: an op has one task, whoever has asked for it how often.
-func once(a account) string {
-	if a.tasks > 1 {
-		return fmt.Sprintf("it has %d tasks", a.tasks)
-	}
-	return ""
-}
-
 // finals gives the results that clients have read of each op, and the complete replies. While Redis is away a client may
 // read from the home node what the engine is not told that it is kept: if the engine then sends another result, that is
 // what is acknowledged, and stands. So only what was asked for later counts here, and everything in calm.
@@ -166,7 +127,7 @@ func (o *oracle) finals(s *story) (finals []map[string]bool, whole map[string]bo
 	finals, whole = make([]map[string]bool, len(s.ops)), make(map[string]bool)
 	settled := make([]time.Time, len(s.ops))
 	for i := range s.ops {
-		finals[i], settled[i] = make(map[string]bool), o.account(s, i).acknowledged
+		finals[i], settled[i] = make(map[string]bool), o.op(s, i).Acknowledged
 	}
 	for _, x := range s.seen {
 		v := x.view()
@@ -177,7 +138,7 @@ func (o *oracle) finals(s *story) (finals []map[string]bool, whole map[string]bo
 		for i, op := range v.Ops {
 			switch {
 			case op.Proc != "ok":
-			case o.calm || x.began.After(settled[i]):
+			case o.calm || !settled[i].IsZero() && x.began.After(settled[i]):
 				finals[i][string(op.Data)] = true
 			default:
 				early = true
@@ -192,13 +153,13 @@ func (o *oracle) finals(s *story) (finals []map[string]bool, whole map[string]bo
 
 // same: a final is the same bytes wherever it is seen, and none that was sent after another had been acknowledged, unless
 // the home could not hear of that one.
-func (o *oracle) same(a account, finals map[string]bool) string {
+func (o *oracle) same(a promises.Op, finals map[string]bool) string {
 	if len(finals) > 1 {
 		return fmt.Sprintf("it has different finals: %v", slices.Collect(maps.Keys(finals)))
 	}
 	for final := range finals {
 		sent := time.Time{} // when the one that stands was, for the first time
-		for _, h := range a.heard {
+		for _, h := range a.Answers {
 			if strings.Contains(final, fmt.Sprintf(`"n":"%d"`, h.N)) && (sent.IsZero() || h.Sent.Before(sent)) {
 				sent = h.Sent
 			}
@@ -206,7 +167,7 @@ func (o *oracle) same(a account, finals map[string]bool) string {
 		if sent.IsZero() {
 			return "its final was never sent: " + final
 		}
-		if o.calm && a.acknowledged.Before(sent) {
+		if o.calm && a.IsAcknowledged() && a.Acknowledged.Before(sent) {
 			return "the first acknowledged one does not stand"
 		}
 	}
@@ -214,10 +175,10 @@ func (o *oracle) same(a account, finals map[string]bool) string {
 }
 
 // told: who waits long enough hears what was acknowledged, soon.
-func (o *oracle) told(s *story, i int, a account) string {
+func (o *oracle) told(s *story, i int, a promises.Op) string {
 	for _, x := range s.seen {
-		late := x.ended.Sub(a.acknowledged)
-		if late > hearing && x.ended.Sub(x.began) > hearing && x.open(i) {
+		late := x.ended.Sub(a.Acknowledged)
+		if a.IsAcknowledged() && late > hearing && x.ended.Sub(x.began) > hearing && x.open(i) {
 			return fmt.Sprintf("it was acknowledged %v before %s was told that it is open", late, x.id)
 		}
 	}
@@ -225,16 +186,14 @@ func (o *oracle) told(s *story, i int, a account) string {
 }
 
 // kept: what was acknowledged can be read, and what can be asked for is not given up.
-func (o *oracle) kept(s *story, i int, a account) string {
+func (o *oracle) kept(s *story, i int, a promises.Op) string {
 	named := s.key != "" || s.location() != "" // the client can ask for it
 	switch {
 	case s.hasRead(i):
-	case a.isAcknowledged() && named:
-		return "it was acknowledged and cannot be read"
-	case a.isAcknowledged() && o.calm && !o.drains && !s.hungUpAfter(a.sent.Add(-50*time.Millisecond)) && !o.unkept(s):
+	case named:
+		return a.Lost()
+	case a.IsAcknowledged() && o.calm && !o.drains && !s.hungUpAfter(a.Sent.Add(-50*time.Millisecond)) && !o.unkept(s):
 		return "it was acknowledged and is not kept"
-	case a.rejected && named:
-		return "the engine was told to give it up though its client can ask for it"
 	}
 	return ""
 }

@@ -177,7 +177,7 @@ func (t *trip) story(v evidence) string {
 		fmt.Fprintf(&b, "\n      %s to %s: %s: %d %.300s %v", x.began.Format(clock), x.ended.Format(clock), x.how, x.status, x.body, x.err)
 	}
 	for i := range t.ops {
-		for _, task := range v.tasks[t.ref(i)] {
+		for _, task := range v.Evidence[t.ref(i)] {
 			fmt.Fprintf(&b, "\n      task of op %d:", i)
 			for _, a := range task.Heard {
 				fmt.Fprintf(&b, " %s %d", a.At.Format(clock), a.Status)

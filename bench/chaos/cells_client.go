@@ -93,7 +93,7 @@ func half(ctx context.Context, w *world, t *trip, prefer int) {
 // noTask wants that the engine has made none.
 func noTask(r *result) error {
 	for _, t := range r.trips {
-		if n := r.evidence.op(t.ref(0)).tasks; n > 0 {
+		if n := r.evidence.Op(t.ref(0)).Tasks; n > 0 {
 			return fmt.Errorf("%s has %d tasks", t.nonce, n)
 		}
 	}

@@ -5,14 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"syncgate/internal/enginesim"
+	"syncgate/internal/promises"
 )
 
 func TestMain(m *testing.M) {
@@ -40,71 +39,6 @@ func TestOneCell(t *testing.T) {
 	}
 }
 
-func TestMatrix(t *testing.T) {
-	cells := matrix()
-	if len(cells) < 25 {
-		t.Errorf("%d cells", len(cells))
-	}
-	components := make(map[string]bool)
-	names := make(map[string]bool)
-	for _, c := range cells {
-		if names[c.name()] || strings.ContainsAny(c.name(), ",|") {
-			t.Errorf("%s cannot be chosen by its name", c.name())
-		}
-		if c.what == "" || c.strike == nil {
-			t.Errorf("%s has no words or no fault", c.name())
-		}
-		names[c.name()], components[c.component] = true, true
-	}
-	for _, want := range []string{"gateway", "Redis", "Sentinel", "Cluster", "engine", "callback", "client", "clock"} {
-		if !components[want] {
-			t.Errorf("nothing happens to %s", want)
-		}
-	}
-}
-
-// TestReportIsOfThisMatrix wants docs/reliability.md to be of a run of all the cells that there are, in which nothing was lost.
-func TestReportIsOfThisMatrix(t *testing.T) {
-	b, err := os.ReadFile("../../docs/reliability.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(b)
-	for _, c := range matrix() {
-		if !strings.Contains(text, "\n| "+c.fault+" | ") || !strings.Contains(text, "- **"+title(c.component)+": "+c.fault+".** "+c.what+"\n") {
-			t.Errorf("docs/reliability.md is without %s: make chaos writes it", c.name())
-		}
-	}
-	rows := regexp.MustCompile(`(?m)^\| .* \| (\d+) \| (\d+) \| (\d+) \| [\d.]+ s \| [\d.]+ s \|$`).FindAllStringSubmatch(text, -1)
-	if len(rows) != len(matrix())+1 {
-		t.Errorf("%d rows, want %d and their sum", len(rows), len(matrix()))
-	}
-	for _, row := range rows {
-		if slices.ContainsFunc(row[1:], func(n string) bool { return n != "0" }) {
-			t.Errorf("it says that something went wrong: %s", row[0])
-		}
-	}
-}
-
-func TestChoose(t *testing.T) {
-	f := func(args []string, contains string, least, most int) {
-		t.Helper()
-		var out bytes.Buffer
-		if err := command(t.Context(), append(args, "-list"), &out); err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(out.String(), "\n"); n < least || n > most || !strings.Contains(out.String(), contains) {
-			t.Errorf("%v: %d cells\n%s", args, n, &out)
-		}
-	}
-	f(nil, "clock/", len(matrix()), len(matrix()))
-	f([]string{"-short"}, "Redis/", 5, 12)
-	f([]string{"-cells", "Redis/full,clock/"}, "Redis/full\n", 4, 4)
-	if err := command(t.Context(), []string{"-cells", "nothing of the kind"}, &bytes.Buffer{}); err == nil {
-		t.Error("no cell, no error")
-	}
-}
-
 // scene is a trip with one op, and what its engine has seen.
 func scene(key string, heard []int, asked ...exchange) (*trip, evidence) {
 	t := &trip{nonce: "n", key: key, ops: 1, timeout: time.Second, asked: asked}
@@ -112,9 +46,9 @@ func scene(key string, heard []int, asked ...exchange) (*trip, evidence) {
 	for _, status := range heard {
 		task.Heard = append(task.Heard, enginesim.Answer{N: 1, At: time.Now(), Status: status})
 	}
-	v := evidence{tasks: make(map[string][]enginesim.Task), packages: make(map[string]int)}
+	v := evidence{make(promises.Evidence), make(map[string]int)}
 	if heard != nil {
-		v.tasks["n-0"] = append(v.tasks["n-0"], task)
+		v.Evidence["n-0"] = append(v.Evidence["n-0"], task)
 		v.packages["n-0"] = 1
 	}
 	return t, v
@@ -160,7 +94,7 @@ func TestVerdicts(t *testing.T) {
 	f(doubled, "", []int{200}, retry)
 
 	trip, v := scene("k", []int{200}, ok)
-	v.tasks["n-0"] = append(v.tasks["n-0"], v.tasks["n-0"][0])
+	v.Evidence["n-0"] = append(v.Evidence["n-0"], v.Evidence["n-0"][0])
 	if got := v.judge(trip); got.verdict != doubled {
 		t.Errorf("two tasks: %s", got.verdict)
 	}
@@ -168,30 +102,5 @@ func TestVerdicts(t *testing.T) {
 	v.packages["n-0"] = 2
 	if got := v.judge(trip); got.verdict != doubled {
 		t.Errorf("two packages: %s", got.verdict)
-	}
-}
-
-// TestLag: what is late is measured from the later of acknowledgement and end of the fault.
-func TestLag(t *testing.T) {
-	now := time.Now()
-	f := func(want, ended, acknowledged, over time.Duration) {
-		t.Helper()
-		trip, v := scene("", []int{200}, exchange{ended: now.Add(ended)})
-		v.tasks["n-0"][0].Heard[0].At = now.Add(acknowledged)
-		if got := v.lag(trip, now.Add(over)); got != want {
-			t.Errorf("%v, want %v", got, want)
-		}
-	}
-	f(2*time.Second, 5*time.Second, time.Second, 3*time.Second)
-	f(2*time.Second, 5*time.Second, 3*time.Second, time.Second)
-	f(0, 2*time.Second, time.Second, 3*time.Second)
-}
-
-func TestGauge(t *testing.T) {
-	const text = "# HELP a x\na 1\na_b 2\na{c=\"d\"} 3\nbad x\n"
-	for name, want := range map[string]int{"a": 1, "a_b": 2, "b": -1, "bad": -1} {
-		if got := gauge(strings.NewReader(text), name); got != want {
-			t.Errorf("%s is %d, want %d", name, got, want)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/internal/enginesim"
+	"syncgate/internal/promises"
 )
 
 // verdict is what became of a trip.
@@ -33,44 +34,18 @@ type finding struct {
 
 // evidence is what the engine has seen.
 type evidence struct {
-	tasks    map[string][]enginesim.Task // by ref
-	packages map[string]int              // by the ref of their first op
+	promises.Evidence
+	packages map[string]int // by the ref of their first op
 }
 
 func gather(e *enginesim.Engine) evidence {
-	v := evidence{tasks: make(map[string][]enginesim.Task), packages: make(map[string]int)}
-	for _, task := range e.Tasks() {
-		ref := strings.Trim(task.Ref, `"`)
-		v.tasks[ref] = append(v.tasks[ref], task)
-	}
+	v := evidence{promises.Gather(e.Tasks()), make(map[string]int)}
 	for _, r := range e.Requests() {
 		_, rest, _ := strings.Cut(string(r.Body), `"ref":"`)
 		ref, _, _ := strings.Cut(rest, `"`)
 		v.packages[ref]++
 	}
 	return v
-}
-
-// op is what the engine has seen of one op.
-type opEvidence struct {
-	tasks        int
-	acknowledged time.Time // when it first heard 200; zero: never
-	rejected     bool      // it heard that it need not send the result again
-}
-
-func (v evidence) op(ref string) (o opEvidence) {
-	o.tasks = len(v.tasks[ref])
-	for _, task := range v.tasks[ref] {
-		for _, a := range task.Heard {
-			switch {
-			case a.Status == 200 && (o.acknowledged.IsZero() || a.At.Before(o.acknowledged)):
-				o.acknowledged = a.At
-			case a.Status >= 400 && a.Status < 500:
-				o.rejected = true
-			}
-		}
-	}
-	return o
 }
 
 // judge compares what a client has seen with what the engine has.
@@ -82,20 +57,17 @@ func (v evidence) judge(t *trip) finding {
 	if n := v.packages[t.ref(0)]; n > 1 && t.key == "" {
 		return finding{doubled, fmt.Sprintf("its package was sent %d times", n)}
 	}
-	if n := v.op(t.ref(0)).tasks; n > 0 && t.key == "" && t.wasTurnedAway() {
+	if v.Op(t.ref(0)).Tasks > 0 && t.key == "" && t.wasTurnedAway() {
 		return finding{doubled, "it was told to try again though it has a task"}
 	}
 	named := t.key != "" || t.location() != ""
 	for i := range t.ops {
-		o := v.op(t.ref(i))
-		switch {
-		case o.tasks > 1:
-			return finding{doubled, fmt.Sprintf("op %d has %d tasks", i, o.tasks)}
-		case read[i] || !named:
-		case !o.acknowledged.IsZero():
-			return finding{lost, fmt.Sprintf("op %d was acknowledged at %s and cannot be read", i, o.acknowledged.Format(clock))}
-		case o.rejected:
-			return finding{lost, fmt.Sprintf("the engine was told to give op %d up", i)}
+		o := v.Op(t.ref(i))
+		if wrong := o.Doubled(); wrong != "" {
+			return finding{doubled, fmt.Sprintf("op %d: %s", i, wrong)}
+		}
+		if wrong := o.Lost(); wrong != "" && named && !read[i] {
+			return finding{lost, fmt.Sprintf("op %d: %s", i, wrong)}
 		}
 	}
 	return finding{t.fate(), ""}
@@ -136,12 +108,12 @@ func (t *trip) fate() verdict {
 func (v evidence) lag(t *trip, over time.Time) time.Duration {
 	ended, ready := t.asked[0].ended, over
 	for i := range t.ops {
-		o := v.op(t.ref(i))
-		if o.acknowledged.IsZero() { // the engine hears 200 after the client has its reply
+		o := v.Op(t.ref(i))
+		if !o.IsAcknowledged() { // the engine hears 200 after the client has its reply
 			return 0
 		}
-		if o.acknowledged.After(ready) {
-			ready = o.acknowledged
+		if o.Acknowledged.After(ready) {
+			ready = o.Acknowledged
 		}
 	}
 	return max(0, ended.Sub(ready))

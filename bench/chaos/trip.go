@@ -1,11 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
+
+	"syncgate/internal/promises"
 )
 
 // trip is one request of the load, however often it is asked, and all that its client saw.
@@ -69,24 +70,22 @@ func (t *trip) answered(x exchange) bool { return x.status == 200 && x.body == t
 func (t *trip) read() (read []bool, wrong string) {
 	read = make([]bool, t.ops)
 	for _, x := range t.asked {
-		var reply struct {
-			Ops []struct {
-				Proc, Ref, Description string
-				Data                   struct{ Nonce string }
-			}
-		}
 		if x.status == 0 {
 			continue
 		}
-		if err := json.Unmarshal([]byte(x.body), &reply); err != nil {
+		reply, err := promises.ReadReply([]byte(x.body))
+		if err != nil {
 			return read, fmt.Sprintf("a reply that is no JSON: %d %.200s", x.status, x.body)
 		}
 		for i, op := range reply.Ops {
 			switch {
-			case op.Proc != "ok":
-			case i >= t.ops || op.Data.Nonce != t.ref(i) || op.Ref != t.ref(i):
+			case !op.IsResult():
+			case i >= t.ops || op.Ref != t.ref(i):
 				return read, "somebody else's result: " + x.body
 			default:
+				if wrong = op.Mistaken(t.ref(i)); wrong != "" {
+					return read, wrong
+				}
 				read[i] = true
 			}
 		}

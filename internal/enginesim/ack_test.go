@@ -1,13 +1,10 @@
 package enginesim_test
 
 import (
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -118,37 +115,6 @@ func send(t *testing.T, conn net.Conn, body string) {
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A reset is one: not the orderly end that other breakdowns have.
-func TestResetIsNoEOF(t *testing.T) {
-	e := start(t, func(c *enginesim.Config) { c.Behaviour.Ack = enginesim.AckReset })
-	_, _, err := try(e, `{"ops":[{"type":"modify","obj":"task"}]}`)
-	if !errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A connection that was closed unannounced looks kept to the client.
-func TestCloseIsUnannounced(t *testing.T) {
-	e, g := start(t, nil), listen(t, nil)
-	resp, _, err := behave(t, e, g, enginesim.AckClose)
-	if err != nil || resp.Close {
-		t.Errorf("%v; announced: %v", err, resp != nil && resp.Close)
-	}
-}
-
-func TestSlowTakesItsTime(t *testing.T) {
-	e, g := start(t, nil), listen(t, nil)
-	f := func(sim string, least time.Duration) {
-		t.Helper()
-		began := time.Now()
-		if status, _ := post(t, e, g.create(`,"__sim":{`+sim+`}`)); status != 200 || time.Since(began) < least {
-			t.Errorf("%s: %d after %s, want at least %s", sim, status, time.Since(began), least)
-		}
-	}
-	f(`"ack":"slow","ack_delay_ms":60`, 50*time.Millisecond)
-	f(`"ack_delay_ms":40`, 40*time.Millisecond)
 }
 
 // In a package each op has its own answer, and the first that spoils the HTTP answer decides on that.

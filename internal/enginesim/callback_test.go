@@ -1,18 +1,7 @@
 package enginesim_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"flag"
-	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -95,19 +84,6 @@ func TestSendSys(t *testing.T) {
 		if len(q.Get("conv_signature")) != 40 || q.Get("conv_time") == "" || q.Get("conv_id") != "7" || (q.Get("a") == "1") != (method == "GET") {
 			t.Errorf("%s: query is %s", method, u.RawQuery)
 		}
-	}
-}
-
-// A result that its format cannot carry is an error of the callback, and ends.
-func TestUnwritableResult(t *testing.T) {
-	e, g := start(t, nil), listen(t, nil)
-	post(t, e, g.create(`,"__sim":{"format":"form","body":[1],"retries":2}`))
-	settle(t, e)
-	if s := e.Stats(); s.CallbackErrors != 3 || len(s.Heard) != 0 {
-		t.Errorf("counted %+v", s)
-	}
-	if err := e.Tasks()[0].Heard[0].Err; err == nil || !strings.Contains(err.Error(), "no object") {
-		t.Errorf("recorded %v", err)
 	}
 }
 
@@ -199,76 +175,6 @@ func TestRetries(t *testing.T) {
 	f(410, 99, ``, 1)
 }
 
-// A gateway that is away for a moment gets its callback when it is back.
-func TestRetryAfterRefusedConnection(t *testing.T) {
-	e := start(t, nil)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	_ = ln.Close()
-	g := listen(t, nil)
-	post(t, e, strings.Replace(g.create(`,"__sim":{"retries":1000,"retry_delay_ms":5}`), g.Listener.Addr().String(), addr, 1))
-	for e.Stats().CallbackErrors == 0 {
-		await(t)
-	}
-	if ln, err = net.Listen("tcp", addr); err != nil {
-		t.Fatal(err)
-	}
-	back := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	_ = back.Listener.Close()
-	back.Listener = ln
-	back.Start()
-	defer back.Close()
-	settle(t, e)
-	if s := e.Stats(); s.Heard[200] != 1 {
-		t.Errorf("counted %+v", s)
-	}
-}
-
-// A kept connection that the gateway closed meanwhile costs no failure.
-func TestStaleConnection(t *testing.T) {
-	e, g := start(t, nil), listen(t, nil)
-	for range 3 {
-		post(t, e, g.create(""))
-		g.next(t)
-		settle(t, e)
-		g.CloseClientConnections()
-	}
-	if s := e.Stats(); s.CallbackErrors != 0 || s.Callbacks != 3 {
-		t.Errorf("counted %+v", s)
-	}
-}
-
-// As many connections as there are callbacks at once, and no more.
-func TestConnectionsAreKept(t *testing.T) {
-	const atOnce = 3
-	together := make(chan struct{})
-	e := start(t, nil)
-	g := listen(t, func(n int) int {
-		if n%atOnce == 0 {
-			for range atOnce - 1 {
-				together <- struct{}{}
-			}
-		} else {
-			<-together
-		}
-		return http.StatusOK
-	})
-	peers := make(map[string]bool)
-	for range 5 {
-		post(t, e, g.create(fmt.Sprintf(`,"__sim":{"duplicates":%d}`, atOnce-1)))
-		for range atOnce {
-			peers[g.next(t).peer] = true
-		}
-		settle(t, e)
-	}
-	if len(peers) != atOnce {
-		t.Errorf("%d connections for %d callbacks at once", len(peers), atOnce)
-	}
-}
-
 func TestToAnotherNode(t *testing.T) {
 	g, other := listen(t, nil), listen(t, nil)
 	f := func(e *enginesim.Engine, sim string, want *gateway) {
@@ -285,39 +191,4 @@ func TestToAnotherNode(t *testing.T) {
 	f(start(t, func(c *enginesim.Config) { c.Rewrite = map[string]string{g.Listener.Addr().String(): there} }), ``, other)
 	f(start(t, func(c *enginesim.Config) { c.Rewrite = map[string]string{"*": there} }), ``, other)
 	f(start(t, func(c *enginesim.Config) { c.Rewrite = map[string]string{"127.0.0.1:1": there} }), ``, g)
-}
-
-func TestHTTPS(t *testing.T) {
-	got := make(chan string, 1)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		got <- string(body)
-	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake below
-	s.StartTLS()
-	defer s.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(file, block, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg := enginesim.Default()
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	cfg.Flags(fs)
-	if err := fs.Parse([]string{"-ca-file", file}); err != nil {
-		t.Fatal(err)
-	}
-	create := `{"ops":[{"type":"create","obj":"task","data":{"n":1,"__callback_url":"` + s.URL + `","__sim":{"retries":0}}}]}`
-
-	e := start(t, func(c *enginesim.Config) { c.Roots = cfg.Roots })
-	post(t, e, create)
-	if body := <-got; body != `{"n":1}` {
-		t.Errorf("callback says %s", body)
-	}
-	distrusting := start(t, func(c *enginesim.Config) { c.Roots = x509.NewCertPool() })
-	post(t, distrusting, create)
-	settle(t, distrusting)
-	if n := distrusting.Stats().CallbackErrors; n != 1 {
-		t.Errorf("%d errors with a certificate that nobody vouches for", n)
-	}
 }

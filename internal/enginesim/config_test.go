@@ -90,28 +90,3 @@ func TestStartOnTakenAddress(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestRangeText(t *testing.T) {
-	for _, text := range []string{"0s", "50ms", "20ms-1m0s"} {
-		var r enginesim.Range
-		if err := r.UnmarshalText([]byte(text)); err != nil || r.String() != text {
-			t.Errorf("%s is read as %s, %v", text, r, err)
-		}
-	}
-}
-
-func TestRangeJSON(t *testing.T) {
-	f := func(text string, want enginesim.Range, bad bool) {
-		t.Helper()
-		var r enginesim.Range
-		if err := r.UnmarshalJSON([]byte(text)); (err != nil) != bad || r != want {
-			t.Errorf("%s is read as %v, %v", text, r, err)
-		}
-	}
-	f("1.5", enginesim.Range{Min: 1500 * time.Microsecond, Max: 1500 * time.Microsecond}, false)
-	f("[20,50]", enginesim.Range{Min: 20 * time.Millisecond, Max: 50 * time.Millisecond}, false)
-	f("[20]", enginesim.Range{}, true)
-	f("[1,2,3]", enginesim.Range{}, true)
-	f(`"20"`, enginesim.Range{}, true)
-	f("1e99", enginesim.Range{}, true)
-}

@@ -2,7 +2,6 @@ package enginesim_test
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"reflect"
@@ -99,20 +98,6 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
-// The signature's hex is accepted in either case, and both versions of the path mean the same.
-func TestLenience(t *testing.T) {
-	e := start(t, nil)
-	body := `{"ops":[{"type":"create","obj":"task","data":{}}]}`
-	p := path(body)
-	sig := p[strings.LastIndexByte(p, '/')+1:]
-	for _, p := range []string{p, strings.Replace(p, sig, strings.ToUpper(sig), 1), strings.Replace(p, "/api/2/", "/api/1/", 1), p + "?x=1"} {
-		resp, text, err := raw("POST", e.URL()+p, body)
-		if err != nil || resp.StatusCode != 200 {
-			t.Errorf("%s: %v %s", p, err, text)
-		}
-	}
-}
-
 func TestOps(t *testing.T) {
 	e := start(t, nil)
 	f := func(op, want string) {
@@ -138,23 +123,6 @@ func TestOps(t *testing.T) {
 	f(`[{"type":"create","obj":"task","data":{"__sim":{"dely_ms":1}}}]`, `{"id":"","proc":"error","description":"read __sim: json: unknown field \"dely_ms\""}`)
 	f(`[{"type":"create","obj":"task","data":{"__sim":{"ack":"maybe"}}}]`,
 		`{"id":"","proc":"error","description":"read __sim: ack: \"maybe\" is none of [ok object reversed not_unical_ref access_denied conveyor_is_not_active unanswered format_error http_400 http_500 html_502 html_200 empty redirect hang reset truncated slow bad_chunks not_http close]"}`)
-}
-
-// Every id is unlike any other, within an engine and between engines.
-func TestObjIDs(t *testing.T) {
-	seen := make(map[string]bool)
-	for range 2 {
-		e := start(t, nil)
-		for range 20 {
-			post(t, e, `{"ops":[{"type":"create","obj":"task"},{"type":"create","obj":"task"}]}`)
-		}
-		for _, task := range e.Tasks() {
-			seen[task.ObjID] = true
-		}
-	}
-	if len(seen) != 80 {
-		t.Errorf("80 tasks have %d ids", len(seen))
-	}
 }
 
 func TestPendingIsBounded(t *testing.T) {
@@ -237,26 +205,6 @@ func await(t *testing.T) {
 	<-ctx.Done()
 }
 
-func TestConcurrent(t *testing.T) {
-	e, g := start(t, func(c *enginesim.Config) { c.Record = 1000 }), listenQuiet(t)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 25 {
-				post(t, e, g.create(`,"__sim":{"duplicates":1,"delay_ms":[0,3]}`))
-			}
-		})
-	}
-	wg.Wait()
-	settle(t, e)
-	if s := e.Stats(); s.Tasks != 200 || s.Heard[200] != 400 || s.CallbackErrors != 0 {
-		t.Errorf("counted %+v", s)
-	}
-	if tasks := e.Tasks(); len(tasks) != 200 {
-		t.Errorf("recorded %d tasks", len(tasks))
-	}
-}
-
 func listenQuiet(t *testing.T) *gateway {
 	t.Helper()
 	g := listen(t, nil)
@@ -272,16 +220,4 @@ func listenQuiet(t *testing.T) *gateway {
 		}
 	}()
 	return g
-}
-
-func TestRecorderIsBounded(t *testing.T) {
-	e := start(t, func(c *enginesim.Config) { c.Record = 3 })
-	for i := range 20 {
-		body, _ := json.Marshal(map[string]any{"ops": map[string]any{"type": "create", "obj": "task", "ref": i}})
-		post(t, e, string(body))
-	}
-	tasks := e.Tasks()
-	if len(tasks) != 3 || len(e.Requests()) != 3 || tasks[0].Ref != "17" || tasks[2].Ref != "19" {
-		t.Errorf("recorded %+v", tasks)
-	}
 }

@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestReadData(t *testing.T) {
@@ -32,35 +29,6 @@ func TestReadData(t *testing.T) {
 	f(`{"a":{"__callback_url":"u"}}`, `{"a":{"__callback_url":"u"}}`, ``, ``)
 	f(`{"a":1},"data":{"b":1}`, `{"b":1}`, ``, ``)
 	f(`{"__callback_url":"u"},"data":[]`, ``, ``, ``)
-}
-
-// FuzzRead compares with encoding/json: what is a package, what its data are and where the callback goes.
-func FuzzRead(f *testing.F) {
-	for _, s := range []string{
-		`{"ops":[{"type":"create","obj":"task","data":{"__callback_url":"http://a/b","x":1}}]}`,
-		`{"timeout":3,"ops":{"data":{"__callback_url":"\u0061","\u005f_sim":null,"x" : [1,{"y":"\ud800"}]}}}`,
-		`{"ops":[{"data":[]},{"data":null},{"data":7},{}]}`, `{"ops":[]}`, `{"ops":1,"ops":[{}]}`, `[]`, `{"ops":[{}]} x`, `{"ops":[1]}`,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var p readers
-		ops, err := p.read(body)
-		want, ok := oracle(body)
-		unique := jsontext.Value(body).IsValid(jsontext.AllowInvalidUTF8(true))
-		if (err == nil) != ok && (unique || !ok) { // the oracle passes over all but the last of several ops members
-			t.Fatalf("read: %v; encoding/json: %v", err, ok)
-		}
-		if err != nil {
-			return
-		}
-		if len(ops) != len(want) {
-			t.Fatalf("%d ops, want %d", len(ops), len(want))
-		}
-		for i, o := range ops {
-			check(t, &o, want[i], utf8.Valid(body))
-		}
-	})
 }
 
 // oracle gives the data member of each op, nil where there is none.

@@ -1,7 +1,6 @@
 package enginesim
 
 import (
-	"encoding/json"
 	"flag"
 	"reflect"
 	"strings"
@@ -56,26 +55,4 @@ func TestEveryPartIsSteered(t *testing.T) {
 	if len(usages) != len(members) {
 		t.Errorf("%d flags and %d members", len(usages), len(members))
 	}
-}
-
-// What a task asks for never breaks the bounds, whatever it is.
-func FuzzSteered(f *testing.F) {
-	f.Add([]byte(`{"delay_ms":[1,2],"duplicates":3,"body":"x"}`))
-	f.Add([]byte(`{"ack":"ok","retries":1e3,"to":"h:1"}`))
-	base := Default().Behaviour
-	f.Fuzz(func(t *testing.T, sim []byte) {
-		if !json.Valid(sim) {
-			return // it was read as a part of the package
-		}
-		b, err := base.steered(sim)
-		if err != nil {
-			if b != nil {
-				t.Error("both a behaviour and an error")
-			}
-			return
-		}
-		if problems := b.validate(); problems != nil {
-			t.Errorf("%s gives %+v: %v", sim, b, problems)
-		}
-	})
 }

@@ -132,26 +132,6 @@ func TestCut(t *testing.T) {
 	again.hears("b", time.Second)
 }
 
-func TestDownAndUp(t *testing.T) {
-	p := start(t)
-	addr := p.Addr()
-	p.Down()
-	if _, err := net.Dial("tcp", addr); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("dial: %v", err)
-	}
-	for range 2 {
-		if err := p.Up(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := dial(t, p)
-	c.say("a")
-	c.hears("a", time.Second)
-	if p.Addr() != addr {
-		t.Errorf("moved from %s to %s", addr, p.Addr())
-	}
-}
-
 func TestStall(t *testing.T) {
 	p := start(t)
 	c := dial(t, p)
@@ -166,21 +146,6 @@ func TestStall(t *testing.T) {
 	p.Flow()
 	c.hears("a", time.Second)
 	late.hears("b", time.Second)
-}
-
-func TestSlow(t *testing.T) {
-	p := start(t)
-	c := dial(t, p)
-	p.Slow(quiet)
-	began := time.Now()
-	c.say("a")
-	c.hears("a", time.Second)
-	if d := time.Since(began); d < 2*quiet {
-		t.Errorf("there and back in %v", d)
-	}
-	p.Slow(0)
-	c.say("b")
-	c.hears("b", quiet)
 }
 
 func TestDeafen(t *testing.T) {
@@ -202,31 +167,4 @@ func TestDeafen(t *testing.T) {
 	later := dial(t, p)
 	later.say("*2\r\n$9\r\nSUBSCRIBE")
 	later.hears("*2", time.Second)
-}
-
-// A server that is away looks like a connection that ends.
-func TestServerAway(t *testing.T) {
-	p, err := faultproxy.Start("unix", t.TempDir()+"/nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	c, err := net.Dial("tcp", p.Addr())
-	if err == nil {
-		defer c.Close()
-		_ = c.SetReadDeadline(time.Now().Add(time.Second))
-		_, err = c.Read(make([]byte, 1))
-	}
-	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
-		t.Errorf("the connection ends with %v", err)
-	}
-}
-
-func TestCloseEndsStalledOnes(t *testing.T) {
-	p := start(t)
-	c := dial(t, p)
-	p.Stall()
-	c.say("a")
-	p.Close()
-	p.Close()
 }
