@@ -170,29 +170,30 @@ func TestCloseOfOneThatIsDue(t *testing.T) {
 // TestManyDeadlinesAtOnce: 100,000 trips with one deadline have all expired within 100 ms after it, none before.
 func TestManyDeadlinesAtOnce(t *testing.T) {
 	m := newMemory(t, correlator.Config{})
-	late := time.Hour
-	for range 3 { // the machine may be busy with something else
-		if late = min(late, expireAtOnce(t, m, 100_000)); late <= 100*time.Millisecond {
+	late, wait := time.Hour, 2*time.Second
+	for range 4 { // the machine may be busy with something else
+		expired, parkedInTime := expireAtOnce(t, m, 100_000, wait)
+		if late = min(late, expired); parkedInTime && (raceEnabled || late <= 100*time.Millisecond) {
 			return
 		}
+		if !parkedInTime {
+			wait *= 3
+		}
 	}
-	if !raceEnabled {
-		t.Errorf("the last one expired %v after the deadline", late)
-	}
+	t.Errorf("the last one expired %v after the deadline, which was %v after the first was parked", late, wait)
 }
 
-// expireAtOnce parks n trips with one deadline and gives how long after it the last one expired.
-func expireAtOnce(t *testing.T, m *correlator.Memory, n int) time.Duration {
+// expireAtOnce parks n trips with one deadline, after wait, and gives how long after it the last one expired, and whether all were
+// parked before it.
+func expireAtOnce(t *testing.T, m *correlator.Memory, n int, wait time.Duration) (late time.Duration, parkedInTime bool) {
 	t.Helper()
 	trips := make([]timed, n)
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(wait)
 	for i := range trips {
 		trips[i].deadline = deadline
 		trips[i].park(t, m, false)
 	}
-	if time.Now().After(deadline) {
-		t.Fatalf("parking %d trips took longer than their wait", n)
-	}
+	parkedInTime = time.Now().Before(deadline)
 	var last int64
 	for i := range trips {
 		correlatortest.Eventually(t, "expired", func() bool { return trips[i].times.Load() > 0 })
@@ -201,9 +202,9 @@ func expireAtOnce(t *testing.T, m *correlator.Memory, n int) time.Duration {
 		}
 		last = max(last, trips[i].at.Load())
 	}
-	late := time.Duration(last - deadline.UnixNano())
-	t.Logf("the last of %d expired %v after the deadline", n, late)
-	return late
+	late = time.Duration(last - deadline.UnixNano())
+	t.Logf("the last of %d expired %v after the deadline; parked in time: %v", n, late, parkedInTime)
+	return late, parkedInTime
 }
 
 // TestRaces has Park, Expire, Close, Deliver and Drain meet: the table ends empty, and no trip expires twice.

@@ -25,6 +25,7 @@ const patience = 30 * time.Second
 //	signal TERM|INT|HUP NAME               send it to what start has started
 //	ended STATUS NAME                      wait until it ends, and want this exit status
 //	free VARIABLE...                       set each to a free address of the loopback
+//	block NAME FILE [OLD NEW]...           write a block of the README into FILE
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -35,7 +36,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "start": startProcess, "await": await, "signal": sendSignal, "ended": ended, "free": free,
+			"exits": exits, "start": startProcess, "await": await, "signal": sendSignal, "ended": ended, "free": free, "block": block,
 		},
 	})
 }

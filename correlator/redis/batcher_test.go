@@ -190,15 +190,15 @@ func TestCutWithinBatches(t *testing.T) {
 
 func numbered(i int) string { return fmt.Sprintf(`{"trip":%d}`, i) }
 
-// deliverThrough delivers a callback to each trip, 200 at a time, while something goes wrong now and then, and repeats those
-// that are refused. It gives how many were.
+// deliverThrough delivers a callback to each trip, 200 at a time, while something goes wrong now and then, 200 times at most, and
+// repeats those that are refused. It gives how many were.
 func deliverThrough(t *testing.T, c *redis.Correlator, ids []correlator.ID, fault func()) int64 {
 	t.Helper()
 	var refused atomic.Int64
 	var all, faults sync.WaitGroup
 	turns, done := make(chan struct{}, 200), make(chan struct{})
 	faults.Go(func() {
-		for {
+		for range 200 { // so that the callbacks get through in the end, however slow the machine is
 			select {
 			case <-done:
 				return
