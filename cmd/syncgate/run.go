@@ -190,7 +190,6 @@ func (n *node) phase(name string, atMost time.Duration) {
 // complain logs what went wrong at the end, when going on is the best that can be done.
 func (n *node) complain(step string, err error) {
 	if err != nil {
-193
 		n.log.Warn().Err(err).Msg(step)
 	}
 }
