@@ -53,8 +53,8 @@ func (s *inProcess) sections(*bench) []section {
 		text:  "Without sockets and HTTP: `go test -bench Scale ./correlator`.",
 		head:  []string{"", "measured"},
 		rows: [][]string{
-			row("100,000 trips with the same deadline: the last was told so after it, ms", late),
-			row("told before it", early),
+			row("100,000 trips with the same deadline: the last expired after it, ms", late),
+			row("expired before it", early),
 			row("one million parked: live bytes each", bytesEach),
 			row("the longest pause of a garbage collection with them, us", pauseGC),
 			row("a whole collection, which runs beside the program, ms", cycleGC),
@@ -62,8 +62,8 @@ func (s *inProcess) sections(*bench) []section {
 			row("a delivery without them, ns", alone),
 		},
 		goals: []goal{
-			{"100,000 trips with the same deadline told after it", 100, median(s.figures[late]), " ms", 0},
-			{"of them told early", 0, median(s.figures[early]), "", 0},
+			{"100,000 trips with the same deadline expired", 100, median(s.figures[late]), " ms", 0},
+			{"of them expired early", 0, median(s.figures[early]), "", 0},
 		},
 	}}
 }

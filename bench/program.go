@@ -32,7 +32,7 @@ type program struct {
 	command func(dir string, at addresses) ([]string, error)
 }
 
-// addresses that a node is told, host:port each.
+// addresses in the configuration of a node, host:port each.
 type addresses struct {
 	public, admin, engine, redis string
 	tls                          bool

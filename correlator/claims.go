@@ -38,7 +38,7 @@ func (s *records) bind(k Key, fingerprint [32]byte, id ID, rec Record) (owner ID
 	}
 	if s.limit > 0 && s.pinned+cost(rec)+c.cost() > s.limit {
 		s.mu.Unlock()
-		return ID{}, fmt.Errorf("correlator: claim: no room for one more record: %w", ErrUnavailable)
+		return ID{}, fmt.Errorf("correlator: claim: the memory for results is used up: %w", ErrUnavailable)
 	}
 	r := s.byID[id]
 	if r == nil {
@@ -51,7 +51,7 @@ func (s *records) bind(k Key, fingerprint [32]byte, id ID, rec Record) (owner ID
 	s.claimed.Store(int64(len(s.claims)))
 	n := s.merge(r, rec)
 	s.mu.Unlock()
-	s.tell(n)
+	s.notify(n)
 	return id, nil
 }
 
@@ -87,7 +87,7 @@ func (s *records) unpin(id ID) {
 	}
 }
 
-// release drops the record that k is bound to, if it is id's, and ends the wait of whoever is attached.
+// release drops the record that k is bound to, if it is id's, and ends the wait of the receivers that are attached.
 func (s *records) release(k Key, id ID) {
 	s.mu.Lock()
 	r := s.claims[k]
@@ -103,7 +103,7 @@ func (s *records) release(k Key, id ID) {
 	}
 }
 
-// watch has whoever is parked under own told of every final of id's record from now on, and gives those that there are.
+// watch has the receiver that is parked under own notified of every final of id's record from now on, and gives the finals so far.
 // ErrGone.
 func (s *records) watch(id, own ID) ([]Callback, error) {
 	s.mu.Lock()

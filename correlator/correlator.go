@@ -24,7 +24,7 @@ var (
 	ErrUnavailable = errors.New("correlator: unavailable")
 	// ErrOtherBody refuses a Claim: the key was used with another body.
 	ErrOtherBody = errors.New("correlator: key was used with another body")
-	// ErrReleased ends the wait of whoever is attached to a trip that surely made no task.
+	// ErrReleased ends the wait of receivers that are attached to a trip that surely made no task.
 	ErrReleased = errors.New("correlator: released")
 	// ErrForged says that a token or task id was not made with our keys.
 	ErrForged = errors.New("correlator: not a genuine token")
@@ -135,8 +135,8 @@ type Key struct {
 // Keeper is the optional half of a Correlator: results that outlive the connection, and who may join in waiting for
 // them. What is kept is dropped at its retention's end; without a retention only what is claimed is, and until Release.
 type Keeper interface {
-	// Save stores a record, or more of one. Finals that are stored already stand (first write wins). Whoever is attached
-	// hears of the new ones.
+	// Save stores a record, or more of one. Finals that are stored already stand (first write wins). Receivers that are
+	// attached hear of the new ones.
 	Save(ctx context.Context, id ID, rec Record) error
 	// Lookup reads a record with the finals so far. ErrGone: expired, dropped, evicted, or never kept. ErrUnavailable.
 	Lookup(ctx context.Context, id ID) (Record, error)
@@ -145,7 +145,7 @@ type Keeper interface {
 	// Once it has returned, on whatever node, no other id can be bound to k until the record is gone or Release.
 	Claim(ctx context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error)
 	// Release undoes a Claim by id that surely made no task, or of which nothing is kept: the key is free, the record is
-	// gone, and whoever is attached ends by Expire(ErrReleased). It does nothing when k is not bound to id.
+	// gone, and receivers that are attached end by Expire(ErrReleased). It does nothing when k is not bound to id.
 	Release(ctx context.Context, k Key, id ID) error
 	// Attach lets r wait for a trip of which there is a record, wherever its home is and whether or not that lives: r
 	// hears the finals that there are, at once, and each that comes, perhaps more than once; what it says of them does not

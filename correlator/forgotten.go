@@ -8,10 +8,10 @@ const forgottenIDs = 100_000
 
 // forgotten remembers the last ids that were added to it. The zero value is ready.
 type forgotten struct {
-	mu   sync.Mutex
-	ids  map[ID]struct{}
-	ring []ID // in the order of adding, from next on
-	next int
+	mu    sync.Mutex
+	ids   map[ID]struct{}
+	order []ID // in the order of adding, the oldest at next
+	next  int
 }
 
 func (f *forgotten) add(id ID) {
@@ -24,12 +24,12 @@ func (f *forgotten) add(id ID) {
 		return
 	}
 	f.ids[id] = struct{}{}
-	if len(f.ring) < forgottenIDs {
-		f.ring = append(f.ring, id)
+	if len(f.order) < forgottenIDs {
+		f.order = append(f.order, id)
 		return
 	}
-	delete(f.ids, f.ring[f.next])
-	f.ring[f.next] = id
+	delete(f.ids, f.order[f.next])
+	f.order[f.next] = id
 	f.next = (f.next + 1) % forgottenIDs
 }
 

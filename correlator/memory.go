@@ -16,7 +16,7 @@ type Config struct {
 	Results   int64         // most bytes of all records, with what it takes to hold them; 0: any number
 }
 
-// Default is the Config of a gateway that was told nothing else.
+// Default gives the Config of a gateway whose configuration says nothing else.
 func Default() Config {
 	return Config{Parked: 100_000, Retention: time.Hour, Results: 256 << 20}
 }
@@ -83,7 +83,7 @@ func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
 		}
 	}
 	m.waits.Put(s)
-	if d == Repeated || d != Gone && m.records.claimed.Load() == 0 { // who is parked has no record but for a claim
+	if d == Repeated || d != Gone && m.records.claimed.Load() == 0 { // a parked trip has a record only with a claim
 		return nil
 	}
 	if m.records.add(id, cb) || d != Gone { // the record is looked for only now: a trip saves it before it says Gone
@@ -113,7 +113,7 @@ func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.rec
 func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
 
 // Claim binds k to id and saves rec, or gives the id that k is bound to. rec's bytes must not change afterwards. The record
-// is not evicted before Close. ErrOtherBody. ErrUnavailable: those that may not be evicted take all the room.
+// is not evicted before Close. ErrOtherBody. ErrUnavailable: records that may not be evicted take all the memory.
 func (m *Memory) Claim(_ context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error) {
 	return m.records.bind(k, fingerprint, id, rec)
 }
@@ -136,7 +136,7 @@ func (m *Memory) Attach(_ context.Context, id ID, r Receiver, deadline time.Time
 		m.Table.Close(own)
 		return nil, err
 	}
-	m.records.tell(news{finals: finals, to: []ID{own}})
+	m.records.notify(notice{finals: finals, to: []ID{own}})
 	return func() {
 		m.Table.Close(own)
 		m.records.unwatch(id, own)
@@ -147,7 +147,7 @@ func (m *Memory) Attach(_ context.Context, id ID, r Receiver, deadline time.Time
 type settlement struct {
 	stage atomic.Uint32
 	said  Disposition   // set by done before the stage is settled
-	wake  chan struct{} // one element: who settles never waits
+	wake  chan struct{} // one element: settling never waits
 	done  func(Disposition)
 }
 
@@ -169,7 +169,7 @@ func newSettlement() *settlement {
 	return s
 }
 
-// wait gives what done was told, and makes s ready for the next callback. Its error is the context's, which does not matter
+// wait gives the Disposition that done was called with, and makes s ready for the next callback. Its error is the context's, which does not matter
 // when done has been called: done may be called later, so s is not to be used again.
 func (s *settlement) wait(ctx context.Context) (Disposition, error) {
 	if s.stage.CompareAndSwap(unsettled, awaited) {

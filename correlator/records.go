@@ -20,19 +20,20 @@ const (
 	claimCost  = 160
 )
 
-// records keeps Records in memory, the newest when there are too many, and who has claimed them and waits for them.
+// records keeps Records in memory, with the keys that are bound to them and the receivers that wait for them. When there are
+// too many, the newest stay.
 type records struct {
 	// Fixed after newRecords.
 	retention time.Duration
 	wheel     *timerwheel.Wheel[*record]
-	table     *Table // where whoever waits for a record is parked
+	table     *Table // where the receivers that wait for a record are parked
 
-	claimed atomic.Int64 // len(claims), for whoever only wants to know that there are none
+	claimed atomic.Int64 // len(claims), to be read without the mutex
 
 	mu         sync.Mutex // guards the rest, and the records
 	byID       map[ID]*record
 	claims     map[Key]*record // each of them is in byID
-	head, tail *record         // those that may be evicted, by the time since when they may, oldest first
+	head, tail *record         // records that may be evicted, the one that may longest first
 	bytes      int64
 	pinned     int64 // the part of bytes that may not be evicted
 	limit      int64 // of bytes; 0: none
@@ -43,15 +44,15 @@ type record struct {
 	id           ID
 	bytes        int64
 	expires      time.Time
-	alarm        *timerwheel.Timer[*record]
+	timer        *timerwheel.Timer[*record]
 	older, newer *record
 	listed       bool            // it may be evicted
 	claim        *claim          // nil when no key is bound to it
-	watchers     map[ID]struct{} // under which whoever waits for it is parked; nil until somebody does
+	watchers     map[ID]struct{} // the ids under which receivers wait for it; nil until one does
 }
 
-// news is what has become final, and who has to hear of it. It is told once the mutex is free.
-type news struct {
+// notice is what has become final in a record, and the receivers that wait for it.
+type notice struct {
 	finals []Callback
 	to     []ID
 }
@@ -83,7 +84,7 @@ func (s *records) save(id ID, rec Record) error {
 	s.mu.Lock()
 	r := s.byID[id]
 	claimed := r != nil && r.claim != nil
-	inFlight := claimed && !r.listed // its trip holds the same finals: they cost nothing more until it is over
+	inFlight := claimed && !r.listed // its trip has the same finals: they cost nothing more until it is over
 	if s.retention == 0 && !claimed || !time.Now().Before(id.Expiry()) || s.limit > 0 && cost(rec) > s.limit && !inFlight {
 		s.mu.Unlock()
 		return ErrGone
@@ -93,9 +94,9 @@ func (s *records) save(id ID, rec Record) error {
 		s.list(r)
 	}
 	n := s.merge(r, rec)
-	stays := s.byID[id] == r // it may have grown so much that it had to go itself
+	stays := s.byID[id] == r // it may have grown so much that it was evicted itself
 	s.mu.Unlock()
-	s.tell(n)
+	s.notify(n)
 	if !stays {
 		return ErrGone
 	}
@@ -121,20 +122,20 @@ func (s *records) add(id ID, cb Callback) bool {
 		s.mu.Unlock()
 		return false
 	}
-	var n news
+	var n notice
 	if cb.Status.Final() && !r.Finals[cb.Op].Status.Final() {
 		r.Finals[cb.Op] = cb
-		n = r.news(cb)
+		n = r.notice(cb)
 		s.changed(r)
 	}
 	stays := s.byID[id] == r
 	s.mu.Unlock()
-	s.tell(n)
+	s.notify(n)
 	return stays
 }
 
 // merge takes the newest Meta into r, and what is new of the finals. The caller holds the mutex.
-func (s *records) merge(r *record, rec Record) news {
+func (s *records) merge(r *record, rec Record) notice {
 	finals := slices.Clone(rec.Finals)
 	var fresh []Callback
 	for i := range finals {
@@ -146,21 +147,21 @@ func (s *records) merge(r *record, rec Record) news {
 		}
 	}
 	r.Record = Record{Meta: rec.Meta, Finals: finals}
-	n := r.news(fresh...)
+	n := r.notice(fresh...)
 	s.changed(r)
 	return n
 }
 
-// news addresses finals to whoever waits for r.
-func (r *record) news(finals ...Callback) news {
+// notice addresses finals to the receivers that wait for r.
+func (r *record) notice(finals ...Callback) notice {
 	if len(r.watchers) == 0 || len(finals) == 0 {
-		return news{}
+		return notice{}
 	}
-	return news{finals: finals, to: slices.Collect(maps.Keys(r.watchers))}
+	return notice{finals: finals, to: slices.Collect(maps.Keys(r.watchers))}
 }
 
-// tell hands news over. The caller does not hold the mutex: whoever is told may ask for something.
-func (s *records) tell(n news) {
+// notify delivers n. The caller does not hold the mutex, as a receiver may ask for something.
+func (s *records) notify(n notice) {
 	for _, id := range n.to {
 		for _, cb := range n.finals {
 			s.table.Offer(id, cb, ignore)
@@ -168,7 +169,7 @@ func (s *records) tell(n news) {
 	}
 }
 
-// ignore is a done for whoever only listens.
+// ignore is the done of a delivery whose outcome does not matter.
 func ignore(Disposition) {}
 
 // insert makes an empty record, which nothing evicts until it is listed. The caller holds the mutex.
@@ -205,22 +206,22 @@ func (s *records) unlist(r *record) {
 	r.older, r.newer, r.listed = nil, nil, false
 }
 
-// changed counts r anew, sets its end, and makes room. The caller holds the mutex.
+// changed counts the bytes of r again, sets its expiry, and evicts what is too much. The caller holds the mutex.
 func (s *records) changed(r *record) {
 	s.count(r, cost(r.Record)+r.claim.cost())
 	r.expires = r.id.Expiry()
 	if s.retention > 0 && r.Complete() {
 		r.expires = time.Now().Add(s.retention)
 	}
-	if r.alarm != nil && r.alarm.End() {
-		s.wheel.Remove(r.alarm)
+	if r.timer != nil && r.timer.End() {
+		s.wheel.Remove(r.timer)
 	}
-	r.alarm = &timerwheel.Timer[*record]{Value: r}
-	s.wheel.Add(r.alarm, r.expires)
+	r.timer = &timerwheel.Timer[*record]{Value: r}
+	s.wheel.Add(r.timer, r.expires)
 	s.evict()
 }
 
-// count says that r takes so many bytes. The caller holds the mutex.
+// count sets the bytes that r takes. The caller holds the mutex.
 func (s *records) count(r *record, bytes int64) {
 	s.bytes += bytes - r.bytes
 	if !r.listed {
@@ -229,14 +230,14 @@ func (s *records) count(r *record, bytes int64) {
 	r.bytes = bytes
 }
 
-// evict loses the oldest records until the rest fits, or none may go. The caller holds the mutex.
+// evict expires the oldest records until the rest is within the limit, or none may be evicted. The caller holds the mutex.
 func (s *records) evict() {
 	for s.limit > 0 && s.bytes > s.limit && s.head != nil {
 		s.lose(s.head)
 	}
 }
 
-// expire loses r when its time has come. An alarm that rang while r was changed is not the last one.
+// expire drops r at its expiry. A timer that fired while r was changed is not its last one, and does nothing.
 func (s *records) expire(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,7 +246,7 @@ func (s *records) expire(r *record) {
 	}
 }
 
-// lose drops r; callbacks that it still waits for hear ErrGone from now on. The caller holds the mutex.
+// lose drops r. Callbacks that are still to come get ErrGone from now on. The caller holds the mutex.
 func (s *records) lose(r *record) {
 	if !r.Complete() {
 		s.table.forgotten.add(r.id)
@@ -255,8 +256,8 @@ func (s *records) lose(r *record) {
 
 // drop takes r out, and frees the key that is bound to it. The caller holds the mutex.
 func (s *records) drop(r *record) {
-	if r.alarm.End() {
-		s.wheel.Remove(r.alarm)
+	if r.timer.End() {
+		s.wheel.Remove(r.timer)
 	}
 	s.count(r, 0)
 	delete(s.byID, r.id)

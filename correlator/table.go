@@ -206,7 +206,7 @@ func (s *tableShard) expel() {
 // Shutdown ends the table's goroutine. Trips that are still parked do not expire any more.
 func (t *Table) Shutdown() { t.wheel.Close() }
 
-// left counts one trip less, and tells the drain when it was the last one.
+// left counts one trip less, and ends the drain when it was the last one.
 func (t *Table) left() {
 	if t.parked.Add(-1) == 0 && t.draining.Load() {
 		t.drainOnce.Do(func() { close(t.drained) })

@@ -32,7 +32,7 @@ func newMetrics(g *Gateway, reg prometheus.Registerer, version string) *metrics 
 			Name: "syncgate_trips_total", Help: "Create requests by how they ended.",
 		}, []string{"outcome"}),
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "syncgate_callbacks_total", Help: "Callbacks by what the engine was told.",
+			Name: "syncgate_callbacks_total", Help: "Callbacks by their answer to the engine.",
 		}, []string{"outcome"}),
 		engines: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "syncgate_engine_request_duration_seconds", Help: "Requests to the engine until its own answer.", Buckets: durations,

@@ -16,8 +16,8 @@ const (
 	promised = 3 * time.Second
 	// healing bounds the wait for every gateway to serve again.
 	healing = 10 * time.Second
-	// told is how many trips of a kind that must not be are told of.
-	told = 3
+	// shown is how many trips of each bad verdict are printed.
+	shown = 3
 )
 
 // cell is one fault and what it happens to.
@@ -140,7 +140,7 @@ func (w *world) settle(ctx context.Context) error {
 	return nil
 }
 
-// judge gives every trip its verdict, when whoever was told where to look has looked once more.
+// judge gives every trip its verdict, when every client with a Location has looked there once more.
 func (r *result) judge(w *world, over time.Time) {
 	for _, t := range r.trips {
 		if t.location() != "" && t.fate() != answered && t.fate() != recovered {
@@ -153,7 +153,7 @@ func (r *result) judge(w *world, over time.Time) {
 		if r.counts[f.verdict]++; r.counts[f.verdict] == 1 {
 			r.first[f.verdict] = t
 		}
-		if f.bad() && r.counts[f.verdict] <= told {
+		if f.bad() && r.counts[f.verdict] <= shown {
 			r.problems = append(r.problems, fmt.Sprintf("%s: %s: %s", f.verdict, f.why, t.story(r.evidence)))
 		}
 		if f.verdict == answered {

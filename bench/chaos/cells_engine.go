@@ -59,8 +59,8 @@ func engineCells() []cell {
 		ack("truncates its answer", "Half of the answer, then the end. "+decides, enginesim.AckTruncated, all(answered)),
 		ack("answers slowly", "In pieces, after the callback. The callback counts.", enginesim.AckSlow, all(answered)),
 		ack("answers 500", "Clients get 502 with Location, as the task may exist, and find the result there.", enginesim.AckHTTP500, all(answered, recovered)),
-		ack("answers a proxy's page", "HTML with status 502: likewise.", enginesim.AckHTML502, all(answered, recovered)),
-		ack("answers a login page", "HTML with status 200: likewise.", enginesim.AckHTML200, all(answered, recovered)),
+		ack("answers a proxy's page", "HTML with status 502: the client gets 502 with a Location, and finds its result there.", enginesim.AckHTML502, all(answered, recovered)),
+		ack("answers a login page", "HTML with status 200: the client gets 502 with a Location, and finds its result there.", enginesim.AckHTML200, all(answered, recovered)),
 	}
 }
 

@@ -56,7 +56,7 @@ func stopCells() []cell {
 	return []cell{
 		{
 			component: "gateway", fault: "SIGTERM under load behind haproxy", short: true,
-			what:   "One of two nodes is told to end. Whoever waits there is answered, whoever comes is served by the other.",
+			what:   "One of two nodes is to end. The clients that wait there are answered, new ones are served by the other node.",
 			setup:  setup{balanced: true},
 			load:   traffic{sim: slow(100, 1500)},
 			strike: func(ctx context.Context, w *world) error { return w.nodes[0].retire(ctx) }, bites: all(answered),
@@ -70,14 +70,14 @@ func stopCells() []cell {
 		},
 		{
 			component: "gateway", fault: "SIGTERM with clients that outwait drain.timeout",
-			what:   "Whoever still waits when the drain's time is up gets 503 with Location, and finds its result at the other node.",
+			what:   "A client that still waits at drain.timeout gets 503 with Location, and finds its result at the other node.",
 			setup:  setup{env: []string{"SYNCGATE_DRAIN_DELAY=0s", "SYNCGATE_DRAIN_TIMEOUT=500ms"}},
 			load:   traffic{home: 1, sim: to(2, 2500, 3500)},
 			strike: func(ctx context.Context, w *world) error { return w.nodes[0].retire(ctx) }, bites: both(some(recovered), all(answered, recovered)),
 		},
 		{
 			component: "gateway", fault: "SIGTERM with one node and no Redis",
-			what:   "The correlator is in memory. Whoever waits is answered; whoever comes is refused.",
+			what:   "The correlator is in memory. Clients that wait are answered, new ones are refused.",
 			setup:  setup{kind: none},
 			load:   traffic{sim: slow(100, 1500), keys: -1},
 			strike: func(ctx context.Context, w *world) error { return w.nodes[0].retire(ctx) }, bites: both(some(answered), all(answered, refused, cut)),

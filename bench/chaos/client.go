@@ -100,7 +100,7 @@ func (t *trip) look(ctx context.Context, host, location string, wait int) exchan
 }
 
 // pursue is what a client does that wants its result: it asks again with its key where it has no reply or is refused for
-// now, and looks where it was told to.
+// now, and looks at its Location.
 func (t *trip) pursue(ctx context.Context, w *world, prefer int) {
 	ctx, cancel := context.WithTimeout(ctx, persistence)
 	defer cancel()

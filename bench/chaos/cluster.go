@@ -69,7 +69,7 @@ func (s *store) migrate(ctx context.Context) error {
 	return nil
 }
 
-// move moves one slot: both are told, the keys go over, everybody is told.
+// move moves one slot: both servers learn of it, the keys go over, all servers learn of it.
 func (s *store) move(ctx context.Context, slot string, from, to *server) error {
 	source, err := from.do("CLUSTER", "MYID")
 	if err != nil {

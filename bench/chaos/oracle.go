@@ -16,7 +16,7 @@ type verdict string
 // The first five are what may happen; the rest must not.
 const (
 	answered  verdict = "answered"   // by the reply to its only request
-	recovered verdict = "recovered"  // by asking again with its key, or by looking where it was told to
+	recovered verdict = "recovered"  // by asking again with its key, or at its Location
 	timedOut  verdict = "timed out"  // said so, and no result was acknowledged
 	refused   verdict = "refused"    // 502, 503 or another refusal, and no result was acknowledged
 	cut       verdict = "cut off"    // its connection broke or was left, it had no key, and nobody can name it
@@ -58,7 +58,7 @@ func (v evidence) judge(t *trip) finding {
 		return finding{doubled, fmt.Sprintf("its package was sent %d times", n)}
 	}
 	if v.Op(t.ref(0)).Tasks > 0 && t.key == "" && t.wasTurnedAway() {
-		return finding{doubled, "it was told to try again though it has a task"}
+		return finding{doubled, "it got Retry-After without a Location though it has a task"}
 	}
 	named := t.key != "" || t.location() != ""
 	for i := range t.ops {
@@ -73,7 +73,7 @@ func (v evidence) judge(t *trip) finding {
 	return finding{t.fate(), ""}
 }
 
-// wasTurnedAway reports whether the client was told that nothing was forwarded.
+// wasTurnedAway reports whether a reply said that nothing was forwarded.
 func (t *trip) wasTurnedAway() bool {
 	return slices.ContainsFunc(t.asked, func(x exchange) bool { return x.status >= 400 && x.retryAfter && x.location == "" })
 }

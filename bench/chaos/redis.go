@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// server is a redis-server. What it was told to keep survives its restart.
+// server is a redis-server. What it has stored survives its restart.
 type server struct {
 	*process
 	dir  string // its working directory
@@ -122,7 +122,7 @@ func readReply(r *bufio.Reader) (string, error) {
 type store struct {
 	servers   []*server // the first is the master, where there is one
 	sentinels []*server
-	url       string // as the gateways are told; through their proxies where they have them
+	url       string // as the gateways have it; through their proxies where they have them
 }
 
 func (s *store) close() {

@@ -18,19 +18,19 @@ gateways as processes, with real Redis servers, haproxy where the row says so, a
 
 In each row some dozen clients ask for one result after the other, half of them with an ` + "`Idempotency-Key`" + `, one in seven for three
 operations at once. After a second the fault comes, and the load goes on until all is well again. Each operation carries a nonce that its result has
-to bring back. Who has a key asks again, at the other gateway, when its connection breaks or it is refused; who is told by
-` + "`Location`" + ` where to look, looks there. The engine repeats a callback every 200 ms until it is taken. In the end what each client has read is compared
+to bring back. A client with a key asks again, at the other gateway, when its connection breaks or it is refused; a client with a
+` + "`Location`" + ` looks there. The engine repeats a callback every 200 ms until it is taken. In the end what each client has read is compared
 with what the engine has heard:
 
 | | |
 |---|---|
 | answered | its own result, as the reply to its only request |
-| recovered | its own result, by asking again with its key or by looking where it was told to |
-| timed out | it was told so, and the engine has no acknowledgement of a result that it could read |
-| refused | it was refused (503, 502, 401), and told so at once; nothing was acknowledged either |
+| recovered | its own result, by asking again with its key or at its Location |
+| timed out | the reply said so, and the engine has no acknowledgement of a result that the client could read |
+| refused | 503, 502 or 401 at once; nothing was acknowledged either |
 | cut off | its connection broke, or it left, and it had no key: it cannot ask, and nobody can ask for it |
-| **lost** | the engine was told 200, the client can ask and cannot read the result; or it never had a reply at all |
-| **doubled** | an operation has two tasks, or was told to try again though it has one |
+| **lost** | the engine heard 200, the client can ask and cannot read the result; or it never had a reply at all |
+| **doubled** | an operation has two tasks, or a reply said that it may be tried again though it has a task |
 | **mismatched** | somebody else's result |
 | serves | from the end of the fault until every gateway has served a new request whose callback came to the other one |
 | latest | the longest that a waiting client had its answer after its callback was acknowledged and the fault was over |

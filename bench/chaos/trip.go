@@ -93,7 +93,7 @@ func (t *trip) read() (read []bool, wrong string) {
 	return read, ""
 }
 
-// location is where the client was told to look.
+// location is the Location of the client's replies.
 func (t *trip) location() string {
 	for _, x := range t.asked {
 		if x.location != "" {

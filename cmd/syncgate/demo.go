@@ -58,7 +58,7 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	return n.run(signals, nil)
 }
 
-// freeAddress finds a port where address has none, as the engine is to be told it before the gateway listens.
+// freeAddress finds a port where address has none, as the engine needs it before the gateway listens.
 func freeAddress(address string) (string, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port != "0" {
 		return address, nil
@@ -84,7 +84,7 @@ func demoConfig(public, engine string) *configs.Config {
 	c.Engine.URL = engine
 	c.Auth.Window = 0 // the printed lines stay good
 	c.Auth.Credentials = []configs.Credential{{Credential: signer.Credential{Login: demoLogin, Secret: demoSecret}}}
-	c.Drain.Delay, c.Drain.Timeout = 0, time.Second // whoever stops a demo does not want to wait
+	c.Drain.Delay, c.Drain.Timeout = 0, time.Second // nobody who stops a demo wants to wait
 	c.Log.Format = "console"
 	return c
 }

@@ -81,7 +81,7 @@ func attachesToRecords(t *testing.T, start Start) {
 	}
 	n.Home.Close(parked)
 	drained := make(chan error, 2)
-	for _, c := range []correlator.Correlator{n.Home, n.Other} { // whoever was refused is not parked
+	for _, c := range []correlator.Correlator{n.Home, n.Other} { // a refused one is not parked
 		go func() { drained <- c.Drain(t.Context()) }()
 		if err := Next(t, drained, "drain"); err != nil {
 			t.Error(err)

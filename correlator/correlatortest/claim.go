@@ -75,7 +75,7 @@ func claimsOnce(t *testing.T, start Start) {
 			t.Error("the key has two owners")
 		}
 		if got := look(t, n.Home, id); got != "gone" {
-			t.Errorf("whoever lost has a record: %s", got)
+			t.Errorf("the one that lost has a record: %s", got)
 		}
 		if _, err := keeper(t, c).Claim(t.Context(), k, fingerprint("other"), c.NewID(soon()), open(1, "")); !errors.Is(err, correlator.ErrOtherBody) {
 			t.Errorf("another body: %v", err)
@@ -199,7 +199,7 @@ func claimsWithoutRetention(t *testing.T, start Start) {
 	own(t, n.Other, k)
 }
 
-// claimedGetsLate: whoever has claimed a key may leave before its task is done, whatever the retention.
+// claimedGetsLate: the client that has claimed a key may leave before its task is done, whatever the retention.
 func claimedGetsLate(t *testing.T, start Start) {
 	for _, retention := range []time.Duration{0, time.Hour} {
 		n := start(t, Options{Retention: retention})

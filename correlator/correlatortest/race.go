@@ -32,7 +32,7 @@ func claimRace(t *testing.T, start Start) {
 	}
 }
 
-// claimAtOnce has many trips of both nodes claim k at once, and gives whom each is told to be the owner.
+// claimAtOnce has many trips of both nodes claim k at once, and gives the owner that each of them got.
 func claimAtOnce(t *testing.T, n Nodes, k correlator.Key, many int) (ids, owners []correlator.ID) {
 	t.Helper()
 	ids, owners = make([]correlator.ID, many), make([]correlator.ID, many)

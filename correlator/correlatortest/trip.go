@@ -8,7 +8,7 @@ import (
 	"syncgate/correlator"
 )
 
-// Trip is a Receiver that does as it is told and remembers what it heard. Make it with NewTrip.
+// Trip is a Receiver that settles callbacks by a function of the test and remembers what it heard. Make it with NewTrip.
 type Trip struct {
 	// Heard gets every callback, Expired every reason. They hold many; a Trip never blocks.
 	Heard   chan correlator.Callback

@@ -62,7 +62,7 @@ func appendEcho(dst []byte, op *gateway.Op) []byte {
 	return dst
 }
 
-// openOps says what the open ops of a reply are told, empty that they are pending, and the status of the reply.
+// openOps gives the description of the open ops of a reply, empty for pending, and the status of the reply.
 func openOps(c *gateway.Call, r gateway.Reply) (description string, status int) {
 	switch {
 	case complete(c, r):

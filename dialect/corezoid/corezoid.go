@@ -94,7 +94,7 @@ type Dialect struct {
 	headers     []header
 	timeouts    gateway.Timeouts
 	engineHost  []byte   // of the engine's URL
-	enginePath  []byte   // likewise, and what comes before the login
+	enginePath  []byte   // fixed too; what comes before the login
 	callbackURL string   // the member of a task's data, with a hole for the token
 	hole        int      // where in callbackURL the hole is
 	theirs      []string // the members that clients may not set

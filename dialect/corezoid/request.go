@@ -272,7 +272,7 @@ func (q *request) timeout(v value) error {
 
 // parseSeconds reads a JSON number of seconds. It is not ok when it is not positive, and limit when it is more.
 func parseSeconds(number []byte, limit time.Duration) (d time.Duration, ok bool) {
-	positive := false // told from the digits: what is smaller than any float is not zero
+	positive := false // read from the digits: what is smaller than any float is not zero
 	for _, c := range number {
 		if c == '-' || c == 'e' || c == 'E' {
 			break // negative, or only the exponent is left

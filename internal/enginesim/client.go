@@ -30,7 +30,7 @@ type client struct {
 	idle map[string][]*link // by scheme and host:port, the one used last at the end; guarded by mu
 }
 
-// link is one connection, owned by whoever took it out of idle.
+// link is one connection, owned by the goroutine that took it out of idle.
 type link struct {
 	net.Conn
 	br   *bufio.Reader

@@ -20,7 +20,7 @@ type Engine struct {
 	srv    *fasthttp.Server
 	prefix string        // of every task's obj_id
 	done   chan struct{} // closed by Close
-	queue  chan call     // as long as cfg.Pending: whoever has a slot never waits
+	queue  chan call     // as long as cfg.Pending: a call that has a slot never waits
 
 	// Each guards itself.
 	readers  readers

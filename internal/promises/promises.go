@@ -1,5 +1,5 @@
 // Package promises judges trips by what the engine and the clients have seen, and by nothing else: an op has one task, a
-// result reaches its own client, and a result that the engine was told is taken can be read. The fault matrix
+// result reaches its own client, and a result that the engine heard 200 for can be read. The fault matrix
 // (bench/chaos) and the model test of gateway share it.
 package promises
 
@@ -60,7 +60,7 @@ func isRejection(status int) bool {
 	return status >= 400 && status < 500 && status != 408 && status != 429
 }
 
-// IsAcknowledged reports whether the engine was told that a result is taken.
+// IsAcknowledged reports whether a callback was answered 200.
 func (o Op) IsAcknowledged() bool { return !o.Acknowledged.IsZero() }
 
 // Doubled says that the op has more than one task. Empty: it has not.
@@ -77,7 +77,7 @@ func (o Op) Lost() string {
 	case o.IsAcknowledged():
 		return fmt.Sprintf("it was acknowledged at %s and cannot be read", o.Acknowledged.Format("15:04:05.000"))
 	case o.Rejected:
-		return "the engine was told to give it up though its client can ask for it"
+		return "a callback was rejected though its client can ask for it"
 	}
 	return ""
 }

@@ -68,7 +68,7 @@ func (r *Reader) array(i int) int {
 			return failed
 		}
 		if i+1 < len(src) && src[i] == ',' && kinds[src[i+1]] != Invalid {
-			i++ // likewise
+			i++
 			continue
 		}
 		i, more = r.next(i, ']')
