@@ -87,6 +87,9 @@ func (t *tally) String() string {
 // the longest fault before it.
 const hearing = 5 * time.Second
 
+// recovery is how long the judge asks again while a node answers 503. On a busy machine Redis is slow long after its last fault.
+const recovery = time.Minute
+
 // oracle knows what both sides have seen of a round and what that may be.
 type oracle struct {
 	*game
@@ -135,16 +138,16 @@ func (o *oracle) note() { o.tasks = promises.Gather(o.engine.Tasks()) }
 // story asks for what a client could ask for now.
 func (o *oracle) story(s *story) {
 	if location := s.location(); location != "" {
-		s.get(location, 0, 0)
-		s.get(location, 1, 0)
+		s.getPatiently(location, 0)
+		s.getPatiently(location, 1)
 	} else if task := o.taskOf(s); task != "" { // what nobody was told, but is kept all the same
-		s.get(task, 0, 0)
+		s.getPatiently(task, 0)
 	}
 	patience := 10 * time.Second
 	if s.never {
 		patience = 100 * time.Millisecond
 	}
-	for try, open := 0, 0; s.key != "" && try < 100; try++ {
+	for began, open := time.Now(), 0; s.key != "" && time.Since(began) < recovery; {
 		x := s.create(&ask{patience: patience, other: s.otherWon()})
 		if x.isOpen() { // the judge's own task, perhaps, and the engine's answer to it was none
 			open++
@@ -153,6 +156,13 @@ func (o *oracle) story(s *story) {
 			return
 		}
 		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// getPatiently fetches a result as a client does that does what Retry-After says: Redis may still be slow.
+func (s *story) getPatiently(location string, node int) {
+	for began := time.Now(); s.get(location, node, 0).status == 503 && time.Since(began) < recovery; {
+		<-time.After(100 * time.Millisecond)
 	}
 }
 

@@ -272,13 +272,14 @@ func (s *story) create(a *ask) *sight {
 	return x
 }
 
-func (s *story) get(location string, node int, wait time.Duration) {
+func (s *story) get(location string, node int, wait time.Duration) *sight {
 	x := &sight{what: "get", node: node}
 	headers := ""
 	if wait > 0 {
 		headers = fmt.Sprintf("Prefer: wait=%d\r\n", int(wait.Seconds()))
 	}
 	s.exchange(x, "GET "+location, headers, "")
+	return x
 }
 
 // exchange makes one request over a connection of its own, and notes what is seen.
