@@ -28,13 +28,16 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 				x.Abort()
 			}
 		}()
-		g.operate(ctx)
+		if !g.operate(ctx) {
+			noStore(&ctx.Response)
+		}
 		x.Reply(&ctx.Response)
 	})
 	return true
 }
 
-func (g *Gateway) operate(ctx *fasthttp.RequestCtx) {
+// operate answers an operator, and reports whether the answer is about health.
+func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 	path := string(RawPath(ctx.RequestURI()))
 	switch {
 	case !ctx.IsGet() && !ctx.IsHead():
@@ -42,8 +45,10 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) {
 		ctx.Error("Method not allowed", fasthttp.StatusMethodNotAllowed)
 	case path == "/healthz":
 		g.health(&ctx.Response)
+		return true
 	case path == "/readyz":
 		g.readiness(&ctx.Response)
+		return true
 	case path == "/metrics":
 		g.showMetrics(ctx)
 	case strings.HasPrefix(path, "/debug/pprof/"):
@@ -51,6 +56,7 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) {
 	default:
 		ctx.Error("Not found: /healthz, /readyz, /metrics and /debug/pprof/ are here", fasthttp.StatusNotFound)
 	}
+	return false
 }
 
 // newMetricsHandler serves what was gathered as Prometheus reads it.

@@ -94,6 +94,7 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, err error
 	} else {
 		g.delivered(resp, answer)
 	}
+	noStore(resp)
 	g.closeIfLeaving(resp)
 	g.hook("reply")
 	x.Reply(resp)

@@ -173,7 +173,20 @@ func (n *node) do(method, path, body string, header ...string) answer {
 	if err != nil {
 		n.t.Errorf("%s %s: read: %v", method, path, err)
 	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(b), closed: resp.Close}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(b), closed: resp.Close}
+	if problem := cached(a, path == "/healthz" || path == "/readyz"); problem != "" {
+		n.t.Errorf("%s %s: %s", method, path, problem)
+	}
+	return a
+}
+
+// cached says what is wrong with the Cache-Control of an answer: every answer forbids caches to keep it, but those about health.
+func cached(a answer, aboutHealth bool) string {
+	health := aboutHealth && (a.status == 200 || a.status == 503)
+	if control := a.header.Values("Cache-Control"); health != (len(control) == 0) || !health && (len(control) != 1 || control[0] != "no-store") {
+		return fmt.Sprintf("%d with Cache-Control %q", a.status, control)
+	}
+	return ""
 }
 
 // callback posts a result as an engine does.

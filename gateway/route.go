@@ -152,6 +152,9 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	if a.route != routeCallback {
 		g.finishHeader(in.Response, a.requestID, a.origin)
 	}
+	if err != nil || a.route != routeHealth && a.route != routeReady {
+		noStore(in.Response)
+	}
 	g.closeIfLeaving(in.Response)
 	g.hook("reply")
 	return false
@@ -226,10 +229,11 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	}
 	if a.route == routeCallback {
 		g.refuseCallback(dst, f)
-		return
+	} else {
+		g.refuse(dst, f)
+		g.finishHeader(dst, a.requestID, a.origin)
 	}
-	g.refuse(dst, f)
-	g.finishHeader(dst, a.requestID, a.origin)
+	noStore(dst)
 }
 
 // readFault says why a request was not read.
@@ -289,6 +293,9 @@ func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID, origin string)
 	g.cors.allow(dst, origin)
 	g.closeIfLeaving(dst)
 }
+
+// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone.
+func noStore(dst *fasthttp.Response) { dst.Header.Set("Cache-Control", "no-store") }
 
 // closeIfLeaving closes the connection behind the answer of a node that ends, so that the client's next request goes elsewhere.
 func (g *Gateway) closeIfLeaving(dst *fasthttp.Response) {

@@ -279,6 +279,9 @@ func TestSlowAndLargeRequests(t *testing.T) {
 			if a.status != status || !strings.Contains(a.body, `{"request_proc":"error","ops":[{"proc":"error","description":"`+description) {
 				t.Errorf("%+v", a)
 			}
+			if problem := cached(a, false); problem != "" {
+				t.Error(problem)
+			}
 			if _, err := r.ReadByte(); err != io.EOF {
 				t.Errorf("the connection is not closed: %v", err)
 			}
@@ -331,6 +334,9 @@ func TestMetrics(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		b, _ = io.ReadAll(resp.Body)
+		if problem := cached(answer{status: resp.StatusCode, header: resp.Header}, false); problem != "" {
+			t.Error(problem)
+		}
 		return strings.Contains(string(b), `syncgate_engine_request_duration_seconds_count{code="200"} 1`)
 	})
 	for _, line := range []string{

@@ -179,6 +179,7 @@ type verdict struct {
 	silent  bool              // no 100 Continue before it
 	invites bool              // a 100 Continue before it
 	trips   int64             // creates that the engine is asked for
+	health  bool              // it is about health: caches may keep it
 }
 
 // refused is a client's error.
@@ -203,7 +204,7 @@ func heard(status int) verdict { return verdict{status: status, whole: "{}"} }
 // trip is no attack at all: it gets its result.
 func trip() verdict { return verdict{status: 200, trips: 1} }
 
-func state() verdict             { return verdict{status: 200} }
+func state() verdict             { return verdict{status: 200, health: true} }
 func pending() verdict           { return verdict{status: 202}.with("Retry-After", "") }
 func bare(status int) verdict    { return verdict{status: status} }
 func (v verdict) close() verdict { v.closed = true; return v }
@@ -250,6 +251,9 @@ func (v verdict) checkHeaders(t *testing.T, r *response) {
 // checkShape wants what all answers have.
 func (v verdict) checkShape(t *testing.T, r *response) {
 	t.Helper()
+	if problem := cached(answer{status: r.StatusCode, header: r.Header}, v.health); problem != "" {
+		t.Error(problem)
+	}
 	if r.StatusCode == http.StatusNoContent {
 		return
 	}

@@ -176,6 +176,7 @@ func (t *trip) reply() {
 	}
 	t.word(resp)
 	t.g.finishHeader(resp, t.requestID, t.origin)
+	noStore(resp)
 	t.status = resp.StatusCode()
 	t.g.hook("reply")
 	t.exchange.Reply(resp)
