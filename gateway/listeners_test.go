@@ -147,21 +147,3 @@ func TestProxyProtocol(t *testing.T) {
 	default:
 	}
 }
-
-// X-Forwarded-For is believed from a balancer of ours and from nobody else.
-func TestForwardedFor(t *testing.T) {
-	f := func(name string, trusted []string, header, remote string) {
-		t.Run(name, func(t *testing.T) {
-			e := newEngine(t)
-			n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TrustedProxies = trusted })
-			n.create(`{}`, "X-Forwarded-For", header)
-			waitLog(t, n, `"remote":"`+remote+`"`)
-		})
-	}
-	f("nobody is trusted", nil, "192.0.2.1", "127.0.0.1")
-	f("others are", []string{"10.0.0.0/8"}, "192.0.2.1", "127.0.0.1")
-	f("a balancer", []string{"127.0.0.0/8"}, "192.0.2.1", "192.0.2.1")
-	f("a client that adds its own", []string{"127.0.0.1"}, "192.0.2.66, 192.0.2.1", "192.0.2.1")
-	f("two balancers", []string{"127.0.0.1", "10.0.0.0/8"}, "192.0.2.1, 10.1.2.3", "192.0.2.1")
-	f("garbage", []string{"127.0.0.1"}, "<script>", "127.0.0.1")
-}
