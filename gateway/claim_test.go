@@ -248,6 +248,15 @@ func TestPreferWait(t *testing.T) {
 		t.Errorf("Preference-Applied %q; want it capped at timeouts.max", r.header.Get("Preference-Applied"))
 	}
 	want(t, n.do(http.MethodGet, task, "", "Prefer", "wait=1"), 200, accepted)
+	for prefer, applied := range map[string]string{
+		"WAIT=99999999999999999999999": "wait=3", `x="wait=1", Wait = "2"; y`: "wait=2", "wait=3": "wait=3", "wait=0": "", "wait=x": "", `x=", wait=1`: "",
+	} {
+		r := n.do(http.MethodGet, task, "", "Prefer", prefer)
+		want(t, r, 200, accepted)
+		if got := r.header.Get("Preference-Applied"); got != applied {
+			t.Errorf("Prefer %q: Preference-Applied %q, want %q", prefer, got, applied)
+		}
+	}
 }
 
 // Whoever would wait where nobody may gets what there is.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/x509"
 	"net/netip"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -22,4 +23,9 @@ func (p *Parts) TrustEngine(roots *x509.CertPool) { p.engineRoots = roots }
 func ClientOf(trusted []string, peer netip.Addr, h *fasthttp.RequestHeader) (string, error) {
 	p, err := newProxies(trusted)
 	return p.client(peer, h), err
+}
+
+// PreferredWait gives how long a client prefers to wait, at most limit.
+func PreferredWait(h *fasthttp.RequestHeader, limit time.Duration) time.Duration {
+	return preferredWait(h, limit)
 }

@@ -83,7 +83,7 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended
 	if err != nil {
 		return false, err
 	}
-	wait := min(preferredWait(&in.Request.Header), g.cfg.Timeouts.Max)
+	wait := preferredWait(&in.Request.Header, g.cfg.Timeouts.Max)
 	if in.OverLimit() {
 		wait = 0
 	}
@@ -115,7 +115,7 @@ func (g *Gateway) fetch(t *trip, login string, wait time.Duration) {
 		return
 	}
 	if wait > 0 {
-		t.prefers = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
+		t.prefers = "wait=" + strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 	}
 	t.deadline = t.accepted.Add(wait)
 	open := t.openOps()
@@ -190,23 +190,37 @@ func (t *trip) openOps() (n int) {
 	return n
 }
 
-// preferredWait reads "Prefer: wait=N" (RFC 7240, 4.3): whole seconds, 0 when there is none or it is not one.
-func preferredWait(h *fasthttp.RequestHeader) time.Duration {
+// preferredWait gives how long a client prefers to wait, at most limit: the first "wait" of its Prefer, in whole seconds (RFC 7240, 2 and
+// 4.3). It is 0 when there is none, or when the first one is no number.
+func preferredWait(h *fasthttp.RequestHeader, limit time.Duration) time.Duration {
 	for _, line := range h.PeekAll("Prefer") {
-		for preference := range bytes.SplitSeq(line, []byte(",")) {
-			preference, _, _ = bytes.Cut(preference, []byte(";"))
-			name, value, ok := bytes.Cut(preference, []byte("="))
-			if !ok || !bytes.EqualFold(bytes.TrimSpace(name), []byte("wait")) {
-				continue
-			}
-			n, err := strconv.ParseUint(string(bytes.Trim(value, " \t\"")), 10, 31)
-			if err != nil {
+		for len(line) > 0 {
+			var item []byte
+			item, line, _ = cutItem(line, ',')
+			preference, _, _ := cutItem(item, ';')
+			name, value, ok := cutPair(preference)
+			switch {
+			case !bytes.EqualFold(name, []byte("wait")):
+			case !ok:
 				return 0
+			default:
+				return wholeSeconds(value, limit)
 			}
-			return time.Duration(n) * time.Second
 		}
 	}
 	return 0
+}
+
+// wholeSeconds reads a number of seconds, however large, that is at most limit. What is no number is 0.
+func wholeSeconds(text []byte, limit time.Duration) time.Duration {
+	n, err := strconv.ParseUint(string(text), 10, 63) // a sign is no digit
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && n > uint64(limit/time.Second): //nolint:gosec // limit is positive
+		return limit
+	case err != nil:
+		return 0
+	}
+	return time.Duration(n) * time.Second //nolint:gosec // at most limit
 }
 
 // record is what is known of the trip.
