@@ -123,21 +123,21 @@ func (t *trip) unforwarded(why error) error {
 }
 
 // acked takes the engine's own answer. One that comes too late for the client still counts for the record.
-func (t *trip) acked(status int, ack Ack) {
-	if ack.Package != nil {
-		if !t.refused(&wholeAnswer{status: status, body: ack.Package}) {
+func (t *trip) acked(whole *wholeAnswer, finals []correlator.Callback) {
+	if whole != nil {
+		if !t.refused(whole) {
 			t.notCreated()
 		}
 		return
 	}
-	for _, cb := range ack.Finals {
+	for _, cb := range finals {
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()
 			rec.Finals[cb.Op] = cb
 			t.g.retries.add(t.id, rec) // the engine does not say it again
 		}
 	}
-	if t.key != "" && len(ack.Finals) > 0 && t.isParked() {
+	if t.key != "" && len(finals) > 0 && t.isParked() {
 		t.g.save(t) // for those who have joined
 	}
 }

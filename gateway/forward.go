@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/correlator"
 	"syncgate/internal/upstream"
 )
 
@@ -18,7 +20,8 @@ import (
 type engineAnswer struct {
 	outcome answerOutcome
 	status  int
-	ack     Ack
+	whole   *wholeAnswer // to the package; nil: there is none
+	finals  []correlator.Callback
 	err     error
 }
 
@@ -27,7 +30,7 @@ type answerOutcome uint8
 const (
 	unanswered answerOutcome = iota // by the request's end nothing is known: the callback decides
 	accepted                        // the tasks are taken
-	said                            // ack has more to say
+	said                            // whole or finals have more to say
 	unusable                        // complete, and not one of the protocol
 	unsent                          // nothing was sent
 )
@@ -42,7 +45,7 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 }
 
 // Answered reads the engine's own answer. An answer to another request says nothing of this one.
-func (t *trip) Answered(status int, _ *fasthttp.ResponseHeader, body []byte) (usable bool) {
+func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte) (usable bool) {
 	ack, err := t.g.partner.ack(t.call, status, body)
 	t.engine.status = status
 	switch {
@@ -51,8 +54,13 @@ func (t *trip) Answered(status int, _ *fasthttp.ResponseHeader, body []byte) (us
 		return false
 	case err != nil:
 		t.engine.outcome, t.engine.err = unusable, err
-	case ack.Package != nil || len(ack.Finals) > 0:
-		t.engine.outcome, t.engine.ack = said, ack
+		if status >= fasthttp.StatusInternalServerError {
+			t.engine.err = &engineError{err, retryAfterOf(header)}
+		}
+	case ack.Package != nil:
+		t.engine.outcome, t.engine.whole = said, newWholeAnswer(status, header, ack.Package)
+	case len(ack.Finals) > 0:
+		t.engine.outcome, t.engine.finals = said, ack.Finals
 	default:
 		t.engine.outcome = accepted
 	}
@@ -89,13 +97,17 @@ func (t *trip) Finished(took time.Duration, code string) {
 	case accepted:
 	case said:
 		if t.g.local {
-			t.acked(a.status, a.ack)
+			t.acked(a.whole, a.finals)
 		} else {
-			t.g.work.run(func() { t.acked(a.status, a.ack) })
+			t.g.work.run(func() { t.acked(a.whole, a.finals) })
 		}
 	case unusable:
 		t.g.log.Warn().Str("error", unquoted(a.err)).Int("status", a.status).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
-		t.failed(ErrBadGateway)
+		if failed, ok := errors.AsType[*engineError](a.err); ok {
+			t.failed(failed)
+		} else {
+			t.failed(ErrBadGateway)
+		}
 	case unsent:
 		t.unsent(a.err)
 	case unanswered:
@@ -125,6 +137,57 @@ func (t *trip) unsent(err error) {
 	default:
 		t.g.work.run(t.notCreated)
 	}
+}
+
+// engineError leaves ops open as ErrBadGateway does: the engine has answered with a 5xx.
+type engineError struct {
+	err        error
+	retryAfter string // empty: it did not say
+}
+
+func (e *engineError) Error() string { return e.err.Error() }
+
+// Is says that it is an ErrBadGateway.
+func (e *engineError) Is(target error) bool { return target == ErrBadGateway } //nolint:errorlint // as errors.Is calls it
+
+// wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
+type wholeAnswer struct {
+	status       int
+	body         []byte
+	retryAfter   string   // empty: it did not say
+	authenticate []string // the lines of its WWW-Authenticate
+}
+
+func newWholeAnswer(status int, h *fasthttp.ResponseHeader, body []byte) *wholeAnswer {
+	w := &wholeAnswer{status: status, body: body, retryAfter: retryAfterOf(h)}
+	for _, line := range h.PeekAll(fasthttp.HeaderWWWAuthenticate) {
+		w.authenticate = append(w.authenticate, string(line))
+	}
+	return w
+}
+
+func (w *wholeAnswer) write(dst *fasthttp.Response) {
+	dst.SetStatusCode(w.status)
+	dst.Header.SetContentType(contentJSON)
+	if w.retryAfter != "" {
+		dst.Header.Set(fasthttp.HeaderRetryAfter, w.retryAfter)
+	}
+	for _, line := range w.authenticate {
+		dst.Header.Add(fasthttp.HeaderWWWAuthenticate, line)
+	}
+	dst.SetBodyRaw(w.body)
+}
+
+// retryAfterOf gives an engine's Retry-After, empty where there is none that is a number of seconds or a date (RFC 9110, 10.2.3).
+func retryAfterOf(h *fasthttp.ResponseHeader) string {
+	value := string(h.Peek(fasthttp.HeaderRetryAfter))
+	if _, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return value
+	}
+	if _, err := http.ParseTime(value); err == nil {
+		return value
+	}
+	return ""
 }
 
 // statusText is a status as a label.

@@ -77,12 +77,6 @@ const (
 	over                  // it is on the client's connection, or kept, or given up; the trip has left the table
 )
 
-// wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
-type wholeAnswer struct {
-	status int
-	body   []byte
-}
-
 // create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded and that the exchange is
 // not suspended; the table in fault.go makes it the answer.
 func (g *Gateway) create(in *httpserver.Incoming, t *trip) (suspended bool, err error) {
@@ -197,9 +191,7 @@ func (t *trip) word(dst *fasthttp.Response) {
 	case t.kind == fetches:
 		t.wordResult(dst)
 	case t.whole != nil:
-		dst.SetStatusCode(t.whole.status)
-		dst.Header.SetContentType(contentJSON)
-		dst.SetBodyRaw(t.whole.body)
+		t.whole.write(dst)
 		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
@@ -210,6 +202,9 @@ func (t *trip) word(dst *fasthttp.Response) {
 		if err := t.g.partner.answer(dst, t.call, Reply{Finals: t.finals, Open: t.why}); err != nil {
 			t.unworded, t.refusal = true, faultOf(err)
 			t.g.refuse(dst, t.refusal)
+		}
+		if failed, ok := errors.AsType[*engineError](t.why); ok && failed.retryAfter != "" {
+			dst.Header.Set(fasthttp.HeaderRetryAfter, failed.retryAfter)
 		}
 		if t.keep() {
 			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
