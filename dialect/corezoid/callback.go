@@ -31,8 +31,14 @@ func (s *scratch) callbackData(req *fasthttp.Request) (data, answer []byte, err 
 		data, err = formData(query, isSystem)
 		return data, emptyObject(), err
 	}
-	body := req.Body()
-	media, charset := mediaType(req.Header.ContentType())
+	contentType := req.Header.ContentType()
+	media := mediaType(contentType)
+	if isXML(media) && bytes.HasPrefix(trimXML(req.Body()), []byte{'<'}) {
+		charset, _ := parameter(contentType, "charset")
+		data, err = xmlData(req.Body(), charset)
+		return data, emptyObject(), err
+	}
+	body := bytes.TrimPrefix(req.Body(), []byte("\ufeff")) // a byte order mark
 	switch {
 	case len(body) == 0:
 		data = emptyObject()
@@ -43,8 +49,13 @@ func (s *scratch) callbackData(req *fasthttp.Request) (data, answer []byte, err 
 			}
 		}
 		data, err = formData(body, nil)
-	case isXML(media) && bytes.HasPrefix(trimXML(body), []byte{'<'}):
-		data, err = xmlData(body, charset)
+	case isName(media, "multipart/form-data"):
+		boundary, _ := parameter(contentType, "boundary")
+		form, ok := newMultipart(body, boundary)
+		if !ok {
+			return s.jsonData(body)
+		}
+		data, err = form.read()
 	default:
 		return s.jsonData(body)
 	}
@@ -185,35 +196,4 @@ func (s *scratch) readCarrierOp(op *carrier) error {
 func startsNested(body []byte) bool {
 	body = bytes.TrimLeft(body, blanks)
 	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
-}
-
-// mediaType gives the type and the charset of a Content-Type, without their parameters and blanks.
-func mediaType(contentType []byte) (media, charset []byte) {
-	media, parameters, more := bytes.Cut(contentType, []byte{';'})
-	for more {
-		var parameter []byte
-		parameter, parameters, more = bytes.Cut(parameters, []byte{';'})
-		name, value, _ := bytes.Cut(parameter, []byte{'='})
-		if isName(trimBlanks(name), "charset") {
-			charset = bytes.Trim(value, blanks+`"`)
-		}
-	}
-	return trimBlanks(media), charset
-}
-
-func trimBlanks(b []byte) []byte {
-	for len(b) > 0 && isBlank(b[0]) {
-		b = b[1:]
-	}
-	for len(b) > 0 && isBlank(b[len(b)-1]) {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-// isName compares without regard to case, as types and charsets are. They are ASCII, so that equal ones are as long.
-func isName(b []byte, name string) bool {
-	return len(b) == len(name) && bytes.EqualFold(b, []byte(name))
 }

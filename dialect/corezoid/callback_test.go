@@ -41,6 +41,13 @@ func TestCallback(t *testing.T) {
 		f(contentType, ``, `{}`)
 	}
 	f(typeForm, ``, `{}`)
+	for _, media := range []string{"application/problem+json", "application/vnd.api+json; charset=utf-8", "text/json", typeXML, "multipart/form-data", typeJSON} {
+		f(media, "\ufeff{\"a\": 1}\n", `{"a": 1}`) // without its byte order mark
+		f(media, "\ufeff", `{}`)
+	}
+	f(typeForm, "\ufeffa=1", `{"a":"1"}`)
+	f(typeForm, "\ufeff{\"a\":1}", `{"a":1}`)
+	f(typeJSON, "\"\ufeff\"", "\"\ufeff\"") // only where a text begins
 	f(typeJSON, `{"sys":{"ref":"r"},"a":1}`, `{"sys":{"ref":"r"},"a":1}`)
 	// what only resembles Corezoid's own format is data
 	for _, body := range []string{
@@ -130,6 +137,14 @@ func TestCallbackXML(t *testing.T) {
 	f(typeXML, `<r a="1"><x>1</x><x>2</x><y/></r>`, `{"@a":"1","x":["1","2"],"y":""}`)
 	f("text/xml", `<r/>`, `""`)
 	f("Application/SOAP+XML; action=x; charset=\"UTF-8\"", `<r></r>`, `""`)
+	for _, media := range []string{"application/atom+xml", "image/svg+XML; charset=utf-8", "application/problem+xml;x=y", "application/vnd.a.b+xml"} {
+		f(media, `<r/>`, `""`)
+	}
+	for _, charset := range []string{"US-ASCII", "ascii", "ANSI_X3.4-1968", "ISO646-US", "csASCII", "cp367"} {
+		f("text/xml; charset="+charset, `<r>a&#1111;</r>`, `"aї"`)
+		f("text/xml", `<?xml version="1.0" encoding="`+charset+`"?><r/>`, `""`)
+	}
+	f(typeXML+`; x="; charset=latin1"; charset="utf-8"`, `<r>ї</r>`, `"ї"`)
 	f(typeXML, `<r> a b </r>`, `" a b "`)
 	f(typeXML, "<r>\n\t</r>", `""`)
 	f(typeXML, `<r a="1"/>`, `{"@a":"1"}`)
@@ -155,7 +170,8 @@ func TestCallbackRefused(t *testing.T) {
 	}
 	f(typeJSON, `{"a":1`, "at byte 6: unexpected end")
 	f(typeJSON, `{} {}`, "at byte 3: more than one value")
-	f(typeJSON, "\ufeff{}", "at byte 0: byte order mark")
+	f(typeJSON, "\ufeff\ufeff{}", "at byte 0: byte order mark") // one is dropped
+	f(typeJSON, "\xff\xfe{\x00}\x00", "at byte 0: invalid UTF-8")
 	f(typeJSON, "\"\xff\"", "at byte 1: invalid UTF-8")
 	f(typeJSON, "\n", "at byte 1: unexpected end")
 	f(typeJSON, strings.Repeat("[", 129)+strings.Repeat("]", 129), "at byte 128: nested deeper than 128")
@@ -163,13 +179,19 @@ func TestCallbackRefused(t *testing.T) {
 	f("text/html", `<html></html>`, "at byte 0: invalid character")
 	f(typeJSON, `<r/>`, "at byte 0: invalid character")
 	f(typeXML, `r`, "at byte 0: invalid character")
-	f("application/\u017foap+xml", `<r/>`, "at byte 0: invalid character") // a long s is none
+	for _, none := range []string{"+xml", "xml", "application+xml", "text/xmls", "application/x+xmlx", "image/svg +xml2", "text/html"} {
+		f(none, `<r/>`, "at byte 0: invalid character")
+	}
 	f("application/soap/xml", `<r/>`, "at byte 0: invalid character")
 	f(typeForm, "a=\xff", "form: is not UTF-8")
 	f(typeForm, "a%ff=1", "form: is not UTF-8")
 	// XML
 	f(typeXML, "<r>\xff</r>", "XML: is not UTF-8")
 	f(typeXML+"; charset=windows-1251", `<r/>`, `XML: charset is not UTF-8`)
+	f(typeXML+"; charset=us-ascii", `<r>ї</r>`, `XML: charset is US-ASCII, and not all bytes are`)
+	f(typeXML, `<?xml version="1.0" encoding="ASCII"?><r>ї</r>`, `XML: at byte 0: its encoding is US-ASCII, and not all bytes are`)
+	f(typeXML+"; charset=us-ascii-2", `<r/>`, `XML: charset is not UTF-8`)
+	f(typeXML+`; x="; charset=utf-8"; charset=latin1`, `<r/>`, `XML: charset is not UTF-8`)
 	f(typeXML+"\t; a=b;; CHARSET = \"latin1\" ;c", `<r/>`, `XML: charset is not UTF-8`)
 	g := func(body, problem string) {
 		t.Helper()

@@ -12,10 +12,6 @@ import (
 
 const blanks = " \t\r\n" // of XML and JSON alike
 
-func isXML(media []byte) bool {
-	return isName(media, "application/xml") || isName(media, "text/xml") || isName(media, "application/soap+xml")
-}
-
 // trimXML drops what may stand before a document: a byte order mark and blanks.
 func trimXML(body []byte) []byte {
 	return bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), blanks)
@@ -23,12 +19,14 @@ func trimXML(body []byte) []byte {
 
 // xmlData makes {"root":…} of a document. An element is its text when it has neither attributes nor children, else an
 // object: attributes are @name, children their name, text is #value; children of the same name make an array. Prefixes are
-// kept, blank text is dropped. Only UTF-8 is read, and no entity but XML's own five. Its errors have no bytes of the document, as
+// kept, blank text is dropped. Only UTF-8 and US-ASCII are read, and no entity but XML's own five. Its errors have no bytes of the document, as
 // they go to the log.
 func xmlData(body, charset []byte) ([]byte, error) {
 	switch {
-	case len(charset) > 0 && !isName(charset, "utf-8") && !isName(charset, "utf8"):
+	case len(charset) > 0 && !isUTF8(charset) && !isASCII(charset):
 		return nil, errors.New("XML: charset is not UTF-8")
+	case isASCII(charset) && !onlyASCII(body):
+		return nil, errors.New("XML: charset is US-ASCII, and not all bytes are")
 	case !fits(body):
 		return nil, errTooLarge
 	case !utf8.Valid(body):
@@ -39,6 +37,15 @@ func xmlData(body, charset []byte) ([]byte, error) {
 		return nil, fmt.Errorf("XML: at byte %d: %s", x.failedAt, x.problem)
 	}
 	return written(x.write), nil
+}
+
+func onlyASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // xmlDocument is a document while it is read: its elements and attributes, in order. Text is looked at, and found again when it is

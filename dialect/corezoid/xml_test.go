@@ -144,6 +144,10 @@ func TestCallbackErrorsQuoteNothing(t *testing.T) {
 		},
 		"text/xml; charset=" + marker: {`<r/>`},
 		typeForm:                      {marker + "=%ff", marker + "\x01"},
+		typeMultipart: {
+			"--b\r\n" + marker, "--b\r\n" + marker + "\r\n", "--b\r\n" + marker + ":\r\n\r\n", field(marker, "\xff") + "--b--", field(marker, "\x01") + "--b--", field(`"`+marker, "") + "--b--",
+			part("", "Content-Disposition: "+marker), part("", "Content-Disposition: form-data; filename="+marker), part("", "Content-Type: x; charset="+marker), part("", "Content-Transfer-Encoding: "+marker),
+		},
 		typeJSON:                      {marker, `"` + marker, `{"` + marker + `"` + marker, `"\` + marker + `"`, `"\u` + marker + `"`, `[1` + marker + `]`, `{}` + marker, "\"" + marker + "\xff\"", `-` + marker, `t` + marker, `1e` + marker, `<r>` + marker},
 		"":                            {marker, `<r>` + marker},
 	} {

@@ -187,7 +187,12 @@ func (x *xmlDocument) instruction(i int) (next int) {
 			return x.fail(i, "its version is not 1.0")
 		}
 		if encoding, ok := pseudoAttribute(content, "encoding"); ok && !isName(encoding, "utf-8") {
-			return x.fail(i, "its encoding is not UTF-8")
+			if !isASCII(encoding) {
+				return x.fail(i, "its encoding is not UTF-8")
+			}
+			if !onlyASCII(x.src) {
+				return x.fail(i, "its encoding is US-ASCII, and not all bytes are")
+			}
 		}
 	}
 	return next + len("?>")
