@@ -204,19 +204,23 @@ func (q *request) readData(op *requestOp) (err error) {
 		op.data, err = q.s.value()
 		return err
 	}
-	op.data.kind = splice.Object
+	op.data = value{Span: splice.Span{Start: j.Offset()}, kind: splice.Object}
 	op.inData, err = j.CutMembers(&q.s.edits, q.d.theirs)
+	op.data.End = j.Offset()
 	return err
 }
 
-// judge decides what is to become of an op that was read. Only one that creates a task is changed.
+// judge decides what is to become of an op that was read. Only one that creates a task gets something.
 func (q *request) judge(op *requestOp, before int) error {
 	typ, obj := q.s.text(op.typ), q.s.text(op.obj)
 	op.refused = q.refusal(typ, obj)
 	op.create = op.refused == "" && string(typ) == "create" && string(obj) == "task"
-	if !op.create {
+	switch {
+	case op.refused != "":
 		q.s.edits.Undo(before)
 		return nil
+	case !op.create:
+		return q.cutCallback(op, before)
 	}
 	const whole = `"data":{`
 	switch op.data.kind {
@@ -236,6 +240,18 @@ func (q *request) judge(op *requestOp, before int) error {
 	}
 	q.s.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
 	return nil
+}
+
+// cutCallback takes the callback URL out of the data of an op that creates no task, and nothing else: it would become a task's, and redirect
+// the answer that somebody else waits for.
+func (q *request) cutCallback(op *requestOp, before int) error {
+	if len(q.d.theirs) == 1 || q.s.edits.Mark() == before {
+		return nil // nothing else was cut, or nothing at all
+	}
+	q.s.edits.Undo(before)
+	again := q.s.json.Again(op.data.Span)
+	_, err := again.CutMembers(&q.s.edits, []string{callbackMember})
+	return err
 }
 
 // refusal says why an op is not forwarded; empty when it is.

@@ -102,6 +102,13 @@ func (r *Reader) Reset(src []byte) error {
 	return r.err
 }
 
+// Again gives a Reader that walks a value once more which r has walked. The walk of r is not touched.
+func (r *Reader) Again(value Span) Reader {
+	again := *r
+	again.at, again.state = value.Start, due
+	return again
+}
+
 // Release lets go of the text.
 func (r *Reader) Release() {
 	r.src = nil
