@@ -26,6 +26,8 @@ func (d *decoder) decode(key string, n *yaml.Node, v reflect.Value) {
 		d.section(key, n, v)
 	case v.Kind() == reflect.Slice:
 		d.list(key, n, v)
+	case v.Kind() == reflect.Map:
+		d.mapping(key, n, v)
 	default:
 		d.scalar(key, n, v)
 	}
@@ -72,6 +74,28 @@ func (d *decoder) list(key string, n *yaml.Node, v reflect.Value) {
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, e := range n.Content {
 		d.decode(item(key, i), e, out.Index(i))
+	}
+	v.Set(out)
+}
+
+// mapping takes names that the file chooses. Problems do not show them: a secret may stand in the wrong place.
+func (d *decoder) mapping(key string, n *yaml.Node, v reflect.Value) {
+	if isNull(n) {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.wrong(key, n, "must be names with values, as in {name: value}")
+		return
+	}
+	out := reflect.MakeMap(v.Type())
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name := reflect.ValueOf(n.Content[i].Value)
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.scalar(key, n.Content[i+1], value)
+		if out.MapIndex(name).IsValid() {
+			d.wrong(key, n.Content[i], "has a name twice: remove one")
+		}
+		out.SetMapIndex(name, value)
 	}
 	v.Set(out)
 }

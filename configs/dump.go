@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,12 @@ func dump(v reflect.Value) *yaml.Node {
 		}
 		for i := range v.Len() {
 			n.Content = append(n.Content, dump(v.Index(i)))
+		}
+		return n
+	case v.Kind() == reflect.Map:
+		n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for _, name := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			n.Content = append(n.Content, stringNode(name.String()), dump(v.MapIndex(name)))
 		}
 		return n
 	case v.Kind() == reflect.String:

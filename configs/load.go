@@ -91,10 +91,11 @@ func (l *loader) wrong(key string, n *yaml.Node, text string) {
 // SYNCGATE_PORT for a service called syncgate.
 func (l *loader) environment(env []string) (warnings []Warning) {
 	settings := make(map[string]string) // key path by variable
+	fileOnly := make(map[string]bool)   // by key path
 	walk(reflect.ValueOf(l.config).Elem(), "", func(key string, v reflect.Value) {
 		name := Variable(key)
-		settings[name] = key
-		if text, set := l.env[name]; set && !isSectionList(v.Type()) {
+		settings[name], fileOnly[key] = key, isFileOnly(v.Type())
+		if text, set := l.env[name]; set && !fileOnly[key] {
 			l.origin[key] = Problem{Variable: name}
 			l.set(key, v, text)
 		}
@@ -106,7 +107,7 @@ func (l *loader) environment(env []string) (warnings []Warning) {
 		case !strings.HasPrefix(name, prefix) || name == FileVariable:
 		case !known:
 			warnings = append(warnings, Warning(name+": no setting has this variable, it is ignored"))
-		case key == "auth.credentials":
+		case fileOnly[key]:
 			warnings = append(warnings, Warning(name+": "+key+" can only be set in the file, the variable is ignored"))
 		}
 	}

@@ -21,11 +21,11 @@ func TestProblems(t *testing.T) {
 		}
 	}
 	f("engine:\n  urll: x\n",
-		"c.yaml:2: engine.urll: is not a key; here are: url, timeout, idle, max_connections, api_version")
+		"c.yaml:2: engine.urll: is not a key; here are: url, timeout, idle, max_connections, ack, headers, api_version")
 	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
 		"c.yaml:3: engine.timeout: is set twice, first on line 2: remove one")
 	f("engine: http://x\n",
-		"c.yaml:1: engine: must be a section with keys: url, timeout, idle, max_connections, api_version")
+		"c.yaml:1: engine: must be a section with keys: url, timeout, idle, max_connections, ack, headers, api_version")
 	f("engine: {timeout: 10}\n",
 		"c.yaml:1: engine.timeout: must be a duration with its unit, such as 500ms, 30s, 5m or 1h")
 	f("engine: {timeout: }\n",
@@ -36,6 +36,17 @@ func TestProblems(t *testing.T) {
 		"c.yaml:4: limits.body: must be a number of bytes such as 512, 64KiB, 1MiB or 2GiB",
 		"c.yaml:5: limits.rate_per_login: must be a number",
 		"c.yaml:6: results.require_login: must be true or false")
+	f("engine:\n  headers: x\n",
+		"c.yaml:2: engine.headers: must be names with values, as in {name: value}")
+	f("engine:\n  headers:\n    Authorization: \"${NO_SUCH}\"\n",
+		"c.yaml:3: engine.headers: environment variable NO_SUCH is not set")
+	f("engine:\n  headers:\n    A: [x]\n    A: y\n    B:\n",
+		"c.yaml:3: engine.headers: must be a single value",
+		"c.yaml:4: engine.headers: has a name twice: remove one",
+		"c.yaml:5: engine.headers: has no value: give one or remove the key")
+	f("engine: {headers: {content-length: 5}, ack: maybe}\n",
+		"c.yaml:1: engine.ack: must be one of: protocol, any",
+		"c.yaml:1: engine.headers: Content-Length is set by the gateway: remove it")
 	f("callback:\n  methods: POST\n",
 		"c.yaml:2: callback.methods: must be a list")
 	f("callback:\n  methods:\n    - POST\n    - [PUT]\n",

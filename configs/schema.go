@@ -32,10 +32,13 @@ func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// isSectionList reports whether values of the type are lists of sections, which the environment cannot spell.
+// isSectionList reports whether values of the type are lists of sections.
 func isSectionList(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && isSection(t.Elem())
 }
+
+// isFileOnly reports whether the environment cannot spell values of the type.
+func isFileOnly(t reflect.Type) bool { return isSectionList(t) || t.Kind() == reflect.Map }
 
 // walk calls visit for every setting below v that is not a section, with its key path. Lists are one setting each.
 func walk(v reflect.Value, key string, visit func(key string, v reflect.Value)) {
@@ -146,7 +149,7 @@ func Diff(a, b *Config) (keys []string) {
 	walk(reflect.ValueOf(a).Elem(), "", func(key string, v reflect.Value) { values[key] = v })
 	walk(reflect.ValueOf(b).Elem(), "", func(key string, v reflect.Value) {
 		before := values[key]
-		if v.Kind() == reflect.Slice && v.Len() == 0 && before.Len() == 0 {
+		if (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 && before.Len() == 0 {
 			return // none, written in two ways
 		}
 		if !reflect.DeepEqual(before.Interface(), v.Interface()) {

@@ -167,6 +167,7 @@ func settings(t *testing.T) (keys []string) {
 		}
 	}
 	visit("", tree)
+	keys = append(keys, "engine.headers", "engine.headers.Authorization")
 	for _, name := range []string{"login", "secret", "secrets", "secret_file", "engine_login", "engine_secret", "engine_secret_file"} {
 		keys = append(keys, "auth.credentials.- "+name)
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"errors"
 	"time"
+
+	"syncgate/signer"
 )
 
 // Config is what the gateway itself needs. Keys are those of the configuration file.
@@ -51,6 +53,10 @@ type EngineConfig struct {
 	Timeout        time.Duration `yaml:"timeout"`
 	Idle           time.Duration `yaml:"idle"`
 	MaxConnections int           `yaml:"max_connections"`
+	Ack            string        `yaml:"ack"` // AckProtocol or AckAny
+
+	// Headers go with every request to the engine. Their values are secrets.
+	Headers map[string]signer.Secret `yaml:"headers"`
 }
 
 // Timeouts of the clients' waits.
@@ -107,6 +113,7 @@ func Default() Config {
 			Timeout:        10 * time.Second,
 			Idle:           10 * time.Second,
 			MaxConnections: 1024,
+			Ack:            AckProtocol,
 		},
 		Timeouts: Timeouts{Default: time.Minute, Max: 5 * time.Minute},
 		Limits: Limits{
@@ -127,6 +134,12 @@ func Default() Config {
 const (
 	Keep = "keep"
 	Drop = "drop"
+)
+
+// Values of EngineConfig.Ack: what a 2xx of the engine has to say.
+const (
+	AckProtocol = "protocol" // it answers each op, as the protocol says
+	AckAny      = "any"      // anything, or nothing: the callback decides
 )
 
 // Values of Config.WhenDown: what becomes of new creates while callbacks that reach another node cannot be handed on.

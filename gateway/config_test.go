@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/signer"
 )
 
 func TestDefaultIsValid(t *testing.T) {
@@ -54,6 +55,28 @@ func TestValidateNamesKey(t *testing.T) {
 	f("engine.url", func(c *gateway.Config) { c.Engine.URL = "https://user:pass@engine.example" })
 	f("engine.timeout", func(c *gateway.Config) { c.Engine.Timeout = -time.Second })
 	f("engine.max_connections", func(c *gateway.Config) { c.Engine.MaxConnections = 0 })
+	f("engine.ack", func(c *gateway.Config) { c.Engine.Ack = "" })
+	f("engine.ack", func(c *gateway.Config) { c.Engine.Ack = "Any" })
+	headers := func(pairs ...string) func(*gateway.Config) {
+		return func(c *gateway.Config) {
+			c.Engine.Headers = make(map[string]signer.Secret)
+			for i := 0; i < len(pairs); i += 2 {
+				c.Engine.Headers[pairs[i]] = signer.Secret(pairs[i+1])
+			}
+		}
+	}
+	for _, ours := range []string{
+		"Host", "content-length", "Content-type", "Content-Encoding", "transfer-ENCODING", "Connection", "Proxy-Connection", "Keep-Alive", "Upgrade", "TE", "Trailer", "expect",
+	} {
+		f("engine.headers", headers(ours, "x"))
+	}
+	for _, name := range []string{"", " ", "a b", "a:", "a\r\nb", "ключ", "a\x00"} {
+		f("engine.headers", headers(name, "x"))
+	}
+	for _, value := range []string{"", " x", "x ", "x\n", "x\r\nHost: y", "ї", "\x00", "x\x7f"} {
+		f("engine.headers", headers("Authorization", value))
+	}
+	f("engine.headers", headers("Authorization", "x", "authorization", "x"))
 	f("timeouts.default", func(c *gateway.Config) { c.Timeouts.Default = c.Timeouts.Max + 1 })
 	f("limits.body", func(c *gateway.Config) { c.Limits.Body = 0 })
 	f("limits.ops", func(c *gateway.Config) { c.Limits.Ops = 0 })

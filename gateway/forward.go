@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,6 +48,9 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 // Answered reads the engine's own answer. An answer to another request says nothing of this one.
 func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte) (usable bool) {
 	ack, err := t.g.partner.ack(t.call, status, body)
+	if t.g.cfg.Engine.Ack == AckAny && status >= 200 && status < 300 && !errors.Is(err, errPartner) {
+		ack, err = Ack{Finals: t.unparked(ack.Finals)}, nil
+	}
 	t.engine.status = status
 	switch {
 	case errors.Is(err, ErrForeignAnswer), errors.Is(err, errPartner):
@@ -65,6 +69,11 @@ func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte
 		t.engine.outcome = accepted
 	}
 	return true
+}
+
+// unparked gives the finals of ops that no callback answers. With AckAny an engine's 2xx says nothing else: its words may be anything.
+func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
+	return slices.DeleteFunc(finals, func(cb correlator.Callback) bool { return t.call.Ops[cb.Op].Create })
 }
 
 // Failed says that there is no answer. What was sent, in part at least, may have made a task.

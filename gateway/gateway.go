@@ -89,7 +89,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{p.Dialect, p.Engine, p.Log}, log: p.Log,
+		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log}, log: p.Log,
 		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p),
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
@@ -107,6 +107,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.relay, _ = p.Correlator.(correlator.Relay)
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
+	g.partner.setHeaders(cfg.Engine.Headers)
 	g.metrics = newMetrics(g, p.Metrics, p.Version)
 	g.retries = newRetryQueue(g)
 	return g, g.connect(p)

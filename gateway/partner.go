@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,6 +20,7 @@ type partner struct {
 	dialect Dialect
 	engine  Engine
 	log     zerolog.Logger
+	headers atomic.Pointer[[]engineHeader] // of requests to the engine; never nil
 }
 
 // errPartner is the error of a dialect or an engine that panicked, or that gave what nothing can be made of.
@@ -92,6 +94,7 @@ func (p *partner) encode(dst []byte, c *Call, tokens []string, now time.Time) (r
 	if err := p.engine.Encode(req, c, tokens, now); err != nil {
 		return dst, err
 	}
+	p.addHeaders(&req.Header)
 	body := req.Body()
 	req.Header.SetContentLength(len(body))
 	return append(append(dst, req.Header.Header()...), body...), nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/signer"
 )
 
 const accepted = `{"request_proc":"ok","ops":[{"proc":"ok","data":{"answer":42}}]}`
@@ -215,7 +216,8 @@ func TestQueueForTheEngine(t *testing.T) {
 
 func TestI7LogsHaveNoSecrets(t *testing.T) {
 	e := newEngine(t)
-	n := start(t, e.URL)
+	const token = "Bearer of-the-engine"
+	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Headers = map[string]signer.Secret{"Authorization": token} })
 	body := oneOp(`{"__callback_url":"http://evil"}`)
 	path := sign(body)
 	reply := n.createLater(body)
@@ -230,7 +232,7 @@ func TestI7LogsHaveNoSecrets(t *testing.T) {
 	n.do(http.MethodPost, path[:len(path)-1]+"x", body)
 	waitLog(t, n, `"outcome":"complete"`)
 	log := n.log.String()
-	for _, s := range []string{secret, a.tokens[0][8:], path[len(path)-40:]} {
+	for _, s := range []string{secret, token, a.tokens[0][8:], path[len(path)-40:]} {
 		if strings.Contains(log, s) {
 			t.Errorf("%q is in the log:\n%s", s, log)
 		}

@@ -105,6 +105,8 @@ func (e *EngineConfig) validate(p *problems) {
 	p.positive("engine.timeout", e.Timeout)
 	p.positive("engine.idle", e.Idle)
 	p.atLeast("engine.max_connections", e.MaxConnections, 1)
+	p.oneOf("engine.ack", e.Ack, AckProtocol, AckAny)
+	e.validateHeaders(p)
 }
 
 func (l *Limits) validate(p *problems) {

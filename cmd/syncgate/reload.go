@@ -41,12 +41,14 @@ func (n *node) reload(load loader) {
 	c := *n.config
 	c.Auth.Credentials = next.Auth.Credentials
 	c.Callback.Keys, c.Callback.KeysFile = next.Callback.Keys, next.Callback.KeysFile
+	c.Engine.Headers = next.Engine.Headers
 	c.Limits = next.Limits
 	c.Log.Level = next.Log.Level
 	n.config = &c
 
 	access.Window = c.Auth.Window
 	n.dialect.SetAccess(access)
+	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
 	n.table.SetParked(c.Limits.Parked)
 	if memory, ok := n.table.(*correlator.Memory); ok {
@@ -57,7 +59,7 @@ func (n *node) reload(load loader) {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "log.level"}, key) ||
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level"}, key) ||
 		strings.HasPrefix(key, "limits.")
 }
 

@@ -63,7 +63,7 @@ func (c Config) Validate() error {
 	for i, name := range c.ForwardHeaders {
 		lower := strings.ToLower(name)
 		switch {
-		case !isHeaderName(name):
+		case !gateway.IsHeaderName(name):
 			errs = append(errs, fmt.Errorf("forward_headers[%d]: is not the name of a header", i))
 		case seen[lower]:
 			errs = append(errs, fmt.Errorf("forward_headers[%d]: is there already", i))
@@ -71,13 +71,6 @@ func (c Config) Validate() error {
 		seen[lower] = true
 	}
 	return errors.Join(errs...)
-}
-
-func isHeaderName(s string) bool {
-	odd := func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	}
-	return s != "" && !strings.ContainsFunc(s, odd)
 }
 
 // Access is who may ask for how much. It can be replaced while requests run.
