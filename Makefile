@@ -21,9 +21,11 @@ test: setup
 	go test -run 'Allocations$$' -count=1 ./correlator/... ./dialect/... ./gateway ./internal/eventloop ./internal/splice ./internal/upstream ./signer
 	go test -race -shuffle=on -count=1 -timeout=15m -p=2 $(TESTFLAGS) ./...
 
+# Style, formatting, that the program and its tests compile for systems other than Linux, and known vulnerabilities.
 lint:
 	$(TOOL) golangci-lint run ./...
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
+	@for os in windows darwin; do echo "go vet for $$os"; GOOS=$$os CGO_ENABLED=0 go vet ./cmd/syncgate || exit 1; done
 	.ci/vulncheck
 
 # What a trip and a parked client cost, beside the least that they could and programs as people write them; ten minutes. Writes

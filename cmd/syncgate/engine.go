@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"syncgate/internal/enginesim"
@@ -24,7 +25,7 @@ func engine(p *program, fs *flag.FlagSet, args []string) error {
 		return err
 	}
 	if err := cfg.Validate(); err != nil {
-		return usageError(err.Error())
+		return usageError("--" + strings.ReplaceAll(err.Error(), "\n", "; --"))
 	}
 	ignoreSIGPIPE()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -29,21 +29,26 @@ type program struct {
 // command is one word of the command line.
 type command struct {
 	name, args, summary string
-	// run does it. An error of type usageError or configs.Problems is exitUsage, another one exitFailed.
+	// run does it: it defines its flags and reads them by parseFlags before anything else. An error of type usageError or
+	// configs.Problems is exitUsage, another one exitFailed.
 	run func(*program, *flag.FlagSet, []string) error
 	// help follows the usage line of syncgate NAME --help.
 	help string
+	// alike are words that people try for it, separated by blanks.
+	alike string
 }
 
 func commands() []command {
 	return []command{
-		{"serve", "[--config FILE]", "run the gateway", serve, serveHelp},
-		{"demo", "[--listen ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp},
-		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp},
-		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [FILE|-]", "sign a request", sign, signHelp},
-		{"check", "[--config FILE]", "validate the configuration and print it", check, checkHelp},
-		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp},
-		{"version", "", "print the version", version, "Prints the version of syncgate, of Go and of the platform.\n"},
+		{"serve", "[--config FILE]", "run the gateway", serve, serveHelp, "start run server gateway up"},
+		{"demo", "[--listen ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp, "try example"},
+		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp, "simulate simulator sim enginesim mock"},
+		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
+		{"check", "[--config FILE] [--reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
+		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
+		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},
+		{"man", "", "print the manual page", manual, manHelp, "manual manpage"},
+		{"version", "", "print the version", version, "Prints the version of syncgate, of Go and of the platform.\n", ""},
 	}
 }
 
@@ -58,17 +63,40 @@ func (p *program) main(args []string) int {
 		p.usage(p.err)
 		return exitUsage
 	}
-	switch args[0] {
+	name := args[0]
+	switch name {
 	case "help", "-h", "-help", "--help":
 		p.usage(p.out)
 		return exitOK
+	case "-v", "-version", "--version":
+		name = "version"
 	}
 	for _, c := range commands() {
-		if c.name == args[0] {
-			return p.status(c.name, c.parse(p, args[1:]))
+		if c.name == name {
+			return p.status("syncgate "+name, c.parse(p, args[1:]))
 		}
 	}
-	return p.status(args[0], usageError("there is no such command; syncgate --help lists them"))
+	return p.status("syncgate", unknownCommand(name))
+}
+
+func unknownCommand(name string) error {
+	var names, all []string // all: with the words that people try
+	meant := make(map[string]string)
+	for _, c := range commands() {
+		names = append(names, c.name)
+		for _, word := range append(strings.Fields(c.alike), c.name) {
+			all = append(all, word)
+			meant[word] = c.name
+		}
+	}
+	if strings.HasPrefix(name, "-") {
+		return usageError(fmt.Sprintf("flags follow a command, and %q does not: write syncgate serve --config FILE; syncgate --help lists the commands", name))
+	}
+	text := fmt.Sprintf("there is no command %q", name)
+	if near := nearest(name, all); near != "" {
+		return usageError(text + ", did you mean " + meant[near] + "? syncgate --help lists all")
+	}
+	return usageError(text + ", there is " + strings.Join(names, ", ") + "; syncgate --help explains")
 }
 
 // parse reads the flags that run defines, and runs.
@@ -77,54 +105,21 @@ func (c *command) parse(p *program, args []string) error {
 	fs.SetOutput(io.Discard) // errors are ours to print, once
 	fs.Usage = func() {
 		fmt.Fprintf(p.out, "Usage: syncgate %s\n\n%s", strings.TrimSpace(c.name+" "+c.args), c.help)
-		p.flags(fs)
+		printFlags(p.out, fs)
 	}
 	return c.run(p, fs, args)
 }
 
-// flags lists the flags as --name, with their defaults.
-func (p *program) flags(fs *flag.FlagSet) {
-	first := true
-	fs.VisitAll(func(f *flag.Flag) {
-		if first {
-			fmt.Fprint(p.out, "\nFlags:\n")
-			first = false
-		}
-		value, usage := flag.UnquoteUsage(f)
-		fmt.Fprintf(p.out, "  --%s\n        %s", strings.TrimSpace(f.Name+" "+value), usage)
-		if f.DefValue != "" && f.DefValue != "false" {
-			fmt.Fprintf(p.out, " (default %s)", f.DefValue)
-		}
-		fmt.Fprintln(p.out)
-	})
-}
+const summary = `syncgate gives synchronous HTTP callers an answer from an asynchronous engine: a signed request goes in, the engine
+works and calls back, and the caller gets the result as the answer to its request.
+`
 
 func (p *program) usage(w io.Writer) {
-	fmt.Fprint(w, "syncgate gives synchronous HTTP callers an answer from an asynchronous engine: a signed request goes in, "+
-		"the engine\nworks and calls back, and the caller gets the result as the answer to its request.\n\nUsage: syncgate COMMAND\n\n")
+	fmt.Fprint(w, summary+"\nUsage: syncgate COMMAND\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nsyncgate COMMAND --help tells more about each. To see it work: syncgate demo\n")
-}
-
-// usageError says that the command line is wrong.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// parseFlags reads args and wants at most so many arguments after the flags.
-func parseFlags(fs *flag.FlagSet, args []string, most int) error {
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return usageError(err.Error())
-	}
-	if fs.NArg() > most {
-		return usageError(fmt.Sprintf("unexpected argument %q", fs.Arg(most)))
-	}
-	return nil
 }
 
 // status prints err and gives the exit status that it means.
@@ -133,10 +128,10 @@ func (p *program) status(name string, err error) int {
 		return exitOK
 	}
 	if problems, ok := errors.AsType[configs.Problems](err); ok {
-		printBriefly(p.err, fmt.Sprintf("syncgate %s: the configuration has %s:\n%v\n", name, count(len(problems), "problem"), problems))
+		printBriefly(p.err, fmt.Sprintf("%s: the configuration has %s:\n%v\n", name, count(len(problems), "problem"), problems))
 		return exitUsage
 	}
-	printBriefly(p.err, fmt.Sprintf("syncgate %s: %v\n", name, err))
+	printBriefly(p.err, fmt.Sprintf("%s: %v\n", name, err))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

@@ -184,7 +184,7 @@ func (n *node) drain() {
 }
 
 func (n *node) phase(name string, atMost time.Duration) {
-	n.log.Info().Dur("at_most", atMost).Msg(name)
+	n.log.Info().Stringer("at_most", atMost).Msg(name)
 }
 
 // complain logs what went wrong at the end, when going on is the best that can be done.

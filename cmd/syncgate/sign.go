@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -33,9 +34,12 @@ func sign(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseFlags(fs, args, 1); err != nil {
 		return err
 	}
+	if err := checkBase(*base); err != nil {
+		return err
+	}
 	seconds := cmp.Or(*at, string(signer.AppendTime(nil, time.Now())))
 	if signer.CheckTime([]byte(seconds), time.Now(), math.MaxInt64) != nil {
-		return usageError("--time must be Unix seconds, digits with an optional fraction")
+		return usageError("--time: must be Unix seconds, digits with an optional fraction, such as 1700000000 or 1700000000.5")
 	}
 	secret, err := signingSecret(*login, *secretFile)
 	if err != nil {
@@ -48,11 +52,25 @@ func sign(p *program, fs *flag.FlagSet, args []string) error {
 	if *curl {
 		*base = cmp.Or(*base, defaultURL)
 	}
-	url := strings.TrimRight(*base, "/") + signedPath(*login, seconds, secret, body)
+	line := strings.TrimRight(*base, "/") + signedPath(*login, seconds, secret, body)
 	if *curl {
-		url = curlCommand(url, body)
+		line = curlCommand(line, body)
 	}
-	fmt.Fprintln(p.out, url)
+	fmt.Fprintln(p.out, line)
+	return nil
+}
+
+// checkBase wants a URL that the path can be put behind, or none.
+func checkBase(base string) error {
+	u, err := url.Parse(base)
+	switch {
+	case base == "":
+		return nil
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(base, " \t\r\n"):
+		return usageError("--url: must be the gateway's URL with http:// or https://, such as https://sync.example.com")
+	case u.User != nil || strings.ContainsAny(base, "?#"):
+		return usageError("--url: must be a URL without user, query and fragment, such as https://sync.example.com")
+	}
 	return nil
 }
 
@@ -61,7 +79,7 @@ const defaultURL = "http://127.0.0.1:8080"
 
 func signingSecret(login, file string) (string, error) {
 	if login == "" || file == "" {
-		return "", usageError("--login and --secret-file are needed")
+		return "", usageError("--login and --secret-file are needed; syncgate sign --help explains")
 	}
 	secret, err := configs.ReadSecret(file)
 	if err != nil {

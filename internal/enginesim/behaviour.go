@@ -124,6 +124,8 @@ func (r Range) pick() time.Duration {
 	return r.Min + rand.N(r.Max-r.Min+1) //nolint:gosec // a delay and no secret
 }
 
+var errRange = errors.New("must be a duration with its unit, or a range of two: write 500ms, 30s, 5m or 20ms-50ms")
+
 // MarshalText writes the range as UnmarshalText reads it.
 func (r Range) MarshalText() ([]byte, error) {
 	if r.Max == r.Min {
@@ -140,11 +142,11 @@ func (r *Range) UnmarshalText(text []byte) error {
 	}
 	least, err := time.ParseDuration(low)
 	if err != nil {
-		return fmt.Errorf("read the least of a range: %w", err)
+		return errRange
 	}
 	most, err := time.ParseDuration(high)
 	if err != nil {
-		return fmt.Errorf("read the most of a range: %w", err)
+		return errRange
 	}
 	*r = Range{least, most}
 	return nil

@@ -79,13 +79,17 @@ func (c *Config) Validate() error {
 		{"pending", c.Pending, 1},
 		{"connections", c.Connections, 1},
 		{"max-body", c.MaxBody, 1},
-		{"idle", int(c.Idle), 1},
-		{"callback-timeout", int(c.CallbackTimeout), 1},
 		{"record", c.Record, 0},
 	} {
 		if n.value < n.least {
 			problems = append(problems, fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least))
 		}
+	}
+	if c.Idle <= 0 {
+		problems = append(problems, errors.New("idle: must be longer than 0: write 500ms, 30s, 5m"))
+	}
+	if c.CallbackTimeout <= 0 {
+		problems = append(problems, errors.New("callback-timeout: must be longer than 0: write 500ms, 30s, 5m"))
 	}
 	return errors.Join(problems...)
 }
@@ -157,11 +161,11 @@ func (c *Config) rewrite(s string) error {
 func (c *Config) roots(file string) error {
 	pem, err := os.ReadFile(file) //nolint:gosec // the operator names it
 	if err != nil {
-		return fmt.Errorf("read certificates: %w", err)
+		return fmt.Errorf("the file cannot be read: %w", err)
 	}
 	c.Roots = x509.NewCertPool()
 	if !c.Roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("read certificates: none in %s", file)
+		return errors.New("the file has no certificate in PEM")
 	}
 	return nil
 }

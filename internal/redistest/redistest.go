@@ -190,12 +190,6 @@ func (s *Server) arguments() []string {
 	return append(args, s.args...)
 }
 
-// Pause stops the process with SIGSTOP: its connections stay open and nothing answers.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume lets a paused process go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.process.Process.Signal(sig); err != nil {
