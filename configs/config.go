@@ -76,9 +76,20 @@ type Credential struct {
 
 // Correlator chooses the table of who waits for what.
 type Correlator struct {
-	Backend  string       `yaml:"backend"`
-	WhenDown string       `yaml:"when_down"`
-	Redis    redis.Config `yaml:"redis"`
+	Backend  string      `yaml:"backend"`
+	WhenDown string      `yaml:"when_down"`
+	Redis    RedisConfig `yaml:"redis"`
+}
+
+// RedisConfig says how Redis is reached, and by whom.
+type RedisConfig struct {
+	redis.Config
+	Username             string        `yaml:"username"`
+	Password             signer.Secret `yaml:"password"`
+	PasswordFile         string        `yaml:"password_file"`
+	SentinelUsername     string        `yaml:"sentinel_username"`
+	SentinelPassword     signer.Secret `yaml:"sentinel_password"`
+	SentinelPasswordFile string        `yaml:"sentinel_password_file"`
 }
 
 // Values of Correlator.Backend.
@@ -104,7 +115,7 @@ func Default() *Config {
 		Timeouts:       g.Timeouts,
 		Limits:         g.Limits,
 		ForwardHeaders: dialect.ForwardHeaders,
-		Correlator:     Correlator{Backend: Memory, WhenDown: g.WhenDown, Redis: redis.Default()},
+		Correlator:     Correlator{Backend: Memory, WhenDown: g.WhenDown, Redis: RedisConfig{Config: redis.Default()}},
 		Results:        g.Results,
 		OnDisconnect:   g.OnDisconnect,
 		Drain:          g.Drain,
@@ -152,9 +163,16 @@ func (c *Config) Dialect() corezoid.Config {
 
 // Redis gives what package redis needs.
 func (c *Config) Redis() redis.Config {
-	r := c.Correlator.Redis
+	r := c.Correlator.Redis.config()
 	r.Parked, r.Retention = c.Limits.Parked, c.Results.Retention
 	return r
+}
+
+func (r *RedisConfig) config() redis.Config {
+	c := r.Config
+	c.Username, c.Password = r.Username, string(r.Password)
+	c.SentinelUsername, c.SentinelPassword = r.SentinelUsername, string(r.SentinelPassword)
+	return c
 }
 
 // Memory gives what the correlator of a single process needs.
@@ -199,7 +217,7 @@ func (c *Callback) validate(backend string) error {
 
 func (c *Correlator) validate() error {
 	problems := []error{oneOf("correlator.backend", c.Backend, Memory, Redis)}
-	for _, err := range split(c.Redis.Validate()) {
+	for _, err := range split(c.Redis.config().Validate()) {
 		problems = append(problems, fmt.Errorf("correlator.redis.%w", err))
 	}
 	return errors.Join(problems...)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"syncgate/gateway"
 )
 
 const masked = "***"
@@ -62,24 +64,12 @@ func stringNode(s string) *yaml.Node {
 func text(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
-		return duration(x)
+		return gateway.FormatDuration(x)
 	case fmt.Stringer:
 		return x.String()
 	default:
 		return fmt.Sprint(x)
 	}
-}
-
-// duration writes 5m and 1h where time.Duration writes 5m0s and 1h0m0s.
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // maskURL hides the password of a URL, a user without one, as that is a token, and parameters that hold one.

@@ -26,14 +26,14 @@ func Load(path string, env []string) (*Config, []Warning, error) {
 	if path != "" {
 		l.file()
 	}
-	warnings := l.environment(env)
+	l.environment(env)
 	l.secretFiles()
 	l.validate()
 	if len(l.problems) > 0 {
 		l.problems.sort()
-		return nil, warnings, l.problems
+		return nil, l.warnings, l.problems
 	}
-	return l.config, warnings, nil
+	return l.config, append(l.warnings, l.config.warnings()...), nil
 }
 
 type loader struct {
@@ -42,6 +42,7 @@ type loader struct {
 	config   *Config
 	origin   map[string]Problem // by key path: who set it last, as a problem without text
 	problems Problems
+	warnings []Warning
 }
 
 // add reports a problem where the key was set, or else where what holds the key was.
@@ -63,10 +64,17 @@ func (l *loader) file() {
 		l.problems = append(l.problems, &Problem{File: l.path, Text: reason(err)})
 		return
 	}
+	if isEmpty(data) {
+		l.problems = append(l.problems, &Problem{File: l.path, Text: "is empty: write the keys that differ from the defaults, which syncgate check --reference explains"})
+		return
+	}
 	var documents []yaml.Node
 	if err := yaml.Load(data, &documents, yaml.WithAllDocuments()); err != nil {
 		l.problems = append(l.problems, l.syntax(err))
 		return
+	}
+	if len(documents) == 0 || isNull(documents[0].Content[0]) {
+		l.warnings = append(l.warnings, Warning(l.path+": sets no key, every setting has its default or its variable"))
 	}
 	for i := range documents {
 		root := documents[i].Content[0]
@@ -79,6 +87,12 @@ func (l *loader) file() {
 	}
 }
 
+// isEmpty reports whether a file has nothing at all, not even a comment: something has written it that had nothing to write.
+func isEmpty(data []byte) bool {
+	text := strings.TrimSpace(strings.TrimPrefix(string(data), "\ufeff"))
+	return text == "" || text == "---"
+}
+
 func (l *loader) note(key string, n *yaml.Node) {
 	l.origin[key] = Problem{File: l.path, Line: n.Line}
 }
@@ -89,7 +103,7 @@ func (l *loader) wrong(key string, n *yaml.Node, text string) {
 
 // environment applies the variables. One that names no setting is only a warning: platforms make some of their own, such as
 // SYNCGATE_PORT for a service called syncgate.
-func (l *loader) environment(env []string) (warnings []Warning) {
+func (l *loader) environment(env []string) {
 	settings := make(map[string]string) // key path by variable
 	fileOnly := make(map[string]bool)   // by key path
 	walk(reflect.ValueOf(l.config).Elem(), "", func(key string, v reflect.Value) {
@@ -106,12 +120,11 @@ func (l *loader) environment(env []string) (warnings []Warning) {
 		switch {
 		case !strings.HasPrefix(name, prefix) || name == FileVariable:
 		case !known:
-			warnings = append(warnings, Warning(name+": no setting has this variable, it is ignored"))
+			l.warnings = append(l.warnings, Warning(name+": no setting has this variable, it is ignored"))
 		case fileOnly[key]:
-			warnings = append(warnings, Warning(name+": "+key+" can only be set in the file, the variable is ignored"))
+			l.warnings = append(l.warnings, Warning(name+": "+key+" can only be set in the file, the variable is ignored"))
 		}
 	}
-	return warnings
 }
 
 func (l *loader) set(key string, v reflect.Value, text string) {

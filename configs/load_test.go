@@ -33,18 +33,29 @@ func write(t *testing.T, name, text string) {
 func mustLoad(t *testing.T, text string, env ...string) *configs.Config {
 	t.Helper()
 	c, warnings, err := load(t, text, env...)
-	if err != nil || len(warnings) > 0 {
+	if warnings = others(warnings); err != nil || len(warnings) > 0 {
 		t.Fatalf("%v, warnings %v", err, warnings)
 	}
 	return c
 }
 
+// others are the warnings but those about what every file for clients has and a short one for a test has not.
+func others(warnings []configs.Warning) []configs.Warning {
+	return slices.DeleteFunc(slices.Clone(warnings), func(w configs.Warning) bool {
+		return strings.HasPrefix(string(w), "auth.credentials: there are none") || strings.HasPrefix(string(w), "callback.base_url: is on the loopback")
+	})
+}
+
 func TestNothingIsTheDefault(t *testing.T) {
 	want := configs.Default()
-	for _, text := range []string{"", "# only a comment\n", "---\n", "listen:\nengine:\n  # url: http://engine\n", "callback: {keys: , methods: }"} {
+	for _, text := range []string{"log: {}", "listen:\nengine:\n  # url: http://engine\n", "callback: {keys: , methods: }"} {
 		if c := mustLoad(t, text); !reflect.DeepEqual(c, want) {
 			t.Errorf("%q: %+v", text, c)
 		}
+	}
+	if c, warnings, err := load(t, "# only a comment\n"); err != nil || !reflect.DeepEqual(c, want) || len(others(warnings)) != 1 ||
+		!strings.HasPrefix(string(warnings[0]), "c.yaml: sets no key") {
+		t.Errorf("a comment: %+v, %v, %v", c, warnings, err)
 	}
 	if c, _, err := configs.Load("", nil); err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("no file: %+v, %v", c, err)
@@ -104,15 +115,53 @@ auth:
 }
 
 func TestUnknownVariablesAreWarnings(t *testing.T) {
-	_, warnings, err := load(t, "", "SYNCGATE_PORT=tcp://10.0.0.1:80", "SYNCGATE_AUTH_CREDENTIALS=x", "SYNCGATE_ENGINE=x", "syncgate_x=1", "SYNCGATE_ENGINE_TIMEOUT=1s")
+	_, warnings, err := load(t, "log: {}", "SYNCGATE_PORT=tcp://10.0.0.1:80", "SYNCGATE_AUTH_CREDENTIALS=x", "SYNCGATE_ENGINE=x", "syncgate_x=1", "SYNCGATE_ENGINE_TIMEOUT=1s")
 	want := []configs.Warning{
 		"SYNCGATE_PORT: no setting has this variable, it is ignored",
 		"SYNCGATE_AUTH_CREDENTIALS: auth.credentials can only be set in the file, the variable is ignored",
 		"SYNCGATE_ENGINE: no setting has this variable, it is ignored",
 	}
-	if err != nil || !slices.Equal(warnings, want) {
+	if err != nil || !slices.Equal(others(warnings), want) {
 		t.Errorf("%v, %q", err, warnings)
 	}
+}
+
+// TestEmptyFileIsNone: a file without anything was written by something that had nothing to write, and the defaults would serve the world.
+func TestEmptyFileIsNone(t *testing.T) {
+	for _, text := range []string{"", "\n", " \n\t\n", "---\n", "\ufeff"} {
+		_, _, err := load(t, text)
+		if err == nil || err.Error() != "c.yaml: is empty: write the keys that differ from the defaults, which syncgate check --reference explains" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestWarnings: what is valid and serves nobody is said, with what to do.
+func TestWarnings(t *testing.T) {
+	const credentials = "auth: {credentials: [{login: a, secret: s}]}\n"
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, warnings, err := load(t, text)
+		if err != nil || len(warnings) != len(want) {
+			t.Fatalf("%s: %v, %q; want %q", text, err, warnings, want)
+		}
+		for i, w := range warnings {
+			if !strings.HasPrefix(string(w), want[i]) {
+				t.Errorf("%s: %q; want %q", text, w, want[i])
+			}
+		}
+	}
+	f("log: {}", "auth.credentials: there are none, every request is refused with 401: add ", "callback.base_url: is on the loopback of this machine, where ")
+	for _, base := range []string{"http://127.0.0.1:8080", "http://localhost:8080", "http://LOCALHOST.", "https://[::1]", "http://127.9.9.9", "http://sync.localhost"} {
+		f(credentials+"callback: {base_url: \""+base+"\"}", "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it")
+		f(credentials + "callback: {base_url: \"" + base + "\"}\nengine: {url: \"http://localhost:9000\"}")
+	}
+	for _, base := range []string{"http://0.0.0.0:8080", "http://[::]:8080"} {
+		f(credentials+"callback: {base_url: \""+base+"\"}", "callback.base_url: is the address of every interface, which nobody can call: set it")
+		f(credentials+"callback: {base_url: \""+base+"\"}\nengine: {url: \"http://127.0.0.1:9000\"}", "callback.base_url: is the address of every interface")
+	}
+	f(credentials + "callback: {base_url: \"http://10.0.0.1:8080\"}")
+	f(credentials + "callback: {base_url: \"https://localhost.example.com\"}")
 }
 
 func TestMissingFile(t *testing.T) {

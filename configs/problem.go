@@ -58,6 +58,3 @@ func (ps Problems) sort() {
 func (ps Problems) about(key string) bool {
 	return slices.ContainsFunc(ps, func(p *Problem) bool { return p.Key == key })
 }
-
-// Warning is something in the configuration that works but may not be meant.
-type Warning string

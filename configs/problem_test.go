@@ -57,6 +57,21 @@ func TestProblems(t *testing.T) {
 		"c.yaml:1: engine.url: has a ${ that names no variable: write ${NAME}, or $${ for a plain ${")
 	f("- a\n- b\n",
 		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "log"}, ", "))
+	f("correlator:\n  redis:\n    url: redis://h:99999\n",
+		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
+	f("correlator:\n  redis:\n    url: \"redis://h/ 0\"\n",
+		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
+	f("correlator:\n  redis:\n    url: redis://a:b@h\n    username: u\n    password: p\n    sentinel_username: s\n    sentinel_password: p\n",
+		"c.yaml:4: correlator.redis.username: and the user in url are both set: remove one",
+		"c.yaml:5: correlator.redis.password: and the password in url are both set: remove one",
+		"c.yaml:6: correlator.redis.sentinel_username: is for mode sentinel: remove it or set mode",
+		"c.yaml:7: correlator.redis.sentinel_password: is for mode sentinel: remove it or set mode")
+	f("correlator:\n  redis:\n    username: u\n",
+		"c.yaml:3: correlator.redis.username: needs a password too: set password or password_file")
+	f("correlator:\n  redis:\n    password: p\n    password_file: f\n",
+		"c.yaml:4: correlator.redis.password_file: and password are both set: remove one")
+	f("correlator:\n  redis:\n    mode: sentinel\n    url: redis://h:1?master_name=m\n    sentinel_username: u\n",
+		"c.yaml:5: correlator.redis.sentinel_username: needs a password too: set sentinel_password or sentinel_password_file")
 	f("log: {level: info}\n---\nlog: {level: debug}\n",
 		"c.yaml:3: a second document begins: remove the --- before it")
 	f("engine:\n\turl: x\n",
@@ -69,14 +84,28 @@ func TestProblems(t *testing.T) {
 	f("SYNCGATE_LIMITS_OPS=x\nengine: {url: nowhere}\n",
 		"c.yaml:1: engine.url: must be an absolute URL such as https://sync.example.com",
 		"SYNCGATE_LIMITS_OPS: limits.ops: must be a whole number")
-	f("SYNCGATE_LIMITS_OPS=0\n",
+	f("SYNCGATE_LIMITS_OPS=0\nlog: {}\n",
 		"SYNCGATE_LIMITS_OPS: limits.ops: must be at least 1")
-	f("SYNCGATE_CALLBACK_KEYS=short\n",
+	f("SYNCGATE_CALLBACK_KEYS=short\nlog: {}\n",
 		"SYNCGATE_CALLBACK_KEYS: callback.keys[0]: has 5 characters, and needs at least 32")
 	f("\n\ncorrelator:\n  backend: redis\n",
 		"c.yaml: callback.keys: needs a key, the same on every node, as correlator.backend is redis: a callback may reach any of them")
+	f("", "c.yaml: is empty: write the keys that differ from the defaults, which syncgate check --reference explains")
+	f("engine: {url: \"https://e:99999\"}\ncallback: {base_url: \"https://s:0/\"}\n",
+		"c.yaml:1: engine.url: has a port that is not within 1 and 65535",
+		"c.yaml:2: callback.base_url: has a port that is not within 1 and 65535")
+	f("engine: {url: \"https://e/ \"}\ncallback: {base_url: \" https://s\"}\nlisten: {public: \" :80\", callback: \":99999\"}\n",
+		"c.yaml:1: engine.url: has a blank or a line break: remove it",
+		"c.yaml:2: callback.base_url: has a blank or a line break: remove it",
+		"c.yaml:3: listen.public: must be an address such as 127.0.0.1:8080, or :8080 for every interface, with a port of at most 65535",
+		"c.yaml:3: listen.callback: must be an address such as 127.0.0.1:8080, or :8080 for every interface, with a port of at most 65535")
+	f("engine: {timeout: 0s}\ndrain: {delay: -1s}\nauth: {window: -1s}\ncorrelator: {redis: {timeout: 0s}}\n",
+		"c.yaml:1: engine.timeout: must be longer than 0: write 500ms, 30s, 5m",
+		"c.yaml:2: drain.delay: must not be negative: write 0s, 30s, 5m",
+		"c.yaml:3: auth.window: must not be negative: write 300s, or 0s to turn it off",
+		"c.yaml:4: correlator.redis.timeout: must be greater than 0: write 500ms, 2s")
 	f("timeouts: {max: 10s}\nlog: {level: loud, format: xml}\n",
-		"c.yaml:1: timeouts.default: 1m0s is more than timeouts.max, 10s: lower it or raise timeouts.max",
+		"c.yaml:1: timeouts.default: 1m is more than timeouts.max, 10s: lower it or raise timeouts.max",
 		"c.yaml:2: log.level: must be one of: debug, info, warn, error",
 		"c.yaml:2: log.format: must be one of: json, console")
 }

@@ -157,7 +157,7 @@ func (c *Config) Validate() error {
 	p.positive("timeouts.default", c.Timeouts.Default)
 	p.positive("timeouts.max", c.Timeouts.Max)
 	if c.Timeouts.Default > c.Timeouts.Max {
-		p.add("timeouts.default", "%v is more than timeouts.max, %v: lower it or raise timeouts.max", c.Timeouts.Default, c.Timeouts.Max)
+		p.add("timeouts.default", "%s is more than timeouts.max, %s: lower it or raise timeouts.max", FormatDuration(c.Timeouts.Default), FormatDuration(c.Timeouts.Max))
 	}
 	c.Limits.validate(&p)
 	p.notNegative("results.retention", c.Results.Retention)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"syncgate/correlator"
 )
@@ -146,13 +147,13 @@ func (p *problems) add(key, format string, args ...any) {
 
 func (p *problems) positive(key string, d time.Duration) {
 	if d <= 0 {
-		p.add(key, "must be longer than 0")
+		p.add(key, "must be longer than 0: write 500ms, 30s, 5m")
 	}
 }
 
 func (p *problems) notNegative(key string, d time.Duration) {
 	if d < 0 {
-		p.add(key, "must not be negative")
+		p.add(key, "must not be negative: write 0s, 30s, 5m")
 	}
 }
 
@@ -163,12 +164,12 @@ func (p *problems) oneOf(key, value string, allowed ...string) {
 }
 
 func (p *problems) address(key, addr string) {
-	_, port, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
-		p.add(key, "must be an address such as 127.0.0.1:8080, or :8080 for every interface")
+	if err != nil || hasBlank(host) {
+		p.add(key, "must be an address such as 127.0.0.1:8080, or :8080 for every interface, with a port of at most 65535")
 	}
 }
 
@@ -183,13 +184,28 @@ func (p *problems) distinct(key, addr string, others ...string) {
 func (p *problems) baseURL(key, s string) {
 	u, err := url.Parse(s)
 	switch {
+	case hasBlank(s):
+		p.add(key, "has a blank or a line break: remove it")
 	case err != nil || !webScheme(u.Scheme) || u.Hostname() == "":
 		p.add(key, "must be an absolute URL such as https://sync.example.com")
 	case u.User != nil:
 		p.add(key, "must not carry a user or password")
 	case strings.ContainsAny(s, "?#"):
 		p.add(key, "must end before its query or fragment")
+	case !validPort(u):
+		p.add(key, "has a port that is not within 1 and 65535")
 	}
+}
+
+// hasBlank reports whether a text has blanks or other characters that nobody sees.
+func hasBlank(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// validPort reports whether a URL has a port that can be connected to, or none.
+func validPort(u *url.URL) bool {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && n > 0
 }
 
 func webScheme(s string) bool { return s == "http" || s == "https" }

@@ -29,7 +29,7 @@ func Default() Config { return Config{Window: 300 * time.Second} }
 func (c Config) Validate() error {
 	var errs []error
 	if c.Window < 0 {
-		errs = append(errs, errors.New("auth.window: must not be negative"))
+		errs = append(errs, errors.New("auth.window: must not be negative: write 300s, or 0s to turn it off"))
 	}
 	return errors.Join(append(errs, validate(c.Credentials)...)...)
 }

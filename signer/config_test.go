@@ -39,7 +39,7 @@ func TestValidate(t *testing.T) {
 			{Login: "Олена", Secret: "s"},
 		},
 	}
-	const want = `auth.window: must not be negative
+	const want = `auth.window: must not be negative: write 300s, or 0s to turn it off
 auth.credentials[1].login: must not be empty
 auth.credentials[1].secret: must not be empty
 auth.credentials[2].secrets[1]: must not be empty

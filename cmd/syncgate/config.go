@@ -3,30 +3,49 @@ package main
 import (
 	"flag"
 	"fmt"
+	"strings"
 
 	"syncgate/configs"
 )
 
 // configFlag defines --config. Its default is a variable, so that a container's health check finds what serve has found.
 func configFlag(fs *flag.FlagSet) *string {
-	return fs.String("config", "", "configuration `file`; without it that of "+configs.FileVariable+", and without both the defaults and SYNCGATE_ variables")
+	return fs.String("config", "", "configuration `file`. Without it the variable "+configs.FileVariable+" names the file. Without both there is none: the defaults and SYNCGATE_ variables are in effect")
 }
 
 // config loads the configuration for a command that needs one.
 func (p *program) config(path string) (*configs.Config, []configs.Warning, error) {
 	if path == "" {
-		path = p.getenv(configs.FileVariable)
+		var set bool
+		if path, set = p.getenv(configs.FileVariable); set && path == "" {
+			return nil, nil, usageError(configs.FileVariable + " is set and names no file: name one, or unset it to run with the defaults")
+		}
 	}
 	return configs.Load(path, p.env)
 }
 
-func (p *program) getenv(name string) string {
+// parseConfigFlags is parseFlags for a command that has --config. A --config= without a file is an error: it comes of a shell variable
+// that is not set, and the defaults are not what was meant.
+func parseConfigFlags(fs *flag.FlagSet, args []string) error {
+	if err := parseFlags(fs, args, 0); err != nil {
+		return err
+	}
+	empty := false
+	fs.Visit(func(f *flag.Flag) { empty = empty || f.Name == "config" && f.Value.String() == "" })
+	if empty {
+		return usageError("--config names no file; is a variable of the shell not set? Leave the flag out to run with the defaults")
+	}
+	return nil
+}
+
+// getenv gives the last of the values that a variable has.
+func (p *program) getenv(name string) (value string, set bool) {
 	for _, e := range p.env {
-		if len(e) > len(name) && e[:len(name)] == name && e[len(name)] == '=' {
-			return e[len(name)+1:]
+		if text, ok := strings.CutPrefix(e, name+"="); ok {
+			value, set = text, true
 		}
 	}
-	return ""
+	return value, set
 }
 
 const checkHelp = `Validates the configuration and prints what is in effect, as YAML with secrets masked: defaults, file and environment put
@@ -36,7 +55,7 @@ together. Every problem is listed, with its line and its key.
 func check(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
 	reference := fs.Bool("reference", false, "print every key with its default and an explanation instead")
-	if err := parseFlags(fs, args, 0); err != nil {
+	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
 	if *reference {

@@ -23,7 +23,7 @@ const healthTimeout = 3 * time.Second
 // health has the exit status 1 for a bad configuration too: container engines reserve 2.
 func health(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
-	if err := parseFlags(fs, args, 0); err != nil {
+	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
 	c, _, err := p.config(*path)

@@ -89,9 +89,6 @@ func (n *node) announce() {
 	}
 	n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr()).Str("admin", admin).
 		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
-	if len(n.config.Auth.Credentials) == 0 {
-		n.log.Warn().Str("key", "auth.credentials").Msg("there are no credentials: every request is refused")
-	}
 }
 
 func newTable(c *configs.Config, log zerolog.Logger) (table, error) {

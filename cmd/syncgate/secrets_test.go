@@ -75,7 +75,7 @@ func TestBrokenConfigurationShowsNoSecret(t *testing.T) {
 		run("check")
 		run("serve")
 	}
-	write("")
+	write("log: {}\n")
 	for _, variable := range []string{
 		"SYNCGATE_ENGINE_URL", "SYNCGATE_ENGINE_TIMEOUT", "SYNCGATE_CALLBACK_KEYS", "SYNCGATE_CORRELATOR_REDIS_URL", "SYNCGATE_LIMITS_BODY",
 		"SYNCGATE_CALLBACK_KEYS_FILE", "SYNCGATE_CALLBACK_BASE_URL", "SYNCGATE_LOG_LEVEL", "SYNCGATE_RESULTS_REQUIRE_LOGIN",

@@ -23,7 +23,7 @@ var errAgain = errors.New("stopped by a second signal")
 
 func serve(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
-	if err := parseFlags(fs, args, 0); err != nil {
+	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
 	ignoreSIGPIPE()

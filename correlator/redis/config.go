@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -22,12 +23,15 @@ const poolSize = 32
 
 // Config says how Redis is reached and what is kept in it.
 type Config struct {
-	Mode      string        `yaml:"mode"`    // Standalone, Sentinel or Cluster
-	URL       string        `yaml:"url"`     // go-redis's own form for that mode
-	Timeout   time.Duration `yaml:"timeout"` // of every command, with the wait for a connection and all retries
-	Prefix    string        `yaml:"prefix"`  // begins every key and channel
-	Parked    int           `yaml:"-"`       // most trips parked here at once; 0: any number
-	Retention time.Duration `yaml:"-"`       // how long a complete record is kept; 0: no record is kept
+	Mode string `yaml:"mode"` // Standalone, Sentinel or Cluster
+	URL  string `yaml:"url"`  // go-redis's own form for that mode
+	// Who we are, where the URL does not say; the second pair is for the Sentinels.
+	Username, Password                 string        `yaml:"-"`
+	SentinelUsername, SentinelPassword string        `yaml:"-"`
+	Timeout                            time.Duration `yaml:"timeout"` // of every command, with the wait for a connection and all retries
+	Prefix                             string        `yaml:"prefix"`  // begins every key and channel
+	Parked                             int           `yaml:"-"`       // most trips parked here at once; 0: any number
+	Retention                          time.Duration `yaml:"-"`       // how long a complete record is kept; 0: no record is kept
 }
 
 // Default is the Config of a gateway that was told nothing else.
@@ -46,7 +50,7 @@ func Default() Config {
 func (c Config) Validate() error {
 	var errs []error
 	if c.Timeout <= 0 {
-		errs = append(errs, errors.New("timeout: must be greater than 0"))
+		errs = append(errs, errors.New("timeout: must be greater than 0: write 500ms, 2s"))
 	}
 	if c.Prefix == "" || strings.ContainsAny(c.Prefix, "{}") {
 		errs = append(errs, errors.New("prefix: must be one or more characters other than { and }"))
@@ -59,6 +63,8 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.options(); err != nil {
 		errs = append(errs, err)
+	} else {
+		errs = append(errs, c.identityProblems()...)
 	}
 	return errors.Join(errs...)
 }
@@ -94,9 +100,11 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 		return nil, errUnknownMode
 	}
 	o, err := parse(c.URL)
-	if err != nil || !isWhole(c.URL) {
+	if err != nil || !isWhole(c.URL) || !canBeDialled(c.URL, o.Addrs) {
 		return nil, urlProblem(c.Mode, err)
 	}
+	o.Username, o.Password = cmp.Or(c.Username, o.Username), cmp.Or(c.Password, o.Password)
+	o.SentinelUsername, o.SentinelPassword = cmp.Or(c.SentinelUsername, o.SentinelUsername), cmp.Or(c.SentinelPassword, o.SentinelPassword)
 	if o.PoolSize <= 0 {
 		o.PoolSize = poolSize
 	}

@@ -30,12 +30,15 @@ var (
 	errUnknown     = errors.New("the server's answer could not be read, or there is no server to ask")
 	errServer      = errors.New("the server refuses with an error of its own")
 	errNoEntry     = errors.New("the server has no value")
-	errStandalone  = errors.New("url: must be redis://user:password@host:port/database, rediss:// for TLS, or unix://path, with options that go-redis knows")
-	errSentinelURL = errors.New("url: must be redis://host:port?master_name=name&addr=host:port, with options that go-redis knows")
-	errClusterURL  = errors.New("url: must be redis://user:password@host:port?addr=host:port, with options that go-redis knows")
+	errStandalone  = errors.New("url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows" + elsewhere)
+	errSentinelURL = errors.New("url: must be redis://host:port?master_name=name&addr=host:port, with options that go-redis knows" + elsewhere)
+	errClusterURL  = errors.New("url: must be redis://host:port?addr=host:port, with options that go-redis knows" + elsewhere)
 	errNeedsMaster = errors.New("url: needs master_name")
 	errUnknownMode = fmt.Errorf("mode: must be %s, %s or %s", Standalone, Sentinel, Cluster)
 )
+
+// elsewhere is where a password belongs that makes a URL unreadable, as one with a slash, a question mark or a percent sign does.
+const elsewhere = "; a password goes into password or password_file"
 
 // unavailable says that a step has failed because of Redis.
 func unavailable(step string, err error) error {

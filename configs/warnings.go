@@ -1,0 +1,43 @@
+package configs
+
+import (
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Warning is something in the configuration that works but may not be meant.
+type Warning string
+
+// warnings lists what is valid, and is not what somebody wants who serves clients.
+func (c *Config) warnings() (all []Warning) {
+	if len(c.Auth.Credentials) == 0 {
+		all = append(all, "auth.credentials: there are none, every request is refused with 401: add a login and its secret")
+	}
+	switch base, engine := hostOf(c.Callback.BaseURL), hostOf(c.Engine.URL); {
+	case isUnspecified(base):
+		all = append(all, "callback.base_url: is the address of every interface, which nobody can call: set it to the URL at which the engine reaches this gateway")
+	case isLoopback(base) && !isLoopback(engine):
+		all = append(all, "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it to the URL at which "+
+			"the engine reaches this gateway")
+	}
+	return all
+}
+
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+func isUnspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsUnspecified()
+}
