@@ -4,6 +4,9 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
+
+	"syncgate/gateway"
 )
 
 // Warning is something in the configuration that works but may not be meant.
@@ -20,6 +23,14 @@ func (c *Config) warnings() (all []Warning) {
 	case isLoopback(base) && !isLoopback(engine):
 		all = append(all, "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it to the URL at which "+
 			"the engine reaches this gateway")
+	}
+	if end, err := c.Listen.TLS.Expiry(); err == nil && !end.IsZero() {
+		switch left := time.Until(end); {
+		case left <= 0:
+			all = append(all, Warning("listen.tls.cert_file: has expired at "+end.Format(time.RFC3339)+", clients refuse it: renew it"))
+		case left < gateway.ExpirySoon:
+			all = append(all, Warning("listen.tls.cert_file: expires at "+end.Format(time.RFC3339)+": renew it"))
+		}
 	}
 	return all
 }

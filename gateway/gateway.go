@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
 	"runtime/debug"
@@ -36,6 +35,7 @@ type Gateway struct {
 	partner        partner
 	log            zerolog.Logger
 	metrics        *metrics
+	registry       *prometheus.Registry
 	showMetrics    fasthttp.RequestHandler
 	cors           *cors
 	proxies        proxies
@@ -58,6 +58,7 @@ type Gateway struct {
 	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
 
 	// Set by Listen.
+	certificate                     *certificate         // nil: no TLS
 	public, callbackListener, admin *httpserver.Listener // nil: there is none of its own
 }
 
@@ -90,7 +91,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log}, log: p.Log,
-		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p),
+		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
 		work: work{log: p.Log}, operators: work{log: p.Log},
@@ -140,6 +141,12 @@ func (g *Gateway) SetLimits(l Limits) {
 // Listen binds every address, so that a taken one fails before anything is served.
 func (g *Gateway) Listen() (err error) {
 	cfg := g.cfg.Listen
+	if cfg.TLS.CertFile != "" {
+		if g.certificate, err = newCertificate(cfg.TLS, g.log); err != nil {
+			return err
+		}
+		g.registry.MustRegister(g.certificate.metric())
+	}
 	var bound []*httpserver.Listener
 	bind := func(name, address string) *httpserver.Listener {
 		var l *httpserver.Listener
@@ -161,12 +168,8 @@ func (g *Gateway) Listen() (err error) {
 
 func (g *Gateway) bind(name, address string) (*httpserver.Listener, error) {
 	c := httpserver.ListenConfig{Name: "listen." + name, Address: address, Bypass: name == "admin"}
-	if cert := g.cfg.Listen.TLS; cert.CertFile != "" && name != "admin" {
-		pair, err := cert.load()
-		if err != nil {
-			return nil, err
-		}
-		c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if g.certificate != nil && name != "admin" {
+		c.TLS = g.certificate.config()
 	}
 	if slices.Contains(g.cfg.Listen.ProxyProtocol, name) {
 		c.Proxied = func(peer netip.Addr) bool { return len(g.proxies) == 0 || g.proxies.trusts(peer) }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,27 +57,10 @@ func (t TLS) validate(p *problems) {
 	case t.KeyFile == "":
 		p.add("listen.tls.key_file", "must be set, as listen.tls.cert_file is")
 	default:
-		if _, err := t.load(); err != nil {
+		if _, _, err := t.read(); err != nil {
 			*p = append(*p, err)
 		}
 	}
-}
-
-// load reads the certificate and its key. The errors of crypto/tls and x509 may quote the files, so they are worded here.
-func (t TLS) load() (tls.Certificate, error) {
-	chain, err := os.ReadFile(t.CertFile)
-	if err != nil {
-		return tls.Certificate{}, unreadFile("listen.tls.cert_file", err)
-	}
-	key, err := os.ReadFile(t.KeyFile)
-	if err != nil {
-		return tls.Certificate{}, unreadFile("listen.tls.key_file", err)
-	}
-	cert, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return cert, errors.New("listen.tls.cert_file: is not a certificate in PEM with the key in listen.tls.key_file")
-	}
-	return cert, nil
 }
 
 // unreadFile is a file that cannot be read. Its name may be a secret in a wrong place.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"syncgate/configs"
 	"syncgate/correlator"
 )
@@ -15,19 +17,27 @@ type loader func() (*configs.Config, []configs.Warning, error)
 // reload applies what can change while clients wait: credentials, callback keys, limits and the log level. A configuration
 // with a problem changes nothing.
 func (n *node) reload(load loader) {
-	next, warnings, err := load()
-	if err != nil {
+	if err := n.apply(load); err != nil {
+		n.reloads.successful.Set(0)
 		n.refuse(err)
 		return
+	}
+	n.reloads.succeeded()
+	n.gateway.RenewCertificate()
+	n.log.Info().Msg("configuration reloaded")
+}
+
+func (n *node) apply(load loader) error {
+	next, warnings, err := load()
+	if err != nil {
+		return err
 	}
 	access, err := newAccess(next)
 	if err != nil {
-		n.refuse(err)
-		return
+		return err
 	}
 	if err := n.keys.replace(next.CallbackKeys(), time.Now(), n.config.Timeouts.Max); err != nil {
-		n.refuse(err)
-		return
+		return err
 	}
 	n.retire = time.After(n.config.Timeouts.Max)
 	for _, w := range warnings {
@@ -55,7 +65,29 @@ func (n *node) reload(load loader) {
 		memory.SetResults(int64(c.Limits.Results))
 	}
 	setLevel(c.Log.Level)
-	n.log.Info().Msg("configuration reloaded")
+	return nil
+}
+
+// reloadMetrics say whether the configuration that is in effect is the one that was written last.
+type reloadMetrics struct{ successful, at prometheus.Gauge }
+
+// newReloadMetrics counts the start as a success.
+func newReloadMetrics() *reloadMetrics {
+	m := &reloadMetrics{
+		successful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "syncgate_config_last_reload_successful", Help: "1 if the configuration was applied when it was last read, 0 if it had a problem.",
+		}),
+		at: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "syncgate_config_last_reload_success_timestamp_seconds", Help: "When a configuration was last applied, as Unix time.",
+		}),
+	}
+	m.succeeded()
+	return m
+}
+
+func (m *reloadMetrics) succeeded() {
+	m.successful.Set(1)
+	m.at.SetToCurrentTime()
 }
 
 func reloadable(key string) bool {

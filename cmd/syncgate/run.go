@@ -29,6 +29,9 @@ type node struct {
 	gateway   *gateway.Gateway
 	logCounts []prometheus.Collector // what the log counts
 
+	certificate *renewal
+	reloads     *reloadMetrics
+
 	// Owned by the goroutine of run.
 	config *configs.Config // what is in effect
 	keys   *callbackKeys
@@ -44,7 +47,7 @@ type table interface {
 
 // start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
 func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector) (*node, error) {
-	n := &node{log: log, logCounts: logCounts, config: c}
+	n := &node{log: log, logCounts: logCounts, config: c, reloads: newReloadMetrics()}
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -64,6 +67,7 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 		return nil, err
 	}
 	n.gateway.Serve()
+	n.certificate = startRenewal(n.gateway.RenewCertificate)
 	n.announce()
 	return n, nil
 }
@@ -72,6 +76,7 @@ func (n *node) listen() (err error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics.MustRegister(n.logCounts...)
+	metrics.MustRegister(n.reloads.successful, n.reloads.at)
 	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
 	})
@@ -175,6 +180,7 @@ func (n *node) drain() {
 	}
 
 	n.phase("closing", 0)
+	n.certificate.stop()
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)
