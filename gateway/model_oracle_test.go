@@ -20,7 +20,8 @@ import (
 type sight struct {
 	what         string // create, get
 	node         int
-	ask          *ask // of a create
+	ask          *ask   // of a create
+	path         string // of a get
 	id           string
 	began, ended time.Time
 	hungUp       time.Time // when it has hung up, or was about to
@@ -137,9 +138,11 @@ func (o *oracle) note() { o.tasks = promises.Gather(o.engine.Tasks()) }
 
 // story asks for what a client could ask for now.
 func (o *oracle) story(s *story) {
-	if location := s.location(); location != "" {
-		s.getPatiently(location, 0)
-		s.getPatiently(location, 1)
+	if locations := s.locations(); len(locations) > 0 {
+		for _, location := range locations {
+			s.getPatiently(location, 0)
+			s.getPatiently(location, 1)
+		}
 	} else if task := o.taskOf(s); task != "" { // what nobody was told, but is kept all the same
 		s.getPatiently(task, 0)
 	}
@@ -166,7 +169,17 @@ func (s *story) getPatiently(location string, node int) {
 	}
 }
 
-// location is where a client of the story was told to look, the last time.
+// locations are all that clients of the story have seen.
+func (s *story) locations() (all []string) {
+	for _, x := range s.seen {
+		if x.location != "" && !slices.Contains(all, x.location) {
+			all = append(all, x.location)
+		}
+	}
+	return all
+}
+
+// location is the last one that a client of the story has seen.
 func (s *story) location() string {
 	for _, x := range slices.Backward(s.seen) {
 		if x.location != "" {

@@ -174,15 +174,21 @@ func (o *oracle) same(a promises.Op, finals map[string]bool) string {
 	return ""
 }
 
-// told: who waits long enough hears what was acknowledged, soon.
+// told: who waits long enough hears what was acknowledged, soon. A client that joined a claim which was undone, as Redis was away when
+// it was made, waits for another trip: it may ask again when its Location turns 410.
 func (o *oracle) told(s *story, i int, a promises.Op) string {
 	for _, x := range s.seen {
 		late := x.ended.Sub(a.Acknowledged)
-		if a.IsAcknowledged() && late > hearing && x.ended.Sub(x.began) > hearing && x.open(i) {
+		if a.IsAcknowledged() && late > hearing && x.ended.Sub(x.began) > hearing && x.open(i) && !s.wasUndone(x.location) {
 			return fmt.Sprintf("it was acknowledged %v before %s was told that it is open", late, x.id)
 		}
 	}
 	return ""
+}
+
+// wasUndone reports whether a trip has turned out to have made no task.
+func (s *story) wasUndone(location string) bool {
+	return slices.ContainsFunc(s.seen, func(x *sight) bool { return x.path == location && x.what == "get" && x.status == 410 })
 }
 
 // kept: what was acknowledged can be read, and what can be asked for is not given up.

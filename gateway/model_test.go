@@ -273,7 +273,7 @@ func (s *story) create(a *ask) *sight {
 }
 
 func (s *story) get(location string, node int, wait time.Duration) *sight {
-	x := &sight{what: "get", node: node}
+	x := &sight{what: "get", node: node, path: location}
 	headers := ""
 	if wait > 0 {
 		headers = fmt.Sprintf("Prefer: wait=%d\r\n", int(wait.Seconds()))
