@@ -75,14 +75,16 @@ var (
 	encoding = base64.RawURLEncoding.Strict() // one spelling per token
 )
 
-// Keys authenticate tokens and task ids. The first key signs, all verify. Safe for concurrent use.
+// Keys authenticate tokens, task ids, and what nodes say to each other. The first key signs, all verify. Safe for concurrent use.
 type Keys struct {
 	current atomic.Pointer[[]key]
 }
 
-// key holds what is derived from one configured key, so that a token is worth nothing as a task id and the reverse.
+// key holds what is derived from one configured key, so that a token is worth nothing as a task id, and neither as a tag of what nodes say to
+// each other.
 type key struct {
 	token, task *cmac
+	node        *tagger
 }
 
 // NewKeys makes Keys of at least one key of at least MinKeyLen bytes.
@@ -173,14 +175,17 @@ func (k *Keys) genuine(raw []byte, of func(*key) *cmac) bool {
 
 // newKey derives what authenticates for each purpose. The configured key itself authenticates nothing.
 func newKey(configured string) (k key, err error) {
-	derive := func(purpose string) (*cmac, error) {
+	derive := func(purpose string) []byte {
 		h := hmac.New(sha256.New, []byte(configured))
 		h.Write([]byte(purpose))
-		return newCMAC(h.Sum(nil))
+		return h.Sum(nil)
 	}
-	if k.token, err = derive("syncgate callback token, AES-CMAC"); err != nil {
+	if k.token, err = newCMAC(derive("syncgate callback token, AES-CMAC")); err != nil {
 		return key{}, err
 	}
-	k.task, err = derive("syncgate task id, AES-CMAC")
+	if k.task, err = newCMAC(derive("syncgate task id, AES-CMAC")); err != nil {
+		return key{}, err
+	}
+	k.node, err = newTagger(derive("syncgate between nodes, AES-CMAC"), derive("syncgate between nodes, GHASH"))
 	return k, err
 }

@@ -79,7 +79,7 @@ func (c *cluster) join() *member {
 	}
 	store := redis.Default()
 	store.URL, store.Timeout = "redis://"+m.link.Addr(), modelTimeout
-	if m.table, err = redis.New(store, nil); err != nil {
+	if m.table, err = redis.New(store, c.keys, redis.Options{}); err != nil {
 		c.t.Fatal(err)
 	}
 	cfg := gateway.Default()

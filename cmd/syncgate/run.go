@@ -59,7 +59,7 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 	if n.dialect, err = corezoid.New(c.Dialect(), access); err != nil {
 		return nil, fmt.Errorf("make the dialect: %w", err)
 	}
-	if n.table, err = newTable(c, log); err != nil {
+	if n.table, err = newTable(c, n.keys.Keys, log); err != nil {
 		return nil, fmt.Errorf("make the correlator: %w", err)
 	}
 	if err = n.listen(); err != nil {
@@ -96,15 +96,20 @@ func (n *node) announce() {
 		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
 }
 
-func newTable(c *configs.Config, log zerolog.Logger) (table, error) {
+func newTable(c *configs.Config, keys *correlator.Keys, log zerolog.Logger) (table, error) {
 	if c.Correlator.Backend == configs.Redis {
 		goredis.SetLogger(driverLog{log}) // else it writes lines of its own to the standard error
-		return redis.New(c.Redis(), func(err error) {
-			if err != nil {
-				log.Error().Err(err).Msg("correlator: other nodes cannot be reached")
-			} else {
-				log.Info().Msg("correlator: in touch with the other nodes")
-			}
+		return redis.New(c.Redis(), keys, redis.Options{
+			Changed: func(err error) {
+				if err != nil {
+					log.Error().Err(err).Msg("correlator: other nodes cannot be reached")
+				} else {
+					log.Info().Msg("correlator: in touch with the other nodes")
+				}
+			},
+			Forged: func(err error) {
+				log.Error().Err(err).Msg("correlator: somebody else writes to Redis, or a node has other callback keys")
+			},
 		})
 	}
 	return correlator.NewMemory(c.Memory()), nil

@@ -63,7 +63,7 @@ func TestMarkOfForgottenStays(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := Default()
 	cfg.URL = server.URL()
-	s, err := newStore(cfg)
+	s, err := newStore(cfg, ownTags(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
-	probe := func(wantMisses int) string {
+	probe := func(wantMisses int) uint64 {
 		t.Helper()
 		text, misses := l.next()
 		if misses != wantMisses {
@@ -157,8 +157,7 @@ func TestLink(t *testing.T) {
 	l.up(io.NopCloser(nil))
 	state("subscribed", false)
 	first := probe(0)
-	l.came("x")
-	l.came("99")
+	l.came(99)
 	state("what is not a probe of ours has come", false)
 	l.came(first)
 	state("a probe has come", true)

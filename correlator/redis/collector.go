@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -76,20 +77,29 @@ func (c *collector) readInbox(ctx context.Context) error {
 	}
 }
 
-// collect hands over what waits in the inbox, and fetches the others by their sizes, some at a time.
+// collect hands over what waits in the inbox, and fetches the others by their sizes, some at a time. What is not ours is removed.
 func (c *collector) collect(ctx context.Context, waiting map[string]string) error {
 	var batch []entry
+	var misfits []misfit
 	bytes := 0
 	for text, is := range waiting {
 		e, err := parseEntry(c.node, text)
-		if err != nil || c.known(e) { // nobody's, or heard already
+		if err == nil && c.known(e) { // heard already
 			continue
 		}
-		if cb, rest, err := parseFrame(e.op, is); err == nil && rest == "" {
-			c.accept(e, cb)
+		size, whole := 0, false
+		if err == nil {
+			size, whole, err = c.waits(e, is)
+		}
+		if err != nil {
+			if !errors.Is(err, errForged) { // that is counted
+				c.store.tags.refuse(kindCallback)
+			}
+			misfits = append(misfits, misfit{c.store.inbox(c.node), text, is})
+		}
+		if err != nil || whole {
 			continue
 		}
-		size, _ := strconv.Atoi(is) // one that is none counts as 0: it only bounds what is fetched at once
 		if len(batch) > 0 && (len(batch) >= fetchCount || bytes+size > fetchBytes) {
 			if err := c.deliver(ctx, batch); err != nil {
 				return err
@@ -98,7 +108,35 @@ func (c *collector) collect(ctx context.Context, waiting map[string]string) erro
 		}
 		batch, bytes = append(batch, e), bytes+size
 	}
+	if err := c.expel(ctx, misfits); err != nil {
+		return err
+	}
 	return c.deliver(ctx, batch)
+}
+
+// waits reads what is in the inbox of an entry: the callback, which it hands over, or the size of what has to be fetched.
+func (c *collector) waits(e entry, is string) (size int, whole bool, err error) {
+	if size, err = strconv.Atoi(is); err == nil { // it only bounds what is fetched at once
+		return size, false, nil
+	}
+	cb, rest, err := c.store.tags.parseFrame(e, is)
+	if err == nil && rest != "" {
+		err = errWire
+	}
+	if err == nil {
+		c.accept(e, cb)
+	}
+	return 0, true, err
+}
+
+// expel removes what is not ours.
+func (c *collector) expel(ctx context.Context, misfits []misfit) error {
+	if len(misfits) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.store.timeout)
+	defer cancel()
+	return c.store.expelAll(ctx, misfits)
 }
 
 // deliver fetches callbacks and hands them over.
@@ -110,13 +148,18 @@ func (c *collector) deliver(ctx context.Context, entries []entry) error {
 	if err != nil {
 		return err
 	}
+	var misfits []misfit
 	for i, e := range entries {
-		cb, err := parseValue(e.op, values[i])
-		if err != nil { // removed meanwhile
+		if values[i] == "" { // removed meanwhile
 			c.missing(e)
+			continue
+		}
+		cb, err := c.store.tags.parseValue(e, values[i])
+		if err != nil {
+			misfits = append(misfits, misfit{c.store.trip(e.id), strconv.Itoa(e.op), values[i]})
 			continue
 		}
 		c.acceptStored(e, cb)
 	}
-	return nil
+	return c.expel(ctx, misfits)
 }

@@ -44,7 +44,7 @@ func keys(t testing.TB, s *redistest.Server) map[string]int {
 	t.Helper()
 	kinds := make(map[string]int)
 	for _, kind := range []string{"alive", "inbox", "trip"} {
-		n := s.Do("EVAL", "return #redis.call('KEYS', ARGV[1])", "0", "syncgate:{*}:"+kind+"*")
+		n := s.Do("EVAL", "return #redis.call('KEYS', ARGV[1])", "0", "syncgate:2:{*}:"+kind+"*")
 		kinds[kind], _ = strconv.Atoi(strings.TrimPrefix(n, ":"))
 	}
 	return kinds
@@ -221,7 +221,7 @@ func TestBytesPerRecord(t *testing.T) {
 		if _, err := home.Claim(t.Context(), newKey(), [32]byte{}, id, rec); err != nil {
 			t.Fatal(err)
 		}
-		record, key := usage("syncgate:{*}:trip:*"), usage("syncgate:key:*")
+		record, key := usage("syncgate:2:{*}:trip:*"), usage("syncgate:2:key:*")
 		t.Logf("meta of %d, result of %d bytes: the record takes %d, its key %d", c.meta, c.body, record, key)
 		if record+key > c.most {
 			t.Errorf("meta of %d, result of %d bytes: %d bytes in all", c.meta, c.body, record+key)

@@ -53,7 +53,7 @@ func TestConfigProblems(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("a password is in the error: %v", err)
 		}
-		if _, err := redis.New(cfg, nil); err == nil {
+		if _, err := redis.New(cfg, nodeKeys(t), redis.Options{}); err == nil {
 			t.Errorf("%q: New takes it", c.want)
 		}
 	}

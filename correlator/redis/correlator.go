@@ -32,14 +32,22 @@ var (
 	_ correlator.Relay      = (*Correlator)(nil)
 )
 
-// New makes the Correlator of a new node and starts its goroutines. Redis may be away: Ready says when it is usable.
-// changed, if not nil, is called with what Ready says from then on, each time that it turns from nil to an error or
-// back; it must neither block nor call the Correlator. Shutdown ends what New started.
-func New(cfg Config, changed func(error)) (*Correlator, error) {
+// Options are what a Correlator tells its user. Every func may be nil, and must neither block nor call the Correlator.
+type Options struct {
+	// Changed is called with what Ready says from then on, each time that it turns from nil to an error or back.
+	Changed func(error)
+	// Forged is called, once a minute at most, when something that was read from Redis has no good tag: it was not written by a node
+	// that has our keys.
+	Forged func(error)
+}
+
+// New makes the Correlator of a new node and starts its goroutines. Redis may be away: Ready says when it is usable. keys are
+// those of all nodes: they authenticate what is stored in Redis, where others may write. Shutdown ends what New started.
+func New(cfg Config, keys *correlator.Keys, o Options) (*Correlator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("correlator/redis: %w", err)
 	}
-	st, err := newStore(cfg)
+	st, err := newStore(cfg, &tags{keys: keys, tell: o.Forged})
 	if err != nil {
 		return nil, fmt.Errorf("correlator/redis: %w", err)
 	}
@@ -48,7 +56,7 @@ func New(cfg Config, changed func(error)) (*Correlator, error) {
 		Table:   correlator.NewTable(cfg.Parked),
 		store:   st,
 		batcher: newBatcher(st),
-		link:    newLink(changed),
+		link:    newLink(o.Changed),
 		ledger:  newLedger(),
 		cancel:  cancel,
 	}

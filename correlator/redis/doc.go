@@ -17,18 +17,22 @@
 // in flight when it has lost its subscription, as Redis may have lost more. Claims live as long as Redis keeps them: one
 // that evicts keys, or restarts without what it had, forgets those of trips that are over.
 //
-// Keys and channels carry the configured prefix and the node's id, in braces, so that all of one node is in one slot of
-// a Cluster:
+// Others may write to Redis. So callbacks, records, what keys are bound to, and marks carry a tag that only the holders of callback.keys
+// can make, and each tag is good for one statement about one trip. What has no good tag counts for nothing; where it stands in the way of something
+// genuine it is removed. Who can write can still delete, and so lose answers or have a key used twice.
 //
-//	{prefix}:{node}:trip:{name}  hash: what is stored of a trip. An op's number: status and body of its final callback.
+// Keys and channels carry the configured prefix, the version of what is in them, and the node's id, in braces, so that all of one node is
+// in one slot of a Cluster:
+//
+//	{prefix}:2:{node}:trip:{name}  hash: what is stored of a trip. An op's number: status and body of its final callback.
 //	                             "meta", "ops": the record, when there is one. "gone": it was forgotten.
-//	{prefix}:{node}:watch:{name} set: the channels of the nodes where somebody waits for a trip. It lasts half a minute.
-//	{prefix}:{node}:left:{name}  hash: what was stored of a trip that was released while others waited. It lasts ten seconds.
-//	{prefix}:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and the callback, or its
+//	{prefix}:2:{node}:watch:{name} set: the channels of the nodes where somebody waits for a trip. It lasts half a minute.
+//	{prefix}:2:{node}:left:{name}  hash: what was stored of a trip that was released while others waited. It lasts ten seconds.
+//	{prefix}:2:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and the callback, or its
 //	                             size if it is stored in the hash of its trip.
-//	{prefix}:{node}:alive        string: the node lives, or did so ten seconds ago.
-//	{prefix}:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
-//	{prefix}:key:{hash}          string: what a client's key is bound to.
+//	{prefix}:2:{node}:alive        string: the node lives, or did so ten seconds ago.
+//	{prefix}:2:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
+//	{prefix}:2:key:{hash}          string: what a client's key is bound to.
 //
 // # Goroutines
 //

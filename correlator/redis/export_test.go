@@ -1,6 +1,12 @@
 package redis
 
-import goredis "github.com/redis/go-redis/v9"
+import (
+	"context"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/correlator"
+)
 
 // Tries is how a Config has commands sent.
 func (c Config) Tries() (*goredis.UniversalOptions, error) { return c.options() }
@@ -48,4 +54,24 @@ func (c *Correlator) Waiting() (n int) {
 		n += len(q.waiting)
 	}
 	return n
+}
+
+// ReadInbox reads the inbox now.
+func (c *Correlator) ReadInbox(ctx context.Context) error { return c.collector.readInbox(ctx) }
+
+// Forged is how many things without a good tag were read.
+func (c *Correlator) Forged() (n int) {
+	for i := range c.store.tags.forged {
+		n += int(c.store.tags.forged[i].Load())
+	}
+	return n
+}
+
+// Names are the keys and the channel that are of one trip, and of one key of a client.
+func (c *Correlator) Names(id correlator.ID, k correlator.Key) (names struct{ Inbox, Alive, Channel, Trip, Watch, Left, Key, Entry string }) {
+	s := c.store
+	names.Inbox, names.Alive, names.Channel = s.inbox(id.Home()), s.alive(id.Home()), s.channel(id.Home())
+	names.Trip, names.Watch, names.Left, names.Key = s.trip(id), s.watchers(id), s.left(id), keyName(s.prefix, k)
+	names.Entry = nameOf(id)
+	return names
 }

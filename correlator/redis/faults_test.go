@@ -153,11 +153,11 @@ func TestStartsWithRedisAway(t *testing.T) {
 	s.Kill()
 	var mu sync.Mutex
 	var states []bool
-	c, err := redis.New(config(s.URL()), func(err error) {
+	c, err := redis.New(config(s.URL()), nodeKeys(t), redis.Options{Changed: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		states = append(states, err == nil)
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

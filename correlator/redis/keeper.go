@@ -47,8 +47,14 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 	ctx, cancel := context.WithTimeout(ctx, c.store.timeout) // for all of it
 	defer cancel()
 	key, mine := keyName(c.store.prefix, k), bindingOf(fingerprint, id)
-	for seen := binding(""); ; {
-		bound, err := c.store.bind(ctx, key, mine, rec, seen)
+	for seen := ""; ; {
+		text, err := c.store.bind(ctx, key, mine, rec, seen)
+		var bound binding
+		forged := false
+		if err == nil {
+			bound, err = c.store.tags.parseBound(key, text)
+			forged = err != nil
+		}
 		if err == nil && bound == mine {
 			c.ledger.claim(newClaim(key, mine, rec))
 			return id, nil
@@ -58,11 +64,11 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 			recorded, err = c.store.yield(ctx, id, bound.id())
 		}
 		switch {
+		case forged, err == nil && (!recorded || c.binder.undoes(bound.id())): // the key is free, but for what it holds
+			seen = text
 		case err != nil:
 			c.binder.undo(id, key)
 			return correlator.ID{}, err
-		case !recorded || c.binder.undoes(bound.id()): // the key is free, but for its old binding
-			seen = bound
 		case bound.fingerprint() != fingerprint:
 			return correlator.ID{}, correlator.ErrOtherBody
 		default:

@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"io"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -93,8 +92,8 @@ func (l *link) close() {
 	l.cut()
 }
 
-// next counts the probes that did not come back, and gives the text of the next one.
-func (l *link) next() (text string, misses int) {
+// next counts the probes that did not come back, and gives the number of the next one.
+func (l *link) next() (number uint64, misses int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.subscription != nil && l.sent > l.heard {
@@ -104,7 +103,7 @@ func (l *link) next() (text string, misses int) {
 		l.misses = 0
 	}
 	l.sent++
-	return strconv.FormatUint(l.sent, 10), l.misses
+	return l.sent, l.misses
 }
 
 // unsent says that a probe could not be sent: that it does not come back says nothing about the subscription.
@@ -115,12 +114,8 @@ func (l *link) unsent(err error) {
 	l.set(err)
 }
 
-// came takes the text of a probe that came back.
-func (l *link) came(text string) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return
-	}
+// came takes the number of a probe that came back.
+func (l *link) came(n uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n > l.sent || l.subscription == nil || l.closed { // not ours, or too late to tell anything

@@ -81,7 +81,9 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 // take deals with one message. What cannot be read is left alone: what matters is in the inbox as well.
 func (l *listener) take(message string) {
 	if text, is := strings.CutPrefix(message, probeMark); is {
-		l.link.came(text)
+		if number, err := l.store.tags.parseProbe(l.node, text); err == nil {
+			l.link.came(number)
+		}
 		return
 	}
 	if text, is := strings.CutPrefix(message, hintMark); is {
@@ -91,11 +93,12 @@ func (l *listener) take(message string) {
 		return
 	}
 	for message != "" {
-		one, rest, err := parseSaid(l.node, message)
-		if err != nil {
-			return
-		}
+		one, rest, err := l.store.tags.parseSaid(l.node, message)
 		switch {
+		case errors.Is(err, errForged): // the next one may be genuine
+		case err != nil:
+			l.store.tags.refuse(kindCallback)
+			return
 		case one.cb == nil:
 			l.fetch(one.entry)
 		case one.hashed:

@@ -47,14 +47,14 @@ func (p *prober) run(ctx context.Context) {
 }
 
 func (p *prober) probe(ctx context.Context) {
-	text, misses := p.link.next()
+	number, misses := p.link.next()
 	if misses > 0 {
 		p.missed()
 	}
 	if misses > missesAllowed {
 		p.link.cut()
 	}
-	if err := p.store.probe(ctx, p.node, text); err != nil {
+	if err := p.store.probe(ctx, p.node, number); err != nil {
 		p.link.unsent(err)
 	}
 }

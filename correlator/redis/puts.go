@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strconv"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -28,7 +29,6 @@ const (
 	notKept  putting = 0 // nothing is kept for its trip
 	kept     putting = 1 // it is stored, now or before
 	notAlive putting = 2 // its home does not live
-	foreign  putting = 3 // what is stored under the name of its trip is not ours
 )
 
 // alike is what the callbacks of one script have in common.
@@ -43,8 +43,27 @@ func alikeOf(w *write) alike {
 	return alike{w.id.Home(), w.when, w.announce, w.announce && 1+len(w.cb.Body) <= inlineValue}
 }
 
-// putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it.
+// putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it. What stands in the way of one
+// and is forged is removed, and that one stored once more.
 func (s *store) putAll(ctx context.Context, batch []*write) {
+	ctx, cancel := context.WithDeadline(ctx, batch[0].since.Add(s.timeout))
+	defer cancel()
+	again, misfits := s.putEach(ctx, batch)
+	if len(again) == 0 {
+		return
+	}
+	err := s.expelAll(ctx, misfits)
+	if err == nil {
+		again, _ = s.putEach(ctx, again)
+		err = errForged
+	}
+	for _, w := range again { // somebody writes faster than we do, or Redis is away: the engine will repeat it
+		w.err = err
+	}
+}
+
+// putEach stores callbacks once. It gives those for which something stood in the way that is not ours, and that.
+func (s *store) putEach(ctx context.Context, batch []*write) (again []*write, misfits []misfit) {
 	groups := make(map[alike][]*write, 1)
 	for _, w := range batch {
 		a := alikeOf(w)
@@ -54,11 +73,12 @@ func (s *store) putAll(ctx context.Context, batch []*write) {
 	for a, writes := range groups {
 		calls, members = append(calls, s.delivering(a, writes)), append(members, writes)
 	}
-	ctx, cancel := context.WithDeadline(ctx, batch[0].since.Add(s.timeout))
-	defer cancel()
 	for i, reply := range s.together(ctx, calls) {
-		parsePuts(members[i], reply)
+		for w, m := range s.parsePuts(members[i], reply) {
+			again, misfits = append(again, w), append(misfits, m)
+		}
 	}
+	return again, misfits
 }
 
 // delivering is the script that stores callbacks of one home.
@@ -79,9 +99,9 @@ func (s *store) delivering(a alike, writes []*write) call {
 		keys[3+i], keys[3+n+i] = trip+e[:nameLen], watchers+e[:nameLen]
 		args[6+2*i] = e
 		if a.small {
-			args[7+2*i] = appendFrame(make([]byte, 0, max(frameLeast, len(w.cb.Body)+8)), w.cb)
+			args[7+2*i] = s.tags.appendFrame(make([]byte, 0, max(frameLeast, valueHead+len(w.cb.Body)+8)), w.id, w.cb)
 		} else {
-			args[7+2*i] = value(w.cb)
+			args[7+2*i] = s.tags.value(w.id, w.cb)
 		}
 		good := life(w.id)
 		args[6+2*n+i], longest = good, max(longest, good)
@@ -90,8 +110,8 @@ func (s *store) delivering(a alike, writes []*write) call {
 	return call{s.deliver, keys, args}
 }
 
-// parsePuts reads what deliver.lua returns, and says to each callback what became of it.
-func parsePuts(writes []*write, reply *goredis.Cmd) {
+// parsePuts reads what deliver.lua returns, and says to each callback what became of it. It gives what stood in the way and is not ours.
+func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*write]misfit) {
 	stored, err := reply.Result()
 	all, isNumber := stored.(int64)
 	each, isList := stored.([]any)
@@ -105,24 +125,60 @@ func parsePuts(writes []*write, reply *goredis.Cmd) {
 		case isNumber:
 			w.result = kept
 		default:
-			w.result, w.earlier, w.err = parsePut(w.cb.Op, each[i])
+			m, forged := s.parsePut(w, each[i])
+			if forged {
+				if misfits == nil {
+					misfits = make(map[*write]misfit)
+				}
+				misfits[w] = m
+			}
 		}
 	}
+	return misfits
 }
 
-// parsePut reads what is returned of one callback: what became of it, or the earlier one that is stored.
-func parsePut(op int, reply any) (result putting, earlier *correlator.Callback, err error) {
+// parsePut reads what is returned of one callback: what became of it, or what is there instead.
+func (s *store) parsePut(w *write, reply any) (m misfit, forged bool) {
 	switch r := reply.(type) {
 	case int64:
-		result = putting(r)
-		if result < notKept || result >= foreign {
-			return notKept, nil, errWire
+		if w.result = putting(r); w.result < notKept || w.result > notAlive {
+			w.result, w.err = notKept, errWire
 		}
-		return result, nil, nil
-	case string:
-		cb, err := parseValue(op, r)
-		return kept, &cb, err
+	case []any:
+		if len(r) == 2 {
+			where, isWhere := r[0].(string)
+			text, isText := r[1].(string)
+			if isWhere && isText {
+				return s.parseStanding(w, where, text)
+			}
+		}
+		w.err = errWire
 	default:
-		return notKept, nil, errWire
+		w.err = errWire
+	}
+	return misfit{}, false
+}
+
+// parseStanding says what became of a callback for which there was something already, or that this is not ours.
+func (s *store) parseStanding(w *write, where, text string) (m misfit, forged bool) {
+	e := entry{id: w.id, op: w.cb.Op}
+	switch where {
+	case "gone":
+		w.result = notKept
+		return misfit{s.trip(w.id), goneField, text}, !s.tags.marked(kindGone, w.id, text)
+	case "inbox":
+		w.result = kept
+		_, rest, err := s.tags.parseFrame(e, text)
+		return misfit{s.inbox(w.id.Home()), e.String(), text}, err != nil || rest != ""
+	case "trip":
+		w.result = kept
+		cb, err := s.tags.parseValue(e, text)
+		if err == nil && w.when == ifRecorded {
+			w.earlier = &cb
+		}
+		return misfit{s.trip(w.id), strconv.Itoa(e.op), text}, err != nil
+	default:
+		w.err = errWire
+		return misfit{}, false
 	}
 }

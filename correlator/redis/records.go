@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -21,32 +20,62 @@ const (
 	watchFor = 30 * time.Second
 )
 
-// record stores rec where the rule says so, and reports whether it has.
+// record stores rec where the rule says so, and reports whether it has. Finals that are there already stand, if they are genuine.
 func (s *store) record(ctx context.Context, id correlator.ID, rec correlator.Record, when rule) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	saving := s.saving(id, rec, when)
-	saved, err := saving.script.Run(ctx, s.client, saving.keys, saving.args...).Bool()
-	if err != nil {
-		return false, unavailable("save a record", err)
+	saving := []call{s.saving(id, rec, when)}
+	for range 2 {
+		reply, err := s.together(ctx, saving)[0].Result()
+		if err != nil {
+			return false, unavailable("save a record", err)
+		}
+		standing, isList := reply.([]any)
+		if !isList {
+			return reply == int64(1), nil
+		}
+		misfits := s.misfits(id, standing)
+		if len(misfits) == 0 {
+			return true, nil
+		}
+		if err := s.expelAll(ctx, misfits); err != nil {
+			return false, err
+		}
 	}
-	return saved, nil
+	return false, unavailable("save a record", errForged) // somebody writes faster than we do
+}
+
+// misfits gives what is not ours of the finals that save.lua has found.
+func (s *store) misfits(id correlator.ID, standing []any) (all []misfit) {
+	for i := 0; i+1 < len(standing); i += 2 {
+		field, _ := standing[i].(string)
+		text, _ := standing[i+1].(string)
+		op, err := parseDecimal(field, 16)
+		if err == nil {
+			_, err = s.tags.parseValue(entry{id: id, op: op}, text)
+		}
+		if err != nil {
+			all = append(all, misfit{s.trip(id), field, text})
+		}
+	}
+	return all
 }
 
 func (s *store) saving(id correlator.ID, rec correlator.Record, when rule) call {
 	args := make([]any, 6, 6+2*len(rec.Finals))
-	args[0], args[1], args[2], args[3], args[4], args[5] = rec.Meta, len(rec.Finals), life(id), s.keep(id), string(when), hint(id)
+	args[0], args[1], args[2], args[3], args[4], args[5] = s.tags.meta(id, rec), len(rec.Finals), life(id), s.keep(id), string(when), hint(id)
 	for op, cb := range rec.Finals {
 		if cb.Status.Final() {
-			args = append(args, op, value(cb))
+			cb.Op = op
+			args = append(args, op, s.tags.value(id, cb))
 		}
 	}
 	return call{s.save, []string{s.trip(id), s.watchers(id), s.inbox(id.Home())}, args}
 }
 
-// bind stores rec and binds key to its trip, unless that is bound to another one than seen. It gives the binding that
-// the key has then. In a Cluster it takes two round trips.
-func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.Record, seen binding) (binding, error) {
+// bind stores rec and binds key to its trip, unless that is bound to another one than seen. It gives what the key holds
+// then. In a Cluster it takes two round trips.
+func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.Record, seen string) (bound string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	id := b.id()
@@ -55,16 +84,15 @@ func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.
 	if err != nil {
 		return "", unavailable("claim a key", err)
 	}
-	text, err := replies[1].Text()
-	if err != nil {
+	if bound, err = replies[1].Text(); err != nil {
 		return "", unavailable("claim a key", err)
 	}
-	return parseBinding(text)
+	return bound, nil
 }
 
-func (s *store) binding(key string, b, seen binding) call {
+func (s *store) binding(key string, b binding, seen string) call {
 	lasts := life(b.id()) + (s.retention + bindingMargin).Milliseconds() // a record may become complete in its last moment
-	return call{s.claim, []string{key}, []any{string(b), lasts, string(seen)}}
+	return call{s.claim, []string{key}, []any{s.tags.bound(key, b), lasts, seen}}
 }
 
 // yield drops the record of a trip whose claim is lost, and reports whether the owner has one.
@@ -72,12 +100,25 @@ func (s *store) yield(ctx context.Context, id, owner correlator.ID) (recorded bo
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pipe := s.client.Pipeline()
-	pipe.Unlink(ctx, s.trip(id))
-	owned := pipe.HExists(ctx, s.trip(owner), opsField)
-	if _, err := pipe.Exec(ctx); err != nil {
+	dropped := pipe.Unlink(ctx, s.trip(id))
+	owned := pipe.HMGet(ctx, s.trip(owner), metaField, opsField)
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	fields, err := owned.Result()
+	switch {
+	case dropped.Err() != nil:
+		return false, unavailable("look for a key's owner", dropped.Err())
+	case isWrongType(err):
+		return false, nil
+	case err != nil:
 		return false, unavailable("look for a key's owner", err)
 	}
-	return owned.Val(), nil
+	meta, _ := fields[0].(string)
+	ops, is := fields[1].(string)
+	if !is {
+		return false, nil
+	}
+	_, err = s.tags.parseMeta(owner, meta, ops)
+	return err == nil, nil
 }
 
 // bound gives the binding of a key, empty when it has none.
@@ -85,13 +126,17 @@ func (s *store) bound(ctx context.Context, key string) (binding, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	text, err := s.client.Get(ctx, key).Result()
-	if errors.Is(err, goredis.Nil) {
+	if errors.Is(err, goredis.Nil) || isWrongType(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", unavailable("look for a key's owner", err)
 	}
-	return parseBinding(text)
+	b, err := s.tags.parseBound(key, text)
+	if err != nil {
+		return "", nil //nolint:nilerr // it is counted, and binds nothing
+	}
+	return b, nil
 }
 
 // undo drops the record of a trip, tells those who wait for it, and frees the key if it is bound to it. In a
@@ -100,7 +145,7 @@ func (s *store) undo(ctx context.Context, key string, id correlator.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	_, err := s.inOrder(ctx, // the key last: while it is bound this can be done again
-		call{s.release, []string{s.trip(id), s.watchers(id), s.left(id)}, []any{leftFor.Milliseconds(), hint(id)}},
+		call{s.release, []string{s.trip(id), s.watchers(id), s.left(id)}, []any{leftFor.Milliseconds(), hint(id), s.tags.mark(kindReleased, id)}},
 		call{s.unbind, []string{key}, []any{id[:]}},
 	)
 	if err != nil {
@@ -139,35 +184,32 @@ func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	fields, err := s.client.HGetAll(ctx, s.trip(id)).Result()
+	if isWrongType(err) {
+		return correlator.Record{}, correlator.ErrGone
+	}
 	if err != nil {
 		return correlator.Record{}, unavailable("read a record", err)
 	}
-	rec, err := parseRecord(fields)
-	if err != nil {
-		return correlator.Record{}, fmt.Errorf("correlator/redis: read a record: %w", err)
-	}
-	return rec, nil
+	return s.tags.parseRecord(id, fields)
 }
 
-// parseRecord reads the hash of a trip. ErrGone when there is no record in it.
-func parseRecord(fields map[string]string) (correlator.Record, error) {
-	number, recorded := fields[opsField]
+// parseRecord reads the hash of a trip. ErrGone when there is no record in it. An op whose final is forged has none.
+func (t *tags) parseRecord(id correlator.ID, fields map[string]string) (correlator.Record, error) {
+	ops, recorded := fields[opsField]
 	if !recorded {
 		return correlator.Record{}, correlator.ErrGone
 	}
-	ops, err := strconv.ParseUint(number, 10, 16)
+	rec, err := t.parseMeta(id, fields[metaField], ops)
 	if err != nil {
-		return correlator.Record{}, errWire
+		return correlator.Record{}, correlator.ErrGone
 	}
-	rec := correlator.Record{Meta: []byte(fields[metaField]), Finals: make([]correlator.Callback, ops)}
 	for op := range rec.Finals {
 		text, final := fields[strconv.Itoa(op)]
-		if !final {
-			rec.Finals[op].Op = op
-			continue
+		if final {
+			rec.Finals[op], err = t.parseValue(entry{id: id, op: op}, text)
 		}
-		if rec.Finals[op], err = parseValue(op, text); err != nil {
-			return correlator.Record{}, err
+		if !final || err != nil {
+			rec.Finals[op] = correlator.Callback{Op: op}
 		}
 	}
 	return rec, nil
@@ -176,7 +218,7 @@ func parseRecord(fields map[string]string) (correlator.Record, error) {
 // sight is what a look at a trip shows.
 type sight struct {
 	state  sighted
-	known  int                   // how many finals there are
+	known  int                   // how many finals there are that are genuine
 	finals []correlator.Callback // all of them, or none when as many are known
 }
 
@@ -209,13 +251,13 @@ func (s *store) sights(ctx context.Context, node correlator.NodeID, ids []correl
 			errs[i] = unavailable("look at a trip", err)
 			continue
 		}
-		seen[i], errs[i] = parseSight(parts)
+		seen[i], errs[i] = s.tags.parseSight(ids[i], parts)
 	}
 	return seen, errs
 }
 
-// parseSight reads what look.lua returns.
-func parseSight(parts []any) (s sight, err error) {
+// parseSight reads what look.lua returns of a trip.
+func (t *tags) parseSight(id correlator.ID, parts []any) (s sight, err error) {
 	if len(parts) < 2 {
 		return sight{}, errWire
 	}
@@ -228,35 +270,37 @@ func parseSight(parts []any) (s sight, err error) {
 	if len(parts) == 2 {
 		return s, nil
 	}
-	fields, isHash := parts[2].([]any)
+	list, isHash := parts[2].([]any)
 	if !isHash {
 		return sight{}, errWire
 	}
-	s.finals, err = parseFinals(fields)
-	return s, err
+	fields, err := parseFields(list)
+	if err != nil {
+		return sight{}, err
+	}
+	rec, err := t.parseRecord(id, fields)
+	if err != nil || s.state == released && !t.marked(kindReleased, id, fields[releasedField]) {
+		return sight{}, nil //nolint:nilerr // somebody else's: there is no record
+	}
+	for _, cb := range rec.Finals {
+		if cb.Status.Final() {
+			s.finals = append(s.finals, cb)
+		}
+	}
+	s.known = len(s.finals) // and not what forged ones make of it: else a genuine one in the place of such would be no news
+	return s, nil
 }
 
-// parseFinals reads names and values of the hash of a trip.
-func parseFinals(fields []any) ([]correlator.Callback, error) {
-	var finals []correlator.Callback
-	for i := 0; i+1 < len(fields); i += 2 {
-		name, isName := fields[i].(string)
-		text, isText := fields[i+1].(string)
+// parseFields reads names and values of a hash.
+func parseFields(list []any) (map[string]string, error) {
+	fields := make(map[string]string, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		name, isName := list[i].(string)
+		text, isText := list[i+1].(string)
 		if !isName || !isText {
 			return nil, errWire
 		}
-		if name == metaField || name == opsField {
-			continue
-		}
-		op, err := strconv.ParseUint(name, 10, 16)
-		if err != nil {
-			return nil, errWire
-		}
-		cb, err := parseValue(int(op), text)
-		if err != nil {
-			return nil, err
-		}
-		finals = append(finals, cb)
+		fields[name] = text
 	}
-	return finals, nil
+	return fields, nil
 }

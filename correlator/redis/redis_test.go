@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/correlator/correlatortest"
 	"syncgate/correlator/redis"
 	"syncgate/internal/redistest"
@@ -14,6 +15,16 @@ func config(url string) redis.Config {
 	cfg := redis.Default()
 	cfg.URL = url
 	return cfg
+}
+
+// nodeKeys are the callback keys of all nodes.
+func nodeKeys(t testing.TB) *correlator.Keys {
+	t.Helper()
+	keys, err := correlator.NewKeys([]string{"the callback key of all nodes of a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 // start makes a node and waits until it is ready. It is shut down at the end of the test.
@@ -27,7 +38,7 @@ func start(t testing.TB, cfg redis.Config) *redis.Correlator {
 // launch makes a node without waiting.
 func launch(t testing.TB, cfg redis.Config) *redis.Correlator {
 	t.Helper()
-	c, err := redis.New(cfg, nil)
+	c, err := redis.New(cfg, nodeKeys(t), redis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,46 @@ type call struct {
 	args   []any
 }
 
-// together runs scripts in one round trip, in whatever order a Cluster has for them. Each reply has its own error.
+// together runs scripts in one round trip, in whatever order a Cluster has for them. Each reply has its own error. A script that finds
+// a key of another type has that removed and is run once more: the key is not ours.
 func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
+	replies := s.runAll(ctx, calls)
+	for i, reply := range replies {
+		if isWrongType(reply.Err()) && s.mendKeys(ctx, calls[i].keys) == nil {
+			replies[i] = s.runAll(ctx, calls[i : i+1])[0]
+		}
+	}
+	return replies
+}
+
+// isWrongType reports whether a key holds another type than ours do. A script's error names the code as a command's does, or quotes it.
+func isWrongType(err error) bool { return err != nil && goredis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// mendKeys removes those of a script's keys that hold another type than ours do.
+func (s *store) mendKeys(ctx context.Context, keys []string) error {
+	if err := s.mend.Run(ctx, s.client, keys).Err(); err != nil {
+		return unavailable("remove what is not ours", err)
+	}
+	s.tags.refuse(kindType)
+	return nil
+}
+
+// misfit is the text of a field that is not ours.
+type misfit struct{ key, field, text string }
+
+// expelAll removes what is not ours, unless it has changed meanwhile.
+func (s *store) expelAll(ctx context.Context, all []misfit) error {
+	calls := make([]call, len(all))
+	for i, m := range all {
+		calls[i] = call{s.expel, []string{m.key}, []any{m.field, m.text}}
+	}
+	if err := firstError(s.together(ctx, calls)); err != nil {
+		return unavailable("remove what is not ours", err)
+	}
+	return nil
+}
+
+func (s *store) runAll(ctx context.Context, calls []call) []*goredis.Cmd {
 	if len(calls) == 1 {
 		return []*goredis.Cmd{calls[0].script.Run(ctx, s.client, calls[0].keys, calls[0].args...)}
 	}

@@ -15,9 +15,14 @@ const (
 	// aliveFor is how long a node that said nothing more counts as alive.
 	aliveFor = 10 * time.Second
 
-	metaField = "meta"
-	opsField  = "ops"
-	goneField = "gone"
+	// wireVersion is in every key and channel. Nodes of a build that writes them in another form, under another version, neither read ours
+	// nor we theirs.
+	wireVersion = "2"
+
+	metaField     = "meta"
+	opsField      = "ops"
+	goneField     = "gone"
+	releasedField = "released"
 )
 
 var (
@@ -35,28 +40,34 @@ var (
 	releaseScript string
 	//go:embed scripts/look.lua
 	lookScript string
+	//go:embed scripts/expel.lua
+	expelScript string
+	//go:embed scripts/mend.lua
+	mendScript string
 )
 
 // store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
 // at most the time-out, and may be repeated: what it did already it does not do again.
 type store struct {
 	client    goredis.UniversalClient
-	prefix    string
+	tags      *tags
+	prefix    string // with the version
 	timeout   time.Duration
 	retention time.Duration
 	sharded   bool // Cluster: publish and subscribe by slot
 
-	deliver, save, clean, claim, unbind, release, look *goredis.Script
+	deliver, save, clean, claim, unbind, release, look, expel, mend *goredis.Script
 }
 
-func newStore(cfg Config) (*store, error) {
+func newStore(cfg Config, t *tags) (*store, error) {
 	client, err := cfg.connect()
 	if err != nil {
 		return nil, err
 	}
 	return &store{
 		client:    client,
-		prefix:    cfg.Prefix,
+		tags:      t,
+		prefix:    cfg.Prefix + ":" + wireVersion,
 		timeout:   cfg.Timeout,
 		retention: cfg.Retention,
 		sharded:   cfg.Mode == Cluster,
@@ -67,6 +78,8 @@ func newStore(cfg Config) (*store, error) {
 		unbind:    goredis.NewScript(unbindScript),
 		release:   goredis.NewScript(releaseScript),
 		look:      goredis.NewScript(lookScript),
+		expel:     goredis.NewScript(expelScript),
+		mend:      goredis.NewScript(mendScript),
 	}, nil
 }
 
@@ -93,6 +106,9 @@ func (s *store) unread(ctx context.Context, node correlator.NodeID, cursor uint6
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pairs, next, err := s.client.HScan(ctx, s.inbox(node), cursor, "", part).Result()
+	if isWrongType(err) {
+		return nil, 0, s.mendKeys(ctx, []string{s.inbox(node)})
+	}
 	if err != nil {
 		return nil, 0, unavailable("read the inbox", err)
 	}
@@ -116,7 +132,7 @@ func (s *store) fetch(ctx context.Context, entries []entry) ([]string, error) {
 	values := make([]string, len(entries))
 	for i, reply := range replies {
 		v, err := reply.Result()
-		if err != nil && err != goredis.Nil { //nolint:errorlint // go-redis gives it as it is
+		if err != nil && err != goredis.Nil && !isWrongType(err) { //nolint:errorlint // go-redis gives it as it is
 			return nil, unavailable("fetch callbacks", err)
 		}
 		values[i] = v
@@ -133,21 +149,25 @@ func (s *store) settle(ctx context.Context, node correlator.NodeID, trips map[co
 			args = append(args, entry{id: id, op: op}.String())
 		}
 		if t.over {
-			keys, marks = append(keys, trip+nameOf(id)), append(marks, t.forgotten)
+			mark := ""
+			if t.forgotten > 0 {
+				mark = s.tags.mark(kindGone, id)
+			}
+			keys, marks = append(keys, trip+nameOf(id)), append(marks, t.forgotten, mark)
 		}
 	}
 	args[0] = len(args) - 1
 	args = append(args, marks...)
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if err := s.clean.Run(ctx, s.client, keys, args...).Err(); err != nil {
+	if err := s.together(ctx, []call{{s.clean, keys, args}})[0].Err(); err != nil {
 		return unavailable("clean up", err)
 	}
 	return nil
 }
 
-// probe says that node lives, and sends text over its channel.
-func (s *store) probe(ctx context.Context, node correlator.NodeID, text string) error {
+// probe says that node lives, and sends a probe over its channel.
+func (s *store) probe(ctx context.Context, node correlator.NodeID, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pipe := s.client.Pipeline()
@@ -156,7 +176,7 @@ func (s *store) probe(ctx context.Context, node correlator.NodeID, text string) 
 	if s.sharded {
 		publish = pipe.SPublish
 	}
-	publish(ctx, s.channel(node), probeMark+text)
+	publish(ctx, s.channel(node), probeMark+s.tags.probe(node, number))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return unavailable("probe", err)
 	}

@@ -100,7 +100,7 @@ func TestHomeDiesWithoutRetention(t *testing.T) {
 	id := parkClaimed(t, home, newKey(), correlatortest.Once(correlator.Held))
 	waiter := attach(t, other, id)
 	home.Die()
-	s.Do("DEL", "syncgate:{"+home.Node().String()+"}:alive") // as it will be in a while
+	s.Do("DEL", "syncgate:2:{"+home.Node().String()+"}:alive") // as it will be in a while
 	deliver(t, other, id, `"x"`)
 	hears(t, waiter, `"x"`, healed)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -18,24 +17,30 @@ import (
 //	entry   = name op                 one callback of one trip of the node whose inbox or channel it is in
 //	name    = 32 characters           random part and expiry of the trip's id; its home is in the key's or channel's name
 //	op      = decimal, 0 to 65535     without leading zeros
-//	value   = status body             status is one digit, the body follows as it is
+//	value   = status tag body         status is one digit, the tag 16 bytes, the body follows as it is
 //	frame   = size ":" value          more than 64 bytes, see frameLeast
 //	message = said { ":" said }       of one callback each
-//	        | "!" text                a probe
+//	        | "!" number ":" tag      a probe
 //	        | "@" home name           a hint: there is something new of a trip of that home
 //	said    = entry ":" frame         it waits in the inbox
 //	        | entry "=" frame         it is stored in the hash of its trip
 //	        | entry "::"              likewise, and is to be fetched
 //	size    = decimal, of the value   in bytes; in a frame with as many leading zeros as that needs for its length, else none
 //	home    = 16 characters           hexadecimal, lower case
+//	bound   = tag binding             what a key holds
 //	binding = fingerprint id          32 bytes each: whose a key is
+//	meta    = tag Meta                of a record; its tag is for the number of its ops as well
+//	mark    = tag                     of a trip that was forgotten, or whose record was released
+//
+// A tag is good for one statement about one trip, see tags. Entries, sizes and hints have none: they only have something looked for.
 
 const (
 	nameLen   = 32
 	randomLen = 16 // of the id, before its home
 	homeEnd   = 24
 
-	homeLen = 16 // in a hint
+	homeLen   = 16                    // in a hint
+	valueHead = 1 + correlator.TagLen // of a value, before its body
 
 	probeMark = "!" // these are not in the alphabet of names
 	hintMark  = "@"
@@ -106,52 +111,8 @@ func parseName(home correlator.NodeID, s string) (id correlator.ID, err error) {
 	return id, nil
 }
 
-// value is a callback as it is stored, without its op.
-func value(cb correlator.Callback) []byte {
-	return append([]byte{'0' + byte(cb.Status)}, cb.Body...)
-}
-
-// parseValue reads a value. The callback's body is a copy.
-func parseValue(op int, s string) (correlator.Callback, error) {
-	if s == "" {
-		return correlator.Callback{}, errWire
-	}
-	cb := correlator.Callback{Op: op, Status: correlator.Status(s[0] - '0')}
-	if !cb.Status.Final() {
-		return correlator.Callback{}, errWire
-	}
-	cb.Body = []byte(s[1:])
-	return cb, nil
-}
-
-// appendFrame appends a callback as it is announced and waits in the inbox, without its op.
-func appendFrame(dst []byte, cb correlator.Callback) []byte {
-	size := 1 + len(cb.Body)
-	digits := strconv.Itoa(size)
-	for range zeros(size, len(digits)) {
-		dst = append(dst, '0')
-	}
-	dst = append(append(dst, digits...), sizeMark...)
-	return append(append(dst, '0'+byte(cb.Status)), cb.Body...)
-}
-
 // zeros is how many a frame begins with.
 func zeros(size, digits int) int { return max(0, frameLeast-digits-len(sizeMark)-size) }
-
-// parseFrame reads a frame of op's callback, and gives what follows it.
-func parseFrame(op int, s string) (cb correlator.Callback, rest string, err error) {
-	size, rest, framed := strings.Cut(s, sizeMark)
-	if !framed {
-		return cb, "", errWire
-	}
-	digits := strings.TrimLeft(size, "0")
-	n, err := parseDecimal(digits, 31)
-	if err != nil || n > len(rest) || len(size)-len(digits) != zeros(n, len(digits)) {
-		return cb, "", errWire
-	}
-	cb, err = parseValue(op, rest[:n])
-	return cb, rest[n:], err
-}
 
 // said is what a message says of one callback.
 type said struct {
@@ -160,8 +121,8 @@ type said struct {
 	hashed bool                 // it is stored in the hash of its trip, and in the inbox there is only its size
 }
 
-// parseSaid reads the first callback of a message to home, and gives what follows it.
-func parseSaid(home correlator.NodeID, message string) (one said, rest string, err error) {
+// parseSaid reads the first callback of a message to home, and gives what follows it. With errForged too: the next ones may be genuine.
+func (t *tags) parseSaid(home correlator.NodeID, message string) (one said, rest string, err error) {
 	end := strings.IndexAny(message, sizeMark+hashMark)
 	if end < 0 {
 		return said{}, "", errWire
@@ -174,20 +135,21 @@ func parseSaid(home correlator.NodeID, message string) (one said, rest string, e
 	if after, is := strings.CutPrefix(rest, sizeMark); is && !one.hashed {
 		one.hashed, rest = true, after
 	} else {
-		cb, after, err := parseFrame(one.op, rest)
-		if err != nil {
+		var cb correlator.Callback
+		cb, rest, err = t.parseFrame(one.entry, rest)
+		if err != nil && !errors.Is(err, errForged) {
 			return said{}, "", err
 		}
-		one.cb, rest = &cb, after
+		one.cb = &cb
 	}
 	if rest == "" {
-		return one, "", nil
+		return one, "", err
 	}
 	rest, more := strings.CutPrefix(rest, sizeMark)
 	if !more || rest == "" {
 		return said{}, "", errWire
 	}
-	return one, rest, nil
+	return one, rest, err
 }
 
 // hint says to those who watch a trip that there is something new.
@@ -214,13 +176,6 @@ const bindingLen = 2 * sha256.Size
 
 func bindingOf(fingerprint [sha256.Size]byte, id correlator.ID) binding {
 	return binding(append(fingerprint[:], id[:]...))
-}
-
-func parseBinding(s string) (binding, error) {
-	if len(s) != bindingLen {
-		return "", fmt.Errorf("correlator/redis: read a key's owner: %w", errWire)
-	}
-	return binding(s), nil
 }
 
 func (b binding) id() (id correlator.ID) {

@@ -33,14 +33,19 @@ func TestHint(t *testing.T) {
 
 func TestBinding(t *testing.T) {
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
-	b, err := parseBinding(string(bindingOf([32]byte{1, 2, 31: 3}, id)))
+	own, key := ownTags(t), keyName("p", correlator.Key{Login: "1", Name: "a"})
+	text := own.bound(key, bindingOf([32]byte{1, 2, 31: 3}, id))
+	b, err := own.parseBound(key, text)
 	if err != nil || b.id() != id || b.fingerprint() != [32]byte{1, 2, 31: 3} {
 		t.Errorf("%q, %v", b, err)
 	}
-	for _, text := range []string{"", string(b[1:]), string(b) + "x"} {
-		if b, err := parseBinding(text); err == nil {
+	for _, text := range []string{"", text[1:], text + "x", string(b), strings.Repeat("0", len(text))} {
+		if b, err := own.parseBound(key, text); err == nil {
 			t.Errorf("%q is %q", text, b)
 		}
+	}
+	if b, err := own.parseBound(keyName("p", correlator.Key{Login: "1", Name: "b"}), text); err == nil {
+		t.Errorf("of another key: %q", b)
 	}
 }
 
@@ -58,13 +63,39 @@ func TestKeyName(t *testing.T) {
 }
 
 func TestSight(t *testing.T) {
-	s, err := parseSight([]any{int64(1), int64(2), []any{"meta", "x", "1", "1b", "ops", "3", "0", "2a"}})
+	own, id := ownTags(t), idOf(correlator.NewNodeID())
+	hash := []any{
+		"meta", string(own.meta(id, correlator.Record{Meta: []byte("x"), Finals: make([]correlator.Callback, 3)})), "ops", "3",
+		"1", string(own.value(id, complete(1, "b"))),
+		"0", string(own.value(id, correlator.Callback{Status: correlator.Answered, Body: []byte("a")})),
+		"2", "1not ours, and long enough",
+	}
+	s, err := own.parseSight(id, []any{int64(1), int64(3), hash})
 	if err != nil || s.state != recorded || s.known != 2 || len(s.finals) != 2 ||
-		s.finals[0].Op != 1 || string(s.finals[0].Body) != "b" || s.finals[1].Status != correlator.Answered {
+		s.finals[1].Op != 1 || string(s.finals[1].Body) != "b" || s.finals[0].Status != correlator.Answered {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s, err := parseSight([]any{int64(0), int64(0)}); err != nil || s.state != unrecorded || len(s.finals) > 0 {
+	if s, err := own.parseSight(id, []any{int64(0), int64(0)}); err != nil || s.state != unrecorded || len(s.finals) > 0 {
 		t.Errorf("%+v, %v", s, err)
+	}
+	for what, c := range map[string]struct {
+		id    correlator.ID
+		parts []any
+	}{
+		"no record":           {id, []any{int64(1), int64(0), []any{"x", "1"}}},
+		"a forged one":        {id, []any{int64(1), int64(0), []any{"meta", "x", "ops", "3"}}},
+		"of another trip":     {idOf(correlator.NewNodeID()), []any{int64(1), int64(3), hash}},
+		"of more ops":         {id, []any{int64(1), int64(3), []any{"meta", hash[1], "ops", "4"}}},
+		"released by nobody":  {id, []any{int64(2), int64(3), hash}},
+		"released by another": {id, []any{int64(2), int64(3), append(hash, "released", own.mark(kindReleased, idOf(correlator.NewNodeID())))}},
+		"forgotten":           {id, []any{int64(2), int64(3), append(hash, "released", own.mark(kindGone, id))}},
+	} {
+		if s, err := own.parseSight(c.id, c.parts); err != nil || s.state != unrecorded || len(s.finals) > 0 {
+			t.Errorf("%s: %+v, %v", what, s, err)
+		}
+	}
+	if s, err := own.parseSight(id, []any{int64(2), int64(3), append(hash, "released", own.mark(kindReleased, id))}); err != nil || s.state != released {
+		t.Errorf("released: %+v, %v", s, err)
 	}
 	for _, parts := range [][]any{
 		{},
@@ -76,11 +107,8 @@ func TestSight(t *testing.T) {
 		{int64(1), int64(0), "x"},
 		{int64(1), int64(0), []any{"0", int64(1)}},
 		{int64(1), int64(0), []any{int64(0), "1"}},
-		{int64(1), int64(0), []any{"x", "1"}},
-		{int64(1), int64(0), []any{"65536", "1"}},
-		{int64(1), int64(0), []any{"0", ""}},
 	} {
-		if s, err := parseSight(parts); err == nil {
+		if s, err := own.parseSight(id, parts); err == nil {
 			t.Errorf("%v is %+v", parts, s)
 		}
 	}
@@ -96,16 +124,20 @@ func TestWhatIsNotOfTheForm(t *testing.T) {
 		if e, err := parseEntry(home, text); err == nil {
 			t.Errorf("%q is %+v", text, e)
 		}
-		if one, _, err := parseSaid(home, text+"::"); err == nil {
+		if one, _, err := ownTags(t).parseSaid(home, text+"::"); err == nil {
 			t.Errorf("%q:: is %+v", text, one)
 		}
 	}
-	frame := string(appendFrame(nil, correlator.Callback{Status: correlator.Complete, Body: []byte("{}")}))
+	id, err := parseName(home, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := string(ownTags(t).appendFrame(nil, id, correlator.Callback{Status: correlator.Complete, Body: []byte("{}")}))
 	for _, said := range []string{
 		"", ":", "=", "=:", ":1", ":0:", ":1:", ":1:0", ":1:9", ":3:1{", ":3:1{}", ":0" + frame, ":" + frame[1:], ":+3:1{}", ":-1:1{}",
 		":x:1{}", ":99999999999:1{}", " 1{}", ":" + frame + ":", ":" + frame + "x", ":" + frame[:64], "::x", ":::",
 	} {
-		if one, _, err := parseSaid(home, name+"0"+said); err == nil {
+		if one, _, err := ownTags(t).parseSaid(home, name+"0"+said); err == nil {
 			t.Errorf("%q is %+v", said, one)
 		}
 	}
@@ -117,18 +149,19 @@ func TestWhatIsNotOfTheForm(t *testing.T) {
 }
 
 func TestStoredThatIsNotOfTheForm(t *testing.T) {
-	for _, text := range []string{"", "0", "x{}", "\x00", "\xff"} {
-		if cb, err := parseValue(0, text); err == nil {
+	own, id := ownTags(t), idOf(correlator.NewNodeID())
+	for _, text := range []string{"", "0", "x{}", "\x00", "\xff", "1" + strings.Repeat("0", 16) + "{}"} {
+		if cb, err := own.parseValue(entry{id: id}, text); err == nil {
 			t.Errorf("value %q is %+v", text, cb)
 		}
 	}
-	for _, fields := range []map[string]string{{opsField: ""}, {opsField: "-1"}, {opsField: "65536"}, {opsField: "1", "0": ""}, {opsField: "1", "0": "0"}} {
-		if rec, err := parseRecord(fields); err == nil {
-			t.Errorf("%v is %+v", fields, rec)
+	for _, fields := range []map[string]string{
+		{opsField: ""}, {opsField: "-1"}, {opsField: "65536"}, {opsField: "1"}, {opsField: "1", metaField: strings.Repeat("0", 20)},
+		{"0": string(own.value(id, complete(0, "{}"))), goneField: "1"},
+	} {
+		if rec, err := own.parseRecord(id, fields); err != correlator.ErrGone { //nolint:errorlint // as it is
+			t.Errorf("%v is %+v, %v", fields, rec, err)
 		}
-	}
-	if _, err := parseRecord(map[string]string{"0": "1{}", goneField: "1"}); err != correlator.ErrGone { //nolint:errorlint // as it is
-		t.Errorf("no record: %v", err)
 	}
 }
 
@@ -139,19 +172,20 @@ func FuzzMessage(f *testing.F) {
 	cb := &correlator.Callback{Op: 12, Status: correlator.Complete, Body: []byte(`{"a":1}`)}
 	large, small, hashed := said{entry: e, hashed: true}, said{entry: e, cb: cb}, said{entry: e, cb: cb, hashed: true}
 	long := said{entry: e, cb: &correlator.Callback{Op: 12, Status: correlator.Answered, Body: bytes.Repeat([]byte(":"), 100)}}
-	f.Add(written(large))
-	f.Add(written(small))
-	f.Add(written(hashed))
-	f.Add(written(large) + ":" + written(small) + ":" + written(long) + ":" + written(hashed) + ":" + written(large))
-	f.Add(written(said{entry: e, cb: &correlator.Callback{Op: 12, Status: correlator.Failed}}))
-	f.Add(written(small)[:42])
+	own := ownTags(f)
+	f.Add(own.written(large))
+	f.Add(own.written(small))
+	f.Add(own.written(hashed))
+	f.Add(own.written(large) + ":" + own.written(small) + ":" + own.written(long) + ":" + own.written(hashed) + ":" + own.written(large))
+	f.Add(own.written(said{entry: e, cb: &correlator.Callback{Op: 12, Status: correlator.Failed}}))
+	f.Add(own.written(small)[:42])
 	f.Fuzz(func(t *testing.T, message string) {
 		for message != "" {
-			one, rest, err := parseSaid(home, message)
+			one, rest, err := own.parseSaid(home, message)
 			if err != nil {
 				return
 			}
-			again := written(one)
+			again := own.written(one)
 			if rest != "" {
 				again += ":" + rest
 			}
@@ -175,14 +209,14 @@ func fits(t *testing.T, home correlator.NodeID, one said) {
 }
 
 // written is what a message says of one callback, as deliver.lua writes it.
-func written(one said) string {
+func (t *tags) written(one said) string {
 	switch {
 	case one.cb == nil:
 		return one.String() + sizeMark + sizeMark
 	case one.hashed:
-		return one.String() + hashMark + string(appendFrame(nil, *one.cb))
+		return one.String() + hashMark + string(t.appendFrame(nil, one.id, *one.cb))
 	default:
-		return one.String() + sizeMark + string(appendFrame(nil, *one.cb))
+		return one.String() + sizeMark + string(t.appendFrame(nil, one.id, *one.cb))
 	}
 }
 
@@ -190,6 +224,7 @@ func written(one said) string {
 func FuzzCallback(f *testing.F) {
 	f.Add([]byte("12345678"), int64(1_795_311_507_735), uint16(3), false, []byte(`{"a":1}`))
 	f.Add([]byte{}, int64(0), uint16(0), true, []byte(" 1 "))
+	own := ownTags(f)
 	f.Fuzz(func(t *testing.T, node []byte, ms int64, op uint16, answered bool, body []byte) {
 		var home correlator.NodeID
 		copy(home[:], node)
@@ -199,7 +234,7 @@ func FuzzCallback(f *testing.F) {
 		}
 		e := entry{id: correlator.NewID(home, time.UnixMilli(ms)), op: int(op)}
 		const next = "the next one"
-		came, rest, err := parseSaid(home, written(said{entry: e, cb: &sent})+":"+next)
+		came, rest, err := own.parseSaid(home, own.written(said{entry: e, cb: &sent})+":"+next)
 		if err != nil || came.entry != e || came.cb == nil || rest != next {
 			t.Fatalf("%v: %+v, %q, %v", e, came, rest, err)
 		}

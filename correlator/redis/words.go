@@ -72,7 +72,7 @@ func worded(err error) error {
 // isOurs reports whether an error was made by this package, or by correlator.
 func isOurs(err error) bool {
 	for _, ours := range []error{
-		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire,
+		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged,
 	} {
 		if errors.Is(err, ours) {
 			return true

@@ -57,7 +57,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 func everyError(t *testing.T, url string) (errs []error, ids []string) {
 	t.Helper()
 	said := make(chan error, 1000)
-	c, err := redis.New(config(url), func(err error) { said <- err })
+	c, err := redis.New(config(url), nodeKeys(t), redis.Options{Changed: func(err error) { said <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}

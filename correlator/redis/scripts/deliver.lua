@@ -14,8 +14,8 @@
 --       then for each callback: entry, which is the name of the trip, 32 characters, and op; value, in its frame if small
 --       then for each callback: how long its id is good, ms
 -- Returns the number of callbacks when all of them were new. Else for each of them: 1 when it is stored, now or before, 0 when
--- nothing is kept for this trip, 2 when its home is not alive, 3 when what is stored there is no trip; or what was stored before,
--- if it was asked for a record.
+-- nothing is kept for this trip, 2 when its home is not alive; or what is there instead, which may be forged: where, "inbox", "trip"
+-- or "gone", and the text.
 local call, try = redis.call, redis.pcall
 local inbox, alive, channel = KEYS[1], KEYS[2], KEYS[3]
 local when, kept, publish, small, hint, longest = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == 'small', ARGV[5], tonumber(ARGV[6])
@@ -42,7 +42,12 @@ local function new()
     end
     twice[entry], entries[#entries + 1] = true, entry
   end
-  for _, waiting in ipairs(call('HMGET', inbox, unpack(entries))) do
+  local known = try('HMGET', inbox, unpack(entries))
+  if known.err then -- no hash, so it is not ours
+    call('UNLINK', inbox)
+    return true
+  end
+  for _, waiting in ipairs(known) do
     if waiting then
       return false
     end
@@ -61,27 +66,35 @@ end
 -- Gives the result, what is said of it to the home, if that is to hear of it, and what the inbox has to have.
 local function put(trip, watchers, entry, given, life)
   local known = try('HMGET', trip, 'gone', 'ops')
-  if known.err then
-    return 3
+  if known.err then -- no hash, so it is not ours
+    call('UNLINK', trip)
+    known = {}
   end
   local gone, ops = known[1], known[2]
-  if gone or (when == 'record' and not ops) then
+  if gone then
+    return {'gone', gone}
+  end
+  if when == 'record' and not ops then
     return 0
   end
   if not ops and not lives then
     return 2
   end
   local op, announced = string.sub(entry, 33), publish ~= ''
-  if announced and not ops and call('HEXISTS', inbox, entry) == 1 then
-    return 1
-  end
-  if announced and small and not ops then
-    call('HSET', inbox, entry, given)
-    return 1, entry .. ':' .. given
+  if announced and not ops then
+    local waiting = call('HGET', inbox, entry)
+    if waiting and string.find(waiting, ':', 1, true) then
+      return waiting == given and 1 or {'inbox', waiting}
+    end
+    if small and not waiting then
+      call('HSET', inbox, entry, given)
+      return 1, entry .. ':' .. given
+    end
   end
   local value = small and string.sub(given, string.find(given, ':', 1, true) + 1) or given
   if call('HSETNX', trip, op, value) == 0 then
-    return when == 'record' and call('HGET', trip, op) or 1
+    local stored = call('HGET', trip, op)
+    return stored == value and 1 or {'trip', stored}
   end
   if not ops then
     call('PEXPIRE', trip, life)
@@ -101,6 +114,9 @@ local function put(trip, watchers, entry, given, life)
 end
 
 local results, message = {}, {}
+if type(try('HLEN', inbox)) ~= 'number' then
+  call('UNLINK', inbox) -- no hash, so it is not ours
+end
 for i = 1, n do
   local at = first + 2 * (i - 1)
   results[i], message[#message + 1] = put(KEYS[3 + i], KEYS[3 + n + i], ARGV[at], ARGV[at + 1], ARGV[last + i])

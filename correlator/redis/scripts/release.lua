@@ -3,6 +3,7 @@
 -- KEYS  trip, watchers, left
 -- ARGV  1 how long it can be read, ms
 --       2 what is published to those who watch
+--       3 the mark of what is released
 local trip, watchers, left = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HEXISTS', trip, 'ops') == 0 then
   return 0
@@ -13,6 +14,7 @@ if #channels == 0 then
   return 1
 end
 redis.call('RENAME', trip, left)
+redis.call('HSET', left, 'released', ARGV[3])
 redis.call('PEXPIRE', left, ARGV[1])
 redis.call('UNLINK', watchers)
 for _, channel in ipairs(channels) do

@@ -10,7 +10,7 @@
 --       5 store it: always, only over a "record"
 --       6 what is published to those who watch
 --       7... op and value of each final
--- Returns 1 when it is stored.
+-- Returns 1 when it is stored, 0 when it is not, or the ops that have another final already, each with that, which may be forged.
 local trip, watchers, inbox = KEYS[1], KEYS[2], KEYS[3]
 local recorded = redis.call('HEXISTS', trip, 'ops') == 1
 if ARGV[5] == 'record' and not recorded then
@@ -18,9 +18,16 @@ if ARGV[5] == 'record' and not recorded then
 end
 redis.call('HDEL', trip, 'gone')
 redis.call('HSET', trip, 'meta', ARGV[1], 'ops', ARGV[2])
-local fresh = 0
+local fresh, standing = 0, {}
 for i = 7, #ARGV, 2 do
-  fresh = fresh + redis.call(recorded and 'HSETNX' or 'HSET', trip, ARGV[i], ARGV[i + 1])
+  local added = redis.call(recorded and 'HSETNX' or 'HSET', trip, ARGV[i], ARGV[i + 1])
+  fresh = fresh + added
+  if recorded and added == 0 then
+    local stored = redis.call('HGET', trip, ARGV[i])
+    if stored ~= ARGV[i + 1] then
+      standing[#standing + 1], standing[#standing + 2] = ARGV[i], stored
+    end
+  end
 end
 if not recorded then
   local name = string.sub(ARGV[6], -32)
@@ -38,5 +45,8 @@ if fresh > 0 then
   for _, channel in ipairs(redis.call('SMEMBERS', watchers)) do
     redis.call('PUBLISH', channel, ARGV[6])
   end
+end
+if #standing > 0 then
+  return standing
 end
 return 1
