@@ -30,6 +30,18 @@ var (
 	ErrForged = errors.New("correlator: not a genuine token")
 )
 
+// Unready is why a Correlator cannot be used. It wraps ErrUnavailable.
+type Unready struct {
+	Part string // what is missing, in words for anybody: no address, name or secret is in them
+	Err  error  // what went wrong, for operators
+	Do   string // what they can do about it; may be empty
+}
+
+func (u *Unready) Error() string { return u.Err.Error() }
+
+// Unwrap gives what went wrong.
+func (u *Unready) Unwrap() error { return u.Err }
+
 // Status says what a Callback reports of its op.
 type Status uint8
 
@@ -98,6 +110,12 @@ type Correlator interface {
 	Drain(ctx context.Context) error
 	// Ready is nil while callbacks can reach this node and this node can reach the others.
 	Ready() error
+}
+
+// Admitting is a Correlator that tells what is no reason to refuse a new trip from what makes it unready.
+type Admitting interface {
+	// Admits is nil while what comes for new trips will reach them, perhaps a little later than usual.
+	Admits() error
 }
 
 // Relay is the optional half of a Correlator that other nodes share.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 	"github.com/valyala/fasthttp/pprofhandler"
 
+	"syncgate/correlator"
 	"syncgate/internal/httpserver"
 )
 
@@ -73,14 +75,27 @@ func (g *Gateway) readiness(dst *fasthttp.Response) {
 	case g.stage.Load() >= leaving:
 		state(dst, fasthttp.StatusServiceUnavailable, "shutting down")
 	case err != nil:
-		state(dst, fasthttp.StatusServiceUnavailable, "correlator unusable")
+		state(dst, fasthttp.StatusServiceUnavailable, "correlator unusable", missing(err))
 	default:
 		state(dst, fasthttp.StatusOK, "ready")
 	}
 }
 
-func state(dst *fasthttp.Response, status int, word string) {
+// missing names the part of the correlator that cannot be used.
+func missing(err error) string {
+	if u, ok := errors.AsType[*correlator.Unready](err); ok {
+		return u.Part
+	}
+	return "correlator"
+}
+
+// state says how the node is in a word, and what is missing, if something is. Neither may hold anything secret.
+func state(dst *fasthttp.Response, status int, word string, missing ...string) {
 	dst.SetStatusCode(status)
 	dst.Header.SetContentType(contentJSON)
-	dst.SetBodyString(fmt.Sprintf(`{"status":%q}`, word))
+	body := fmt.Sprintf(`{"status":%q`, word)
+	for _, part := range missing {
+		body += fmt.Sprintf(`,"missing":%q`, part)
+	}
+	dst.SetBodyString(body + "}")
 }

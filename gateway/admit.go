@@ -12,7 +12,7 @@ import (
 // the place back.
 func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {
 	if g.cfg.WhenDown == Refuse {
-		if err := g.correlator.Ready(); err != nil {
+		if err := g.admits(); err != nil {
 			return nil, correlator.ErrUnavailable
 		}
 	}

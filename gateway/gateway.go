@@ -30,6 +30,7 @@ type Gateway struct {
 	correlator     correlator.Correlator
 	keeper         correlator.Keeper // nil: nothing outlives its connection
 	relay          correlator.Relay  // nil: there are no other nodes
+	admits         func() error      // of the correlator: nil while new trips may come
 	local          bool              // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
 	partner        partner
@@ -106,6 +107,10 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.ended = ended
 	g.keeper, _ = p.Correlator.(correlator.Keeper)
 	g.relay, _ = p.Correlator.(correlator.Relay)
+	g.admits = p.Correlator.Ready
+	if a, ok := p.Correlator.(correlator.Admitting); ok {
+		g.admits = a.Admits
+	}
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
 	g.partner.setHeaders(cfg.Engine.Headers)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -101,11 +102,15 @@ func newTable(c *configs.Config, keys *correlator.Keys, log zerolog.Logger) (tab
 		goredis.SetLogger(driverLog{log}) // else it writes lines of its own to the standard error
 		return redis.New(c.Redis(), keys, redis.Options{
 			Changed: func(err error) {
-				if err != nil {
-					log.Error().Err(err).Msg("correlator: other nodes cannot be reached")
-				} else {
-					log.Info().Msg("correlator: in touch with the other nodes")
+				if err == nil {
+					log.Info().Msg("correlator: Redis can be used")
+					return
 				}
+				line := log.Error().Err(err)
+				if u, ok := errors.AsType[*correlator.Unready](err); ok {
+					line = line.Str("missing", u.Part).Str("do", u.Do)
+				}
+				line.Msg("correlator: Redis cannot be used")
 			},
 			Forged: func(err error) {
 				log.Error().Err(err).Msg("correlator: somebody else writes to Redis, or a node has other callback keys")

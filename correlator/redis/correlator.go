@@ -30,11 +30,13 @@ var (
 	_ correlator.Correlator = (*Correlator)(nil)
 	_ correlator.Keeper     = (*Correlator)(nil)
 	_ correlator.Relay      = (*Correlator)(nil)
+	_ correlator.Admitting  = (*Correlator)(nil)
 )
 
 // Options are what a Correlator tells its user. Every func may be nil, and must neither block nor call the Correlator.
 type Options struct {
-	// Changed is called with what Ready says from then on, each time that it turns from nil to an error or back.
+	// Changed is called with an Unready when Redis has been unusable for a second, again when the cause is another one, and with nil when all is
+	// well, for the first time or again. What comes and goes is reported once in ten seconds at most.
 	Changed func(error)
 	// Forged is called, once a minute at most, when something that was read from Redis has no good tag: it was not written by a node
 	// that has our keys.
@@ -81,7 +83,7 @@ func (c *Correlator) start(ctx context.Context) {
 		store: c.store, node: c.Node(), link: c.link, accept: c.accept, acceptStored: c.acceptStored,
 		fetch: c.collector.fetch, hint: c.watch.hint,
 		begun: func() {
-			p.kick()
+			p.begin()
 			c.collector.kick() // of what came while nobody listened
 			c.watch.all()
 			c.binder.lost() // it may be another server, or the same one without what it had
@@ -92,8 +94,13 @@ func (c *Correlator) start(ctx context.Context) {
 	}
 }
 
-// Ready is nil while the subscription is confirmed and the last probe has come back over it.
+// Ready is nil while the subscription is confirmed and the last probe that has ended was written, published, and heard over it. Else it is an
+// Unready.
 func (c *Correlator) Ready() error { return c.link.ready() }
+
+// Admits is nil while Redis takes what is written, or did so a second ago: a subscription that is killed, deaf or moved by a Cluster is
+// replaced, and callbacks wait in the inbox until then.
+func (c *Correlator) Admits() error { return c.link.reachable() }
 
 // Deliver hands a callback to its trip. When it returns nil the callback was written to the client, is repeated, or
 // is stored.

@@ -22,6 +22,9 @@ func dial(timeout time.Duration, secure *tls.Config) func(ctx context.Context, n
 		s := tls.Client(c, secure)
 		if err := s.HandshakeContext(ctx); err != nil {
 			_ = c.Close()
+			if ctx.Err() != nil {
+				return nil, errHandshake
+			}
 			return nil, err
 		}
 		return s, nil

@@ -75,3 +75,10 @@ func (c *Correlator) Names(id correlator.ID, k correlator.Key) (names struct{ In
 	names.Entry = nameOf(id)
 	return names
 }
+
+// Probes is how many probes were begun.
+func (c *Correlator) Probes() uint64 {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.link.sent
+}

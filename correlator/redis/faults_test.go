@@ -65,6 +65,41 @@ func TestSubscriptionIsKilled(t *testing.T) {
 	awaitReady(t, home)
 }
 
+// TestNoTripIsRefusedForASubscription: while subscriptions are killed all the time every trip is taken, and hears its callback.
+func TestNoTripIsRefusedForASubscription(t *testing.T) {
+	s := redistest.Start(t)
+	load := traffic{home: start(t, config(s.URL())), other: start(t, config(s.URL()))}
+	stop := make(chan struct{})
+	load.run(t, stop)
+	unready := 0
+	for begin := time.Now(); time.Since(begin) < 3*time.Second; <-time.After(20 * time.Millisecond) {
+		s.Do("CLIENT", "KILL", "TYPE", "pubsub")
+		if load.home.Ready() != nil {
+			unready++
+		}
+	}
+	close(stop)
+	load.all.Wait()
+	if n := load.refused.Load(); n > 0 || unready == 0 {
+		t.Errorf("%d of %d trips would have been refused; it was not ready %d times", n, load.trips.Load(), unready)
+	}
+	awaitReady(t, load.home)
+}
+
+// TestTripsAreRefusedWithoutRedis: after the grace, and until it is back.
+func TestTripsAreRefusedWithoutRedis(t *testing.T) {
+	s := redistest.Start(t)
+	c := start(t, config(s.URL()))
+	s.Kill()
+	correlatortest.Eventually(t, "refused", func() bool { return c.Admits() != nil })
+	if c.Ready() == nil {
+		t.Error("ready when trips are refused")
+	}
+	s.Restart()
+	correlatortest.Eventually(t, "taken again", func() bool { return c.Admits() == nil })
+	awaitReady(t, c)
+}
+
 func TestSubscriptionIsDeaf(t *testing.T) {
 	s := redistest.Start(t)
 	p := newProxy(t, s)
@@ -168,15 +203,20 @@ func TestStartsWithRedisAway(t *testing.T) {
 	trip := correlatortest.Always(correlator.Written)
 	deliver(t, c, park(t, c, trip), `"here"`) // a trip of the node itself needs no Redis
 	hears(t, trip, `"here"`, time.Second)
+	told := func(want string) {
+		t.Helper()
+		correlatortest.Eventually(t, "told "+want, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return fmt.Sprint(states) == want
+		})
+	}
+	told("[false]")
 	s.Restart()
 	awaitReady(t, c)
+	told("[false true]")
 	s.Kill()
 	correlatortest.Eventually(t, "not ready", func() bool { return c.Ready() != nil })
-	mu.Lock()
-	defer mu.Unlock()
-	if fmt.Sprint(states) != "[true false]" {
-		t.Errorf("told %v", states)
-	}
 }
 
 // TestScriptsAreFlushed: a server that forgot the scripts gets them again.

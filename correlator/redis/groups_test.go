@@ -22,6 +22,7 @@ type traffic struct {
 	all         sync.WaitGroup
 	trips       atomic.Int64
 	slowest     atomic.Int64 // from the acknowledgement to the last who hears it, in ns
+	refused     atomic.Int64 // trips that the home would not have taken
 }
 
 // run begins trips until stop, each with its own result.
@@ -43,6 +44,9 @@ func (f *traffic) run(t *testing.T, stop <-chan struct{}) {
 // trip is one trip. With Redis away it is one without a key.
 func (f *traffic) trip(t *testing.T) {
 	n := f.trips.Add(1)
+	if f.home.Admits() != nil {
+		f.refused.Add(1)
+	}
 	id := f.home.NewID(soon())
 	trip, waiter := correlatortest.Always(correlator.Held), correlatortest.Always(correlator.Held)
 	claimed := false
@@ -173,5 +177,8 @@ func TestSlotMigration(t *testing.T) {
 	t.Logf("%d trips; the slowest was heard %v after its acknowledgement", load.trips.Load(), time.Duration(load.slowest.Load()))
 	if d := time.Duration(load.slowest.Load()); d > healed {
 		t.Errorf("heard %v after the acknowledgement", d)
+	}
+	if n := load.refused.Load(); n > 0 {
+		t.Errorf("%d of %d trips would have been refused", n, load.trips.Load())
 	}
 }

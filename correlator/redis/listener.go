@@ -56,14 +56,14 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 	}
 	defer func() { _ = subscription.Close() }() // it may be closed already
 	if !l.link.up(subscription) {
-		return false, unavailable("listen", errClosed)
+		return false, unready(stepListen, errClosed)
 	}
 	l.begun()
 	for {
 		// Without a time limit: one that strikes within a message would lose the rest. A silent connection is the prober's to end.
 		received, err := subscription.Receive(context.WithoutCancel(ctx))
 		if err != nil {
-			return true, unavailable("listen", err)
+			return true, unready(stepListen, err)
 		}
 		switch m := received.(type) {
 		case *goredis.Message:
@@ -71,7 +71,7 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 		case *goredis.Subscription:
 			if m.Kind == "sunsubscribe" || m.Kind == "unsubscribe" { // a Cluster moved the slot
 				l.store.reload(ctx)
-				return true, unavailable("listen", errUnsubscribed)
+				return true, unready(stepListen, errUnsubscribed)
 			}
 			l.begun() // the client has made a new connection by itself
 		}

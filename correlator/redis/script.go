@@ -19,7 +19,7 @@ func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
 	replies := s.runAll(ctx, calls)
 	for i, reply := range replies {
 		if isWrongType(reply.Err()) && s.mendKeys(ctx, calls[i].keys) == nil {
-			replies[i] = s.runAll(ctx, calls[i : i+1])[0]
+			replies[i] = s.runAll(ctx, calls[i:i+1])[0]
 		}
 	}
 	return replies
@@ -30,10 +30,13 @@ func isWrongType(err error) bool { return err != nil && goredis.HasErrorPrefix(e
 
 // mendKeys removes those of a script's keys that hold another type than ours do.
 func (s *store) mendKeys(ctx context.Context, keys []string) error {
-	if err := s.mend.Run(ctx, s.client, keys).Err(); err != nil {
+	removed, err := s.mend.Run(ctx, s.client, keys).Int()
+	if err != nil {
 		return unavailable("remove what is not ours", err)
 	}
-	s.tags.refuse(kindType)
+	for range removed {
+		s.tags.refuse(kindType)
+	}
 	return nil
 }
 

@@ -171,14 +171,18 @@ func (s *store) probe(ctx context.Context, node correlator.NodeID, number uint64
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	pipe := s.client.Pipeline()
-	pipe.Set(ctx, s.alive(node), "1", aliveFor)
+	lives := pipe.Set(ctx, s.alive(node), "1", aliveFor)
 	publish := pipe.Publish
 	if s.sharded {
 		publish = pipe.SPublish
 	}
-	publish(ctx, s.channel(node), probeMark+s.tags.probe(node, number))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return unavailable("probe", err)
+	said := publish(ctx, s.channel(node), probeMark+s.tags.probe(node, number))
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	if err := lives.Err(); err != nil {
+		return unready(stepWrite, err)
+	}
+	if err := said.Err(); err != nil {
+		return unready(stepPublish, err)
 	}
 	return nil
 }
@@ -217,7 +221,7 @@ func (s *store) subscribe(ctx context.Context, node correlator.NodeID) (*goredis
 	if err != nil {
 		_ = channels.Close()
 		s.reload(ctx)
-		return nil, unavailable("subscribe", err)
+		return nil, unready(stepSubscribe, err)
 	}
 	return channels, nil
 }

@@ -156,7 +156,11 @@ func TestStoredThatIsNotOfTheForm(t *testing.T) {
 		}
 	}
 	for _, fields := range []map[string]string{
-		{opsField: ""}, {opsField: "-1"}, {opsField: "65536"}, {opsField: "1"}, {opsField: "1", metaField: strings.Repeat("0", 20)},
+		{opsField: ""},
+		{opsField: "-1"},
+		{opsField: "65536"},
+		{opsField: "1"},
+		{opsField: "1", metaField: strings.Repeat("0", 20)},
 		{"0": string(own.value(id, complete(0, "{}"))), goneField: "1"},
 	} {
 		if rec, err := own.parseRecord(id, fields); err != correlator.ErrGone { //nolint:errorlint // as it is

@@ -26,6 +26,8 @@ var (
 	errPool        = errors.New("all connections are in use")
 	errUnresolved  = errors.New("the server's name cannot be resolved")
 	errTLS         = errors.New("the server does not speak TLS, or refuses ours")
+	errHandshake   = errors.New("the TLS handshake got no answer in time")
+	errNoMaster    = errors.New("the sentinels know no server under the name in master_name")
 	errCertificate = errors.New("the server's certificate is not trusted, or is for another name")
 	errUnknown     = errors.New("the server's answer could not be read, or there is no server to ask")
 	errServer      = errors.New("the server refuses with an error of its own")
@@ -72,7 +74,7 @@ func worded(err error) error {
 // isOurs reports whether an error was made by this package, or by correlator.
 func isOurs(err error) bool {
 	for _, ours := range []error{
-		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged,
+		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged, errHandshake, errNoMaster,
 	} {
 		if errors.Is(err, ours) {
 			return true
@@ -120,9 +122,16 @@ func isCertificate(err error) bool {
 	return is
 }
 
-// refusal keeps the code of an error reply, if it is one that servers are known to have. Whatever follows it may be quoted from us.
+// refusal keeps what is the server's own text and quotes nothing, if it is one that servers are known to have: a sentence or a code. Whatever
+// follows it may be quoted from us.
 func refusal(reply goredis.Error) error {
-	code, _, _ := strings.Cut(reply.Error(), " ")
+	text := reply.Error()
+	for _, s := range sentences() {
+		if strings.HasPrefix(text, s.begins) {
+			return &refused{s}
+		}
+	}
+	code, _, _ := strings.Cut(text, " ")
 	if !slices.Contains([]string{
 		"ASK", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "DENIED", "ERR", "EXECABORT", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM",
 		"NOREPLICAS", "NOSCRIPT", "OOM", "READONLY", "TRYAGAIN", "UNBLOCKED", "WRONGPASS", "WRONGTYPE",

@@ -169,7 +169,7 @@ func (s *Server) Restart() {
 	}
 	s.until("redis-server answers", func() bool {
 		reply, err := s.exchange("PING")
-		return err == nil && reply == "+PONG"
+		return err == nil && (reply == "+PONG" || strings.HasPrefix(reply, "-NOAUTH"))
 	})
 	if s.cluster {
 		s.awaitCluster()
@@ -208,22 +208,41 @@ func (s *Server) Do(args ...string) string {
 	return reply
 }
 
-func (s *Server) exchange(args ...string) (string, error) {
+// DoAs is Do with a password of the default user.
+func (s *Server) DoAs(password string, args ...string) string {
+	s.t.Helper()
+	reply, err := s.exchangeAll([]string{"AUTH", password}, args)
+	if err != nil {
+		s.t.Fatalf("redistest: %s: %v", args[0], err)
+	}
+	return reply
+}
+
+func (s *Server) exchange(args ...string) (string, error) { return s.exchangeAll(args) }
+
+// exchangeAll sends commands, one after the other, and gives the last one's reply.
+func (s *Server) exchangeAll(commands ...[]string) (reply string, err error) {
 	conn, err := net.DialTimeout(s.network, s.addr, time.Second)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	r := bufio.NewReader(conn)
+	for _, args := range commands {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "*%d\r\n", len(args))
+		for _, a := range args {
+			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+		}
+		if _, err := conn.Write(b.Bytes()); err != nil {
+			return "", err
+		}
+		if reply, err = read(r); err != nil {
+			return "", err
+		}
 	}
-	if _, err := conn.Write(b.Bytes()); err != nil {
-		return "", err
-	}
-	return read(bufio.NewReader(conn))
+	return reply, nil
 }
 
 // read reads one reply.

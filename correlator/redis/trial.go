@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/correlator"
+)
+
+const (
+	// trialLife is how long what a trial leaves behind lasts when it fails half-way, beside the binding of its key: at least this, and trialTurns
+	// of the time-out.
+	trialLife  = 4 * time.Second
+	trialTurns = 4
+	// trialKeys is how many keys of clients are looked for: a Cluster has them on all its servers, and one that is taken for a single server
+	// refuses those of the others.
+	trialKeys = 8
+)
+
+// trial does with a trip that nobody waits for what is done with others, so that a user who may not use a command, a key or a channel, or a
+// wrong kind of server, is found before a trip is lost by it. It takes some round trips, and leaves nothing behind.
+func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
+	id := correlator.NewID(node, time.Now().Add(trialLife+trialTurns*s.timeout))
+	rec := correlator.Record{Finals: make([]correlator.Callback, 2)} // one stays open: what is complete is kept for longer
+	k := correlator.Key{Name: "trial " + rand.Text()}
+	key, e := keyName(s.prefix, k), entry{id: id}
+	for _, try := range []func() error{
+		func() error { return s.tryKeys(ctx) },
+		func() error {
+			_, err := s.bind(ctx, key, bindingOf([32]byte{}, id), rec, "")
+			return err
+		},
+		func() error {
+			_, errs := s.sights(ctx, node, []correlator.ID{id}, []int{nothingKnown})
+			return errs[0]
+		},
+		func() error {
+			w := &write{id: id, cb: correlator.Callback{Status: correlator.Failed}, when: ifAlive, announce: true, since: time.Now()}
+			s.putAll(ctx, []*write{w})
+			return w.err
+		},
+		func() error {
+			if _, err := s.lookup(ctx, id); !errors.Is(err, correlator.ErrGone) {
+				return err
+			}
+			return nil // it was slow, and is past its life
+		},
+		func() error { _, err := s.fetch(ctx, []entry{e}); return err },
+		func() error { _, err := s.bound(ctx, key); return err },
+		func() error { return s.expelAll(ctx, []misfit{{s.trip(id), "0", "nothing"}}) },
+		func() error { return s.mendKeys(ctx, []string{s.trip(id), s.watchers(id)}) },
+		func() error { return s.undo(ctx, key, id) },
+		func() error {
+			return s.settle(ctx, node, map[correlator.ID]settled{id: {heard: []int{0}, over: true}})
+		},
+		func() error { _, _, err := s.unread(ctx, node, 0); return err },
+	} {
+		if err := try(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryKeys looks for some keys of clients.
+func (s *store) tryKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	replies := make([]*goredis.StringCmd, trialKeys)
+	for i := range replies {
+		replies[i] = pipe.Get(ctx, keyName(s.prefix, correlator.Key{Name: rand.Text()}))
+	}
+	_, _ = pipe.Exec(ctx) // every command has its own error
+	for _, reply := range replies {
+		if err := reply.Err(); err != nil && !errors.Is(err, goredis.Nil) {
+			return unavailable("look for a key's owner", err)
+		}
+	}
+	return nil
+}
