@@ -169,7 +169,7 @@ func (f *forge) paths() []attack {
 		lost("missing signature", "nothing is signed", "/api/1/json/"+login+"/"+f.now),
 		lost("only a login", "likewise", "/api/1/json/"+login),
 		lost("prefix alone", "likewise", "/api/1/json/"),
-		lost("no slash at the end of the prefix", "likewise", "/api/1/json"),
+		{"no slash at the end of the prefix", "the credentials are in headers, and there are none", post("/api/1/json", body), refused(401, "Incorrect signature or login")},
 		lost("dot", "normalising would make one path of many", "/./api/1/json/"+tail),
 		lost("dot dot", "a rule of a proxy for /public would let it through", "/public/../api/1/json/"+tail),
 		lost("encoded dot dot", "likewise", "/public/%2e%2e/api/1/json/"+tail),

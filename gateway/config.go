@@ -91,6 +91,7 @@ type DrainConfig struct {
 // CORS lists the origins that browsers may call from; "*" is any.
 type CORS struct {
 	Origins []string `yaml:"origins"`
+	Enforce bool     `yaml:"enforce"` // requests of other origins are refused
 }
 
 // Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.

@@ -4,17 +4,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-const preflightAge = "600" // seconds
+const preflightAge = "7200" // seconds; no browser but Firefox keeps one for longer
 
 // cors lets browsers' pages from listed origins read our answers. A foreign origin is served like anybody else, without
-// the headers; its preflight is refused.
+// the headers, and its preflight is refused. Enforced, its requests are refused too: those that need no preflight would make tasks.
 type cors struct {
 	any     bool
+	enforce bool
 	origins map[string]struct{}
 }
 
 func newCORS(cfg CORS) *cors {
-	c := &cors{origins: make(map[string]struct{}, len(cfg.Origins))}
+	c := &cors{enforce: cfg.Enforce, origins: make(map[string]struct{}, len(cfg.Origins))}
 	for _, o := range cfg.Origins {
 		c.any = c.any || o == "*"
 		c.origins[o] = struct{}{}
@@ -25,6 +26,13 @@ func newCORS(cfg CORS) *cors {
 func (c *cors) allows(origin string) bool {
 	_, listed := c.origins[origin]
 	return origin != "" && (c.any || listed)
+}
+
+// refuses reports whether a request is refused for its origin. What is not a page of a browser sends none.
+func (c *cors) refuses(origin string) bool { return c.enforce && origin != "" && !c.allows(origin) }
+
+func foreignOrigin() *Fault {
+	return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
 }
 
 // allow sets the headers of an answer to an allowed origin.
@@ -57,7 +65,7 @@ func (c *cors) preflight(req *fasthttp.Request, resp *fasthttp.Response, methods
 		return nil
 	}
 	if !c.allows(origin) {
-		return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
+		return foreignOrigin()
 	}
 	h.Set("Access-Control-Allow-Methods", methods)
 	if asked := req.Header.Peek("Access-Control-Request-Headers"); len(asked) > 0 {

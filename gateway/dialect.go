@@ -50,8 +50,9 @@ type Dialect interface {
 	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
 	// Its errors are *Fault.
 	Accept(req *fasthttp.Request, now time.Time) (*Call, error)
-	// Identify verifies credentials that stand in a path, over an empty body, and gives the login. Its errors are *Fault.
-	Identify(credentials []byte, now time.Time) (login string, err error)
+	// Identify verifies the credentials of a request without a body, which stand in its path or, if those are empty, in its head, and gives
+	// the login. It is empty when there are none. Its errors are *Fault.
+	Identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error)
 	// Answer writes status and body of a reply.
 	Answer(dst *fasthttp.Response, c *Call, r Reply)
 	// Refuse words a fault.

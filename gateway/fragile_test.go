@@ -45,9 +45,9 @@ func (f *fragile) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, e
 	return f.Dialect.Accept(req, now)
 }
 
-func (f *fragile) Identify(credentials []byte, now time.Time) (string, error) {
+func (f *fragile) Identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (string, error) {
 	f.may("Identify")
-	return f.Dialect.Identify(credentials, now)
+	return f.Dialect.Identify(h, credentials, now)
 }
 
 func (f *fragile) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply) {

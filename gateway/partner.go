@@ -44,9 +44,9 @@ func (p *partner) accept(req *fasthttp.Request, now time.Time) (c *Call, err err
 	return p.dialect.Accept(req, now)
 }
 
-func (p *partner) identify(credentials []byte, now time.Time) (login string, err error) {
+func (p *partner) identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error) {
 	defer p.recovered("Identify", &err)
-	return p.dialect.Identify(credentials, now)
+	return p.dialect.Identify(h, credentials, now)
 }
 
 // answer words a reply. After an error dst is as if nothing had been written to it.

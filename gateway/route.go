@@ -127,6 +127,8 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
+	case (a.route == routeCreate || a.route == routeTask) && !h.IsOptions() && g.cors.refuses(a.origin):
+		a.fault = foreignOrigin()
 	}
 }
 

@@ -242,29 +242,6 @@ func TestLimitOfTheNode(t *testing.T) {
 	want(t, got(t, reply), 200, accepted)
 }
 
-func TestCORS(t *testing.T) {
-	e := newEngine(t)
-	const page = "https://shop.example"
-	n := start(t, e.URL, func(c *gateway.Config) { c.CORS.Origins = []string{page} })
-	path := sign("{}")
-	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type, x-request-id"}
-	r := n.do(http.MethodOptions, path, "", append(ask, "Origin", page)...)
-	if r.status != 204 || r.header.Get("Access-Control-Allow-Origin") != page || r.header.Get("Access-Control-Allow-Headers") != ask[3] ||
-		!strings.Contains(r.header.Get("Access-Control-Allow-Methods"), "POST") {
-		t.Errorf("preflight: %+v", r)
-	}
-	if r := n.do(http.MethodOptions, path, "", append(ask, "Origin", "https://evil.example")...); r.status != 403 || r.header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("foreign preflight: %+v", r)
-	}
-	r = n.create("{", "Origin", page) // errors carry it too
-	if r.status != 400 || r.header.Get("Access-Control-Allow-Origin") != page || r.header.Get("Access-Control-Expose-Headers") != "Location, X-Request-Id, Retry-After, Date, Preference-Applied" {
-		t.Errorf("error: %+v", r)
-	}
-	if r := n.create("{", "Origin", "https://evil.example"); r.status != 400 || r.header.Get("Access-Control-Allow-Origin") != "" || r.header.Get("Vary") != "Origin" {
-		t.Errorf("foreign error: %+v", r)
-	}
-}
-
 func TestSlowAndLargeRequests(t *testing.T) {
 	e := newEngine(t)
 	n := start(t, e.URL, func(c *gateway.Config) {

@@ -79,7 +79,7 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended
 	if g.keeper == nil {
 		return false, correlator.ErrGone
 	}
-	login, err := g.reader(credentials, t.accepted)
+	login, err := g.reader(&in.Request.Header, credentials, t.accepted)
 	if err != nil {
 		return false, err
 	}
@@ -101,11 +101,12 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended
 var errReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
 
 // reader gives the login that signed for a result, empty when nobody has to.
-func (g *Gateway) reader(credentials []byte, now time.Time) (login string, err error) {
-	if len(credentials) == 0 && !g.cfg.Results.RequireLogin {
-		return "", nil
+func (g *Gateway) reader(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error) {
+	login, err = g.partner.identify(h, credentials, now)
+	if err == nil && login == "" && g.cfg.Results.RequireLogin {
+		return "", errReader
 	}
-	return g.partner.identify(credentials, now)
+	return login, err
 }
 
 // fetch reads a record, and answers at once or when the ops that are open have become final, or after the wait. It asks the store.

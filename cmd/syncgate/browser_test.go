@@ -5,10 +5,13 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,11 +21,24 @@ import (
 const page = `<!doctype html><meta charset="utf-8"><title>syncgate</title><p id="result">waiting<p id="timeout">waiting
 <script>
 const gateway = %q, login = %q, secret = %q;
-async function path(body) {
+async function signed(body) {
 	const time = Math.floor(Date.now() / 1000).toString();
 	const sum = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(time + secret + body + secret));
-	const hex = [...new Uint8Array(sum)].map(b => b.toString(16).padStart(2, "0")).join("");
+	return {time, hex: [...new Uint8Array(sum)].map(b => b.toString(16).padStart(2, "0")).join("")};
+}
+async function path(body) {
+	const {time, hex} = await signed(body);
 	return gateway + "/api/1/json/" + login + "/" + time + "/" + hex;
+}
+async function byHeaders(body) {
+	const {time, hex} = await signed(body);
+	try {
+		const r = await fetch(gateway + "/api/1/json", {method: "POST", body,
+			headers: {"Content-Type": "application/json", "X-Syncgate-Login": login, "X-Syncgate-Time": time, "X-Syncgate-Signature": hex}});
+		return r.status + " " + await r.text();
+	} catch (e) {
+		return e.name;
+	}
 }
 async function call(body, badly) {
 	try {
@@ -41,9 +57,14 @@ const op = data => '"ops":[{"type":"create","obj":"task","conv_id":1,"data":' + 
 	document.getElementById("result").textContent = seen.result.body || seen.result.error;
 	seen.timeout = await call('{"timeout":0.3,' + op('{"__sim":{"callback":"never"}}'));
 	document.getElementById("timeout").textContent = seen.timeout.body || seen.timeout.error;
-	seen.later = seen.timeout.location ? await fetch(gateway + seen.timeout.location).then(async r =>
-		({status: r.status, body: await r.text(), retry: r.headers.get("Retry-After")})) : {};
+	seen.later = seen.timeout.location ? await fetch(gateway + seen.timeout.location, {headers: {"Prefer": "wait=1"}}).then(async r =>
+		({status: r.status, body: await r.text(), retry: r.headers.get("Retry-After"), date: r.headers.get("Date"),
+			applied: r.headers.get("Preference-Applied")})) : {};
 	seen.refused = await call('{"timeout":20,' + op("{}"), "0");
+	seen.headers = [];
+	for (let i = 0; i < 3; i++) seen.headers.push(await byHeaders('{"timeout":20,' + op('{"i":' + i + "}")));
+	const form = '{"timeout":20,' + op('{"simple":1}');
+	seen.simple = await fetch(await path(form), {method: "POST", body: form}).then(r => r.status.toString(), e => e.name); // needs no preflight
 	seen.shown = [...document.querySelectorAll("p")].map(p => p.textContent.trim());
 	await fetch("/seen", {method: "POST", body: JSON.stringify(seen)});
 })();
@@ -55,17 +76,21 @@ type seen struct {
 	Result, Timeout, Later, Refused struct {
 		Status                          int
 		Body, ID, Location, Retry, Vary string
+		Date, Applied                   string
 		Error                           string
 	}
-	Shown []string
+	Headers []string
+	Simple  string
+	Shown   []string
 }
 
 // TestBrowser has a page of another origin call the gateway, and then the same page from an origin that is not allowed.
 func TestBrowser(t *testing.T) {
 	e := simulate(t)
 	at := free(t, 1)[0]
-	allowed, foreign := site(t, at), site(t, at)
-	serve(t, at, "SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_CORS_ORIGINS="+allowed.URL)
+	front := newEar(t, at)
+	allowed, foreign := site(t, front.Addr().String()), site(t, front.Addr().String())
+	serve(t, at, "SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_CORS_ORIGINS="+allowed.URL, "SYNCGATE_CORS_ENFORCE=true")
 
 	s := browse(t, allowed)
 	const result = `{"request_proc":"ok","ops":[{"proc":"ok","data":{"name":"Олена"}}]}`
@@ -82,6 +107,20 @@ func TestBrowser(t *testing.T) {
 	if s.Later.Status != 202 || s.Later.Retry == "" || !strings.Contains(s.Later.Body, `"proc":"pending"`) {
 		t.Errorf("asking for the result the page got %+v", s.Later)
 	}
+	if _, err := http.ParseTime(s.Later.Date); err != nil || s.Later.Applied != "wait=1" {
+		t.Errorf("the page can read Date %q and Preference-Applied %q", s.Later.Date, s.Later.Applied)
+	}
+	for i, got := range s.Headers {
+		if want := fmt.Sprintf(`200 {"request_proc":"ok","ops":[{"proc":"ok","data":{"i":%d}}]}`, i); got != want {
+			t.Errorf("signed in headers the page got %s", got)
+		}
+	}
+	if asked, sent := front.count("OPTIONS /api/1/json HTTP"), front.count("POST /api/1/json HTTP"); asked != 1 || sent != 3 || len(s.Headers) != 3 {
+		t.Errorf("%d requests that are signed in headers needed %d preflights", sent, asked)
+	}
+	if s.Simple != "200" {
+		t.Errorf("a request without a preflight got %s", s.Simple)
+	}
 	if s.Refused.Status != 401 || !strings.Contains(s.Refused.Body, "Incorrect signature") {
 		t.Errorf("an error that the page may read: %+v", s.Refused)
 	}
@@ -91,6 +130,9 @@ func TestBrowser(t *testing.T) {
 
 	before := e.Stats().Tasks
 	s = browse(t, foreign)
+	if s.Simple != "TypeError" || strings.Join(s.Headers, " ") != "TypeError TypeError TypeError" {
+		t.Errorf("a page of a foreign origin got %s, %s", s.Simple, s.Headers)
+	}
 	if s.Result.Error != "TypeError" || s.Timeout.Error != "TypeError" || s.Refused.Error != "TypeError" {
 		t.Errorf("a page of a foreign origin got %+v", s)
 	}
@@ -98,6 +140,53 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("a page of a foreign origin has made %d tasks", n)
 	}
 }
+
+// ear passes on what comes, to a gateway, and hears it.
+type ear struct {
+	net.Listener
+	log *logbook
+}
+
+func newEar(t *testing.T, gateway string) *ear {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ear{ln, new(logbook)}
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		_ = ln.Close()
+		running.Wait()
+	})
+	running.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { e.pass(c, gateway) })
+		}
+	})
+	return e
+}
+
+// pass ends when either side closes.
+func (e *ear) pass(c net.Conn, gateway string) {
+	defer c.Close()
+	up, err := net.Dial("tcp", gateway)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	go func() {
+		_, _ = io.Copy(c, up)
+		_ = c.Close()
+	}()
+	_, _ = io.Copy(up, io.TeeReader(c, e.log))
+}
+
+func (e *ear) count(line string) int { return strings.Count(e.log.String(), line) }
 
 // website serves the page, and hears what it has seen.
 type website struct {

@@ -43,7 +43,7 @@ func commands() []command {
 		{"serve", "[--config FILE]", "run the gateway", serve, serveHelp, "start run server gateway up"},
 		{"demo", "[--listen ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp, "try example"},
 		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp, "simulate simulator sim enginesim mock"},
-		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
+		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [--headers] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
 		{"check", "[--config FILE] [--reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
 		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},

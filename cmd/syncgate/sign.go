@@ -19,7 +19,8 @@ import (
 )
 
 const signHelp = `Signs a request body, read from FILE or the standard input, and prints the path to send it to with POST; with --url the
-whole URL, with --curl a command that sends it. The body must arrive byte for byte as it was signed.
+whole URL, with --curl a command that sends it. With --headers the signature is not in the path: the header lines that carry it follow.
+The body must arrive byte for byte as it was signed.
 
   echo -n '{"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{"param":1}}]}' |
     syncgate sign --login 12345 --secret-file secret.txt --url https://sync.example.com --curl
@@ -31,6 +32,7 @@ func sign(p *program, fs *flag.FlagSet, args []string) error {
 	base := fs.String("url", "", "`URL` of the gateway, to print a whole URL")
 	at := fs.String("time", "", "Unix `seconds` to sign with; now if empty")
 	curl := fs.Bool("curl", false, "print a curl command (without --url for "+defaultURL+")")
+	inHeaders := fs.Bool("headers", false, "sign in headers, for requests that share one URL")
 	if err := parseFlags(fs, args, 1); err != nil {
 		return err
 	}
@@ -53,10 +55,14 @@ func sign(p *program, fs *flag.FlagSet, args []string) error {
 		*base = cmp.Or(*base, defaultURL)
 	}
 	line := strings.TrimRight(*base, "/") + signedPath(*login, seconds, secret, body)
-	if *curl {
-		line = curlCommand(line, body)
+	var headers []string
+	if *inHeaders {
+		line, headers = strings.TrimRight(*base, "/")+createPath, signedHeaders(*login, seconds, secret, body)
 	}
-	fmt.Fprintln(p.out, line)
+	if *curl {
+		line, headers = curlCommand(line, body, headers...), nil
+	}
+	fmt.Fprintln(p.out, strings.Join(append([]string{line}, headers...), "\n"))
 	return nil
 }
 
@@ -104,10 +110,19 @@ func (p *program) body(file string) ([]byte, error) {
 	return body, nil
 }
 
-// signedPath is the path of a create request to API version 1.
+// createPath is that of create requests to API version 1, before the signature if it is in the path.
+const createPath = "/api/1/json"
+
+// signedPath is the path of a create request.
 func signedPath(login, seconds, secret string, body []byte) string {
-	path := []byte("/api/1/json/" + login + "/" + seconds + "/")
+	path := []byte(createPath + "/" + login + "/" + seconds + "/")
 	return string(signer.AppendSignature(path, []byte(seconds), []byte(secret), body))
+}
+
+// signedHeaders are the header lines of a create request whose path has no signature.
+func signedHeaders(login, seconds, secret string, body []byte) []string {
+	signature := signer.AppendSignature(nil, []byte(seconds), []byte(secret), body)
+	return []string{"X-Syncgate-Login: " + login, "X-Syncgate-Time: " + seconds, "X-Syncgate-Signature: " + string(signature)}
 }
 
 // longestArgument is below what Linux allows for one argument of a command.
@@ -115,12 +130,16 @@ const longestArgument = 100_000
 
 // curlCommand is a command for a POSIX shell. A body that is not text, or too long for an argument, goes through a pipe, written
 // by the shell's own printf.
-func curlCommand(url string, body []byte) string {
+func curlCommand(url string, body []byte, headers ...string) string {
+	curl := "curl -sS -H 'Content-Type: application/json'"
+	for _, line := range headers {
+		curl += " -H " + quote(line)
+	}
 	if !plain(body) || len(body) > longestArgument {
-		return "printf " + quote(octal(body)) + " | curl -sS -H 'Content-Type: application/json' --data-binary @- " + quote(url)
+		return "printf " + quote(octal(body)) + " | " + curl + " --data-binary @- " + quote(url)
 	}
 	// Not --data-binary: it reads a file where the text begins with @.
-	return "curl -sS -H 'Content-Type: application/json' --data-raw " + quote(string(body)) + " " + quote(url)
+	return curl + " --data-raw " + quote(string(body)) + " " + quote(url)
 }
 
 // plain reports whether a terminal takes the text as it is when it is pasted.

@@ -10,15 +10,17 @@ import (
 
 	"syncgate/gateway"
 	"syncgate/internal/splice"
-	"syncgate/signer"
 )
 
 // Accept verifies a request and reads it, in the order signature, time, encoding, body.
 func (d *Dialect) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, error) {
 	access := d.access.Load()
-	from, ok := parsePath(gateway.RawPath(req.Header.RequestURI()))
-	if !ok {
+	from, inHeaders, ok := parsePath(gateway.RawPath(req.Header.RequestURI()))
+	switch {
+	case !ok:
 		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
+	case inHeaders:
+		from, _ = headerCredentials(&req.Header)
 	}
 	body := req.Body()
 	login, fault := access.verify(from, body, now)
@@ -53,28 +55,6 @@ func (s *scratch) fingerprint(body []byte) [sha256.Size]byte {
 	}
 	rest, _ := edits.Apply(make([]byte, 0, len(body)), body, nil)
 	return sha256.Sum256(rest)
-}
-
-// Identify verifies {login}/{time}/{signature} over an empty body.
-func (d *Dialect) Identify(path []byte, now time.Time) (login string, err error) {
-	from, _ := parseCredentials(path) // nobody's signature matches what is missing
-	login, fault := d.access.Load().verify(from, nil, now)
-	if fault != nil {
-		return "", fault
-	}
-	return login, nil
-}
-
-// verify gives the login that signed body at an acceptable time.
-func (a *Access) verify(from credentials, body []byte, now time.Time) (login string, fault *gateway.Fault) {
-	login, ok := a.Keys.Verify(from.login, from.stamp, from.signature, body)
-	if !ok {
-		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login"}
-	}
-	if err := signer.CheckTime(from.stamp, now, a.Window); err != nil {
-		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Request time is outside the allowed window", Err: err}
-	}
-	return login, nil
 }
 
 // ownMembers are what the data of each task of a request gets: the callback URL, whose token comes later, and the headers.

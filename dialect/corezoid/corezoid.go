@@ -9,7 +9,6 @@
 package corezoid
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
@@ -146,28 +145,9 @@ func New(cfg Config, access Access) (*Dialect, error) {
 // SetAccess replaces who may ask for how much. Requests that are being read finish under what they began with.
 func (d *Dialect) SetAccess(a Access) { d.access.Store(&a) }
 
-// Route reports whether path is that of a create request: /api/{1|2}/json/{login}/{time}/{signature}.
+// Route reports whether path is that of a create request: /api/{1|2}/json/{login}/{time}/{signature}, or /api/{1|2}/json with the
+// credentials in headers.
 func (*Dialect) Route(path []byte) bool {
-	_, ok := parsePath(path)
+	_, _, ok := parsePath(path)
 	return ok
-}
-
-// credentials are what a request's path says of who sent it.
-type credentials struct{ login, stamp, signature []byte }
-
-func parsePath(path []byte) (c credentials, ok bool) {
-	rest, ok := bytes.CutPrefix(path, []byte("/api/2/json/"))
-	if !ok {
-		if rest, ok = bytes.CutPrefix(path, []byte("/api/1/json/")); !ok {
-			return c, false
-		}
-	}
-	return parseCredentials(rest)
-}
-
-// parseCredentials reads {login}/{time}/{signature}.
-func parseCredentials(path []byte) (c credentials, ok bool) {
-	c.login, path, _ = bytes.Cut(path, []byte{'/'})
-	c.stamp, c.signature, ok = bytes.Cut(path, []byte{'/'})
-	return c, ok && bytes.IndexByte(c.signature, '/') < 0
 }

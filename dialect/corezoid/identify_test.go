@@ -1,6 +1,7 @@
 package corezoid_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,9 +39,10 @@ func TestFingerprint(t *testing.T) {
 
 func TestIdentify(t *testing.T) {
 	d := dialect(t)
-	f := func(credentials string, status int, text string) {
+	f := func(credentials string, header []string, status int, text string) {
 		t.Helper()
-		who, err := d.Identify([]byte(credentials), now)
+		req := received(t, "GET", "/api/1/tasks/x", "", header...)
+		who, err := d.Identify(&req.Header, []byte(credentials), now)
 		if text != "" {
 			wantFault(t, err, status, text)
 		} else if err != nil || who != login {
@@ -50,10 +52,71 @@ func TestIdentify(t *testing.T) {
 	signed := func(stamp, body string) string {
 		return strings.TrimPrefix(path(login, stamp, secret, body), "/api/2/json/")
 	}
-	f(signed("1700000000", ""), 0, "")
-	f(signed("1700000000", "{}"), 401, "Incorrect signature or login")
-	f(signed("1", ""), 401, "Request time is outside the allowed window")
-	f(login, 401, "Incorrect signature or login")
-	f("", 401, "Incorrect signature or login")
-	f(signed("1700000000", "")+"/x", 401, "Incorrect signature or login")
+	const wrong = "Incorrect signature or login"
+	good, bad := signed("1700000000", ""), signed("1700000000", "{}")
+	f(good, nil, 0, "")
+	f(bad, nil, 401, wrong)
+	f(signed("1", ""), nil, 401, "Request time is outside the allowed window")
+	f(login, nil, 401, wrong)
+	f(good+"/x", nil, 401, wrong)
+	f("", inHeaders(good), 0, "")
+	f("", inHeaders(bad), 401, wrong)
+	f("", inHeaders(signed("1", "")), 401, "Request time is outside the allowed window")
+	f("", inHeaders(good)[:2], 401, wrong)
+	f("", inHeaders(good)[2:], 401, wrong)
+	f(good, inHeaders(bad), 0, "") // the path counts where it has credentials
+	f(bad, inHeaders(good), 401, wrong)
+	req := received(t, "GET", "/api/1/tasks/x", "")
+	if who, err := d.Identify(&req.Header, nil, now); who != "" || err != nil {
+		t.Errorf("without credentials: %q, %v", who, err)
+	}
+}
+
+// inHeaders makes header lines of login/time/signature.
+func inHeaders(credentials string) []string {
+	part := strings.Split(credentials, "/")
+	return []string{"X-Syncgate-Login: " + part[0], "x-syncgate-time: " + part[1], "X-SYNCGATE-SIGNATURE: " + part[2]}
+}
+
+// A create may be signed in its headers: over the same bytes, and by the same rules.
+func TestAcceptByHeaders(t *testing.T) {
+	d := dialect(t)
+	for _, stamp := range []string{"1700000000", "1700000000.5"} {
+		good := inHeaders(strings.TrimPrefix(path(login, stamp, secret, simple), "/api/2/json/"))
+		for _, target := range []string{"/api/1/json", "/api/2/json", "/api/1/json?x=y", "http://gateway/api/1/json"} {
+			if !d.Route([]byte(strings.TrimPrefix(strings.TrimSuffix(target, "?x=y"), "http://gateway"))) {
+				t.Errorf("%s is no path of a create", target)
+			}
+			f := func(ok bool, body string, header ...string) {
+				t.Helper()
+				c, err := d.Accept(received(t, "POST", target, body, header...), now)
+				if !ok {
+					wantFault(t, err, 401, "Incorrect signature or login")
+				} else if err != nil || c.Login != login {
+					t.Errorf("%s: %v", target, err)
+				}
+			}
+			f(true, simple, good...)
+			f(false, simple+" ", good...)
+			f(false, simple)
+			for i := range good {
+				f(false, simple, slices.Delete(slices.Clone(good), i, i+1)...)
+				f(false, simple, append(slices.Clone(good), good[i])...) // twice
+				name, value, _ := strings.Cut(good[i], ": ")
+				f(false, simple, append(slices.Delete(slices.Clone(good), i, i+1), name+": "+value+"0")...)
+				f(true, simple, append(slices.Delete(slices.Clone(good), i, i+1), name+": \t"+value+" ")...)
+			}
+			f(true, simple, append([]string{"Content-Type: text/plain"}, good...)...)
+		}
+		old := inHeaders(strings.TrimPrefix(path(login, "1", secret, simple), "/api/2/json/"))
+		_, err := d.Accept(received(t, "POST", "/api/1/json", simple, old...), now)
+		wantFault(t, err, 401, "Request time is outside the allowed window")
+		_, err = d.Accept(received(t, "POST", "/api/1/json/a/b/c", simple, good...), now) // the path counts
+		wantFault(t, err, 401, "Incorrect signature or login")
+	}
+	for _, target := range []string{"/api/3/json", "/api/1/jso", "/api/1/json/", "/api/1/jsonx", "/api/1/json//", "/api/1/json/a", "/api/1/json/a/b", "/api/1/json.", "/api/1"} {
+		if d.Route([]byte(target)) {
+			t.Errorf("%s is a path of a create", target)
+		}
+	}
 }
