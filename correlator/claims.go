@@ -38,7 +38,7 @@ func (s *records) bind(k Key, fingerprint [32]byte, id ID, rec Record) (owner ID
 	}
 	if s.limit > 0 && s.pinned+cost(rec)+c.cost() > s.limit {
 		s.mu.Unlock()
-		return ID{}, fmt.Errorf("correlator: claim: the memory for results is used up: %w", ErrUnavailable)
+		return ID{}, fmt.Errorf("correlator: claim: %w", ErrFull)
 	}
 	r := s.byID[id]
 	if r == nil {

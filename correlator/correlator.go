@@ -8,6 +8,7 @@ package correlator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -22,6 +23,8 @@ var (
 	ErrGone = errors.New("correlator: gone")
 	// ErrUnavailable says that the table cannot be reached right now; the same call may succeed later.
 	ErrUnavailable = errors.New("correlator: unavailable")
+	// ErrFull refuses a Claim: the records that may not be evicted take all the room. It is an ErrUnavailable.
+	ErrFull = fmt.Errorf("%w: no room for one more record", ErrUnavailable)
 	// ErrOtherBody refuses a Claim: the key was used with another body.
 	ErrOtherBody = errors.New("correlator: key was used with another body")
 	// ErrReleased ends the wait of receivers that are attached to a trip that surely made no task.

@@ -113,7 +113,7 @@ func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.rec
 func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
 
 // Claim binds k to id and saves rec, or gives the id that k is bound to. rec's bytes must not change afterwards. The record
-// is not evicted before Close. ErrOtherBody. ErrUnavailable: records that may not be evicted take all the memory.
+// is not evicted before Close. ErrOtherBody. ErrFull: records that may not be evicted take all the memory.
 func (m *Memory) Claim(_ context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error) {
 	return m.records.bind(k, fingerprint, id, rec)
 }

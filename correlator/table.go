@@ -138,6 +138,23 @@ func (t *Table) Waiter(id ID) Receiver {
 	return nil
 }
 
+// Each calls f for each trip that is parked here, in no order. Trips may come and go meanwhile.
+func (t *Table) Each(f func(Receiver)) {
+	var all []Receiver
+	for i := range t.shards {
+		s := &t.shards[i]
+		all = all[:0]
+		s.mu.Lock()
+		for _, e := range s.trips {
+			all = append(all, e.Value)
+		}
+		s.mu.Unlock()
+		for _, r := range all { // without the lock: f may ask for something
+			f(r)
+		}
+	}
+}
+
 // Settled is what an engine hears about a trip that is not parked here and of which no record is kept: nil when it is
 // one of this node's finished trips, ErrGone when it was forgotten, has expired, or had another home.
 func (t *Table) Settled(id ID) error {

@@ -47,11 +47,16 @@ func (id ID) Expiry() time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[24:]))) //nolint:gosec // made by NewID
 }
 
-// String gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
+// Name gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
+func (id ID) Name() (name [8]byte) {
+	base64.RawURLEncoding.Encode(name[:], id[:6])
+	return name
+}
+
+// String is Name as a string.
 func (id ID) String() string {
-	var b [8]byte
-	base64.RawURLEncoding.Encode(b[:], id[:6])
-	return string(b[:])
+	name := id.Name()
+	return string(name[:])
 }
 
 const (
