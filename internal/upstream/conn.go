@@ -104,6 +104,7 @@ func (c *Client) receive(l lease, buf []byte, ev eventloop.Events) {
 	}
 	for i := 0; i < readsAtOnce || l.owner.Pending() > 0; i++ { // while bytes are pending the loops report nothing that is left unread
 		n, err := l.owner.Read(buf)
+		c.in.Add(int64(n))
 		if n > 0 && c.take(l, buf[:n]) {
 			return
 		}

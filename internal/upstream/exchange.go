@@ -53,6 +53,7 @@ func (c *Client) send(x exchange, l lease) (exchange, lease) {
 		}
 	}
 	c.hook("write")
+	c.out.Add(int64(len(x.request.b)))
 	if _, err := l.owner.Write(x.request.b); err != nil {
 		return c.notWritten(x, l, connectionError("send to the engine", err))
 	}

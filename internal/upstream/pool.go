@@ -156,6 +156,13 @@ func (p *pool) takeAllIdle() (all []lease) {
 	return all
 }
 
+// count says what is in use.
+func (p *pool) count() (busy, idle, queued int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open - len(p.idle), len(p.idle), p.queue.len()
+}
+
 // all gives the connections that there are.
 func (p *pool) all() (all []*conn) {
 	p.mu.Lock()

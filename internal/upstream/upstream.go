@@ -110,6 +110,8 @@ type Client struct {
 
 	pool pool
 
+	in, out atomic.Int64 // bytes of HTTP, read and written
+
 	aborting atomic.Bool    // Close waits no more: what is under way fails
 	underWay sync.WaitGroup // calls; begins under the pool's mutex while that is not closed, ends with Finished
 	dials    sync.WaitGroup // goroutines
@@ -149,6 +151,22 @@ func newBreaker(log zerolog.Logger) *gobreaker.TwoStepCircuitBreaker[any] {
 			log.Warn().Stringer("breaker", to).Msg("the engine's connections")
 		},
 	})
+}
+
+// Stats is what a Client does.
+type Stats struct {
+	Busy, Idle     int   // connections, those that are being made with the busy ones
+	Queued         int   // calls that wait for one
+	BreakerOpen    bool  // calls that need a new connection fail at once, but for one in a while
+	Received, Sent int64 // bytes of HTTP so far, without those of TLS
+}
+
+// Stats gives what the client does now.
+func (c *Client) Stats() (s Stats) {
+	s.Busy, s.Idle, s.Queued = c.pool.count()
+	s.BreakerOpen = c.breaker.State() != gobreaker.StateClosed
+	s.Received, s.Sent = c.in.Load(), c.out.Load()
+	return s
 }
 
 // Do makes a request as soon as there is a connection for it. It never waits: the methods of call report the result.
