@@ -32,6 +32,9 @@ func (b *Budget) Resize(largest int64) {
 	b.free.Add(size - b.size.Swap(size))
 }
 
+// Size gives the bytes that may be charged.
+func (b *Budget) Size() int64 { return b.size.Load() }
+
 // Used gives the bytes that are charged.
 func (b *Budget) Used() int64 { return b.size.Load() - b.free.Load() }
 

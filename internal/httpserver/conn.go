@@ -62,6 +62,7 @@ func (c *conn) Ready(o eventloop.Owner, buf []byte, _ eventloop.Events) {
 	defer c.l.s.giveBack(w)
 	for range readsAtOnce {
 		n, err := o.Read(buf)
+		c.l.in.Add(int64(n))
 		if n > 0 && !c.feed(w, buf[:n]) {
 			return
 		}
@@ -101,6 +102,9 @@ func (c *conn) Expired(o eventloop.Owner) {
 	defer c.l.s.giveBack(w)
 	c.refuse(w, c.part, ReadError{Kind: Slow})
 }
+
+// peerGone looks whether the peer has closed its side.
+func (c *conn) peerGone() bool { return c.o.PeerGone() || c.o.Look()&eventloop.HangUp != 0 }
 
 // release leaves the connection to the loops until more comes, or its deadline.
 func (c *conn) release() {

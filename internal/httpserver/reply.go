@@ -34,6 +34,7 @@ func (c *conn) write(resp *fasthttp.Response) bool {
 	}
 	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
 	o.b = appendResponse(o.b[:0], resp, c.bodiless)
+	c.l.out.Add(int64(len(o.b)))
 	done, err := c.o.Write(o.b)
 	if cap(o.b) <= outMost {
 		outs.Put(o)
@@ -124,6 +125,10 @@ func (c *conn) resume() {
 	defer c.recovered()
 	in := c.ahead
 	c.ahead = nil
+	if c.peerGone() { // see feed
+		c.linger()
+		return
+	}
 	w := c.l.s.borrow()
 	defer c.l.s.giveBack(w)
 	if c.feed(w, in) {
@@ -148,6 +153,7 @@ func (c *conn) discard(buf []byte) {
 	for range readsAtOnce {
 		n, err := c.o.Read(buf)
 		c.dropped += n
+		c.l.in.Add(int64(n))
 		switch {
 		case c.dropped > lingerBytes, err != nil && !wouldBlock(err):
 			c.lost()

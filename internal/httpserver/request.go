@@ -40,7 +40,8 @@ func (s *Server) borrow() *workspace { return s.workspaces.Get().(*workspace) } 
 
 func (s *Server) giveBack(w *workspace) { s.workspaces.Put(w) }
 
-// feed reads requests from bytes that have come, and serves them. False: the connection is not the caller's any more.
+// feed reads requests from bytes that have come, and serves them. False: the connection is not the caller's any more. A peer that has
+// closed its side is gone: what it has pipelined behind a request that was answered is not served.
 func (c *conn) feed(w *workspace, in []byte) bool {
 	for len(in) > 0 {
 		p := c.part
@@ -54,7 +55,10 @@ func (c *conn) feed(w *workspace, in []byte) bool {
 			if !c.serve(w, p, rest) {
 				return false
 			}
-			in = rest
+			if in = rest; len(in) > 0 && c.peerGone() {
+				c.linger()
+				return false
+			}
 		case refused:
 			c.refuse(w, p, why)
 			return false
@@ -233,7 +237,7 @@ func (l *Listener) call(in *Incoming) (suspended bool) {
 				return
 			}
 			in.Response.Reset()
-			l.word(in.Response, &ReadError{Kind: Panicked, Verdict: in.Verdict, Target: in.Request.Header.RequestURI(), Origin: in.Request.Header.Peek("Origin")})
+			l.word(in.Response, &ReadError{Kind: Panicked, Verdict: in.Verdict, Peer: in.RemoteAddr(), Target: in.Request.Header.RequestURI(), Origin: in.Request.Header.Peek("Origin")})
 			in.Response.SetConnectionClose()
 		}
 	}()
@@ -242,7 +246,7 @@ func (l *Listener) call(in *Incoming) (suspended bool) {
 
 // refuse answers a request that is not served, and closes the connection.
 func (c *conn) refuse(w *workspace, p *partial, why ReadError) {
-	why.Verdict, why.Length = p.verdict, p.head.length
+	why.Verdict, why.Length, why.Peer = p.verdict, p.head.length, c.RemoteAddr()
 	if p.req != nil {
 		why.Target, why.Origin = p.req.Header.RequestURI(), p.req.Header.Peek("Origin")
 	} else {

@@ -50,6 +50,7 @@ type ReadError struct {
 	Target  []byte  // the request target, as far as it was read; valid during the call
 	Origin  []byte  // the Origin header; valid during the call
 	Length  int64   // of the body by Content-Length; -1: not known
+	Peer    netip.AddrPort
 }
 
 // ReadKind is a class of ReadErrors.
@@ -147,6 +148,7 @@ type Listener struct {
 	cfg     ListenConfig
 	ln      *eventloop.Listener
 	open    atomic.Int64 // connections
+	in, out atomic.Int64 // bytes of HTTP, read and written
 	closing atomic.Bool  // no connection becomes idle any more
 	stop    chan struct{}
 	stopped sync.Once
@@ -173,6 +175,15 @@ func (l *Listener) Addr() netip.AddrPort {
 	tcp, _ := l.ln.Addr().(*net.TCPAddr)
 	return tcp.AddrPort()
 }
+
+// Traffic is what a listener has served so far.
+type Traffic struct {
+	Open           int64 // connections, now
+	Received, Sent int64 // bytes of HTTP, without those of TLS
+}
+
+// Traffic gives what l has served.
+func (l *Listener) Traffic() Traffic { return Traffic{l.open.Load(), l.in.Load(), l.out.Load()} }
 
 // Start starts the loops.
 func (s *Server) Start() error { return s.group.Start() }
@@ -242,6 +253,9 @@ func (s *Server) Close() {
 
 // Open gives the number of open connections.
 func (s *Server) Open() int64 { return s.limit.open.Load() }
+
+// MaxOpen gives how many connections leave a reserve of descriptors.
+func (s *Server) MaxOpen() int64 { return s.limit.most }
 
 // tick is called every 100 ms.
 func (s *Server) tick(now time.Time) {
