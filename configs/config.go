@@ -44,6 +44,7 @@ type Config struct {
 	OnDisconnect   string              `yaml:"on_disconnect"`
 	Drain          gateway.DrainConfig `yaml:"drain"`
 	CORS           gateway.CORS        `yaml:"cors"`
+	Admin          gateway.Admin       `yaml:"admin"`
 	Log            Log                 `yaml:"log"`
 }
 
@@ -120,6 +121,7 @@ func Default() *Config {
 		OnDisconnect:   g.OnDisconnect,
 		Drain:          g.Drain,
 		CORS:           g.CORS,
+		Admin:          g.Admin,
 		Log:            Log{Level: "info", Format: "json"},
 	}
 }
@@ -137,6 +139,7 @@ func (c *Config) Gateway() gateway.Config {
 		WhenDown:     c.Correlator.WhenDown,
 		Drain:        c.Drain,
 		CORS:         c.CORS,
+		Admin:        c.Admin,
 	}
 }
 

@@ -56,7 +56,7 @@ func TestProblems(t *testing.T) {
 	f("engine: {url: \"http://${HOST\"}\n",
 		"c.yaml:1: engine.url: has a ${ that names no variable: write ${NAME}, or $${ for a plain ${")
 	f("- a\n- b\n",
-		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "log"}, ", "))
+		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "admin", "log"}, ", "))
 	f("correlator:\n  redis:\n    url: redis://h:99999\n",
 		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
 	f("correlator:\n  redis:\n    url: \"redis://h/ 0\"\n",

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
@@ -53,10 +55,12 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 		return true
 	case path == "/metrics":
 		g.showMetrics(ctx)
+	case strings.HasPrefix(path, tripsPath):
+		g.showTrips(ctx, strings.TrimPrefix(path, tripsPath))
 	case strings.HasPrefix(path, "/debug/pprof/"):
 		pprofhandler.PprofHandler(ctx)
 	default:
-		ctx.Error("Not found: /healthz, /readyz, /metrics and /debug/pprof/ are here", fasthttp.StatusNotFound)
+		ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id} and /debug/pprof/ are here", fasthttp.StatusNotFound)
 	}
 	return false
 }
@@ -64,6 +68,33 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 // newMetricsHandler serves what was gathered as Prometheus reads it.
 func newMetricsHandler(p Parts) fasthttp.RequestHandler {
 	return fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}))
+}
+
+// tripsPath is where operators ask for a trip: tripsPath + its name, escaped as in every URL.
+const tripsPath = "/api/trips/"
+
+// mostName bounds the name of a trip that is asked for: no longer one can be found. A request id has 128 characters at most, but a ref may
+// have any length.
+const mostName = 4 << 10
+
+// showTrips says where the trips are that have a name. 404: none is known here.
+func (g *Gateway) showTrips(ctx *fasthttp.RequestCtx, escaped string) {
+	name, err := url.PathUnescape(escaped)
+	if err != nil || name == "" || len(name) > mostName {
+		ctx.Error("Incorrect request: /api/trips/ and a request id, task id, ref, engine's task id, or the first 8 characters of a token", fasthttp.StatusBadRequest)
+		return
+	}
+	answer := g.whereIs([]byte(name))
+	body, err := json.MarshalIndent(answer, "", "  ")
+	if err != nil {
+		ctx.Error("Internal error", fasthttp.StatusInternalServerError)
+		return
+	}
+	ctx.SetContentType(contentJSON)
+	if len(answer.Trips) == 0 && answer.Record == nil {
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+	}
+	ctx.SetBody(append(body, '\n'))
 }
 
 // health says that the process lives.

@@ -27,7 +27,7 @@ func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {
 type share struct {
 	g      *Gateway
 	parked int
-	rate   *rate.Limiter
+	rate   *rate.Limiter // nil: there was no limit so far
 }
 
 // shareOf gives the share of a login. There are no more of them than credentials, as only known logins get here.
@@ -36,7 +36,7 @@ func (g *Gateway) shareOf(login string) *share {
 	defer g.sharesMu.Unlock()
 	s := g.shares[login]
 	if s == nil {
-		s = &share{g: g, rate: rate.NewLimiter(rate.Inf, 1)}
+		s = &share{g: g}
 		g.shares[login] = s
 	}
 	return s
@@ -51,18 +51,23 @@ func (s *share) enter(limits *Limits, now time.Time) (leave func(), err error) {
 	if limits.RatePerLogin > 0 {
 		s.setRate(limits.RatePerLogin)
 		if !s.rate.AllowN(now, 1) {
-			return nil, errTooMany
+			return nil, errTooOften
 		}
 	}
 	s.parked++
 	return s.leave, nil
 }
 
-// setRate follows a reloaded limit. A second's worth may come at once, and at least one.
+// setRate follows a reloaded limit. A second's worth may come at once, and at least one: at the start, and when the limit is raised. When
+// it is lowered, what is left of the old one counts.
 func (s *share) setRate(perSecond float64) {
-	if s.rate.Limit() != rate.Limit(perSecond) {
-		s.rate.SetLimit(rate.Limit(perSecond))
-		s.rate.SetBurst(max(1, int(perSecond)))
+	limit, burst := rate.Limit(perSecond), max(1, int(perSecond))
+	switch {
+	case s.rate == nil, limit > s.rate.Limit():
+		s.rate = rate.NewLimiter(limit, burst)
+	case limit < s.rate.Limit():
+		s.rate.SetLimit(limit)
+		s.rate.SetBurst(burst)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
@@ -25,7 +24,9 @@ func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseUR
 // callback serves one callback of the engine, whose token was genuine. The body is copied once, and the engine hears 200 when the result
 // is on the client's connection or kept.
 func (g *Gateway) callback(in *httpserver.Incoming, id correlator.ID, op int) (suspended bool, err error) {
-	if !time.Now().Before(id.Expiry()) {
+	now := time.Now()
+	if !now.Before(id.Expiry()) {
+		g.lateCallback(id, op, false)
 		return false, correlator.ErrGone
 	}
 	cb, answer, err := g.partner.callback(in.Request, op)
@@ -34,13 +35,14 @@ func (g *Gateway) callback(in *httpserver.Incoming, id correlator.ID, op int) (s
 	}
 	if err = g.deliverNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
 		in.Wait(nil)
-		g.deliverLater(id, cb, in.Exchange, answer)
+		g.deliverLater(id, cb, in.Exchange, answer, now)
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	g.delivered(in.Response, answer)
+	g.metrics.delivered.Inc()
+	setDelivered(in.Response, answer)
 	return false, nil
 }
 
@@ -70,29 +72,50 @@ func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 
 // deliverLater hands a callback on that somebody has to wait for, and has it answered. For the store of another node's trip no goroutine
 // waits.
-func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte) {
+func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte, now time.Time) {
 	g.work.Add()
+	awaited := g.isAwaited(id, now)
 	relayed := func(err error) {
 		defer g.work.Done()
-		g.answerCallback(x, answer, deliverError(id, cb.Op, err))
+		g.answerCallback(x, answer, id, cb.Op, callbackRelayed, deliverError(id, cb.Op, err))
 	}
-	if g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
+	if awaited && g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
 		return
 	}
 	g.work.run(func() {
 		defer g.work.Done()
-		g.answerCallback(x, answer, g.deliver(id, cb))
+		if !awaited {
+			outcome, err := g.deliverUnawaited(id, cb)
+			g.answerCallback(x, answer, id, cb.Op, outcome, err)
+			return
+		}
+		outcome := g.outcomeHere(id, cb.Op)
+		g.answerCallback(x, answer, id, cb.Op, outcome, g.deliver(id, cb))
 	})
 }
 
+// outcomeHere names what becomes of a callback that is delivered now.
+func (g *Gateway) outcomeHere(id correlator.ID, op int) string {
+	t, here := g.correlator.Waiter(id).(*trip)
+	switch {
+	case !here && !g.isHome(id):
+		return callbackRelayed
+	case here && t.isFinal(op):
+		return callbackRepeated
+	default:
+		return callbackDelivered
+	}
+}
+
 // answerCallback answers the engine whose callback was delivered, or not.
-func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, err error) {
+func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correlator.ID, op int, outcome string, err error) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err != nil {
-		g.refuseCallback(resp, faultOf(err))
+		g.refuseCallback(resp, faultOf(err), id, op)
 	} else {
-		g.delivered(resp, answer)
+		g.metrics.callback(outcome)
+		setDelivered(resp, answer)
 	}
 	noStore(resp)
 	g.closeIfLeaving(resp)
@@ -100,9 +123,8 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, err error
 	x.Reply(resp)
 }
 
-// delivered is the answer to a callback that is settled.
-func (g *Gateway) delivered(dst *fasthttp.Response, answer []byte) {
-	g.metrics.delivered.Inc()
+// setDelivered sets the answer to a callback that is settled.
+func setDelivered(dst *fasthttp.Response, answer []byte) {
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyRaw(answer)
 }
@@ -132,33 +154,14 @@ func (d *sharedDeadlines) context(now time.Time) context.Context {
 	return s
 }
 
-// refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task.
-func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault) {
-	g.metrics.callbacks.WithLabelValues(callbackOutcome(f.Status)).Inc()
-	level := zerolog.DebugLevel
-	if f.Status >= fasthttp.StatusInternalServerError {
-		level = zerolog.WarnLevel // nothing is lost if the engine sends it again
-	}
-	g.log.WithLevel(level).Str("error", unquoted(f)).Int("status", f.Status).Msg("callback refused")
+// refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. trip and op
+// are those of a genuine token; trip is zero for another one.
+func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, trip correlator.ID, op int) {
+	g.metrics.callback(f.why().callback)
+	g.noteRefusedCallback(f, trip, op)
 	setFault(dst, f)
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyString("{}")
-}
-
-// callbackOutcome names a refusal for the metrics.
-func callbackOutcome(status int) string {
-	switch status {
-	case fasthttp.StatusNotFound:
-		return "forged"
-	case fasthttp.StatusGone:
-		return "gone"
-	case fasthttp.StatusServiceUnavailable:
-		return "unavailable"
-	case fasthttp.StatusRequestEntityTooLarge:
-		return "too_large"
-	default:
-		return "bad_request"
-	}
 }
 
 // callbackToken gives the token of a callback's path.

@@ -82,7 +82,7 @@ func TestCertificateIsRenewed(t *testing.T) {
 	if _, err := open.Read(make([]byte, 1)); err != nil {
 		t.Errorf("a connection that was open: %v", err)
 	}
-	wantMetric(t, n.node, fmt.Sprintf("syncgate_tls_certificate_expiry_timestamp_seconds %g", float64(end.Unix())))
+	wantMetricLine(t, n.node, fmt.Sprintf("syncgate_tls_certificate_expiry_timestamp_seconds %g", float64(end.Unix())))
 }
 
 // TestBrokenCertificateKeepsTheOldOne: each change to files that are no pair is one line, and the old certificate stays.
@@ -167,7 +167,7 @@ func TestCertificateThatEndsSoonIsWarnedOf(t *testing.T) {
 }
 
 // wantMetric wants a line among the metrics.
-func wantMetric(t *testing.T, n *node, line string) {
+func wantMetricLine(t *testing.T, n *node, line string) {
 	t.Helper()
 	r, err := http.Get("http://" + n.AdminAddr().String() + "/metrics")
 	if err != nil {

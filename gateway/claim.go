@@ -27,7 +27,7 @@ func keyOf(h *fasthttp.RequestHeader) (key string, err error) {
 		}
 	}
 	if !ok {
-		return "", &Fault{Status: fasthttp.StatusBadRequest, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
+		return "", &Fault{Status: fasthttp.StatusBadRequest, Reason: BadKey, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
 	}
 	return string(values[0]), nil
 }
@@ -54,8 +54,15 @@ func (g *Gateway) claim(t *trip) {
 			t.refuse(err)
 			return
 		}
-		t.id = g.correlator.NewID(t.expiry())
+		t.setID(g.correlator.NewID(t.expiry()))
 	}
+}
+
+// setID gives a trip that may have been in the table another id.
+func (t *trip) setID(id correlator.ID) {
+	t.mu.Lock()
+	t.id = id
+	t.mu.Unlock()
 }
 
 func (g *Gateway) bindKey(t *trip) (owner correlator.ID, err error) {
@@ -139,7 +146,7 @@ func (g *Gateway) claimAgain(t *trip) {
 	for _, done := range waiting {
 		done(correlator.Gone) // the answers to the other trip's callbacks do not depend on it
 	}
-	t.id = g.correlator.NewID(t.expiry())
+	t.setID(g.correlator.NewID(t.expiry()))
 	g.claim(t)
 }
 

@@ -19,6 +19,7 @@ type Config struct {
 	WhenDown     string // correlator.when_down: Refuse or Local
 	Drain        DrainConfig
 	CORS         CORS
+	Admin        Admin
 }
 
 // Listen says where and how the gateway is reached.
@@ -94,6 +95,11 @@ type CORS struct {
 	Enforce bool     `yaml:"enforce"` // requests of other origins are refused
 }
 
+// Admin says what operators can ask.
+type Admin struct {
+	Trips int `yaml:"trips"` // how many trips that are over are remembered; 0: none
+}
+
 // Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.
 func Default() Config {
 	return Config{
@@ -127,6 +133,7 @@ func Default() Config {
 		Results:      Results{Retention: time.Hour},
 		OnDisconnect: Keep,
 		WhenDown:     Refuse,
+		Admin:        Admin{Trips: 10_000},
 		Drain:        DrainConfig{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 }
@@ -167,5 +174,9 @@ func (c *Config) Validate() error {
 	p.notNegative("drain.delay", c.Drain.Delay)
 	p.notNegative("drain.timeout", c.Drain.Timeout)
 	c.CORS.validate(&p)
+	p.atLeast("admin.trips", c.Admin.Trips, 0)
+	if c.Admin.Trips > mostTrips {
+		p.add("admin.trips", "must be at most %d", mostTrips)
+	}
 	return errors.Join(p...)
 }

@@ -52,7 +52,7 @@ func (c *cors) allow(dst *fasthttp.Response, origin string) {
 	} else {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
-	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After, Date, Preference-Applied")
+	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded")
 }
 
 // preflight answers OPTIONS; methods are those of the path.

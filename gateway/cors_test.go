@@ -26,14 +26,13 @@ func TestCORS(t *testing.T) {
 		t.Errorf("foreign preflight: %+v", r)
 	}
 	r = n.create("{", "Origin", page) // errors carry it too
-	if r.status != 400 || r.header.Get("Access-Control-Allow-Origin") != page || r.header.Get("Access-Control-Expose-Headers") != "Location, X-Request-Id, Retry-After, Date, Preference-Applied" {
+	if r.status != 400 || r.header.Get("Access-Control-Allow-Origin") != page || r.header.Get("Access-Control-Expose-Headers") != "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded" {
 		t.Errorf("error: %+v", r)
 	}
 	if r := n.create("{", "Origin", "https://evil.example"); r.status != 400 || r.header.Get("Access-Control-Allow-Origin") != "" || r.header.Get("Vary") != "Origin" {
 		t.Errorf("foreign error: %+v", r)
 	}
 }
-
 
 // With cors.enforce a page of another origin makes no task, also by a request that needs no preflight.
 func TestForeignOriginsAreRefused(t *testing.T) {

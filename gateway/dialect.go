@@ -27,13 +27,15 @@ type Call struct {
 
 // Op is one operation of a Call.
 type Op struct {
-	Create  bool   // parked until its callback; else the engine's own answer is final
+	Create bool // parked until its callback; else the engine's own answer is final
+	// Added says that Match is ours: the client sent no id, and must not see this one.
+	Added   bool
 	Refused string // not empty: not forwarded, this is why (public text)
 	ID, Ref []byte // as the client wrote them, nil when absent: echoed byte for byte
 	// Match is the decoded text of the id by which the engine's answer is found, empty when only the position tells.
 	Match string
-	// Added says that Match is ours: the client sent no id, and must not see this one.
-	Added bool
+	// Process is what the op is for, as the client wrote it, nil when absent: a conv_id, or whatever the dialect calls it. For operators.
+	Process []byte
 }
 
 // Reply is what is known of a Call when the client is answered.
@@ -48,7 +50,7 @@ type Dialect interface {
 	// Route reports whether path, raw and without its query, is a create request of this dialect.
 	Route(path []byte) bool
 	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
-	// Its errors are *Fault.
+	// Its errors are *Fault, with the Login of a request whose signature was right.
 	Accept(req *fasthttp.Request, now time.Time) (*Call, error)
 	// Identify verifies the credentials of a request without a body, which stand in its path or, if those are empty, in its head, and gives
 	// the login. It is empty when there are none. Its errors are *Fault.
@@ -66,7 +68,31 @@ type Ack struct {
 	// Finals are the ops that the engine has answered for good: refused creates and every op that is not parked.
 	// An op that is neither here nor taken stays open: its callback decides, or the deadline.
 	Finals []correlator.Callback
+	// Refused says that the engine did not take the package, or an op of it; Why is what it says of the first such op, empty where it
+	// says nothing. For operators: what may stand in it is bounded and cleaned before anybody reads it.
+	Refused   bool
+	RefusedOp int
+	Why       string
+	// Task is the engine's own id of the task of a call with one op, Tasks of one with several, by op. For operators.
+	Task  EngineTask
+	Tasks []EngineTask
 }
+
+// EngineTask is the engine's own id of a task, as much of it as there is room for: it costs no memory of its own. The zero value is
+// none.
+type EngineTask struct {
+	size uint8
+	text [31]byte
+}
+
+// NewEngineTask takes the beginning of an id.
+func NewEngineTask(id []byte) (t EngineTask) {
+	t.size = uint8(copy(t.text[:], id)) //nolint:gosec // at most 31
+	return t
+}
+
+// bytes gives the id, nil when there is none. It stands in t.
+func (t *EngineTask) bytes() []byte { return t.text[:t.size] }
 
 // Engine is how work is asked for. Its methods are called concurrently, must not block, and may panic, as a Dialect's.
 type Engine interface {

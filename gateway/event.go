@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"errors"
+	"math"
+	"time"
 
 	"syncgate/correlator"
 )
@@ -38,6 +40,9 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	switch {
 	case t.phase == parked && !final:
 		t.finals[cb.Op] = cb
+		if cb.Status == correlator.Complete && t.g.recent != nil {
+			t.heard.note(t.accepted)
+		}
 		if t.open--; t.open > 0 {
 			return correlator.Held, true
 		}
@@ -49,6 +54,23 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 		return correlator.Repeated, true
 	default:
 		return correlator.Gone, true
+	}
+}
+
+// callbackTimes says how many callbacks a trip has had that were the first of their ops, and when.
+type callbackTimes struct {
+	first, last uint32 // milliseconds after acceptance
+	n           uint16
+}
+
+// note notes one that comes now.
+func (c *callbackTimes) note(accepted time.Time) {
+	c.last = uint32(min(time.Since(accepted).Milliseconds(), math.MaxUint32)) //nolint:gosec // it fits
+	if c.n == 0 {
+		c.first = c.last
+	}
+	if c.n < math.MaxUint16 {
+		c.n++
 	}
 }
 
@@ -123,21 +145,21 @@ func (t *trip) unforwarded(why error) error {
 }
 
 // acked takes the engine's own answer. One that comes too late for the client still counts for the record.
-func (t *trip) acked(whole *wholeAnswer, finals []correlator.Callback) {
-	if whole != nil {
-		if !t.refused(whole) {
+func (t *trip) acked(d *decision) {
+	if d.whole != nil {
+		if !t.refused(d.whole) {
 			t.notCreated()
 		}
 		return
 	}
-	for _, cb := range finals {
+	for _, cb := range d.finals {
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()
 			rec.Finals[cb.Op] = cb
 			t.g.retries.add(t.id, rec) // the engine does not say it again
 		}
 	}
-	if t.key != "" && len(finals) > 0 && t.isParked() {
+	if t.key != "" && len(d.finals) > 0 && t.isParked() {
 		t.g.save(t) // for those who have joined
 	}
 }
@@ -212,6 +234,13 @@ func (t *trip) settlesAt(op int) bool {
 	return t.phase == parked && t.open == 1 && op < len(t.finals) && !t.finals[op].Status.Final()
 }
 
+// isFinal reports whether an op has its result.
+func (t *trip) isFinal(op int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return op < len(t.finals) && t.finals[op].Status.Final()
+}
+
 // isParked reports whether ops are open and the client waits.
 func (t *trip) isParked() bool {
 	t.mu.Lock()
@@ -224,24 +253,4 @@ func (t *trip) isOver() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.phase == over
-}
-
-// outcomeOf names how a trip ended, for the log and the metrics.
-func outcomeOf(t *trip) string {
-	switch {
-	case t.refusal != nil:
-		return "refused"
-	case t.whole != nil:
-		return "engine_error"
-	case t.why == nil:
-		return "complete"
-	case errors.Is(t.why, correlator.ErrDeadline):
-		return "timeout"
-	case errors.Is(t.why, correlator.ErrDraining):
-		return "shutting_down"
-	case errors.Is(t.why, errHungUp):
-		return "hung_up"
-	default:
-		return "bad_gateway"
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 )
@@ -11,6 +12,14 @@ import (
 // Leaks says what is still held when nothing should be: bytes of bodies, and connections.
 func (g *Gateway) Leaks() (bytes, open int64) {
 	return g.requestBodies.Used() + g.callbackBodies.Used(), g.server.Open()
+}
+
+// Outcomes gives every way in which a create may end.
+func Outcomes() []string { return outcomes() }
+
+// SizeOfRemembered gives the bytes of a trip that is over and remembered, and of one that waits.
+func SizeOfRemembered() (remembered, waiting uintptr) {
+	return unsafe.Sizeof(traceOp{}), unsafe.Sizeof(trip{})
 }
 
 // SetHook has hook called at the points that Parts names, and at those of upstream.Options.Hook.

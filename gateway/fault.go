@@ -19,7 +19,8 @@ var (
 
 	errOverLimit   = errors.New("gateway: hardly any descriptors are left")
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
-	errTooMany     = errors.New("gateway: too many requests of one login")
+	errTooMany     = errors.New("gateway: too many waiting clients of one login")
+	errTooOften    = errors.New("gateway: too many requests of one login")
 )
 
 // Fault is an error with its public answer.
@@ -28,6 +29,8 @@ type Fault struct {
 	Text       string        // the public description; never the inner error
 	RetryAfter time.Duration // not zero: the client may try again after it
 	Allow      string        // 405: the methods that would do
+	Reason     Reason        // for the metrics and the log; empty: the status tells
+	Login      string        // whose request it was, where its signature was right; else empty
 	Err        error         // the cause, for the log only
 }
 
@@ -49,16 +52,18 @@ var faults = []struct {
 	is  error
 	say Fault
 }{
-	{errTooMany, Fault{Status: 429, Text: "Too many requests: this login has reached its limit, try again later", RetryAfter: retrySoon}},
-	{correlator.ErrDraining, Fault{Status: 503, Text: "Shutting down: this node takes no new requests, try again", RetryAfter: retrySoon}},
-	{correlator.ErrBusy, Fault{Status: 503, Text: "Overloaded: as many clients wait here as may, try again later", RetryAfter: retrySoon}},
-	{correlator.ErrUnavailable, Fault{Status: 503, Text: "Overloaded: other nodes and kept results are out of reach, try again later", RetryAfter: retrySoon}},
-	{correlator.ErrOtherBody, Fault{Status: 422, Text: "Idempotency-Key was used with another body"}},
-	{errOverLimit, Fault{Status: 503, Text: "Overloaded: too many connections, try again later", RetryAfter: retrySoon}},
-	{errForwardBusy, Fault{Status: 503, Text: "Overloaded: every connection to the engine is busy, try again later", RetryAfter: retrySoon}},
-	{ErrBadGateway, Fault{Status: 502, Text: "Bad gateway: the engine cannot be reached"}},
-	{correlator.ErrForged, Fault{Status: 404, Text: "Not found: no such task"}},
-	{correlator.ErrGone, Fault{Status: 410, Text: "Gone: the result was delivered, has expired or was not kept"}},
+	{errTooMany, Fault{Status: 429, Reason: LoginParked, RetryAfter: retrySoon, Text: "Too many requests: as many clients of this login wait as may, try again later"}},
+	{errTooOften, Fault{Status: 429, Reason: LoginRate, RetryAfter: retrySoon, Text: "Too many requests: this login has reached its rate, try again later"}},
+	{correlator.ErrDraining, Fault{Status: 503, Reason: Draining, RetryAfter: retrySoon, Text: "Shutting down: this node takes no new requests, try again"}},
+	{correlator.ErrBusy, Fault{Status: 503, Reason: NodeParked, RetryAfter: retrySoon, Text: "Overloaded: as many clients wait here as may, try again later"}},
+	{correlator.ErrFull, Fault{Status: 503, Reason: NodeResults, RetryAfter: retrySoon, Text: "Overloaded: there is no memory left for kept results, try again later"}},
+	{correlator.ErrUnavailable, Fault{Status: 503, Reason: CorrelatorDown, RetryAfter: retrySoon, Text: "Overloaded: the correlator (Redis) cannot be reached, try again later"}},
+	{correlator.ErrOtherBody, Fault{Status: 422, Reason: BadKey, Text: "Idempotency-Key was used with another body"}},
+	{errOverLimit, Fault{Status: 503, Reason: NodeFiles, RetryAfter: retrySoon, Text: "Overloaded: too many connections, try again later"}},
+	{errForwardBusy, Fault{Status: 503, Reason: EngineBusy, RetryAfter: retrySoon, Text: "Overloaded: every connection to the engine is busy, try again later"}},
+	{ErrBadGateway, Fault{Status: 502, Reason: EngineUnusable, Text: "Bad gateway: the engine cannot be reached"}},
+	{correlator.ErrForged, Fault{Status: 404, Reason: ForgedName, Text: "Not found: no such task"}},
+	{correlator.ErrGone, Fault{Status: 410, Reason: NothingKept, Text: "Gone: the result was delivered, has expired or was not kept"}},
 }
 
 // faultOf words any error for the outside. What the table does not know is an internal error: its cause goes to the log.
@@ -73,5 +78,5 @@ func faultOf(err error) *Fault {
 			return &f
 		}
 	}
-	return &Fault{Status: 500, Text: "Internal error: see the gateway's log by the request id", Err: err}
+	return &Fault{Status: 500, Reason: InternalError, Text: "Internal error: see the gateway's log by the request id", Err: err}
 }

@@ -49,7 +49,7 @@ func refOp(kind, ref string) string {
 }
 
 func refSays(ref string) string {
-	return fmt.Sprintf(`{"request_proc":"ok","ops":[{"ref":%q,"proc":"ok","obj_id":"marker"}]}`, ref)
+	return fmt.Sprintf(`{"request_proc":"ok","ops":[{"ref":%q,"proc":"ok","obj_id":"t-1","more":"marker"}]}`, ref)
 }
 
 func refAnswer(ref string) string {

@@ -20,10 +20,22 @@ import (
 // engineAnswer is what came of the exchange, until Finished acts on it.
 type engineAnswer struct {
 	outcome answerOutcome
-	status  int
-	whole   *wholeAnswer // to the package; nil: there is none
-	finals  []correlator.Callback
+	decided *decision // of said
 	err     error
+}
+
+// decision is what an engine's answer has decided: all of the package, or some of its ops.
+type decision struct {
+	whole  *wholeAnswer // nil: it says nothing of the package as a whole
+	finals []correlator.Callback
+}
+
+// engineSaid is what the engine's own answer says beside the plain "taken": for the log and the list of trips.
+type engineSaid struct {
+	refused   bool
+	refusedOp int
+	why       string       // the engine's words, clean
+	tasks     []EngineTask // by op, of a call with several
 }
 
 type answerOutcome uint8
@@ -42,6 +54,7 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 	if err != nil {
 		err = faultOf(err)
 	}
+	t.forwarded.Store(now.UnixNano())
 	return request, err
 }
 
@@ -49,9 +62,9 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte) (usable bool) {
 	ack, err := t.g.partner.ack(t.call, status, body)
 	if t.g.cfg.Engine.Ack == AckAny && status >= 200 && status < 300 && !errors.Is(err, errPartner) {
-		ack, err = Ack{Finals: t.unparked(ack.Finals)}, nil
+		ack, err = Ack{Finals: t.unparked(ack.Finals), Task: ack.Task, Tasks: ack.Tasks}, nil
 	}
-	t.engine.status = status
+	t.engineStatus = uint16(status) //nolint:gosec // three digits
 	switch {
 	case errors.Is(err, ErrForeignAnswer), errors.Is(err, errPartner):
 		t.engine.err = err
@@ -62,18 +75,27 @@ func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte
 			t.engine.err = &engineError{err, retryAfterOf(header)}
 		}
 	case ack.Package != nil:
-		t.engine.outcome, t.engine.whole = said, newWholeAnswer(status, header, ack.Package)
+		t.engine.outcome, t.engine.decided = said, &decision{whole: newWholeAnswer(status, header, ack.Package)}
 	case len(ack.Finals) > 0:
-		t.engine.outcome, t.engine.finals = said, ack.Finals
+		t.engine.outcome, t.engine.decided = said, &decision{finals: ack.Finals}
 	default:
 		t.engine.outcome = accepted
 	}
+	t.noteAnswer(&ack)
 	return true
 }
 
 // unparked gives the finals of ops that no callback answers. With AckAny an engine's 2xx says nothing else: its words may be anything.
 func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 	return slices.DeleteFunc(finals, func(cb correlator.Callback) bool { return t.call.Ops[cb.Op].Create })
+}
+
+// noteAnswer keeps what operators may ask for. The plain answer costs no memory.
+func (t *trip) noteAnswer(ack *Ack) {
+	t.task = ack.Task
+	if ack.Refused || ack.Tasks != nil {
+		t.said = &engineSaid{refused: ack.Refused, refusedOp: ack.RefusedOp, why: cleaned(ack.Why), tasks: ack.Tasks}
+	}
 }
 
 // Failed says that there is no answer. What was sent, in part at least, may have made a task.
@@ -96,7 +118,7 @@ func (t *trip) Queued(waiting bool) (goOn bool) {
 
 // Finished acts on what came of the exchange. What has to be stored has a goroutine.
 func (t *trip) Finished(took time.Duration, code string) {
-	t.engineTime.Store(int64(took))
+	t.engineTime.Store(max(1, int64(took)))
 	t.g.metrics.engine(code, took)
 	t.body.Release()
 	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
@@ -106,12 +128,12 @@ func (t *trip) Finished(took time.Duration, code string) {
 	case accepted:
 	case said:
 		if t.g.local {
-			t.acked(a.whole, a.finals)
+			t.acked(a.decided)
 		} else {
-			t.g.work.run(func() { t.acked(a.whole, a.finals) })
+			t.g.work.run(func() { t.acked(a.decided) })
 		}
 	case unusable:
-		t.g.log.Warn().Str("error", unquoted(a.err)).Int("status", a.status).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
+		t.g.log.Warn().Str("error", unquoted(a.err)).Uint16("status", t.engineStatus).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
 		if failed, ok := errors.AsType[*engineError](a.err); ok {
 			t.failed(failed)
 		} else {
@@ -135,9 +157,9 @@ func (t *trip) unsent(err error) {
 	case errors.Is(err, upstream.ErrBusy):
 		why = faultOf(errForwardBusy)
 	case errors.Is(err, upstream.ErrBreakerOpen):
-		why = &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: retrySoon, Err: err}
+		why = &Fault{Status: fasthttp.StatusBadGateway, Reason: EngineUnreachable, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: retrySoon, Err: err}
 	default:
-		why = &Fault{Status: fasthttp.StatusBadGateway, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err}
+		why = &Fault{Status: fasthttp.StatusBadGateway, Reason: EngineUnreachable, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err}
 	}
 	switch {
 	case t.failed(why):
@@ -198,6 +220,3 @@ func retryAfterOf(h *fasthttp.ResponseHeader) string {
 	}
 	return ""
 }
-
-// statusText is a status as a label.
-func statusText(status int) string { return strconv.Itoa(status) }

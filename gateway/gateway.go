@@ -43,6 +43,8 @@ type Gateway struct {
 	server         *httpserver.Server
 	engines        *upstream.Client
 	retries        *retryQueue
+	recent         *recentTrips // nil: trips that are over are not remembered
+	refusedNotes   *sparse      // of callbacks
 	requestBodies  *httpserver.Budget
 	callbackBodies *httpserver.Budget
 	headings       sync.Pool // of *heading
@@ -79,6 +81,7 @@ type Parts struct {
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
+	Logins     func() []string // that are configured now, for the metrics; nil: none is known in advance
 
 	hook        func(point string) // for tests: called at "reply" before one is written, and where upstream.Options.Hook is; nil: not called
 	engineRoots *x509.CertPool     // for tests: who signs an https engine's certificate; nil: whom the system trusts
@@ -95,7 +98,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
-		work: work{log: p.Log}, operators: work{log: p.Log},
+		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: newSparse(),
 	}
 	if g.hook == nil {
 		g.hook = func(string) {}
@@ -114,7 +117,8 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
 	g.partner.setHeaders(cfg.Engine.Headers)
-	g.metrics = newMetrics(g, p.Metrics, p.Version)
+	g.metrics = newMetrics(g, p)
+	g.recent = newRecentTrips(cfg.Admin.Trips)
 	g.retries = newRetryQueue(g)
 	return g, g.connect(p)
 }

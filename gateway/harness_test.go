@@ -129,8 +129,12 @@ func (n *node) stop() {
 
 // sign gives the path of a create with that body.
 func sign(body string) string {
-	now := strconv.FormatInt(time.Now().Unix(), 10)
-	return "/api/1/json/" + login + "/" + now + "/" + string(signer.AppendSignature(nil, []byte(now), []byte(secret), []byte(body)))
+	return signAt(strconv.FormatInt(time.Now().Unix(), 10), body)
+}
+
+// signAt gives the path of a create with that time and body.
+func signAt(at, body string) string {
+	return "/api/1/json/" + login + "/" + at + "/" + string(signer.AppendSignature(nil, []byte(at), []byte(secret), []byte(body)))
 }
 
 // answer is what a client got.
@@ -330,6 +334,12 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)
+}
+
+func (s *syncBuffer) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.Reset()
 }
 
 func (s *syncBuffer) String() string {

@@ -28,6 +28,9 @@ const (
 	routeReady
 )
 
+// routeNames are the routes as labels.
+var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeHealth: "health", routeReady: "ready"}
+
 // RawPath gives the path of a request target as it came, without its query: fasthttp's own Path decodes and normalises, and signatures are
 // over what was sent.
 func RawPath(target []byte) []byte { return httpserver.RawPath(target) }
@@ -113,18 +116,26 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 	if a.route, name, err = g.find(l, RawPath(h.RequestURI())); a.route != routeCallback { // an engine reads neither
 		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
 	}
-	switch methods := g.methods(a.route); {
-	case err != nil:
-		a.fault = g.failed(err, a.requestID)
-	case a.route == routeNone:
-		a.fault = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
-	case !slices.Contains(methods, string(h.Method())):
-		allow := strings.Join(methods, ", ")
-		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
-	case a.route == routeCallback:
+	methods := g.methods(a.route)
+	known := slices.Contains(methods, string(h.Method()))
+	if known {
+		g.metrics.routes[a.route].Inc()
+	} else {
+		g.metrics.routes[routeNone].Inc()
+	}
+	if a.route == routeCallback {
 		if a.trip, a.op, err = g.keys.ParseToken(name); err != nil {
 			a.fault = faultOf(err)
 		}
+	}
+	switch {
+	case a.route == routeNone && err != nil:
+		a.fault = g.failed(err, a.requestID)
+	case a.route == routeNone:
+		a.fault = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+	case !known:
+		allow := strings.Join(methods, ", ")
+		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
 	case (a.route == routeCreate || a.route == routeTask) && !h.IsOptions() && g.cors.refuses(a.origin):
@@ -145,11 +156,15 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	case suspended:
 		return true
 	case err != nil && a.route == routeCallback:
-		g.refuseCallback(in.Response, faultOf(err))
+		g.refuseCallback(in.Response, faultOf(err), a.trip, a.op)
 	case err != nil && a.route == routeCreate: // which has a line in the log
 		g.refuse(in.Response, faultOf(err))
+		setForwarded(in.Response, false)
 	case err != nil:
-		g.refuse(in.Response, g.failed(err, a.requestID))
+		f := g.failed(err, a.requestID)
+		g.metrics.refused(f)
+		g.noteUnknown(f, in, a)
+		g.refuse(in.Response, f)
 	}
 	if a.route != routeCallback {
 		g.finishHeader(in.Response, a.requestID, a.origin)
@@ -217,6 +232,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		a = &heading{requestID: newRequestID(), origin: string(why.Origin)}
 		if l != g.admin {
 			a.route, _, _ = g.find(l, RawPath(why.Target)) // without a route the words are those for clients
+			g.metrics.routes[a.route].Inc()
 		}
 	}
 	f := a.fault // path, method and a drain come before the size
@@ -229,13 +245,52 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	default:
 		f = readFault(why)
 	}
-	if a.route == routeCallback {
-		g.refuseCallback(dst, f)
-	} else {
-		g.refuse(dst, f)
-		g.finishHeader(dst, a.requestID, a.origin)
+	switch a.route {
+	case routeCallback:
+		g.refuseCallback(dst, f, a.trip, a.op)
+		noStore(dst)
+		return
+	case routeCreate:
+		g.refusedUnread(a, f, why)
+	case routeNone, routeTask, routeHealth, routeReady:
+		g.metrics.refused(f)
 	}
+	g.refuse(dst, f)
+	if a.route == routeCreate {
+		setForwarded(dst, false)
+	}
+	g.finishHeader(dst, a.requestID, a.origin)
 	noStore(dst)
+}
+
+// refusedUnread gives a create its line in the log that was not read whole.
+func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError) {
+	t := &trip{g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: why.Peer.Addr().Unmap().String()}
+	t.refusal, t.status = f, f.Status
+	t.observe(true)
+}
+
+// noteUnknown leaves a line at debug about a path or a method that is none of ours: somebody has mistyped it, or tries what there is.
+func (g *Gateway) noteUnknown(f *Fault, in *httpserver.Incoming, a *heading) {
+	if line := g.log.Debug(); line.Enabled() && (f.Status == fasthttp.StatusNotFound || f.Status == fasthttp.StatusMethodNotAllowed) {
+		h := &in.Request.Header
+		line.Str("request_id", a.requestID).Str("remote", g.proxies.client(in.RemoteAddr().Addr(), h)).Int("status", f.Status).
+			Str("method", cleaned(string(h.Method()))).Str("path", cleanedPath(RawPath(h.RequestURI()))).Msg("no such path or method")
+	}
+}
+
+const forwardedHeader = "X-Syncgate-Forwarded"
+
+// setForwarded says on an answer of 500 or above whether the engine may have the request, and so a task: "no", and the client can send it
+// again without a key, or "maybe".
+func setForwarded(dst *fasthttp.Response, maybe bool) {
+	switch {
+	case dst.StatusCode() < fasthttp.StatusInternalServerError:
+	case maybe:
+		dst.Header.Set(forwardedHeader, "maybe")
+	default:
+		dst.Header.Set(forwardedHeader, "no")
+	}
 }
 
 // readFault says why a request was not read.
@@ -246,13 +301,13 @@ func readFault(why *httpserver.ReadError) *Fault {
 	case httpserver.BodyTooLarge:
 		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", why.Verdict.Limit)}
 	case httpserver.Overloaded:
-		return &Fault{Status: fasthttp.StatusServiceUnavailable, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
+		return &Fault{Status: fasthttp.StatusServiceUnavailable, Reason: NodeBodies, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
 	case httpserver.Slow:
 		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive"}
 	case httpserver.Panicked:
 		return faultOf(errPartner)
 	default:
-		return &Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect request: " + why.Problem}
+		return &Fault{Status: fasthttp.StatusBadRequest, Reason: BadRequest, Text: "Incorrect request: " + why.Problem}
 	}
 }
 

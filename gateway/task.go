@@ -162,10 +162,13 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 	refusal, refused := errors.AsType[*Fault](t.why)
 	switch {
 	case refused:
+		t.g.metrics.refused(refusal)
 		t.g.refuse(dst, refusal)
 		return
 	case errors.Is(t.why, correlator.ErrReleased):
-		t.g.refuse(dst, faultOf(correlator.ErrGone))
+		gone := faultOf(correlator.ErrGone)
+		t.g.metrics.refused(gone)
+		t.g.refuse(dst, gone)
 		return
 	}
 	if t.prefers != "" {

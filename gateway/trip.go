@@ -32,9 +32,15 @@ type trip struct {
 
 	exchange httpserver.Exchange
 	body     httpserver.Reservation // of the request's bytes: given back when the engine has them
-	engine   engineAnswer           // owned by the exchange with the engine
 	claimed  atomic.Bool            // the key is bound to this trip, and there is a record of it
 
+	// Owned by the exchange with the engine, up to Finished; what does not change then may be read when engineTime is not 0.
+	engine       engineAnswer
+	engineStatus uint16      // of the engine's own answer; 0: there is none
+	task         EngineTask  // of a call with one op
+	said         *engineSaid // nil: nothing but "taken"
+
+	forwarded  atomic.Int64 // when the request was made for the engine, in Unix nanoseconds; 0: not yet
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
 
 	// Owned by the goroutine that answers the client, and then by Replied.
@@ -52,7 +58,8 @@ type trip struct {
 	queued  bool                  // it waits for a connection to the engine: nothing is forwarded yet
 	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
 	open    int                   // ops without a final
-	why     error                 // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
+	heard   callbackTimes
+	why     error // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole   *wholeAnswer
 	round   int                            // how often it began again
 	detach  func()                         // ends the wait for another trip
@@ -169,6 +176,9 @@ func (t *trip) reply() {
 		return
 	}
 	t.word(resp)
+	if t.kind == creates {
+		setForwarded(resp, t.refusal == nil || t.unworded)
+	}
 	t.g.finishHeader(resp, t.requestID, t.origin)
 	noStore(resp)
 	t.status = resp.StatusCode()
@@ -236,6 +246,11 @@ func (t *trip) keep() (promised bool) {
 	lasting := t.g.cfg.Results.Retention > 0
 	if t.joined || t.why == nil && !t.claimed.Load() {
 		return t.joined && lasting
+	}
+	if t.g.local && errors.Is(t.why, correlator.ErrDraining) { // the process ends, and its records with it
+		t.g.correlator.Forget(t.id)
+		t.end(correlator.Gone)
+		return false
 	}
 	t.kept = t.g.save(t)
 	recorded := t.kept || t.claimed.Load()

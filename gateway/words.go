@@ -1,6 +1,10 @@
 package gateway
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // unquoted is the text of an error without what it quotes: the code that made the error cannot know what a log may hold. An engine that
 // echoes a task sends its token, and a client may send anything.
@@ -32,4 +36,86 @@ func behindQuote(text string) string {
 		}
 	}
 	return ""
+}
+
+const (
+	// mostWhy bounds what is shown of an engine's own words, in bytes.
+	mostWhy = 160
+	// secretLike is the length from which a word may be a token, a signature or a secret. A UUID has 36 characters, and dashes.
+	secretLike = 33
+)
+
+// cleaned is what may be shown of an engine's own words: without what they quote, without what may be a secret, in printable characters.
+func cleaned(text string) string {
+	return bounded(withoutSecrets(withoutQuotes(text)))
+}
+
+// bounded is a text in printable characters, and no more than mostWhy bytes of it.
+func bounded(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) || c == utf8.RuneError {
+			return ' '
+		}
+		return c
+	}, text)
+	if len(text) > mostWhy {
+		text = strings.ToValidUTF8(text[:mostWhy], "") + "..."
+	}
+	return text
+}
+
+// cleanedPath is cleaned for the path of a URL, whose parts are words of their own.
+func cleanedPath(path []byte) string {
+	parts := strings.Split(string(path), "/")
+	for i := range parts {
+		parts[i] = withoutSecrets(parts[i])
+	}
+	return bounded(strings.Join(parts, "/"))
+}
+
+// withoutSecrets leaves out words that may be tokens, signatures or secrets, as their length says. A UUID stays.
+func withoutSecrets(text string) string {
+	if len(text) < secretLike {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		n := strings.IndexFunc(text, func(c rune) bool { return !isWordChar(c) })
+		if n < 0 {
+			n = len(text)
+		}
+		if word := text[:n]; n < secretLike || isUUID(word) {
+			b.WriteString(word)
+		} else {
+			b.WriteString("...")
+		}
+		if n < len(text) {
+			_, size := utf8.DecodeRuneInString(text[n:])
+			b.WriteString(text[n : n+size])
+			n += size
+		}
+		text = text[n:]
+	}
+	return b.String()
+}
+
+// isWordChar reports whether c may stand in a token, of any base64 or hex.
+func isWordChar(c rune) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("-_+/=", c)
+}
+
+// isUUID reports whether a word has the dashes of a UUID, 8-4-4-4-12, and hexadecimal digits.
+func isUUID(word string) bool {
+	if len(word) != 36 {
+		return false
+	}
+	for i, c := range word {
+		switch dash := i == 8 || i == 13 || i == 18 || i == 23; {
+		case dash != (c == '-'):
+			return false
+		case !dash && !strings.ContainsRune("0123456789abcdefABCDEF", c):
+			return false
+		}
+	}
+	return true
 }

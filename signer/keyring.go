@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -108,6 +110,9 @@ func (k *Keyring) Engine(login string) (engineLogin string, secret []byte, ok bo
 	}
 	return u.engineLogin, u.engineSecret, true
 }
+
+// Logins gives those that are known, sorted.
+func (k *Keyring) Logins() []string { return slices.Sorted(maps.Keys(k.users)) }
 
 // Format writes how many logins there are, whatever the verb: fmt would print the secrets inside.
 func (k *Keyring) Format(f fmt.State, _ rune) {

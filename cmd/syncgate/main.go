@@ -46,6 +46,7 @@ func commands() []command {
 		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [--headers] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
 		{"check", "[--config FILE] [--reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
+		{"trip", "ID [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "trips where request"},
 		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},
 		{"man", "", "print the manual page", manual, manHelp, "manual manpage"},
 		{"version", "", "print the version", version, "Prints the version of syncgate, of Go and of the platform.\n", ""},

@@ -43,6 +43,7 @@ type node struct {
 type table interface {
 	correlator.Correlator
 	SetParked(limit int)
+	Node() correlator.NodeID
 	Shutdown(ctx context.Context) error
 }
 
@@ -80,6 +81,7 @@ func (n *node) listen() (err error) {
 	metrics.MustRegister(n.reloads.successful, n.reloads.at)
 	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
+		Logins: n.dialect.Logins,
 	})
 	if err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
@@ -94,7 +96,7 @@ func (n *node) announce() {
 		admin = a.String()
 	}
 	n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr()).Str("admin", admin).
-		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Str("version", versionText()).Msg("serving")
+		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Stringer("node", n.table.Node()).Str("version", versionText()).Msg("serving")
 }
 
 func newTable(c *configs.Config, keys *correlator.Keys, log zerolog.Logger) (table, error) {

@@ -28,19 +28,25 @@ func (d *Dialect) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, e
 		return nil, fault
 	}
 	if coding := encoding(&req.Header); coding != nil {
-		return nil, encodingFault(fmt.Sprintf(": %q", short(coding)))
+		return nil, of(login, encodingFault(fmt.Sprintf(": %q", short(coding))))
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
 	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&req.Header), wait: d.timeouts.Default}
 	if err := q.read(); err != nil {
-		return nil, bodyFault(err)
+		return nil, of(login, bodyFault(err))
 	}
 	c := q.call(login)
 	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
 		c.Fingerprint = s.fingerprint(body)
 	}
 	return c, nil
+}
+
+// of says whose request it was that is refused.
+func of(login string, f *gateway.Fault) *gateway.Fault {
+	f.Login = login
+	return f
 }
 
 // fingerprint is the hash of a body that was read, without its timeout: a client that asks again may give it another.

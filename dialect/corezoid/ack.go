@@ -26,11 +26,11 @@ func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, er
 	case a.foreign != nil:
 		err = a.foreign
 	case refused || !ok:
-		return gateway.Ack{Package: a.whole(body)}, nil
+		return gateway.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
 	default:
 		a.match()
 		if err = a.foreign; err == nil {
-			return gateway.Ack{Finals: a.finals(body)}, nil
+			return a.ack(body), nil
 		}
 	}
 	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
@@ -55,7 +55,9 @@ type answerOp struct {
 	at            splice.Span
 	isObject      bool
 	id, ref, proc value
-	names         int // the op of the request with the same id, or none or several
+	objID         value // the engine's own id of the task
+	description   value // why it was refused
+	names         int   // the op of the request with the same id, or none or several
 }
 
 func newAnswer(s *scratch, c *gateway.Call) answer {
@@ -190,6 +192,10 @@ func (a *answer) readMembers(op *answerOp) error {
 			op.ref, err = a.s.value()
 		case "proc":
 			op.proc, err = a.s.value()
+		case "obj_id":
+			op.objID, err = a.s.value()
+		case "description":
+			op.description, err = a.s.value()
 		default:
 			_, err = j.Value()
 		}

@@ -14,7 +14,10 @@ func (q *request) call(login string) *gateway.Call {
 	forwarded := 0
 	for i := range q.s.ops {
 		op := &q.s.ops[i]
-		c.Ops[i] = gateway.Op{Create: op.create, Refused: op.refused, ID: op.id.of(q.body, &room), Ref: op.ref.of(q.body, &room)}
+		c.Ops[i] = gateway.Op{
+			Create: op.create, Refused: op.refused,
+			ID: op.id.of(q.body, &room), Ref: op.ref.of(q.body, &room), Process: op.process.name(q.body, &room),
+		}
 		if op.refused == "" {
 			forwarded++
 		}
@@ -28,19 +31,28 @@ func (q *request) call(login string) *gateway.Call {
 }
 
 // newCall gives a call of so many ops, and room for its slots and for what they say. Most calls have one op: theirs is one piece
-// of memory, with room for a short ref.
+// of memory, with room for a short ref and the number of a process.
 func newCall(ops int) (c *gateway.Call, slots []int, room []byte) {
 	if ops == 1 {
 		one := new(struct {
 			call gateway.Call
 			ops  [1]gateway.Op
 			slot [1]int
-			room [24]byte
+			room [32]byte
 		})
 		one.call.Ops = one.ops[:]
 		return &one.call, one.slot[:0], one.room[:0]
 	}
 	return &gateway.Call{Ops: make([]gateway.Op, ops)}, make([]int, 0, ops), nil
+}
+
+// mostName is how much of the name of a process is kept, in bytes: more than anybody is shown.
+const mostName = 80
+
+// name is of, but for the beginning of a long text.
+func (v value) name(body []byte, room *[]byte) []byte {
+	v.End = min(v.End, v.Start+mostName)
+	return v.of(body, room)
 }
 
 // of gives the value as it is written, in bytes of its own, which are room's where it is short; nil when it is absent.

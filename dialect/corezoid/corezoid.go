@@ -145,6 +145,9 @@ func New(cfg Config, access Access) (*Dialect, error) {
 // SetAccess replaces who may ask for how much. Requests that are being read finish under what they began with.
 func (d *Dialect) SetAccess(a Access) { d.access.Store(&a) }
 
+// Logins gives those who may ask now.
+func (d *Dialect) Logins() []string { return d.access.Load().Keys.Logins() }
+
 // Route reports whether path is that of a create request: /api/{1|2}/json/{login}/{time}/{signature}, or /api/{1|2}/json with the
 // credentials in headers.
 func (*Dialect) Route(path []byte) bool {

@@ -8,20 +8,61 @@ import (
 	"syncgate/internal/splice"
 )
 
-// finals gives the ops of the call that the answer ends.
-func (a *answer) finals(body []byte) (finals []correlator.Callback) {
+// ack gives the ops of the call that the answer ends, and what it says of the others.
+func (a *answer) ack(body []byte) (ack gateway.Ack) {
 	for i := range a.c.Ops {
 		if a.s.found[i] == none {
 			continue
 		}
 		op, answer := &a.c.Ops[i], &a.s.answers[a.s.found[i]]
+		a.addTask(&ack, i, answer)
 		taken := answer.proc.kind != splice.String || string(a.s.text(answer.proc)) == "ok" // or no answer of its own
 		if !answer.isObject || op.Create && taken {
 			continue
 		}
-		finals = append(finals, correlator.Callback{Op: i, Status: correlator.Answered, Body: a.final(op, answer, body)})
+		if !taken && !ack.Refused {
+			ack.Refused, ack.RefusedOp, ack.Why = true, i, a.descriptionOf(answer)
+		}
+		ack.Finals = append(ack.Finals, correlator.Callback{Op: i, Status: correlator.Answered, Body: a.final(op, answer, body)})
 	}
-	return finals
+	return ack
+}
+
+// addTask notes the engine's own id of the task of an op.
+func (a *answer) addTask(ack *gateway.Ack, op int, answer *answerOp) {
+	id := a.s.idText(answer.objID)
+	switch {
+	case len(id) == 0:
+	case len(a.c.Ops) == 1:
+		ack.Task = gateway.NewEngineTask(id)
+	default:
+		if ack.Tasks == nil {
+			ack.Tasks = make([]gateway.EngineTask, len(a.c.Ops))
+		}
+		ack.Tasks[op] = gateway.NewEngineTask(id)
+	}
+}
+
+// mostWhy is how much of the engine's own words is kept, in bytes.
+const mostWhy = 256
+
+// descriptionOf gives the engine's words about an op that it has refused.
+func (a *answer) descriptionOf(answer *answerOp) string {
+	if answer.description.kind != splice.String {
+		return ""
+	}
+	text := a.s.text(answer.description)
+	return string(text[:min(len(text), mostWhy)])
+}
+
+// firstDescription gives the engine's words about a package that it has refused: those of the first op that has some.
+func (a *answer) firstDescription() string {
+	for i := range a.s.answers {
+		if why := a.descriptionOf(&a.s.answers[i]); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // final is an op of the answer as the client reads it, in bytes of its own: verbatim, but that an id of ours is taken out, and that

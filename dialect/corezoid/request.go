@@ -33,6 +33,7 @@ type requestOp struct {
 	items    splice.Items // its members
 	typ, obj value
 	id, ref  value
+	process  value // conv_id, or else obj_alias
 	data     value
 	inData   splice.Items // members of data
 
@@ -189,6 +190,13 @@ func (q *request) opMember(op *requestOp, name []byte) (err error) {
 		op.id, err = q.s.value()
 	case "ref":
 		op.ref, err = q.s.value()
+	case "conv_id":
+		op.process, err = q.s.value()
+	case "obj_alias":
+		var alias value
+		if alias, err = q.s.value(); op.process.kind == splice.Invalid {
+			op.process = alias
+		}
 	case "data":
 		err = q.readData(op)
 	default:

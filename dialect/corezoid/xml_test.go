@@ -148,8 +148,8 @@ func TestCallbackErrorsQuoteNothing(t *testing.T) {
 			"--b\r\n" + marker, "--b\r\n" + marker + "\r\n", "--b\r\n" + marker + ":\r\n\r\n", field(marker, "\xff") + "--b--", field(marker, "\x01") + "--b--", field(`"`+marker, "") + "--b--",
 			part("", "Content-Disposition: "+marker), part("", "Content-Disposition: form-data; filename="+marker), part("", "Content-Type: x; charset="+marker), part("", "Content-Transfer-Encoding: "+marker),
 		},
-		typeJSON:                      {marker, `"` + marker, `{"` + marker + `"` + marker, `"\` + marker + `"`, `"\u` + marker + `"`, `[1` + marker + `]`, `{}` + marker, "\"" + marker + "\xff\"", `-` + marker, `t` + marker, `1e` + marker, `<r>` + marker},
-		"":                            {marker, `<r>` + marker},
+		typeJSON: {marker, `"` + marker, `{"` + marker + `"` + marker, `"\` + marker + `"`, `"\u` + marker + `"`, `[1` + marker + `]`, `{}` + marker, "\"" + marker + "\xff\"", `-` + marker, `t` + marker, `1e` + marker, `<r>` + marker},
+		"":       {marker, `<r>` + marker},
 	} {
 		for _, body := range bodies {
 			_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType), 0)

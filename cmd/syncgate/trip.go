@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"syncgate/configs"
+	"syncgate/gateway"
+)
+
+const tripHelp = `Asks the admin listener of a running gateway where a request is: when it was accepted and forwarded, what the engine answered, when its
+callbacks came, what the client got and until when the result is kept. ID is any of
+
+  the request id    X-Request-Id of the answer, request_id in the log
+  the ref           as the client sent it
+  the engine's id   obj_id of the engine's own answer, engine_task in the log
+  the trip          the first 8 characters of a callback token or task id, trip in the log
+  a task id         the end of the Location of an answer; a whole callback token does too
+
+Without --admin it reads the same configuration as serve, to know the address. The gateway remembers the last admin.trips requests that are
+over, and knows all that wait. Exit status: 0 if there is one, 1 if not.
+`
+
+const (
+	// mostAnswer bounds the gateway's answer, in bytes.
+	mostAnswer = 4 << 20
+	// askTimeout is longer than a gateway takes whose store does not answer.
+	askTimeout = 10 * time.Second
+)
+
+func whereIs(p *program, fs *flag.FlagSet, args []string) error {
+	path := configFlag(fs)
+	admin := fs.String("admin", "", "`address` of the admin listener, such as 127.0.0.1:9090; empty: listen.admin of the configuration")
+	raw := fs.Bool("json", false, "print the gateway's answer as it is, in JSON")
+	id := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") { // before the flags, too
+		id, args = args[0], args[1:]
+	}
+	most := 1
+	if id != "" {
+		most = 0
+	}
+	if err := parseFlags(fs, args, most); err != nil {
+		return err
+	}
+	if id == "" {
+		id = fs.Arg(0)
+	}
+	if id == "" {
+		return usageError("which trip? Name a request id, ref, engine's task id, task id, or the first 8 characters of a token")
+	}
+	address, err := p.adminAddress(*admin, *path)
+	if err != nil {
+		return err
+	}
+	body, err := ask(address, id)
+	if err != nil {
+		return err
+	}
+	var a gateway.Whereabouts
+	if json.Unmarshal(body, &a) != nil || a.Trips == nil {
+		return fmt.Errorf("%s does not say where a trip is: is it the admin listener of a gateway of this version?", address)
+	}
+	if *raw {
+		fmt.Fprintf(p.out, "%s", body)
+	} else {
+		printWhereabouts(p.out, &a)
+	}
+	if len(a.Trips) == 0 && a.Record == nil {
+		return errors.New("this gateway knows no such trip")
+	}
+	return nil
+}
+
+// adminAddress gives where the admin listener is reached.
+func (p *program) adminAddress(given, path string) (string, error) {
+	if given != "" {
+		return reachable(strings.TrimSuffix(strings.TrimPrefix(given, "http://"), "/")), nil
+	}
+	c, _, err := p.config(path)
+	if err != nil {
+		return "", err
+	}
+	if c.Listen.Admin == "" {
+		return "", configs.Problems{{Key: "listen.admin", Text: "is empty: there is nobody to ask"}}
+	}
+	return reachable(c.Listen.Admin), nil
+}
+
+// ask asks the gateway.
+func ask(address, id string) (body []byte, err error) {
+	client := http.Client{Timeout: askTimeout}
+	answer, err := client.Get("http://" + address + "/api/trips/" + url.PathEscape(id))
+	if err != nil {
+		return nil, fmt.Errorf("ask the gateway at %s: %w", address, unanswered(err))
+	}
+	defer answer.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(answer.Body, mostAnswer)); err != nil {
+		return nil, fmt.Errorf("read the gateway's answer: %w", unanswered(err))
+	}
+	return body, nil
+}
+
+// printWhereabouts prints the answer for people.
+func printWhereabouts(w io.Writer, a *gateway.Whereabouts) {
+	for i := range a.Trips {
+		printTrip(w, &a.Trips[i])
+	}
+	if a.More {
+		fmt.Fprintf(w, "There are more; these are the newest %d.\n", len(a.Trips))
+	}
+	if a.Record != nil {
+		fmt.Fprintf(w, "The store has a result for it: %d of %s final.\n", a.Record.Final, count(a.Record.Ops, "op"))
+	}
+	if a.Home != "" {
+		fmt.Fprintf(w, "It is at another node, %s: ask there. The node is in the line \"serving\" of its log and in syncgate_node_info. This one is %s.\n", a.Home, a.Node)
+	}
+	if len(a.Trips) == 0 && a.Remembered == 0 {
+		fmt.Fprint(w, "This gateway remembers no trips that are over: admin.trips is 0.\n")
+	}
+}
+
+func printTrip(w io.Writer, t *gateway.TripReport) {
+	name := t.Trip
+	if name == "" {
+		name = "(not forwarded)"
+	}
+	fmt.Fprintf(w, "trip %s  request %s  login %s\n", name, t.RequestID, t.Login)
+	for _, op := range t.Ops {
+		fmt.Fprintf(w, "  op %d: %s%s\n", op.Op, op.State, named(" process ", op.Process)+named(" ref ", op.Ref)+named(" engine task ", op.EngineTask))
+	}
+	if n := t.OpCount - len(t.Ops); n > 0 {
+		fmt.Fprintf(w, "  and %s\n", count(n, "more op"))
+	}
+	step := func(what string, at *time.Time, more string) {
+		if at != nil {
+			fmt.Fprintf(w, "  %-16s %s  +%v%s\n", what, at.Format("15:04:05.000"), at.Sub(t.Accepted), more)
+		}
+	}
+	fmt.Fprintf(w, "  %-16s %s\n", "accepted", t.Accepted.Format("2006-01-02 15:04:05.000 MST"))
+	step("forwarded", t.Forwarded, "")
+	engine := " without an answer"
+	if t.EngineStatus != 0 {
+		engine = " with " + strconv.Itoa(t.EngineStatus)
+	}
+	step("engine answered", t.EngineAnswered, engine)
+	if t.Callbacks > 1 {
+		step("first callback", t.FirstCallback, "")
+	}
+	if t.Callbacks > 0 {
+		step("callback", t.LastCallback, fmt.Sprintf(" %d of %d", t.Callbacks, t.OpCount))
+	}
+	if t.State == "over" {
+		step("replied", t.Replied, fmt.Sprintf(" %d %s%s", t.Status, t.Outcome, named(": ", t.Reason)))
+	} else {
+		fmt.Fprintf(w, "  %-16s %s\n", "now", t.State)
+		step("deadline", t.Deadline, "")
+	}
+	if t.HungUp {
+		fmt.Fprint(w, "  the client had left, and did not get the reply\n")
+	}
+	for _, late := range t.Late {
+		kept := " not kept"
+		if late.Kept {
+			kept = " kept"
+		}
+		step("late callback", &late.At, kept)
+	}
+	step("kept until", t.KeptUntil, "")
+}
+
+// named gives a text behind its name, nothing if it is empty.
+func named(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return name + text
+}

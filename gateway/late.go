@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
+
+	"syncgate/correlator"
+)
+
+// deadlineOf gives when the client of a trip was answered at the latest: a token carries it.
+func (g *Gateway) deadlineOf(id correlator.ID) time.Time {
+	return id.Expiry().Add(-max(g.cfg.Results.Retention, minTokenLife))
+}
+
+// isHome reports whether this node is the home of a trip.
+func (g *Gateway) isHome(id correlator.ID) bool {
+	node, ok := g.correlator.(interface{ Node() correlator.NodeID })
+	return !ok || node.Node() == id.Home()
+}
+
+// isAwaited reports whether a client may wait for a callback. Another node's does up to its deadline.
+func (g *Gateway) isAwaited(id correlator.ID, now time.Time) bool {
+	if g.isHome(id) {
+		return g.correlator.Waiter(id) != nil
+	}
+	return now.Before(g.deadlineOf(id))
+}
+
+// recordState is what is known of an op when its callback comes and nobody waits for it.
+type recordState uint8
+
+const (
+	noRecord     recordState = iota // its trip is over, and its client has everything, or nothing is kept
+	openRecord                      // its trip is over, and the op is open
+	finalRecord                     // the op has a result
+	unknownState                    // the store cannot be asked
+)
+
+// deliverUnawaited hands on a callback for which nobody waits, and says what became of it. It asks the store: such callbacks are few.
+func (g *Gateway) deliverUnawaited(id correlator.ID, cb correlator.Callback) (outcome string, err error) {
+	before := g.recordOf(id, cb.Op)
+	err = g.deliver(id, cb)
+	switch {
+	case errors.Is(err, correlator.ErrGone):
+		g.lateCallback(id, cb.Op, false)
+		return callbackGone, err
+	case err != nil:
+		return callbackUnavailable, err
+	case before == openRecord:
+		g.lateCallback(id, cb.Op, true)
+		return callbackKept, nil
+	case before == finalRecord, before == noRecord && g.isHome(id):
+		return callbackRepeated, nil
+	case g.isHome(id):
+		return callbackDelivered, nil
+	default:
+		return callbackRelayed, nil
+	}
+}
+
+func (g *Gateway) recordOf(id correlator.ID, op int) recordState {
+	if g.keeper == nil {
+		return noRecord
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	switch rec, err := g.keeper.Lookup(ctx, id); {
+	case errors.Is(err, correlator.ErrGone):
+		return noRecord
+	case err != nil:
+		return unknownState
+	case op < len(rec.Finals) && !rec.Finals[op].Status.Final():
+		return openRecord
+	default:
+		return finalRecord
+	}
+}
+
+// lateCallback leaves a line about a callback that came when nobody waited for it any more.
+func (g *Gateway) lateCallback(id correlator.ID, op int, kept bool) {
+	now := time.Now()
+	line := g.log.Info().Stringer("trip", id).Int("op", op).Bool("kept", kept)
+	if late := now.Sub(g.deadlineOf(id)); late > 0 { // else the client had left before
+		line = line.Dur("late", late)
+	}
+	line.Msg("late callback")
+	g.recent.addLate(id, op, now, kept)
+}
+
+// noteRefusedCallback leaves a line about a callback that was refused. One with a genuine token is a warning: its client waits in vain,
+// unless the engine sends the callback again as it should be.
+func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
+	row := f.why()
+	genuine := trip != correlator.ID{}
+	if !genuine && f.Status < 500 || row.callback == callbackGone { // which has a line of its own
+		g.log.Debug().Str("error", unquoted(f)).Int("status", f.Status).Msg("callback refused")
+		return
+	}
+	skipped, ok := g.refusedNotes.allow()
+	if !ok {
+		return
+	}
+	line := g.log.WithLevel(zerolog.WarnLevel).Str("reason", string(row.reason)).Str("error", unquoted(f)).Int("status", f.Status)
+	if genuine {
+		line = line.Stringer("trip", trip).Int("op", op)
+	}
+	if skipped > 0 {
+		line = line.Int64("not_logged", skipped)
+	}
+	line.Msg("callback refused")
+}
+
+const (
+	// sparseRate and sparseBurst bound the lines of one kind that strangers, or a broken engine, can cause.
+	sparseRate  = 1 // a second
+	sparseBurst = 10
+)
+
+func newSparse() *sparse { return &sparse{limiter: rate.NewLimiter(sparseRate, sparseBurst)} }
+
+// sparse lets through few of many.
+type sparse struct {
+	limiter *rate.Limiter
+	skipped atomic.Int64
+}
+
+// allow reports whether one more may pass, and how many did not since the last one that might.
+func (s *sparse) allow() (skipped int64, ok bool) {
+	if !s.limiter.Allow() {
+		s.skipped.Add(1)
+		return 0, false
+	}
+	return s.skipped.Swap(0), true
+}

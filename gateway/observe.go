@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rs/zerolog"
+
+	"syncgate/correlator"
+)
+
+// unknownLogin is the label of requests that did not prove to come from a known login.
+const unknownLogin = "unknown"
+
+// observe writes the trip's one line in the log, counts it, and has it remembered, when its reply is written or cannot be.
+func (t *trip) observe(written bool) {
+	if t.kind == fetches {
+		return
+	}
+	took := time.Since(t.accepted)
+	outcome := t.outcome()
+	t.g.metrics.trip(outcome, t.login(), t.status, took)
+	if t.refusal != nil {
+		t.g.metrics.refused(t.refusal)
+	}
+	if line := t.g.log.Info(); line.Enabled() {
+		t.line(line, outcome, took, written)
+	}
+	t.g.recent.add(t, outcome, took, written)
+}
+
+// login gives who asked, as far as that is proven.
+func (t *trip) login() string {
+	switch {
+	case t.call != nil:
+		return t.call.Login
+	case t.refusal != nil && t.refusal.Login != "":
+		return t.refusal.Login
+	default:
+		return unknownLogin
+	}
+}
+
+// outcome names how a trip ended, for the log and the metrics.
+func (t *trip) outcome() string {
+	switch {
+	case t.refusal != nil:
+		return t.refusal.why().outcome
+	case t.whole != nil:
+		return outcomeEngineRefused
+	case errors.Is(t.why, correlator.ErrDeadline):
+		return outcomeTimeout
+	case errors.Is(t.why, correlator.ErrDraining):
+		return outcomeDraining
+	case errors.Is(t.why, errHungUp):
+		return outcomeHungUp
+	case t.why != nil:
+		return outcomeEngineError
+	default:
+		return t.resultOutcome()
+	}
+}
+
+// resultOutcome is outcome for a trip whose ops are all final.
+func (t *trip) resultOutcome() string {
+	allowed := false
+	for i := range t.call.Ops {
+		op := &t.call.Ops[i]
+		allowed = allowed || op.Refused == ""
+		if op.Create && t.finals[i].Status != correlator.Complete {
+			return outcomeEngineRefused
+		}
+	}
+	switch said := t.engineSaid(); {
+	case !allowed:
+		return outcomeNotAllowed
+	case said != nil && said.refused:
+		return outcomeEngineRefused
+	default:
+		return outcomeComplete
+	}
+}
+
+// engineSaid gives what the engine's own answer says beside the plain "taken", nil while there is none.
+func (t *trip) engineSaid() *engineSaid {
+	if t.engineTime.Load() == 0 {
+		return nil
+	}
+	return t.said
+}
+
+// line writes the line. It leads on: to the process, to what the client calls the task, and to what the engine calls it.
+func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, written bool) {
+	line = line.Str("request_id", t.requestID).Str("remote", t.remote).Str("login", t.login())
+	if t.call != nil {
+		line = t.opFields(line.Int("ops", len(t.call.Ops)))
+	}
+	line = line.Str("outcome", outcome).Int("status", t.status).Dur("took", took)
+	if t.key != "" {
+		line = line.Bool("keyed", true).Bool("joined", t.joined)
+	}
+	if t.id != (correlator.ID{}) {
+		engine := time.Duration(t.engineTime.Load())
+		line = line.Stringer("trip", t.id).Dur("engine", engine).Dur("wait", max(0, took-engine))
+	}
+	if !written {
+		line = line.Bool("abandoned", true)
+	}
+	if t.refusal != nil {
+		line = line.Str("reason", string(t.refusal.why().reason)).Str("refusal", unquoted(t.refusal))
+	}
+	if said := t.engineSaid(); said != nil && said.refused {
+		line = line.Uint16("engine_status", t.engineStatus).Str("engine_says", said.why)
+	}
+	line.Msg("trip")
+}
+
+// opFields adds what is known of the op that the line is about.
+func (t *trip) opFields(line *zerolog.Event) *zerolog.Event {
+	if len(t.call.Ops) == 0 {
+		return line
+	}
+	var room [mostLabel]byte // on the stack
+	i := t.subject()
+	op := &t.call.Ops[i]
+	if label := appendLabel(room[:0], op.Process, mostLabel); len(label) > 0 {
+		line = line.Bytes("process", label)
+	}
+	if label := appendLabel(room[:0], op.Ref, mostLabel); len(label) > 0 {
+		line = line.Bytes("ref", label)
+	}
+	if label := t.appendEngineTask(room[:0], i); len(label) > 0 {
+		line = line.Bytes("engine_task", label)
+	}
+	return line
+}
+
+// subject is the op that a line about the trip names: the first one that the engine has refused, or that is still open, else the first.
+func (t *trip) subject() int {
+	if said := t.engineSaid(); said != nil && said.refused {
+		return said.refusedOp
+	}
+	for i := range t.finals {
+		if !t.finals[i].Status.Final() {
+			return i
+		}
+	}
+	return 0
+}
+
+// appendEngineTask appends the engine's own id of the task of an op, if it has given one. One with the name of the trip in it may be a
+// token, and is not shown.
+func (t *trip) appendEngineTask(dst []byte, op int) []byte {
+	if t.engineTime.Load() == 0 {
+		return dst
+	}
+	task := t.task
+	if t.said != nil && op < len(t.said.tasks) {
+		task = t.said.tasks[op]
+	}
+	if name := t.id.Name(); bytes.Contains(task.bytes(), name[:]) {
+		return dst
+	}
+	return appendText(dst, task.bytes(), mostLabel)
+}
+
+// mostLabel bounds what the log shows of a text that others have chosen, in bytes.
+const mostLabel = 64
+
+// appendLabel appends what a JSON value says, as people read it: no more than most bytes, what cannot be printed as \uXXXX.
+func appendLabel(dst, value []byte, most int) []byte { return appendText(dst, plainText(value), most) }
+
+// plainText gives what a JSON value says: a text without its quotes, nothing for null. It stands in value where nothing is escaped.
+func plainText(value []byte) []byte {
+	switch {
+	case len(value) == 0, string(value) == "null":
+		return nil
+	case value[0] != '"':
+		return value
+	case bytes.IndexByte(value, '\\') < 0:
+		return bytes.TrimSuffix(value[1:], []byte{'"'}) // it may be cut
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return value[1:]
+	}
+	return []byte(text)
+}
+
+// appendText appends a text in printable characters, no more than most bytes.
+func appendText(dst, text []byte, most int) []byte {
+	const ellipsis = "..."
+	end := len(dst) + most
+	for len(text) > 0 {
+		c, size := utf8.DecodeRune(text)
+		text = text[size:]
+		if size = max(size, 1); c == utf8.RuneError || !unicode.IsPrint(c) {
+			size = len(`\uffff`)
+		}
+		left := end - len(dst) - size
+		if left < 0 || left < len(ellipsis) && len(text) > left {
+			return append(dst, ellipsis[:max(0, min(len(ellipsis), end-len(dst)))]...)
+		}
+		if size < len(`\uffff`) {
+			dst = utf8.AppendRune(dst, c)
+		} else {
+			dst = appendEscaped(dst, c)
+		}
+	}
+	return dst
+}
+
+func appendEscaped(dst []byte, c rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', digits[c>>12&15], digits[c>>8&15], digits[c>>4&15], digits[c&15])
+}

@@ -1,0 +1,116 @@
+package gateway
+
+import "github.com/valyala/fasthttp"
+
+// Reason says in one word why a request was refused: for the metrics, the log and the list of trips. The zero value leaves it to the
+// status.
+type Reason string
+
+// Reasons of refusals.
+const (
+	BadBody           Reason = "body"        // it is not what the dialect reads
+	BadEncoding       Reason = "encoding"    // Content-Encoding
+	BodySize          Reason = "body_size"   // more than limits.body or limits.callback_body
+	HeadSize          Reason = "head_size"   //
+	BadRequest        Reason = "malformed"   // not HTTP/1.1
+	TooSlow           Reason = "slow"        // it has not come in time
+	BadKey            Reason = "key"         // the Idempotency-Key is malformed or was used with another body
+	BadSignature      Reason = "signature"   // or an unknown login
+	BadTime           Reason = "time"        // outside auth.window
+	BadOrigin         Reason = "origin"      // of a page
+	UnknownPath       Reason = "path"        //
+	UnknownMethod     Reason = "method"      //
+	ForgedName        Reason = "forged"      // a token or task id that was not made with our keys
+	NothingKept       Reason = "gone"        // nothing is known of a token or task id any more
+	LoginParked       Reason = "login_limit" // limits.parked_per_login
+	LoginRate         Reason = "login_rate"  // limits.rate_per_login
+	NodeParked        Reason = "parked"      // limits.parked
+	NodeFiles         Reason = "files"       // hardly any descriptor is left
+	NodeBodies        Reason = "memory"      // the bodies that are on their way
+	NodeResults       Reason = "results"     // limits.results
+	EngineBusy        Reason = "engine_busy" // every connection
+	EngineUnreachable Reason = "engine_unreachable"
+	EngineUnusable    Reason = "engine_error"
+	CorrelatorDown    Reason = "correlator_down"
+	Draining          Reason = "draining"
+	InternalError     Reason = "internal_error"
+)
+
+// Outcomes are how a create request ended: what syncgate_trips_total counts and the log says. Each request has one.
+const (
+	outcomeComplete          = "complete"           // every op has its result
+	outcomeTimeout           = "timeout"            // the deadline came first
+	outcomeHungUp            = "hung_up"            // the client left first
+	outcomeNotAllowed        = "not_allowed"        // no op was one that clients may ask for
+	outcomeBadRequest        = "bad_request"        // the request itself is wrong
+	outcomeUnauthorized      = "unauthorized"       // signature, login or time
+	outcomeForbidden         = "forbidden"          // origin
+	outcomeLimited           = "limited"            // the login has reached its limit
+	outcomeOverloaded        = "overloaded"         // the node has
+	outcomeEngineRefused     = "engine_refused"     // the engine answered and took the package, or an op of it, not
+	outcomeEngineUnreachable = "engine_unreachable" // nothing could be sent to it
+	outcomeEngineBusy        = "engine_busy"        // every connection to it was in use
+	outcomeEngineError       = "engine_error"       // its answer was not one of the protocol
+	outcomeCorrelatorDown    = "correlator_down"    // Redis was away
+	outcomeDraining          = "draining"           // this node ends
+	outcomeInternalError     = "internal_error"     // ours
+)
+
+func outcomes() []string {
+	return []string{
+		outcomeComplete, outcomeTimeout, outcomeHungUp, outcomeNotAllowed, outcomeBadRequest, outcomeUnauthorized, outcomeForbidden, outcomeLimited,
+		outcomeOverloaded, outcomeEngineRefused, outcomeEngineUnreachable, outcomeEngineBusy, outcomeEngineError, outcomeCorrelatorDown,
+		outcomeDraining, outcomeInternalError,
+	}
+}
+
+// reasonRow says what a reason means for a create, and for a callback.
+type reasonRow struct {
+	reason   Reason
+	outcome  string // of a create
+	callback string // of a callback, as syncgate_callbacks_total counts it
+	status   int    // not 0: faults without a reason of their own that have this status mean this
+}
+
+// reasons is the one table of them.
+func reasons() [26]reasonRow {
+	return [26]reasonRow{
+		{BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
+		{BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
+		{BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
+		{HeadSize, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestHeaderFieldsTooLarge},
+		{BadRequest, outcomeBadRequest, callbackBadRequest, 0},
+		{TooSlow, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestTimeout},
+		{BadKey, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnprocessableEntity},
+		{BadSignature, outcomeUnauthorized, callbackBadRequest, fasthttp.StatusUnauthorized},
+		{BadTime, outcomeUnauthorized, callbackBadRequest, 0},
+		{BadOrigin, outcomeForbidden, callbackBadRequest, fasthttp.StatusForbidden},
+		{UnknownPath, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotFound},
+		{UnknownMethod, outcomeBadRequest, callbackBadRequest, fasthttp.StatusMethodNotAllowed},
+		{ForgedName, outcomeBadRequest, callbackForged, 0},
+		{NothingKept, outcomeBadRequest, callbackGone, fasthttp.StatusGone},
+		{LoginParked, outcomeLimited, callbackUnavailable, fasthttp.StatusTooManyRequests},
+		{LoginRate, outcomeLimited, callbackUnavailable, 0},
+		{NodeParked, outcomeOverloaded, callbackUnavailable, fasthttp.StatusServiceUnavailable},
+		{NodeFiles, outcomeOverloaded, callbackUnavailable, 0},
+		{NodeBodies, outcomeOverloaded, callbackUnavailable, 0},
+		{NodeResults, outcomeOverloaded, callbackUnavailable, 0},
+		{EngineBusy, outcomeEngineBusy, callbackUnavailable, 0},
+		{EngineUnreachable, outcomeEngineUnreachable, callbackUnavailable, 0},
+		{EngineUnusable, outcomeEngineError, callbackUnavailable, fasthttp.StatusBadGateway},
+		{CorrelatorDown, outcomeCorrelatorDown, callbackUnavailable, 0},
+		{Draining, outcomeDraining, callbackUnavailable, 0},
+		{InternalError, outcomeInternalError, callbackFailed, fasthttp.StatusInternalServerError},
+	}
+}
+
+// why gives the row of a fault: of its reason, else of its status, else of an internal error.
+func (f *Fault) why() reasonRow {
+	all := reasons()
+	for _, row := range all {
+		if f.Reason == row.reason || f.Reason == "" && f.Status == row.status {
+			return row
+		}
+	}
+	return all[len(all)-1]
+}
