@@ -27,7 +27,7 @@ func TestEngineHeaders(t *testing.T) {
 	if keys := configs.Diff(c, mustLoad(t, strings.Replace(text, "0123", "4567", 1), "TOKEN="+secretText)); len(keys) != 1 || keys[0] != "engine.headers" {
 		t.Errorf("changed are %v", keys)
 	}
-	_, warnings, err := load(t, "", "SYNCGATE_ENGINE_HEADERS=Authorization: "+secretText)
+	_, warnings, err := load(t, "log: {level: info}", "SYNCGATE_ENGINE_HEADERS=Authorization: "+secretText)
 	if err != nil || len(warnings) != 1 || !strings.Contains(string(warnings[0]), "engine.headers can only be set in the file") || strings.Contains(string(warnings[0]), secretText) {
 		t.Errorf("%v %v", warnings, err)
 	}

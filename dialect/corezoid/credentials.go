@@ -81,10 +81,12 @@ func (d *Dialect) Identify(h *fasthttp.RequestHeader, path []byte, now time.Time
 func (a *Access) verify(from credentials, body []byte, now time.Time) (login string, fault *gateway.Fault) {
 	login, ok := a.Keys.Verify(from.login, from.stamp, from.signature, body)
 	if !ok {
-		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login"}
+		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Reason: gateway.BadSignature, Text: "Incorrect signature or login"}
 	}
 	if err := signer.CheckTime(from.stamp, now, a.Window); err != nil {
-		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Request time is outside the allowed window", Err: err}
+		return "", &gateway.Fault{
+			Status: fasthttp.StatusUnauthorized, Reason: gateway.BadTime, Login: login, Text: "Request time is outside the allowed window", Err: err,
+		}
 	}
 	return login, nil
 }
