@@ -168,9 +168,11 @@ func TestRedisAwayAtStart(t *testing.T) {
 	if status, _ := get(t, "http://"+at+"/healthz"); status != 200 {
 		t.Errorf("healthz says %d", status)
 	}
-	if status := g.ready(); status != 503 {
-		t.Errorf("readyz says %d", status)
-	}
+	eventually(t, "readyz names what is missing", func() bool {
+		status, body := get(t, "http://"+at+"/readyz")
+		return status == 503 && body == `{"status":"correlator unusable","missing":"redis: connection"}`
+	})
+	g.logged(`"level":"error","error":"[^"]*connection refused","missing":"redis: connection","do":"check that the server runs[^"]*",.*"message":"correlator: Redis cannot be used"`)
 	body, reply := task("1")
 	if a, err := c.create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"description":"Overloaded`) {
 		t.Errorf("a create without Redis got %+v %v", a, err)
@@ -180,6 +182,8 @@ func TestRedisAwayAtStart(t *testing.T) {
 	}
 	r.Restart()
 	eventually(t, "it is ready", func() bool { return g.ready() == 200 })
+	g.logged(`"level":"info",.*"message":"correlator: Redis can be used"`)
+	g.logged(`"level":"warn","warning":"neither appendonly nor save is on[^"]*"`)
 	if a, err := c.create(body); err != nil || a.status != 200 || a.body != reply {
 		t.Errorf("a create with Redis got %+v %v", a, err)
 	}
@@ -201,9 +205,9 @@ func TestRedisGoesAway(t *testing.T) {
 	r.Kill()
 	eventually(t, "neither is ready", func() bool { return strict.ready() == 503 && lenient.ready() == 503 })
 	body, reply := task("1")
-	strictly := caller(t, at[0], 1)
-	eventually(t, "a create is refused: Redis has been away for longer than the grace", func() bool {
-		a, err := strictly.create(body)
+	refused := caller(t, at[0], 1)
+	eventually(t, "refuse: a create without Redis is refused, a second later", func() bool {
+		a, err := refused.create(body)
 		return err == nil && a.status == 503 && a.header.Get("Retry-After") != ""
 	})
 	if a, err := caller(t, at[1], 1).create(body); err != nil || a.status != 200 || a.body != reply {
@@ -215,6 +219,9 @@ func TestRedisGoesAway(t *testing.T) {
 	for _, g := range []*gate{strict, lenient} {
 		if up := g.metric("syncgate_correlator_up"); up != 0 {
 			t.Errorf("syncgate_correlator_up is %v", up)
+		}
+		if n := g.metric("syncgate_redis_errors_total", `kind="connect"`); n == 0 {
+			t.Error("no error of connecting was counted")
 		}
 	}
 	r.Restart()

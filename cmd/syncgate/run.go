@@ -29,6 +29,7 @@ type node struct {
 	dialect   *corezoid.Dialect
 	gateway   *gateway.Gateway
 	logCounts []prometheus.Collector // what the log counts
+	examining examining
 
 	certificate *renewal
 	reloads     *reloadMetrics
@@ -71,6 +72,9 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 	n.gateway.Serve()
 	n.certificate = startRenewal(n.gateway.RenewCertificate)
 	n.announce()
+	if c.Correlator.Backend == configs.Redis {
+		n.examining.start(c.Redis(), log)
+	}
 	return n, nil
 }
 
@@ -79,6 +83,9 @@ func (n *node) listen() (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics.MustRegister(n.logCounts...)
 	metrics.MustRegister(n.reloads.successful, n.reloads.at)
+	if shared, ok := n.table.(redisTable); ok {
+		metrics.MustRegister(newRedisCounts(shared))
+	}
 	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
 		Logins: n.dialect.Logins,
@@ -193,6 +200,7 @@ func (n *node) drain() {
 
 	n.phase("closing", 0)
 	n.certificate.stop()
+	n.examining.stop()
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)

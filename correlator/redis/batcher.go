@@ -181,3 +181,13 @@ func (b *batcher) close() {
 	b.mu.Unlock()
 	b.flights.Wait()
 }
+
+// length is how many callbacks wait.
+func (b *batcher) length() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range b.queues {
+		n += len(q.waiting)
+	}
+	return n
+}

@@ -61,31 +61,33 @@ func refusals(t *testing.T) map[string]unusable {
 	full := redistest.StartTCP(t, "--maxmemory", "1mb")
 	full.Do("CONFIG", "SET", "maxmemory", "1")
 	loading := redistest.StartQuoting(t, func([]string) string { return "-LOADING Redis is loading the dataset in memory" })
-	old := redistest.StartQuoting(t, func(c []string) string { return "-ERR unknown command `" + c[0] + "`, with args beginning with: " + secret })
+	old := redistest.StartQuoting(t, func(c []string) string {
+		return "-ERR unknown command `" + c[0] + "`, with args beginning with: " + secret
+	})
 	masters := redistest.StartMasters(t, 3)
 	sentinel := redistest.StartSentinel(t, "main", open)
 	return map[string]unusable{
-		"wrong password":        {config("redis://:" + secret + "@" + locked.Addr()), "redis: login", "WRONGPASS invalid", "password"},
-		"wrong user":            {config("redis://nobody:" + secret + "@" + open.Addr()), "redis: login", "WRONGPASS invalid", "password"},
-		"no password":           {config(locked.URL()), "redis: login", "NOAUTH Authentication required", "password"},
-		"no channel":            {withUser(t, "+@all", "~*", "resetchannels"), "redis: subscription", "NOPERM", "docs/operations.md"},
-		"other channels":        {withUser(t, "+@all", "~*", "resetchannels", "&other:*"), "redis: subscription", "NOPERM", "docs/operations.md"},
-		"no publish":            {withUser(t, "+@all", "-publish", "~*", "&*"), "redis: publish", "NOPERM", "docs/operations.md"},
-		"no keys":               {withUser(t, "+@all", "&*"), "redis: write", "NOPERM", "docs/operations.md"},
-		"other keys":            {withUser(t, "+@all", "&*", "~other:*"), "redis: write", "NOPERM", "docs/operations.md"},
-		"read only user":        {withUser(t, "+@all", "-@write", "&*", "~*"), "redis: write", "NOPERM", "docs/operations.md"},
-		"no scripts":            {withUser(t, "+@all", "-@scripting", "&*", "~*"), "redis: scripts and commands", "NOPERM", "docs/operations.md"},
-		"a command is missing":  {withUser(t, append(rightsOf(), "-hsetnx")...), "redis: scripts and commands", "can't run this command", "docs/operations.md"},
-		"no database":           {config(open.URL() + "/99"), "redis: data set", "DB index is out of range", "number of the database"},
-		"replica":               {config(replica.URL()), "redis: master", "READONLY", "master"},
-		"full":                  {config(full.URL()), "redis: memory", "OOM", "maxmemory"},
-		"loading":               {config("redis://" + loading.Addr()), "redis: data set", "LOADING", "nothing if it ends"},
-		"too old":               {config("redis://" + old.Addr()), "redis: mode", "unknown command", "Redis 5"},
-		"a Cluster's server":    {config(masters[0].URL()), "redis: mode", "MOVED", "mode to cluster"},
-		"a Sentinel":            {config(sentinel.URL()), "redis: mode", "unknown command", "Sentinel"},
-		"no Cluster":            {modeOf(config(open.URL()), redis.Cluster), "redis: mode", "cluster support disabled", "redis.mode"},
-		"no Sentinel":           {modeOf(config(open.URL()+"?master_name=main"), redis.Sentinel), "redis: mode", "unknown command", "redis.mode"},
-		"unknown master":        {modeOf(config(sentinel.URL()+"?master_name="+secret), redis.Sentinel), "redis: master", "master_name", "master_name"},
+		"wrong password":       {config("redis://:" + secret + "@" + locked.Addr()), "redis: login", "WRONGPASS invalid", "password"},
+		"wrong user":           {config("redis://nobody:" + secret + "@" + open.Addr()), "redis: login", "WRONGPASS invalid", "password"},
+		"no password":          {config(locked.URL()), "redis: login", "NOAUTH Authentication required", "password"},
+		"no channel":           {withUser(t, "+@all", "~*", "resetchannels"), "redis: subscription", "NOPERM", "docs/operations.md"},
+		"other channels":       {withUser(t, "+@all", "~*", "resetchannels", "&other:*"), "redis: subscription", "NOPERM", "docs/operations.md"},
+		"no publish":           {withUser(t, "+@all", "-publish", "~*", "&*"), "redis: publish", "NOPERM", "docs/operations.md"},
+		"no keys":              {withUser(t, "+@all", "&*"), "redis: write", "NOPERM", "docs/operations.md"},
+		"other keys":           {withUser(t, "+@all", "&*", "~other:*"), "redis: write", "NOPERM", "docs/operations.md"},
+		"read only user":       {withUser(t, "+@all", "-@write", "&*", "~*"), "redis: write", "NOPERM", "docs/operations.md"},
+		"no scripts":           {withUser(t, "+@all", "-@scripting", "&*", "~*"), "redis: scripts and commands", "NOPERM", "docs/operations.md"},
+		"a command is missing": {withUser(t, append(rightsOf(), "-hsetnx")...), "redis: scripts and commands", "can't run this command", "docs/operations.md"},
+		"no database":          {config(open.URL() + "/99"), "redis: data set", "DB index is out of range", "number of the database"},
+		"replica":              {config(replica.URL()), "redis: master", "READONLY", "master"},
+		"full":                 {config(full.URL()), "redis: memory", "OOM", "maxmemory"},
+		"loading":              {config("redis://" + loading.Addr()), "redis: data set", "LOADING", "nothing if it ends"},
+		"too old":              {config("redis://" + old.Addr()), "redis: mode", "unknown command", "Redis 5"},
+		"a Cluster's server":   {config(masters[0].URL()), "redis: mode", "MOVED", "mode to cluster"},
+		"a Sentinel":           {config(sentinel.URL()), "redis: mode", "unknown command", "Sentinel"},
+		"no Cluster":           {modeOf(config(open.URL()), redis.Cluster), "redis: mode", "cluster support disabled", "redis.mode"},
+		"no Sentinel":          {modeOf(config(open.URL()+"?master_name=main"), redis.Sentinel), "redis: mode", "unknown command", "redis.mode"},
+		"unknown master":       {modeOf(config(sentinel.URL()+"?master_name="+secret), redis.Sentinel), "redis: master", "master_name", "master_name"},
 	}
 }
 

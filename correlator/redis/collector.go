@@ -63,15 +63,18 @@ func (c *collector) run(ctx context.Context) {
 
 // readInbox hands over everything that the node has not heard yet.
 func (c *collector) readInbox(ctx context.Context) error {
+	found := 0
 	for cursor := uint64(0); ; {
 		waiting, next, err := c.store.unread(ctx, c.node, cursor)
 		if err != nil {
 			return err
 		}
+		found += len(waiting)
 		if err := c.collect(ctx, waiting); err != nil {
 			return err
 		}
 		if cursor = next; cursor == 0 {
+			c.store.counts.inbox.Store(int64(found))
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncgate/correlator"
@@ -79,10 +80,14 @@ func (c *Correlator) start(ctx context.Context) {
 		c.collector.kick()
 		c.watch.all()
 	})
+	var subscribed atomic.Bool
 	l := &listener{
 		store: c.store, node: c.Node(), link: c.link, accept: c.accept, acceptStored: c.acceptStored,
 		fetch: c.collector.fetch, hint: c.watch.hint,
 		begun: func() {
+			if subscribed.Swap(true) {
+				c.store.counts.reconnects.Add(1)
+			}
 			p.begin()
 			c.collector.kick() // of what came while nobody listened
 			c.watch.all()
@@ -125,6 +130,9 @@ func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb corre
 		return unavailable("deliver", err)
 	}
 	owed, recorded := h.toRecord()
+	if first && d != correlator.Gone {
+		c.store.counts.delivered[whereHome].Add(1)
+	}
 	switch {
 	case recorded || d == correlator.Repeated:
 		return nil
@@ -169,6 +177,7 @@ func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 
 // late deals with a callback for a trip of this node that is over.
 func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	c.store.counts.delivered[whereLate].Add(1)
 	if err := c.Settled(id); err != nil {
 		return err
 	}
@@ -221,6 +230,7 @@ func (c *Correlator) relayed(w *write) error {
 	case w.err != nil:
 		return unavailable("store a callback", w.err)
 	case w.result == kept:
+		c.store.counts.delivered[whereRemote].Add(1)
 		return nil
 	case w.result == notAlive && !c.link.steady(): // after a restart of Redis every node has to say first that it lives
 		return unavailable("deliver", errUnsteady)

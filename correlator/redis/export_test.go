@@ -47,14 +47,7 @@ func (c *Correlator) Accounts() (n int) {
 }
 
 // Waiting is how many callbacks wait to be taken to Redis.
-func (c *Correlator) Waiting() (n int) {
-	c.batcher.mu.Lock()
-	defer c.batcher.mu.Unlock()
-	for _, q := range c.batcher.queues {
-		n += len(q.waiting)
-	}
-	return n
-}
+func (c *Correlator) Waiting() int { return c.batcher.length() }
 
 // ReadInbox reads the inbox now.
 func (c *Correlator) ReadInbox(ctx context.Context) error { return c.collector.readInbox(ctx) }
@@ -81,4 +74,11 @@ func (c *Correlator) Probes() uint64 {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.link.sent
+}
+
+// WarnsOfVersion reports whether a server that says it has this version is warned of.
+func WarnsOfVersion(version string) bool {
+	v := &view{info: parseInfo("# Server\r\nredis_version:" + version + "\r\n")}
+	v.kind()
+	return len(v.warnings) > 0
 }

@@ -51,6 +51,7 @@ var (
 type store struct {
 	client    goredis.UniversalClient
 	tags      *tags
+	counts    *counts
 	prefix    string // with the version
 	timeout   time.Duration
 	retention time.Duration
@@ -64,9 +65,10 @@ func newStore(cfg Config, t *tags) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{
+	s := &store{
 		client:    client,
 		tags:      t,
+		counts:    newCounts(),
 		prefix:    cfg.Prefix + ":" + wireVersion,
 		timeout:   cfg.Timeout,
 		retention: cfg.Retention,
@@ -80,7 +82,10 @@ func newStore(cfg Config, t *tags) (*store, error) {
 		look:      goredis.NewScript(lookScript),
 		expel:     goredis.NewScript(expelScript),
 		mend:      goredis.NewScript(mendScript),
-	}, nil
+	}
+	s.counts.watchScripts(s)
+	client.AddHook(s.counts)
+	return s, nil
 }
 
 func (s *store) inbox(node correlator.NodeID) string   { return s.key(node, "inbox") }

@@ -276,6 +276,31 @@ func TestStrangerIsFirst(t *testing.T) {
 	}
 }
 
+// TestStrangerIsInTheWayOfASave: a result that its home saves, as the engine has answered at once, takes the place of a forged one.
+func TestStrangerIsInTheWayOfASave(t *testing.T) {
+	server := redistest.Start(t)
+	home, other := start(t, config(server.URL())), start(t, config(server.URL()))
+	for what, forged := range map[string]string{"junk": "junk", "another's": ""} {
+		k, id := newKey(), home.NewID(soon())
+		s := newStranger(t, server.URL(), home, id, k)
+		if forged == "" {
+			forged = s.otherTrip
+		}
+		if _, err := home.Claim(t.Context(), k, [32]byte{}, id, openRecord(1)); err != nil {
+			t.Fatal(err)
+		}
+		waiter := attach(t, other, id)
+		s.must(s.HSet(t.Context(), s.of.Trip, "0", forged).Err())
+		if err := home.Save(t.Context(), id, completeRecord()); err != nil {
+			t.Errorf("%s: save: %v", what, err)
+		}
+		hears(t, waiter, `1`, healed)
+		if rec, err := other.Lookup(t.Context(), id); err != nil || string(rec.Finals[0].Body) != `1` {
+			t.Errorf("%s: the record is %v, %v", what, rec, err)
+		}
+	}
+}
+
 // TestForgedIsReported: in one line a minute, which quotes nothing of what was read.
 func TestForgedIsReported(t *testing.T) {
 	server := redistest.Start(t)
