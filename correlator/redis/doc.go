@@ -32,7 +32,8 @@
 //	                             size if it is stored in the hash of its trip.
 //	{prefix}:2:{node}:alive        string: the node lives, or did so ten seconds ago.
 //	{prefix}:2:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
-//	{prefix}:2:key:{hash}          string: what a client's key is bound to.
+//	{prefix}:2:key:{hash}          string: what a client's key is bound to, or for a minute that a claim was undone: it may be on its
+//	                             way still.
 //
 // # Goroutines
 //

@@ -59,6 +59,9 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 			c.ledger.claim(newClaim(key, mine, rec))
 			return id, nil
 		}
+		if err == nil && bound == "" {
+			err = unavailable("claim a key", errUndone)
+		}
 		var recorded bool
 		if err == nil {
 			recorded, err = c.store.yield(ctx, id, bound.id())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"syncgate/internal/redistest"
@@ -17,6 +18,38 @@ type proxy struct {
 	mu    sync.Mutex
 	conns map[*proxied]struct{}
 	all   sync.WaitGroup
+	held  *holding // nil: nothing is held up
+}
+
+// holding holds up what a client sends over one connection, from the first chunk that has a text in it.
+type holding struct {
+	text    []byte
+	taken   atomic.Bool
+	begun   chan struct{} // closed with the first one
+	release chan struct{} // closed when it may go on
+}
+
+// hold holds up the next command that has a text in it, and what follows it over its connection, until release is closed, whether or not
+// its client still waits. begun is closed when there is one.
+func (p *proxy) hold(text string) *holding {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = &holding{text: []byte(text), begun: make(chan struct{}), release: make(chan struct{})}
+	return p.held
+}
+
+// pass waits if this is what is held up.
+func (p *proxy) pass(chunk []byte) {
+	p.mu.Lock()
+	h := p.held
+	p.mu.Unlock()
+	if h == nil || !bytes.Contains(chunk, h.text) {
+		return
+	}
+	if h.taken.CompareAndSwap(false, true) {
+		close(h.begun)
+		<-h.release
+	}
 }
 
 // proxied is one connection of a client.
@@ -81,7 +114,7 @@ func (p *proxy) serve() {
 		p.mu.Lock()
 		p.conns[c] = struct{}{}
 		p.mu.Unlock()
-		p.all.Go(c.upstream)
+		p.all.Go(func() { c.upstream(p.pass) })
 		p.all.Go(func() {
 			c.downstream()
 			p.mu.Lock()
@@ -96,7 +129,7 @@ func (c *proxied) close() {
 	_ = c.server.Close()
 }
 
-func (c *proxied) upstream() {
+func (c *proxied) upstream(pass func([]byte)) {
 	defer c.close()
 	buf := make([]byte, 64<<10)
 	for {
@@ -109,6 +142,7 @@ func (c *proxied) upstream() {
 			c.subscriber = true
 			c.mu.Unlock()
 		}
+		pass(buf[:n])
 		if _, err := c.server.Write(buf[:n]); err != nil {
 			return
 		}

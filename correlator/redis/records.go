@@ -16,6 +16,9 @@ const (
 	bindingMargin = time.Minute
 	// leftFor is how long the finals of a released record can be read by those who waited for it.
 	leftFor = 10 * time.Second
+	// undoneFor is how long a key remembers that a claim was undone. A claim that went out over a connection which was given up may come later than what
+	// undoes it: when Redis or the network stood still.
+	undoneFor = time.Minute
 	// watchFor is how long a node is told of a trip without asking again.
 	watchFor = 30 * time.Second
 )
@@ -92,7 +95,7 @@ func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.
 
 func (s *store) binding(key string, b binding, seen string) call {
 	lasts := life(b.id()) + (s.retention + bindingMargin).Milliseconds() // a record may become complete in its last moment
-	return call{s.claim, []string{key}, []any{s.tags.bound(key, b), lasts, seen}}
+	return call{s.claim, []string{key}, []any{s.tags.bound(key, b), lasts, seen, s.tags.undone(key, b.id())}}
 }
 
 // yield drops the record of a trip whose claim is lost, and reports whether the owner has one.
@@ -146,7 +149,7 @@ func (s *store) undo(ctx context.Context, key string, id correlator.ID) error {
 	defer cancel()
 	_, err := s.inOrder(ctx, // the key last: while it is bound this can be done again
 		call{s.release, []string{s.trip(id), s.watchers(id), s.left(id)}, []any{leftFor.Milliseconds(), hint(id), s.tags.mark(kindReleased, id)}},
-		call{s.unbind, []string{key}, []any{id[:]}},
+		call{s.unbind, []string{key}, []any{id[:], s.tags.undone(key, id), undoneFor.Milliseconds()}},
 	)
 	if err != nil {
 		return unavailable("release a key", err)

@@ -20,6 +20,7 @@ const (
 	kindKey      kind = 'k' // what a client's key is bound to
 	kindReleased kind = 'l' // the mark of a record that was released
 	kindGone     kind = 'g' // the mark of a trip that was forgotten
+	kindUndone   kind = 'u' // a claim that was undone
 	kindProbe    kind = 'p'
 	kindType     kind = 't' // not tagged: a key of ours that holds another type
 )
@@ -27,7 +28,7 @@ const (
 // kinds are all of them, each with its name in metrics.
 func kinds() map[kind]string {
 	return map[kind]string{
-		kindCallback: "callback", kindRecord: "record", kindKey: "key", kindReleased: "release", kindGone: "gone", kindProbe: "probe", kindType: "type",
+		kindCallback: "callback", kindRecord: "record", kindKey: "key", kindReleased: "release", kindGone: "gone", kindUndone: "undone", kindProbe: "probe", kindType: "type",
 	}
 }
 
@@ -46,6 +47,9 @@ type tags struct {
 	forged   [128]atomic.Uint64 // by kind
 	reported atomic.Int64       // when, Unix ms
 }
+
+// undoneLen is the length of what a key holds after a claim was undone. A binding is longer.
+const undoneLen = correlator.TagLen + len(correlator.ID{})
 
 const headLen = 4 + len(correlator.ID{})
 
@@ -182,8 +186,23 @@ func (t *tags) keyTag(key string, b binding) [correlator.TagLen]byte {
 	return t.keys.Tag(h[:], []byte(key+string(b)))
 }
 
-// parseBound reads what is stored under a key.
+// undone is what a key holds after a claim for a trip was undone.
+func (t *tags) undone(key string, id correlator.ID) string {
+	h := head(kindUndone, id, 0, 0)
+	tag := t.keys.Tag(h[:], []byte(key))
+	return string(tag[:]) + string(id[:])
+}
+
+// parseBound reads what is stored under a key. The binding is empty when a claim was undone, and the key is free.
 func (t *tags) parseBound(key, s string) (binding, error) {
+	if len(s) == undoneLen {
+		var id correlator.ID
+		copy(id[:], s[correlator.TagLen:])
+		h := head(kindUndone, id, 0, 0)
+		if t.keys.Tagged([]byte(s[:correlator.TagLen]), h[:], []byte(key)) {
+			return "", nil
+		}
+	}
 	if len(s) == correlator.TagLen+bindingLen {
 		b := binding(s[correlator.TagLen:])
 		h := head(kindKey, b.id(), 0, 0)

@@ -54,6 +54,7 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 		func() error { return s.expelAll(ctx, []misfit{{s.trip(id), "0", "nothing"}}) },
 		func() error { return s.mendKeys(ctx, []string{s.trip(id), s.watchers(id)}) },
 		func() error { return s.undo(ctx, key, id) },
+		func() error { return s.forgetKey(ctx, key) },
 		func() error {
 			return s.settle(ctx, node, map[correlator.ID]settled{id: {heard: []int{0}, over: true}})
 		},
@@ -80,6 +81,16 @@ func (s *store) tryKeys(ctx context.Context) error {
 		if err := reply.Err(); err != nil && !errors.Is(err, goredis.Nil) {
 			return unavailable("look for a key's owner", err)
 		}
+	}
+	return nil
+}
+
+// forgetKey removes a key that no client has.
+func (s *store) forgetKey(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.client.Del(ctx, key).Err(); err != nil {
+		return unavailable("remove a key", err)
 	}
 	return nil
 }

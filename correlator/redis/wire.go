@@ -28,6 +28,7 @@ import (
 //	size    = decimal, of the value   in bytes; in a frame with as many leading zeros as that needs for its length, else none
 //	home    = 16 characters           hexadecimal, lower case
 //	bound   = tag binding             what a key holds
+//	        | tag id                  when a claim for that trip was undone: the key is free, and not for that claim
 //	binding = fingerprint id          32 bytes each: whose a key is
 //	meta    = tag Meta                of a record; its tag is for the number of its ops as well
 //	mark    = tag                     of a trip that was forgotten, or whose record was released

@@ -26,6 +26,7 @@ var (
 	errPool        = errors.New("all connections are in use")
 	errUnresolved  = errors.New("the server's name cannot be resolved")
 	errTLS         = errors.New("the server does not speak TLS, or refuses ours")
+	errUndone      = errors.New("the claim was undone before it came")
 	errHandshake   = errors.New("the TLS handshake got no answer in time")
 	errNoMaster    = errors.New("the sentinels know no server under the name in master_name")
 	errCertificate = errors.New("the server's certificate is not trusted, or is for another name")
@@ -74,7 +75,7 @@ func worded(err error) error {
 // isOurs reports whether an error was made by this package, or by correlator.
 func isOurs(err error) bool {
 	for _, ours := range []error{
-		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged, errHandshake, errNoMaster,
+		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged, errHandshake, errNoMaster, errUndone,
 	} {
 		if errors.Is(err, ours) {
 			return true
