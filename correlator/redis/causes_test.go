@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +50,7 @@ func modeOf(cfg redis.Config, mode string) redis.Config {
 func rightsOf() []string {
 	return []string{
 		"resetchannels", "~syncgate:*", "&syncgate:*", "-@all",
-		"+auth", "+select", "+ping", "+info", "+config|get", "+subscribe", "+unsubscribe", "+publish", "+evalsha", "+eval", "+get", "+set", "+del", "+unlink", "+exists",
+		"+auth", "+select", "+info", "+config|get", "+subscribe", "+publish", "+evalsha", "+eval", "+get", "+set", "+del", "+unlink", "+exists",
 		"+type", "+pttl", "+pexpire", "+rename", "+hset", "+hsetnx", "+hget", "+hmget", "+hgetall", "+hdel", "+hlen", "+hexists", "+hscan", "+sadd", "+smembers",
 	}
 }
@@ -212,9 +215,70 @@ func TestCauseChanges(t *testing.T) {
 	awaitReady(t, c)
 }
 
+// TestRightsAreDocumented: the line of docs/operations.md is what the tests use.
+func TestRightsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := "ACL SETUSER syncgate on >PASSWORD " + strings.Join(rightsOf(), " ") + "\n"; !strings.Contains(string(text), line) {
+		t.Errorf("docs/operations.md has not: %s", line)
+	}
+	for _, u := range []map[string]unusable{refusals(t), silences(t)} {
+		for what, u := range u {
+			if !strings.Contains(string(text), "`"+u.part+"`") {
+				t.Errorf("%s: docs/operations.md does not explain %q", what, u.part)
+			}
+		}
+	}
+}
+
+// TestEveryRightIsNeeded: without any one of the commands that docs/operations.md lists, but for those that it calls optional, Redis cannot be used, and that
+// is found at the start.
+func TestEveryRightIsNeeded(t *testing.T) {
+	s := redistest.StartTCP(t)
+	optional := []string{"+auth", "+select", "+info", "+config|get"}
+	cfg := config("redis://app:" + secret + "@" + s.Addr())
+	for _, right := range rightsOf() {
+		command, is := strings.CutPrefix(right, "+")
+		if !is || slices.Contains(optional, right) {
+			continue
+		}
+		s.Do("SCRIPT", "FLUSH")
+		s.Do(append(append([]string{"ACL", "SETUSER", "app", "reset", "on", ">" + secret}, rightsOf()...), "-"+command)...)
+		_, err := redis.Examine(t.Context(), cfg)
+		if u, is := errors.AsType[*correlator.Unready](err); !is || !strings.Contains(u.Do, "docs/operations.md") {
+			t.Errorf("without %s: %v", command, err)
+		}
+	}
+}
+
 // TestLeastRights: the rights that docs/operations.md lists are enough for all that a node does.
 func TestLeastRights(t *testing.T) {
-	cfg := withUser(t, rightsOf()...)
+	cluster := redistest.StartCluster(t)
+	inCluster := append(rightsOf(), "+cluster|slots", "+ssubscribe", "+spublish", "+asking")
+	if got := cluster.Do(append([]string{"ACL", "SETUSER", "app", "on", ">" + secret}, inCluster...)...); got != "+OK" {
+		t.Fatalf("make a user: %s", got)
+	}
+	master := redistest.StartTCP(t)
+	master.Do(append([]string{"ACL", "SETUSER", "app", "on", ">" + secret}, rightsOf()...)...)
+	sentinel := redistest.StartSentinel(t, "main", master)
+	if got := sentinel.Do("ACL", "SETUSER", "watcher", "on", ">"+secret, "-@all", "resetchannels", "&*", "+auth", "+ping", "+sentinel", "+subscribe"); got != "+OK" {
+		t.Fatalf("make a user of the sentinel: %s", got)
+	}
+	for name, cfg := range map[string]redis.Config{
+		"standalone": withUser(t, rightsOf()...),
+		"sentinel": modeOf(config("redis://watcher:"+secret+"@"+sentinel.Addr()+"?master_name=main&username=app&password="+secret),
+			redis.Sentinel),
+		"cluster":    modeOf(config("redis://app:"+secret+"@"+cluster.Addr()), redis.Cluster),
+	} {
+		t.Run(name, func(t *testing.T) { doAll(t, cfg) })
+	}
+}
+
+// doAll has two nodes do all that they can.
+func doAll(t *testing.T, cfg redis.Config) {
+	t.Helper()
 	home, other := start(t, cfg), start(t, cfg)
 	for _, size := range []int{1, 6000} {
 		trip := correlatortest.Once(correlator.Held)
