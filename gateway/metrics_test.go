@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -72,18 +74,91 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("%s: counters, and they alone, end in _total", f.GetName())
 		}
 		for _, m := range f.GetMetric() {
-			var labels []string
+			labels := make(map[string]string)
 			for _, l := range m.GetLabel() {
-				labels = append(labels, l.GetName())
-				closed := !slices.Contains([]string{"login", "version", "node", "code"}, l.GetName())
-				if closed && !strings.Contains(string(page), "`"+l.GetValue()+"`") {
-					t.Errorf("%s has the %s %q, which the page does not explain", f.GetName(), l.GetName(), l.GetValue())
-				}
+				labels[l.GetName()] = l.GetValue()
 			}
-			if slices.Sort(labels); !slices.Equal(labels, row.labels) {
-				t.Errorf("%s has the labels %q, and the table says %q", f.GetName(), labels, row.labels)
-				break
+			checkLabels(t, f.GetName(), labels, row.labels, string(page))
+		}
+	}
+}
+
+// checkLabels wants the labels that the table has, and that the page explains the values that come from closed sets.
+func checkLabels(t *testing.T, metric string, labels map[string]string, documented []string, page string) {
+	t.Helper()
+	if names := slices.Sorted(maps.Keys(labels)); !slices.Equal(names, documented) {
+		t.Errorf("%s has the labels %q, and the table says %q", metric, names, documented)
+	}
+	for name, value := range labels {
+		closed := !slices.Contains([]string{"login", "version", "node", "code"}, name)
+		if closed && !strings.Contains(page, "`"+value+"`") {
+			t.Errorf("%s has the %s %q, which the page does not explain", metric, name, value)
+		}
+	}
+}
+
+// Counters with closed sets of labels, and those of configured logins, are there before anything has happened.
+func TestMetricsFromTheStart(t *testing.T) {
+	n := startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) { p.Logins = func() []string { return []string{"a", "b"} } })
+	text := n.metrics()
+	for _, outcome := range gateway.Outcomes() {
+		for _, who := range []string{"a", "b", "unknown"} {
+			if !strings.Contains(text, `syncgate_trips_total{login="`+who+`",outcome="`+outcome+`"} 0`+"\n") {
+				t.Errorf("no trips of %s that are %s", who, outcome)
 			}
 		}
 	}
+	for _, sample := range []string{
+		`syncgate_requests_total{route="none"}`, `syncgate_refusals_total{reason="correlator_down"}`, `syncgate_callbacks_total{outcome="kept"}`,
+		`syncgate_engine_connections{state="busy"}`, `syncgate_engine_queue_length`, `syncgate_engine_breaker_open`, `syncgate_draining`,
+		`syncgate_results_unsaved`, `syncgate_body_bytes{kind="request"}`, `syncgate_received_bytes_total{listener="public"}`,
+	} {
+		if !strings.Contains(text, "\n"+sample+" 0\n") {
+			t.Errorf("no %s, or it is not 0", sample)
+		}
+	}
+}
+
+// Gauges and byte counters show what is going on.
+func TestGauges(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.MaxConnections = 1 })
+	first, second := n.createLater(oneOp(`{}`)), n.createLater(oneOp(`{}`))
+	a := e.next(t)
+	wantMetric(t, n, `syncgate_engine_connections{state="busy"}`, 1)
+	wantMetric(t, n, `syncgate_engine_queue_length`, 1)
+	wantMetric(t, n, `syncgate_limit_engine_connections`, 1)
+	a.accept()
+	b := e.next(t)
+	b.accept()
+	wantMetric(t, n, `syncgate_engine_connections{state="idle"}`, 1)
+	wantMetric(t, n, `syncgate_engine_queue_length`, 0)
+	n.callback(a.tokens[0], `1`)
+	n.callback(b.tokens[0], `1`)
+	got(t, first)
+	got(t, second)
+	for _, sample := range []string{
+		`syncgate_received_bytes_total{listener="public"}`, `syncgate_sent_bytes_total{listener="public"}`, `syncgate_sent_bytes_total{listener="admin"}`,
+		`syncgate_engine_received_bytes_total`, `syncgate_engine_sent_bytes_total`, `syncgate_connections{listener="public"}`,
+	} {
+		if v, _ := n.metric(sample); v < 1 {
+			t.Errorf("%s is %v", sample, v)
+		}
+	}
+	n.NotReady()
+	wantMetric(t, n, `syncgate_draining`, 1)
+}
+
+// Paths and methods that nothing serves are counted, and leave a line at debug without what may be a secret.
+func TestUnknownPathsAreCounted(t *testing.T) {
+	n := start(t, newEngine(t).URL)
+	n.do(http.MethodGet, "/admin/login.php", "")
+	n.do(http.MethodDelete, "/readyz", "")
+	n.do(http.MethodPost, "/api/1/json/1/2/"+strings.Repeat("a", 40)+"/more", "{}")
+	wantMetric(t, n, `syncgate_requests_total{route="none"}`, 3)
+	wantMetric(t, n, `syncgate_refusals_total{reason="path"}`, 2)
+	wantMetric(t, n, `syncgate_refusals_total{reason="method"}`, 1)
+	wantMetric(t, n, `syncgate_requests_total{route="ready"}`, 0)
+	waitLog(t, n, `"method":"GET","path":"/admin/login.php","message":"no such path or method"`)
+	waitLog(t, n, `"path":"/api/1/json/1/2/.../more"`)
 }

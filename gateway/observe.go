@@ -193,6 +193,9 @@ func plainText(value []byte) []byte {
 
 // appendText appends a text in printable characters, no more than most bytes.
 func appendText(dst, text []byte, most int) []byte {
+	if len(text) <= most && isPlain(text) {
+		return append(dst, text...)
+	}
 	const ellipsis = "..."
 	end := len(dst) + most
 	for len(text) > 0 {
@@ -212,6 +215,16 @@ func appendText(dst, text []byte, most int) []byte {
 		}
 	}
 	return dst
+}
+
+// isPlain reports whether a text is printable ASCII, as most are.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendEscaped(dst []byte, c rune) []byte {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -116,8 +117,18 @@ func parking(t *testing.T, n *node, e *engine) answer {
 	return r
 }
 
+// unknown is the login of requests that have not proved theirs.
+const unknown = "unknown"
+
 func endings() map[string][]ending {
-	const unknown = "unknown"
+	all := clientEndings()
+	maps.Copy(all, engineEndings())
+	maps.Copy(all, nodeEndings())
+	return all
+}
+
+// clientEndings are those that a client makes.
+func clientEndings() map[string][]ending {
 	small := func(c *gateway.Config) { c.Limits.Body = 300 }
 	return map[string][]ending{
 		"complete": {{login: login, status: 200, play: func(t *testing.T, n *node, e *engine) answer {
@@ -171,11 +182,39 @@ func endings() map[string][]ending {
 				return n.do(http.MethodPost, signAt("1000000000", oneOp(`{}`)), oneOp(`{}`))
 			}},
 		},
+		"forbidden": nil, // by what is before the gateway's own rules
+	}
+}
+
+// nodeEndings are those that the node makes.
+func nodeEndings() map[string][]ending {
+	return map[string][]ending{
 		"limited": {
 			{login: login, reason: "login_limit", status: 429, setup: func(c *gateway.Config) { c.Limits.ParkedPerLogin = 1 }, play: parking},
 			{login: login, reason: "login_rate", status: 429, setup: func(c *gateway.Config) { c.Limits.RatePerLogin = 0.001 }, play: parking},
 		},
-		"overloaded": {{login: login, reason: "parked", status: 503, forward: "no", setup: func(c *gateway.Config) { c.Limits.Parked = 1 }, play: parking}},
+		"overloaded":      {{login: login, reason: "parked", status: 503, forward: "no", setup: func(c *gateway.Config) { c.Limits.Parked = 1 }, play: parking}},
+		"correlator_down": {{login: login, reason: "correlator_down", status: 503, forward: "no", play: creating(oneOp(`{}`))}},
+		"draining": {
+			{login: unknown, reason: "draining", status: 503, forward: "no", play: func(_ *testing.T, n *node, _ *engine) answer {
+				n.RefuseNew()
+				return n.create(oneOp(`{}`))
+			}},
+			{login: login, status: 503, forward: "maybe", play: func(t *testing.T, n *node, e *engine) answer {
+				reply := n.createLater(oneOp(`{}`))
+				e.next(t).accept()
+				n.RefuseNew()
+				_ = n.memo.Drain(over(t))
+				return got(t, reply)
+			}},
+		},
+		"internal_error": {{login: unknown, reason: "internal_error", status: 500, forward: "no", play: creating(oneOp(`"panic"`))}},
+	}
+}
+
+// engineEndings are those that the engine makes.
+func engineEndings() map[string][]ending {
+	return map[string][]ending{
 		"engine_refused": {
 			{login: login, status: 200, play: refusing(200, `{"request_proc":"ok","ops":[{"id":"","proc":"error","description":"Conveyor is not active"}]}`)},
 			{login: login, status: 200, play: refusing(200, `{"request_proc":"format_error","ops":[]}`)},
@@ -198,22 +237,6 @@ func endings() map[string][]ending {
 				return r
 			},
 		}},
-		"correlator_down": {{login: login, reason: "correlator_down", status: 503, forward: "no", play: creating(oneOp(`{}`))}},
-		"draining": {
-			{login: unknown, reason: "draining", status: 503, forward: "no", play: func(_ *testing.T, n *node, _ *engine) answer {
-				n.RefuseNew()
-				return n.create(oneOp(`{}`))
-			}},
-			{login: login, status: 503, forward: "maybe", play: func(t *testing.T, n *node, e *engine) answer {
-				reply := n.createLater(oneOp(`{}`))
-				e.next(t).accept()
-				n.RefuseNew()
-				_ = n.memo.Drain(over(t))
-				return got(t, reply)
-			}},
-		},
-		"internal_error": {{login: unknown, reason: "internal_error", status: 500, forward: "no", play: creating(oneOp(`"panic"`))}},
-		"forbidden":      nil, // see TestOutcomes
 	}
 }
 
@@ -229,22 +252,7 @@ func TestOutcomes(t *testing.T) {
 		for _, end := range list {
 			t.Run(outcome+" "+end.reason+" "+strconv.Itoa(end.status), func(t *testing.T) {
 				t.Parallel()
-				e := newEngine(t)
-				n := startParts(t, e.URL, func(n *node, p *gateway.Parts) {
-					p.Logins = func() []string { return []string{login} }
-					switch outcome {
-					case "correlator_down":
-						p.Correlator = down{n.memo}
-					case "internal_error":
-						p.Dialect = panicking{p.Dialect}
-					}
-				}, func(c *gateway.Config) {
-					if end.setup != nil {
-						end.setup(c)
-					}
-				})
-				wantMetric(t, n, `syncgate_trips_total{login="`+end.login+`",outcome="`+outcome+`"}`, 0)
-				checkEnding(t, n, outcome, &end, end.play(t, n, e))
+				end.run(t, outcome)
 			})
 		}
 	}
@@ -255,7 +263,27 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-func checkEnding(t *testing.T, n *node, outcome string, end *ending, r answer) {
+func (end *ending) run(t *testing.T, outcome string) {
+	t.Helper()
+	e := newEngine(t)
+	n := startParts(t, e.URL, func(n *node, p *gateway.Parts) {
+		p.Logins = func() []string { return []string{login} }
+		switch outcome {
+		case "correlator_down":
+			p.Correlator = down{n.memo}
+		case "internal_error":
+			p.Dialect = panicking{p.Dialect}
+		}
+	}, func(c *gateway.Config) {
+		if end.setup != nil {
+			end.setup(c)
+		}
+	})
+	wantMetric(t, n, `syncgate_trips_total{login="`+end.login+`",outcome="`+outcome+`"}`, 0)
+	end.check(t, n, outcome, end.play(t, n, e))
+}
+
+func (end *ending) check(t *testing.T, n *node, outcome string, r answer) {
 	t.Helper()
 	wantMetric(t, n, `syncgate_trips_total{login="`+end.login+`",outcome="`+outcome+`"}`, 1)
 	if end.reason != "" {
@@ -287,28 +315,34 @@ func sumOf(n *node, name, part string) (sum float64) {
 	return sum
 }
 
+// lineOf plays a trip whose engine says something, TOKEN standing for the callback token, and gives the trip's line.
+func lineOf(t *testing.T, n *node, e *engine, op, engineSays string) (line map[string]any) {
+	t.Helper()
+	n.log.reset()
+	reply := n.createLater(`{"timeout":5,"ops":` + op + `}`)
+	a := e.next(t)
+	a.answer(200, strings.ReplaceAll(engineSays, "TOKEN", a.token()))
+	if strings.Contains(engineSays, `"proc":"ok"`) {
+		waitFor(t, func() bool { return strings.Contains(n.where(t, a.token()[:8]), `"engine_status": 200`) })
+		for _, token := range a.tokens {
+			n.callback(token, `1`)
+		}
+	}
+	got(t, reply)
+	waitLog(t, n, `"message":"trip"`)
+	if err := json.Unmarshal([]byte(n.log.String()), &line); err != nil {
+		t.Fatalf("%v in %s", err, n.log)
+	}
+	return line
+}
+
 // The line of a trip leads on: to the process, to the client's name of the task, and to the engine's.
 func TestTripLineLeadsOn(t *testing.T) {
 	e := newEngine(t)
 	n := start(t, e.URL)
 	f := func(name, op, engineSays string, fields map[string]any) {
 		t.Run(name, func(t *testing.T) {
-			n.log.reset()
-			reply := n.createLater(`{"timeout":5,"ops":` + op + `}`)
-			a := e.next(t)
-			a.answer(200, strings.ReplaceAll(engineSays, "TOKEN", a.token()))
-			if strings.Contains(engineSays, `"proc":"ok"`) {
-				waitFor(t, func() bool { return strings.Contains(n.where(t, a.token()[:8]), `"engine_status": 200`) })
-				for _, token := range a.tokens {
-					n.callback(token, `1`)
-				}
-			}
-			got(t, reply)
-			waitLog(t, n, `"message":"trip"`)
-			var line map[string]any
-			if err := json.Unmarshal([]byte(n.log.String()), &line); err != nil {
-				t.Fatalf("%v in %s", err, n.log)
-			}
+			line := lineOf(t, n, e, op, engineSays)
 			for key, want := range fields {
 				if line[key] != want {
 					t.Errorf("%s is %#v, want %#v, in %v", key, line[key], want, line)
@@ -334,72 +368,6 @@ func TestTripLineLeadsOn(t *testing.T) {
 		map[string]any{"outcome": "engine_refused", "process": "8", "ref": "s", "engine_task": "t2", "engine_says": "no such task", "ops": 2.0})
 	f("a package that is refused", `[{"type":"create","obj":"task","conv_id":7}]`, `{"request_proc":"error","ops":[{"proc":"error","description":"Incorrect signature"}]}`,
 		map[string]any{"outcome": "engine_refused", "engine_says": "Incorrect signature", "engine_status": 200.0})
-}
-
-// Counters with closed sets of labels, and those of configured logins, are there before anything has happened.
-func TestMetricsFromTheStart(t *testing.T) {
-	n := startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) { p.Logins = func() []string { return []string{"a", "b"} } })
-	text := n.metrics()
-	for _, outcome := range gateway.Outcomes() {
-		for _, who := range []string{"a", "b", "unknown"} {
-			if !strings.Contains(text, `syncgate_trips_total{login="`+who+`",outcome="`+outcome+`"} 0`+"\n") {
-				t.Errorf("no trips of %s that are %s", who, outcome)
-			}
-		}
-	}
-	for _, sample := range []string{
-		`syncgate_requests_total{route="none"}`, `syncgate_refusals_total{reason="correlator_down"}`, `syncgate_callbacks_total{outcome="kept"}`,
-		`syncgate_engine_connections{state="busy"}`, `syncgate_engine_queue_length`, `syncgate_engine_breaker_open`, `syncgate_draining`,
-		`syncgate_results_unsaved`, `syncgate_body_bytes{kind="request"}`, `syncgate_received_bytes_total{listener="public"}`,
-	} {
-		if !strings.Contains(text, "\n"+sample+" 0\n") {
-			t.Errorf("no %s, or it is not 0", sample)
-		}
-	}
-}
-
-// Gauges and byte counters show what is going on.
-func TestGauges(t *testing.T) {
-	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.MaxConnections = 1 })
-	first, second := n.createLater(oneOp(`{}`)), n.createLater(oneOp(`{}`))
-	a := e.next(t)
-	wantMetric(t, n, `syncgate_engine_connections{state="busy"}`, 1)
-	wantMetric(t, n, `syncgate_engine_queue_length`, 1)
-	wantMetric(t, n, `syncgate_limit_engine_connections`, 1)
-	a.accept()
-	b := e.next(t)
-	b.accept()
-	wantMetric(t, n, `syncgate_engine_connections{state="idle"}`, 1)
-	wantMetric(t, n, `syncgate_engine_queue_length`, 0)
-	n.callback(a.tokens[0], `1`)
-	n.callback(b.tokens[0], `1`)
-	got(t, first)
-	got(t, second)
-	for _, sample := range []string{
-		`syncgate_received_bytes_total{listener="public"}`, `syncgate_sent_bytes_total{listener="public"}`, `syncgate_sent_bytes_total{listener="admin"}`,
-		`syncgate_engine_received_bytes_total`, `syncgate_engine_sent_bytes_total`, `syncgate_connections{listener="public"}`,
-	} {
-		if v, _ := n.metric(sample); v < 1 {
-			t.Errorf("%s is %v", sample, v)
-		}
-	}
-	n.NotReady()
-	wantMetric(t, n, `syncgate_draining`, 1)
-}
-
-// Paths and methods that nothing serves are counted, and leave a line at debug without what may be a secret.
-func TestUnknownPathsAreCounted(t *testing.T) {
-	n := start(t, newEngine(t).URL)
-	n.do(http.MethodGet, "/admin/login.php", "")
-	n.do(http.MethodDelete, "/readyz", "")
-	n.do(http.MethodPost, "/api/1/json/1/2/"+strings.Repeat("a", 40)+"/more", "{}")
-	wantMetric(t, n, `syncgate_requests_total{route="none"}`, 3)
-	wantMetric(t, n, `syncgate_refusals_total{reason="path"}`, 2)
-	wantMetric(t, n, `syncgate_refusals_total{reason="method"}`, 1)
-	wantMetric(t, n, `syncgate_requests_total{route="ready"}`, 0)
-	waitLog(t, n, `"method":"GET","path":"/admin/login.php","message":"no such path or method"`)
-	waitLog(t, n, `"path":"/api/1/json/1/2/.../more"`)
 }
 
 // A rate begins with a full burst, and so does one that a reload has raised.

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"syncgate/correlator"
 )
 
 func TestProxies(t *testing.T) {
@@ -116,5 +119,21 @@ func TestUnavailableSaysWhat(t *testing.T) {
 			t.Errorf("%q does not say what, or says the same as another, or not when to try again", f.Text)
 		}
 		texts[faults[i].say.Text] = true
+	}
+}
+
+// What a plain trip pays for being remembered.
+func BenchmarkRemember(b *testing.B) {
+	call := &Call{Login: "12345", Ops: []Op{{Create: true, Process: []byte("1234"), Ref: []byte(`"order-7"`)}}, Wait: time.Minute}
+	g := &Gateway{cfg: Default(), recent: newRecentTrips(10_000)}
+	t := &trip{g: g, call: call, requestID: "8f3a90c1d2e4b576", accepted: time.Now(), id: correlator.NewID(correlator.NewNodeID(), time.Now())}
+	t.finals = make([]correlator.Callback, 1)
+	t.task = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
+	t.forwarded.Store(time.Now().UnixNano())
+	t.engineTime.Store(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.heard.note(t.accepted)
+		g.recent.add(t, outcomeComplete, time.Second, true)
 	}
 }

@@ -85,17 +85,13 @@ func TestWhereIs(t *testing.T) {
 	waitLog(t, n, `"outcome":"complete"`)
 	for _, name := range names {
 		r := n.findOne(t, name)
-		if r.State != "over" || r.Outcome != "complete" || r.Status != 200 || r.Callbacks != 2 || r.Replied == nil || r.KeptUntil != nil || r.Trip != a.tokens[0][:8] {
+		if !isOver(&r) || r.Trip != a.tokens[0][:8] {
 			t.Errorf("%s: %+v", name, r)
 		}
 		if op := r.Ops[0]; op.Process != "12" || op.Ref != "замовлення/1" || op.EngineTask != "5cf67011094bab1b9a00a300" || op.State != "final" {
 			t.Errorf("%s: %+v", name, op)
 		}
-		for _, at := range []*time.Time{r.Forwarded, r.EngineAnswered, r.FirstCallback, r.LastCallback, r.Replied} {
-			if at == nil || at.Before(r.Accepted.Add(-time.Millisecond)) || at.After(time.Now()) {
-				t.Errorf("%s: %v is a wrong time, accepted at %v", name, at, r.Accepted)
-			}
-		}
+		wantTimes(t, &r)
 	}
 	for _, name := range []string{"nobody", "замовлення", a.tokens[0][:7], login} {
 		if w := n.find(t, name); len(w.Trips) != 0 {
@@ -105,6 +101,21 @@ func TestWhereIs(t *testing.T) {
 	if text := n.where(t, a.tokens[0]); strings.Contains(text, a.tokens[0][8:20]) || strings.Contains(text, secret) {
 		t.Errorf("the answer has more of a token than its beginning, or a secret: %s", text)
 	}
+}
+
+// wantTimes wants the times of a trip that has had everything, each possible.
+func wantTimes(t *testing.T, r *gateway.TripReport) {
+	t.Helper()
+	for _, at := range []*time.Time{r.Forwarded, r.EngineAnswered, r.FirstCallback, r.LastCallback, r.Replied} {
+		if at == nil || at.Before(r.Accepted.Add(-time.Millisecond)) || at.After(time.Now()) {
+			t.Errorf("%v is a wrong time, accepted at %v", at, r.Accepted)
+		}
+	}
+}
+
+// isOver reports whether a trip of two ops is over as it should be.
+func isOver(r *gateway.TripReport) bool {
+	return r.State == "over" && r.Outcome == "complete" && r.Status == 200 && r.Callbacks == 2 && r.Replied != nil && r.KeptUntil == nil
 }
 
 // A trip that its client left unfinished is found with what came later.
