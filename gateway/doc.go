@@ -29,6 +29,12 @@
 // A request with an Idempotency-Key is bound to its key before it is parked (claim.go). A repeat, on any node, finds the key bound and joins
 // the trip that has it. A client that fetches a result and prefers to wait for it joins in the same way.
 //
+// # What operators see
+//
+// reason.go has the words: why a request was refused, and how it ended. observe.go writes the one line that each create request has in the log, and
+// counts it. recent.go remembers the last ones, where.go finds one. gauges.go is what is read only when somebody asks. late.go has the lines about
+// callbacks that nobody waits for, or that were refused.
+//
 // # Packages around it
 //
 // Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
@@ -50,8 +56,8 @@
 //
 // # Goroutines
 //
-//	work.run        one per client or callback that is being answered and whose answer asks the store, one per deadline that has
-//	                passed, and one per request of an operator; ends with the answer
+//	work.run        one per client or callback that is being answered and whose answer asks the store, one per callback that nobody
+//	                waits for, one per deadline that has passed, and one per request of an operator; ends with the answer
 //	retryQueue.run  at most one; saves what the store could not take, ends when the queue is empty or with Close
 //
 // Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
@@ -69,6 +75,8 @@
 //	deliver     to hand a callback to its trip
 //	deadline    when the client is answered in any case
 //	final       the callback, or the engine's own answer, that ends an op
+//	outcome     how a trip ended, in one word
+//	reason      why a request was refused, in one word
 //	key         the client's name for a request, so that a repeat of it is not a second one
 //	claim       to bind a key to a trip
 //	join        to wait for another trip, which has the key

@@ -442,3 +442,20 @@ func over(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
+
+// A request that waits for another one with the same key ends as that does.
+func TestOutcomeOfAJoiner(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL)
+	first := n.createLater(oneOp(`{}`), "Idempotency-Key", "k")
+	a := e.next(t)
+	second := n.createLater(oneOp(`{}`), "Idempotency-Key", "k", "X-Request-Id", "second")
+	waitFor(t, func() bool {
+		w := n.find(t, "second")
+		return len(w.Trips) == 1 && w.Trips[0].Joined && w.Trips[0].State == "waiting"
+	})
+	a.answer(200, `{"request_proc":"ok","ops":[{"id":"","proc":"error","description":"Conveyor is not active"}]}`)
+	got(t, first)
+	got(t, second)
+	wantMetric(t, n, `syncgate_trips_total{login="12345",outcome="engine_refused"}`, 2)
+}

@@ -174,7 +174,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 	})
 	g.logged(`"level":"error","error":"[^"]*connection refused","missing":"redis: connection","do":"check that the server runs[^"]*",.*"message":"correlator: Redis cannot be used"`)
 	body, reply := task("1")
-	if a, err := c.create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"description":"Overloaded`) {
+	if a, err := c.create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"description":"Overloaded: the correlator (Redis) cannot be reached`) {
 		t.Errorf("a create without Redis got %+v %v", a, err)
 	}
 	if n := e.Stats().Tasks; n != 0 {
