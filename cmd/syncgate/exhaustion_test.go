@@ -2,11 +2,17 @@ package main_test
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,6 +112,55 @@ func TestDescriptorsRunOut(t *testing.T) {
 	answered(late)
 	storm(t, caller(t, at, 20), 100, 20)
 	g.stop()
+}
+
+// TestSilentSockets opens more connections than a gate may have, which ask for nothing, or not to the end. A callback that comes behind them
+// is served, and so are creates: others are closed for them. The time-out of a header is longer than the test waits.
+func TestSilentSockets(t *testing.T) {
+	const limit, sockets = 400, 700
+	for name, say := range map[string]string{"silent": "", "a part of a head": "P", "kept open": "GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n", "TLS": ""} {
+		t.Run(name, func(t *testing.T) {
+			e := simulate(t, func(c *enginesim.Config) { c.Record = 10 })
+			at := free(t, 1)[0]
+			env := []string{"SYNCGATE_ENGINE_URL=" + e.URL(), "SYNCGATE_LISTEN_HEADER_TIMEOUT=600s", "SYNCGATE_LISTEN_IDLE_TIMEOUT=600s"}
+			web, scheme := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}, "http://"
+			if name == "TLS" {
+				scheme = "https://"
+				var files []string
+				files, web.Transport = certified(t)
+				env = append(env, files...)
+			}
+			g := launch(t, exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d; exec syncgate serve", limit)), at, env...)
+			c := &client{*web, scheme + at}
+			waits := c.createLater(`{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"__sim":{"callback":"never"}}}]}`)
+			eventually(t, "somebody waits", func() bool { return len(e.Tasks()) == 1 })
+			_, token, _ := strings.Cut(e.Tasks()[0].URL, "/callback/")
+			h := &hogs{t: t, address: at}
+			defer h.leave(true)
+			h.add(sockets, say)
+			began := time.Now()
+			r, err := web.Post(scheme+at+"/api/1/plugins/callback/"+token, "application/json", strings.NewReader(`{"answer":42}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = r.Body.Close()
+			t.Logf("the callback took %v", time.Since(began))
+			if a := <-waits; r.StatusCode != 200 || a.status != 200 || !strings.Contains(a.body, `{"answer":42}`) {
+				t.Errorf("the callback got %d, who waited %+v", r.StatusCode, a)
+			}
+			if name != "kept open" { // those that came too many were served once, and closed
+				g.logged(`"level":"warn".*"message":"connections that ask for nothing are closed`)
+			}
+			if name == "silent" || name == "TLS" {
+				eventually(t, "there is room for a create", func() bool {
+					a, err := c.create(`{"timeout":0.1,"ops":[{"type":"create","obj":"task","conv_id":1,"data":{"__sim":{"callback":"never"}}}]}`)
+					return err == nil && a.status == 200
+				})
+			}
+			h.leave(true)
+			g.stop()
+		})
+	}
 }
 
 // TestAnnouncedBodies opens 500 connections that announce a large body each and send one byte of it: creates without credentials, and
@@ -219,4 +274,29 @@ func dribble(t *testing.T, address, begin string) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
+}
+
+// certified gives the settings of a gate with a certificate for the loopback, and a transport that trusts it.
+func certified(t *testing.T) (env []string, transport *http.Transport) {
+	t.Helper()
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS() // it has a certificate, whose key nobody keeps secret
+	defer web.Close()
+	pair := web.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"SYNCGATE_LISTEN_TLS_CERT_FILE": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "SYNCGATE_LISTEN_TLS_KEY_FILE": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		file := filepath.Join(t.TempDir(), "x.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, name+"="+file)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	return env, &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 }

@@ -28,6 +28,8 @@ func (l *Listener) accept() error {
 			continue
 		case !passing(err):
 			return err
+		case l.s.free(l, err):
+			continue
 		}
 		l.s.log.Warn().Err(err).Dur("again_in", backoff).Msg("a connection cannot be accepted; raise the limit of open files if this stays")
 		select {
@@ -53,7 +55,10 @@ func passing(err error) bool {
 func (l *Listener) admit(a *eventloop.Accepted) {
 	c := &conn{l: l}
 	if !l.cfg.Bypass {
-		c.overLimit = l.s.limit.enter()
+		if c.overLimit = l.s.limit.enter(); c.overLimit {
+			l.s.makeRoom(l)
+			c.overLimit = l.s.limit.over()
+		}
 	}
 	l.open.Add(1)
 	if l.cfg.TLS != nil || l.cfg.Proxied != nil && l.cfg.Proxied(a.RemoteAddr.Addr().Unmap()) {
@@ -97,7 +102,7 @@ func (l *Listener) beginGreeting(nc net.Conn) bool {
 	if l.greeting == nil {
 		return false
 	}
-	l.greeting[nc] = struct{}{}
+	l.greeting[nc] = time.Now()
 	return true
 }
 
@@ -166,5 +171,7 @@ func newConnLimit(reserved int) *connLimit {
 }
 
 func (r *connLimit) enter() (overLimit bool) { return r.open.Add(1) > r.most }
+
+func (r *connLimit) over() bool { return r.open.Load() > r.most }
 
 func (r *connLimit) leave() { r.open.Add(-1) }

@@ -25,4 +25,6 @@
 //
 // A head has at most HeadLimit bytes and comes within Config.HeaderTimeout. A body has at most the bytes that the Handler allows, and
 // comes within Config.BodyTimeout. Its memory grows with the bytes that have come, and each growth is charged to a Budget first.
+//
+// When hardly any descriptor is left, connections that ask for nothing are closed (shed.go), and those that come are served one request each.
 package httpserver

@@ -98,6 +98,7 @@ type Server struct {
 	waits     atomic.Uint64 // exchanges that were ever suspended
 	answering InFlight      // suspended exchanges that are being answered
 	trimmer   trimmer
+	shedder   shedder
 
 	mu        sync.Mutex // guards the rest
 	gone      []Exchange // whose peers have hung up
@@ -155,7 +156,7 @@ type Listener struct {
 	running sync.WaitGroup // run
 
 	mu       sync.Mutex
-	greeting map[net.Conn]struct{} // connections whose PROXY header or handshake is under way; guarded by mu; nil: closed
+	greeting map[net.Conn]time.Time // connections whose PROXY header or handshake is under way, and since when; guarded by mu; nil: closed
 }
 
 // Listen binds an address.
@@ -164,7 +165,7 @@ func (s *Server) Listen(cfg ListenConfig) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Name, err)
 	}
-	return &Listener{s: s, cfg: cfg, ln: ln, stop: make(chan struct{}), greeting: make(map[net.Conn]struct{})}, nil
+	return &Listener{s: s, cfg: cfg, ln: ln, stop: make(chan struct{}), greeting: make(map[net.Conn]time.Time)}, nil
 }
 
 // Name gives the name of the configuration.
