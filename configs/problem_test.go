@@ -11,14 +11,7 @@ import (
 func TestProblems(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
-		var env []string
-		if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "SYNCGATE_") {
-			env, text = []string{first}, rest
-		}
-		_, _, err := load(t, text, env...)
-		if err == nil || err.Error() != strings.Join(want, "\n") {
-			t.Errorf("%s\ngives\n%v\nwant\n%s", text, err, strings.Join(want, "\n"))
-		}
+		wantProblems(t, text, want...)
 	}
 	f("engine:\n  urll: x\n",
 		"c.yaml:2: engine.urll: is not a key; here are: url, timeout, idle, max_connections, ack, headers, api_version")
@@ -36,17 +29,6 @@ func TestProblems(t *testing.T) {
 		"c.yaml:4: limits.body: must be a number of bytes such as 512, 64KiB, 1MiB or 2GiB",
 		"c.yaml:5: limits.rate_per_login: must be a number",
 		"c.yaml:6: results.require_login: must be true or false")
-	f("engine:\n  headers: x\n",
-		"c.yaml:2: engine.headers: must be names with values, as in {name: value}")
-	f("engine:\n  headers:\n    Authorization: \"${NO_SUCH}\"\n",
-		"c.yaml:3: engine.headers: environment variable NO_SUCH is not set")
-	f("engine:\n  headers:\n    A: [x]\n    A: y\n    B:\n",
-		"c.yaml:3: engine.headers: must be a single value",
-		"c.yaml:4: engine.headers: has a name twice: remove one",
-		"c.yaml:5: engine.headers: has no value: give one or remove the key")
-	f("engine: {headers: {content-length: 5}, ack: maybe}\n",
-		"c.yaml:1: engine.ack: must be one of: protocol, any",
-		"c.yaml:1: engine.headers: Content-Length is set by the gateway: remove it")
 	f("callback:\n  methods: POST\n",
 		"c.yaml:2: callback.methods: must be a list")
 	f("callback:\n  methods:\n    - POST\n    - [PUT]\n",
@@ -108,6 +90,37 @@ func TestProblems(t *testing.T) {
 		"c.yaml:1: timeouts.default: 1m is more than timeouts.max, 10s: lower it or raise timeouts.max",
 		"c.yaml:2: log.level: must be one of: debug, info, warn, error",
 		"c.yaml:2: log.format: must be one of: json, console")
+}
+
+// wantProblems loads a file, with the variable of its first line if that is one, and wants these problems.
+func wantProblems(t *testing.T, text string, want ...string) {
+	t.Helper()
+	var env []string
+	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "SYNCGATE_") {
+		env, text = []string{first}, rest
+	}
+	_, _, err := load(t, text, env...)
+	if err == nil || err.Error() != strings.Join(want, "\n") {
+		t.Errorf("%s\ngives\n%v\nwant\n%s", text, err, strings.Join(want, "\n"))
+	}
+}
+
+func TestProblemsOfEngineHeaders(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		wantProblems(t, text, want...)
+	}
+	f("engine:\n  headers: x\n",
+		"c.yaml:2: engine.headers: must be names with values, as in {name: value}")
+	f("engine:\n  headers:\n    Authorization: \"${NO_SUCH}\"\n",
+		"c.yaml:3: engine.headers: environment variable NO_SUCH is not set")
+	f("engine:\n  headers:\n    A: [x]\n    A: y\n    B:\n",
+		"c.yaml:3: engine.headers: must be a single value",
+		"c.yaml:4: engine.headers: has a name twice: remove one",
+		"c.yaml:5: engine.headers: has no value: give one or remove the key")
+	f("engine: {headers: {content-length: 5}, ack: maybe}\n",
+		"c.yaml:1: engine.ack: must be one of: protocol, any",
+		"c.yaml:1: engine.headers: Content-Length is set by the gateway: remove it")
 }
 
 func TestProblemsOfOtherPackages(t *testing.T) {

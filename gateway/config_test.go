@@ -17,19 +17,52 @@ func TestDefaultIsValid(t *testing.T) {
 	}
 }
 
+// wantInvalid wants one problem with a changed configuration, of that key.
+func wantInvalid(t *testing.T, key string, change func(*gateway.Config)) {
+	t.Helper()
+	c := gateway.Default()
+	change(&c)
+	err := c.Validate()
+	if err == nil {
+		t.Errorf("%s: accepted", key)
+		return
+	}
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], key+": ") {
+		t.Errorf("want one problem with %s, have %q", key, lines)
+	}
+}
+
+func TestValidateEngineHeaders(t *testing.T) {
+	f := func(key string, change func(*gateway.Config)) {
+		t.Helper()
+		wantInvalid(t, key, change)
+	}
+	headers := func(pairs ...string) func(*gateway.Config) {
+		return func(c *gateway.Config) {
+			c.Engine.Headers = make(map[string]signer.Secret)
+			for i := 0; i < len(pairs); i += 2 {
+				c.Engine.Headers[pairs[i]] = signer.Secret(pairs[i+1])
+			}
+		}
+	}
+	for _, ours := range []string{
+		"Host", "content-length", "Content-type", "Content-Encoding", "transfer-ENCODING", "Connection", "Proxy-Connection", "Keep-Alive", "Upgrade", "TE", "Trailer", "expect",
+	} {
+		f("engine.headers", headers(ours, "x"))
+	}
+	for _, name := range []string{"", " ", "a b", "a:", "a\r\nb", "ключ", "a\x00"} {
+		f("engine.headers", headers(name, "x"))
+	}
+	for _, value := range []string{"", " x", "x ", "x\n", "x\r\nHost: y", "ї", "\x00", "x\x7f"} {
+		f("engine.headers", headers("Authorization", value))
+	}
+	f("engine.headers", headers("Authorization", "x", "authorization", "x"))
+}
+
 func TestValidateNamesKey(t *testing.T) {
 	f := func(key string, change func(*gateway.Config)) {
 		t.Helper()
-		c := gateway.Default()
-		change(&c)
-		err := c.Validate()
-		if err == nil {
-			t.Errorf("%s: accepted", key)
-			return
-		}
-		if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.HasPrefix(lines[0], key+": ") {
-			t.Errorf("want one problem with %s, have %q", key, lines)
-		}
+		wantInvalid(t, key, change)
 	}
 	f("listen.public", func(c *gateway.Config) { c.Listen.Public = "8080" })
 	f("listen.public", func(c *gateway.Config) { c.Listen.Public = "" })
@@ -57,26 +90,6 @@ func TestValidateNamesKey(t *testing.T) {
 	f("engine.max_connections", func(c *gateway.Config) { c.Engine.MaxConnections = 0 })
 	f("engine.ack", func(c *gateway.Config) { c.Engine.Ack = "" })
 	f("engine.ack", func(c *gateway.Config) { c.Engine.Ack = "Any" })
-	headers := func(pairs ...string) func(*gateway.Config) {
-		return func(c *gateway.Config) {
-			c.Engine.Headers = make(map[string]signer.Secret)
-			for i := 0; i < len(pairs); i += 2 {
-				c.Engine.Headers[pairs[i]] = signer.Secret(pairs[i+1])
-			}
-		}
-	}
-	for _, ours := range []string{
-		"Host", "content-length", "Content-type", "Content-Encoding", "transfer-ENCODING", "Connection", "Proxy-Connection", "Keep-Alive", "Upgrade", "TE", "Trailer", "expect",
-	} {
-		f("engine.headers", headers(ours, "x"))
-	}
-	for _, name := range []string{"", " ", "a b", "a:", "a\r\nb", "ключ", "a\x00"} {
-		f("engine.headers", headers(name, "x"))
-	}
-	for _, value := range []string{"", " x", "x ", "x\n", "x\r\nHost: y", "ї", "\x00", "x\x7f"} {
-		f("engine.headers", headers("Authorization", value))
-	}
-	f("engine.headers", headers("Authorization", "x", "authorization", "x"))
 	f("timeouts.default", func(c *gateway.Config) { c.Timeouts.Default = c.Timeouts.Max + 1 })
 	f("limits.body", func(c *gateway.Config) { c.Limits.Body = 0 })
 	f("limits.ops", func(c *gateway.Config) { c.Limits.Ops = 0 })

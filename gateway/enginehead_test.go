@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
@@ -17,17 +18,7 @@ func TestHeadOfTheEnginesAnswer(t *testing.T) {
 	n := start(t, e.URL)
 	f := func(op string, status int, body string, head map[string][]string, wantStatus int, retryAfter string, authenticate ...string) {
 		t.Helper()
-		reply := n.createLater(op)
-		(e.next(t)).say <- func(w http.ResponseWriter) {
-			w.Header()["Content-Type"] = []string{"application/json"}
-			w.Header()["Set-Cookie"], w.Header()["Location"], w.Header()["X-Engine"] = []string{"a=b"}, []string{"/evil"}, []string{"1"}
-			for name, lines := range head {
-				w.Header()[name] = lines
-			}
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte(body))
-		}
-		r := got(t, reply)
+		r := n.answered(t, e, op, status, body, head)
 		if r.status != wantStatus || wantStatus == status && r.body != body {
 			t.Errorf("%d %s got %d %s", status, body, r.status, r.body)
 		}
@@ -35,14 +26,6 @@ func TestHeadOfTheEnginesAnswer(t *testing.T) {
 			if want = slices.DeleteFunc(want, func(s string) bool { return s == "" }); !slices.Equal(r.header.Values(name), want) {
 				t.Errorf("%d %s with %v: %s %q, want %q", status, body, head, name, r.header.Values(name), want)
 			}
-		}
-		for _, name := range []string{"Set-Cookie", "X-Engine"} {
-			if r.header.Get(name) != "" {
-				t.Errorf("the client got the engine's %s", name)
-			}
-		}
-		if location := r.header.Get("Location"); (location != "") != (r.status == 502) || location == "/evil" {
-			t.Errorf("%d has Location %q", r.status, location)
 		}
 	}
 	after := func(value ...string) map[string][]string { return map[string][]string{"Retry-After": value} }
@@ -80,6 +63,27 @@ func TestHeadOfTheEnginesAnswer(t *testing.T) {
 	if r.header.Get("Retry-After") != "" {
 		t.Error("an op's answer has the Retry-After of its package")
 	}
+}
+
+// answered has the engine answer a create with that head, and with some that is not for the client.
+func (n *node) answered(t *testing.T, e *engine, op string, status int, body string, head map[string][]string) answer {
+	t.Helper()
+	reply := n.createLater(op)
+	e.next(t).say <- func(w http.ResponseWriter) {
+		w.Header()["Content-Type"] = []string{"application/json"}
+		w.Header()["Set-Cookie"], w.Header()["Location"], w.Header()["X-Engine"] = []string{"a=b"}, []string{"/evil"}, []string{"1"}
+		maps.Copy(w.Header(), head)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+	r := got(t, reply)
+	if r.header.Get("Set-Cookie") != "" || r.header.Get("X-Engine") != "" {
+		t.Errorf("the client got the engine's %v", r.header)
+	}
+	if location := r.header.Get("Location"); (location != "") != (r.status == 502) || location == "/evil" {
+		t.Errorf("%d has Location %q", r.status, location)
+	}
+	return r
 }
 
 // An op of the engine's own answer has the client's id and ref, whichever path it takes to the reply: at once, beside ops that wait, after the

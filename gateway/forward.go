@@ -179,7 +179,7 @@ type engineError struct {
 func (e *engineError) Error() string { return e.err.Error() }
 
 // Is says that it is an ErrBadGateway.
-func (e *engineError) Is(target error) bool { return target == ErrBadGateway } //nolint:errorlint // as errors.Is calls it
+func (e *engineError) Is(target error) bool { return target == ErrBadGateway }
 
 // wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
 type wholeAnswer struct {

@@ -121,13 +121,13 @@ func rightMost(peer netip.Addr, way []hop, trusted func(netip.Addr) bool) netip.
 
 // TestClientAddressOfRandomWays writes random ways as proxies may, in either header, and compares with the rule.
 func TestClientAddressOfRandomWays(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same ways in each run
 	trusted := func(a netip.Addr) bool { return a.As16()[15] < 8 }
 	ours := []string{"10.0.0.0/29", "fd00::/125"}
 	for range 5000 {
 		way := make([]hop, r.IntN(6))
 		for i := range way {
-			last := byte(r.IntN(16))
+			last := byte(r.IntN(16)) //nolint:gosec // less than 16
 			way[i] = hop{netip.AddrFrom4([4]byte{10, 0, 0, last}), r.IntN(8) > 0}
 			if r.IntN(2) == 0 {
 				way[i].a = netip.AddrFrom16([16]byte{0: 0xfd, 15: last})

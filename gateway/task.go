@@ -224,7 +224,7 @@ func wholeSeconds(text []byte, limit time.Duration) time.Duration {
 	case err != nil:
 		return 0
 	}
-	return time.Duration(n) * time.Second //nolint:gosec // at most limit
+	return time.Duration(n) * time.Second
 }
 
 // record is what is known of the trip.

@@ -216,7 +216,7 @@ func TestQueueForTheEngine(t *testing.T) {
 
 func TestI7LogsHaveNoSecrets(t *testing.T) {
 	e := newEngine(t)
-	const token = "Bearer of-the-engine"
+	const token = "Bearer of-the-engine" //nolint:gosec // of no engine
 	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Headers = map[string]signer.Secret{"Authorization": token} })
 	body := oneOp(`{"__callback_url":"http://evil"}`)
 	path := sign(body)

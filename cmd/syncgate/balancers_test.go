@@ -65,19 +65,11 @@ func TestAbortBehindBalancers(t *testing.T) {
 			balance(t, at[2], a, b)
 			storm(t, caller(t, at[2], 10), 100, 10)
 			parked := func() float64 { return a.metric("syncgate_parked_clients") + b.metric("syncgate_parked_clients") }
-			for hangUp, reset := range map[string]bool{"close": false, "reset": true} {
-				var clients []net.Conn
-				for range 4 {
-					clients = append(clients, waiter(t, at[2]))
-				}
+			for _, reset := range []bool{false, true} {
+				clients := waiters(t, at[2], 4)
 				eventually(t, "they wait", func() bool { return parked() == 4 })
-				for _, c := range clients {
-					if reset {
-						_ = c.(*net.TCPConn).SetLinger(0)
-					}
-					_ = c.Close()
-				}
-				eventually(t, "their gateways have heard of the "+hangUp, func() bool { return parked() == 0 })
+				hangUp(clients, reset)
+				eventually(t, fmt.Sprintf("their gateways have heard that they left, by a reset: %v", reset), func() bool { return parked() == 0 })
 			}
 			if n := a.metric("syncgate_abandoned_total") + b.metric("syncgate_abandoned_total"); n != 8 {
 				t.Errorf("%v clients have hung up, not 8", n)
@@ -87,7 +79,24 @@ func TestAbortBehindBalancers(t *testing.T) {
 	}
 }
 
-// waiter is a client that waits for a callback that does not come.
+func hangUp(clients []net.Conn, reset bool) {
+	for _, c := range clients {
+		if reset {
+			_ = c.(*net.TCPConn).SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// waiters are clients that wait for a callback that does not come.
+func waiters(t *testing.T, address string, n int) (clients []net.Conn) {
+	t.Helper()
+	for range n {
+		clients = append(clients, waiter(t, address))
+	}
+	return clients
+}
+
 func waiter(t *testing.T, address string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", address)

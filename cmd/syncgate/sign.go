@@ -131,9 +131,9 @@ const longestArgument = 100_000
 // curlCommand is a command for a POSIX shell. A body that is not text, or too long for an argument, goes through a pipe, written
 // by the shell's own printf.
 func curlCommand(url string, body []byte, headers ...string) string {
-	curl := "curl -sS -H 'Content-Type: application/json'"
-	for _, line := range headers {
-		curl += " -H " + quote(line)
+	curl := "curl -sS"
+	for _, line := range append([]string{"Content-Type: application/json"}, headers...) {
+		curl = strings.Join([]string{curl, "-H", quote(line)}, " ")
 	}
 	if !plain(body) || len(body) > longestArgument {
 		return "printf " + quote(octal(body)) + " | " + curl + " --data-binary @- " + quote(url)

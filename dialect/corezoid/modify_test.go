@@ -33,19 +33,8 @@ func TestOtherOpsLoseTheirCallbackURL(t *testing.T) {
 		for _, op := range []string{
 			`{"type":"modify","obj":"task","id":1,"data":DATA}`, ` { "data" :DATA, "id":"x" , "x":[{"__callback_url":1}], "obj":"task","type":"\u006dodify","__callback_url":7 } `, `{"data":DATA,"type":"copy","obj":"task","id":1e0}`,
 		} {
-			for name, d := range map[string]*corezoid.Dialect{"without headers": plain, "with headers": withHeaders} {
-				for _, pack := range []string{
-					`{"ops":[OP]}`, `{"ops":OP}`, ` {"x":{"__callback_url":1}, "ops" : [{"type":"x","obj":"y","data":{"__callback_url":1}},OP]}`, `{"ops":[OP,{"type":"x","obj":"y","data":{"__callback_url":1}}]}`,
-				} {
-					sent := strings.Replace(pack, "OP", strings.Replace(op, "DATA", data, 1), 1)
-					got := forwarded(t, d, mustAccept(t, d, sent, "X-Id: ours"))
-					kept := strings.NewReplacer(`{"type":"x","obj":"y","data":{"__callback_url":1}},OP`, "OP", `OP,{"type":"x","obj":"y","data":{"__callback_url":1}}`, "OP").Replace(pack)
-					whole := strings.Replace(kept, "OP", strings.Replace(op, "DATA", want, 1), 1)
-					if blankless(got) != blankless(whole) || strings.Count(got, " ") > strings.Count(sent, " ") || data == want && !strings.Contains(got, data) {
-						t.Errorf("%s: %s\ngoes on as %s\nwant       %s", name, sent, got, whole)
-					}
-				}
-			}
+			wantOther(t, plain, op, data, want)
+			wantOther(t, withHeaders, op, data, want)
 		}
 	}
 	// Beside a create, whose data gets what is ours.
@@ -53,6 +42,21 @@ func TestOtherOpsLoseTheirCallbackURL(t *testing.T) {
 	want := `{"ops":[{"type":"modify","obj":"task","id":1,"data":{"__headers":0}},{"id":2,"type":"create","obj":"task","data":{"__callback_url":"<0>","__headers":{"x-id":"ours"}}}]}`
 	if got := forwarded(t, withHeaders, mustAccept(t, withHeaders, both, "X-Id: ours")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// wantOther wants that an op with data goes on with other data, in packages of each shape.
+func wantOther(t *testing.T, d *corezoid.Dialect, op, data, want string) {
+	t.Helper()
+	const refused = `{"type":"x","obj":"y","data":{"__callback_url":1}}`
+	for _, pack := range []string{`{"ops":[OP]}`, `{"ops":OP}`, ` {"x":{"__callback_url":1}, "ops" : [` + refused + `,OP]}`, `{"ops":[OP,` + refused + `]}`} {
+		sent := strings.Replace(pack, "OP", strings.Replace(op, "DATA", data, 1), 1)
+		got := forwarded(t, d, mustAccept(t, d, sent, "X-Id: ours"))
+		kept := strings.NewReplacer(refused+`,OP`, "OP", `OP,`+refused, "OP").Replace(pack)
+		whole := strings.Replace(kept, "OP", strings.Replace(op, "DATA", want, 1), 1)
+		if blankless(got) != blankless(whole) || strings.Count(got, " ") > strings.Count(sent, " ") || data == want && !strings.Contains(got, data) {
+			t.Errorf("%s\ngoes on as %s\nwant       %s", sent, got, whole)
+		}
 	}
 }
 

@@ -152,36 +152,13 @@ func FuzzMultipart(f *testing.F) {
 // TestMultipartOfAnyShape writes forms with the standard library's writer and reads them.
 func TestMultipartOfAnyShape(t *testing.T) {
 	d := dialect(t)
-	r := rand.New(rand.NewPCG(3, 4))
-	pick := func(from ...string) (all string) {
-		for range r.IntN(4) {
-			all += from[r.IntN(len(from))]
-		}
-		return all
-	}
+	s := shapes{rand.New(rand.NewPCG(3, 4))} //nolint:gosec // the same forms in each run
 	for range 3000 {
 		var b bytes.Buffer
 		w := multipart.NewWriter(&b)
 		want := make(map[string][]string)
-		for range r.IntN(6) {
-			name := pick("a", "b", `"`, `\`, " ", ";", "=", "ї")
-			text := pick("a", "\r\n", "--", w.Boundary(), `"`, `\`, "ї", "\n", "\r", "--"+w.Boundary(), "\t")
-			if strings.Contains("\r\n"+text, "\r\n--"+w.Boundary()) {
-				continue
-			}
-			var p io.Writer
-			var err error
-			if r.IntN(2) == 0 {
-				p, err = w.CreateFormField(name)
-			} else {
-				quoted := strings.NewReplacer(`"`, "%22", `\`, `\\`).Replace(name)
-				p, err = w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="` + quoted + `"`}, "Content-Type": {"text/plain"}})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.WriteString(p, text)
-			want[name] = append(want[name], text)
+		for range s.IntN(6) {
+			s.field(t, w, want)
 		}
 		_ = w.Close()
 		cb, _, err := d.Callback(received(t, "POST", "/cb/t", b.String(), "Content-Type: "+w.FormDataContentType()), 0)
@@ -192,4 +169,35 @@ func TestMultipartOfAnyShape(t *testing.T) {
 			t.Fatalf("%q gives %s, want %q", b.String(), cb.Body, want)
 		}
 	}
+}
+
+// several gives up to three of these, one behind the other.
+func (s shapes) several(from ...string) (all string) {
+	for range s.IntN(4) {
+		all += s.pick(from...)
+	}
+	return all
+}
+
+// field writes a field as browsers do, or as Go does.
+func (s shapes) field(t *testing.T, w *multipart.Writer, want map[string][]string) {
+	t.Helper()
+	name := s.several("a", "b", `"`, `\`, " ", ";", "=", "ї")
+	text := s.several("a", "\r\n", "--", w.Boundary(), `"`, `\`, "ї", "\n", "\r", "--"+w.Boundary(), "\t")
+	if strings.Contains("\r\n"+text, "\r\n--"+w.Boundary()) {
+		return
+	}
+	var p io.Writer
+	var err error
+	if s.IntN(2) == 0 {
+		p, err = w.CreateFormField(name)
+	} else {
+		quoted := strings.NewReplacer(`"`, "%22", `\`, `\\`).Replace(name)
+		p, err = w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="` + quoted + `"`}, "Content-Type": {"text/plain"}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(p, text)
+	want[name] = append(want[name], text)
 }
