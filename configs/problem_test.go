@@ -14,11 +14,11 @@ func TestProblems(t *testing.T) {
 		wantProblems(t, text, want...)
 	}
 	f("engine:\n  urll: x\n",
-		"c.yaml:2: engine.urll: is not a key; here are: url, timeout, idle, max_connections, ack, headers, api_version")
+		"c.yaml:2: engine.urll: is not a key; here are: url, proxy, timeout, idle, max_connections, ack, headers, api_version")
 	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
 		"c.yaml:3: engine.timeout: is set twice, first on line 2: remove one")
 	f("engine: http://x\n",
-		"c.yaml:1: engine: must be a section with keys: url, timeout, idle, max_connections, ack, headers, api_version")
+		"c.yaml:1: engine: must be a section with keys: url, proxy, timeout, idle, max_connections, ack, headers, api_version")
 	f("engine: {timeout: 10}\n",
 		"c.yaml:1: engine.timeout: must be a duration with its unit, such as 500ms, 30s, 5m or 1h")
 	f("engine: {timeout: }\n",
@@ -72,6 +72,10 @@ func TestProblems(t *testing.T) {
 		"SYNCGATE_CALLBACK_KEYS: callback.keys[0]: has 5 characters, and needs at least 32")
 	f("\n\ncorrelator:\n  backend: redis\n",
 		"c.yaml: callback.keys: needs a key, the same on every node, as correlator.backend is redis: a callback may reach any of them")
+	f("engine: {proxy: \"proxy:3128\"}\n",
+		"c.yaml:1: engine.proxy: must be the URL of an HTTP proxy, such as http://proxy:3128 or http://user:password@proxy:3128, with %40 for an @ in the password and so on; or none")
+	f("engine: {proxy: \"http://proxy:99999\"}\n",
+		"c.yaml:1: engine.proxy: must be the URL of an HTTP proxy, such as http://proxy:3128 or http://user:password@proxy:3128, with %40 for an @ in the password and so on; or none")
 	f("", "c.yaml: is empty: write the keys that differ from the defaults, which syncgate check --reference explains")
 	f("engine: {url: \"https://e:99999\"}\ncallback: {base_url: \"https://s:0/\"}\n",
 		"c.yaml:1: engine.url: has a port that is not within 1 and 65535",

@@ -124,6 +124,11 @@ func TestDumpMasksURLs(t *testing.T) {
 			t.Errorf("%s\n%s", url, out)
 		}
 	}
+	for _, url := range []string{"http://u:" + secretText + "@proxy:3128", "https://" + secretText + "@proxy"} {
+		if out := dump(t, mustLoad(t, "engine: {proxy: \""+url+"\"}")); strings.Contains(out, secretText) || !strings.Contains(out, "***@proxy") {
+			t.Errorf("%s\n%s", url, out)
+		}
+	}
 }
 
 // TestSecretFilesAreNotNamed: where the secret itself stands in place of its file, it is not shown.
@@ -149,7 +154,7 @@ func TestSecretFilesAreNotNamed(t *testing.T) {
 func secretsOf(t *testing.T, c *configs.Config) string {
 	t.Helper()
 	public := *c
-	public.Callback.Keys, public.Correlator.Redis.URL = nil, ""
+	public.Callback.Keys, public.Correlator.Redis.URL, public.Engine.Proxy = nil, "", ""
 	shown := make(map[string]bool)
 	for line := range strings.Lines(dump(t, &public)) {
 		shown[line] = !strings.Contains(line, "secret: ") && !strings.Contains(line, "secrets: ") && !strings.Contains(line, "password: ")

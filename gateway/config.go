@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"errors"
+	"net/url"
 	"time"
 
+	"syncgate/internal/upstream"
 	"syncgate/signer"
 )
 
@@ -51,6 +53,7 @@ type CallbackConfig struct {
 // EngineConfig says how we reach the engine.
 type EngineConfig struct {
 	URL            string        `yaml:"url"`
+	Proxy          string        `yaml:"proxy"` // URL of an HTTP proxy, which may hold a password, or NoProxy; empty: none, unless somebody puts one there
 	Timeout        time.Duration `yaml:"timeout"`
 	Idle           time.Duration `yaml:"idle"`
 	MaxConnections int           `yaml:"max_connections"`
@@ -98,6 +101,17 @@ type CORS struct {
 // Admin says what operators can ask.
 type Admin struct {
 	Trips int `yaml:"trips"` // how many trips that are over are remembered; 0: none
+}
+
+// NoProxy is the EngineConfig.Proxy that is none, whatever the environment says.
+const NoProxy = "none"
+
+// proxy gives the URL of the proxy, nil if there is none.
+func (e EngineConfig) proxy() (*url.URL, error) {
+	if e.Proxy == NoProxy {
+		return nil, nil
+	}
+	return upstream.ParseProxy(e.Proxy)
 }
 
 // Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.

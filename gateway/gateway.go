@@ -133,8 +133,12 @@ func (g *Gateway) connect(p Parts) (err error) {
 	if err != nil {
 		return err
 	}
+	through, err := e.proxy()
+	if err != nil {
+		return err
+	}
 	g.engines, err = upstream.New(upstream.Config{
-		URL: e.URL, Timeout: e.Timeout, Idle: e.Idle, MaxConnections: e.MaxConnections, RootCAs: p.engineRoots,
+		URL: e.URL, Timeout: e.Timeout, Idle: e.Idle, MaxConnections: e.MaxConnections, RootCAs: p.engineRoots, Proxy: through,
 	}, g.server.Group(), upstream.Options{Log: g.log, Hook: p.hook})
 	return err
 }

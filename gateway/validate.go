@@ -84,6 +84,9 @@ func (c *CallbackConfig) validate(p *problems) {
 
 func (e *EngineConfig) validate(p *problems) {
 	p.baseURL("engine.url", e.URL)
+	if _, err := e.proxy(); err != nil {
+		p.add("engine.proxy", "%w; or "+NoProxy, err)
+	}
 	p.positive("engine.timeout", e.Timeout)
 	p.positive("engine.idle", e.Idle)
 	p.atLeast("engine.max_connections", e.MaxConnections, 1)

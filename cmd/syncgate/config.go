@@ -21,7 +21,14 @@ func (p *program) config(path string) (*configs.Config, []configs.Warning, error
 			return nil, nil, usageError(configs.FileVariable + " is set and names no file: name one, or unset it to run with the defaults")
 		}
 	}
-	return configs.Load(path, p.env)
+	c, warnings, err := configs.Load(path, p.env)
+	if err != nil {
+		return nil, warnings, err
+	}
+	if _, from, err := engineProxy(c, p.getenv); err != nil {
+		return nil, warnings, configs.Problems{{Variable: from, Text: err.Error()}}
+	}
+	return c, warnings, nil
 }
 
 // parseConfigFlags is parseFlags for a command that has --config. A --config= without a file is an error: it comes of a shell variable

@@ -50,7 +50,7 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	c := demoConfig(public, e.URL())
 	log, lines := newLog(p.err, c.Log)
 	defer lines.finish()
-	n, err := start(c, log, logMetrics(lines))
+	n, err := start(c, log, logMetrics(lines), p.getenv)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func TestNoOutputShowsASecret(t *testing.T) {
 	c := demoConfig("127.0.0.1:0", "http://127.0.0.1:1")
 	c.Log.Format = "json"
 	logger, lines := newLog(&log, c.Log)
-	n, err := start(c, logger, nil)
+	n, err := start(c, logger, nil, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

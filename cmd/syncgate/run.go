@@ -30,6 +30,7 @@ type node struct {
 	gateway   *gateway.Gateway
 	logCounts []prometheus.Collector // what the log counts
 	examining examining
+	getenv    func(name string) (value string, set bool)
 
 	certificate *renewal
 	reloads     *reloadMetrics
@@ -49,8 +50,8 @@ type table interface {
 }
 
 // start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
-func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector) (*node, error) {
-	n := &node{log: log, logCounts: logCounts, config: c, reloads: newReloadMetrics()}
+func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
+	n := &node{log: log, logCounts: logCounts, getenv: getenv, config: c, reloads: newReloadMetrics()}
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -79,6 +80,16 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 }
 
 func (n *node) listen() (err error) {
+	cfg := n.config.Gateway()
+	through, from, err := engineProxy(n.config, n.getenv)
+	if err != nil {
+		return err
+	}
+	cfg.Engine.Proxy = gateway.NoProxy
+	if through != nil {
+		cfg.Engine.Proxy = through.String()
+		n.log.Info().Str("proxy", through.Host).Str("from", from).Msg("the engine is reached through a proxy")
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics.MustRegister(n.logCounts...)
@@ -86,7 +97,7 @@ func (n *node) listen() (err error) {
 	if shared, ok := n.table.(redisTable); ok {
 		metrics.MustRegister(newRedisCounts(shared))
 	}
-	n.gateway, err = gateway.New(n.config.Gateway(), gateway.Parts{
+	n.gateway, err = gateway.New(cfg, gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
 		Logins: n.dialect.Logins,
 	})

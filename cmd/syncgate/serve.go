@@ -40,7 +40,7 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	for _, w := range warnings {
 		log.Warn().Msg(string(w))
 	}
-	n, err := start(c, log, logMetrics(lines))
+	n, err := start(c, log, logMetrics(lines), p.getenv)
 	if err != nil {
 		return err
 	}

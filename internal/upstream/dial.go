@@ -17,8 +17,9 @@ import (
 
 // dialer makes connections to the engine.
 type dialer struct {
-	addr string // host:port
-	tls  *tls.Config
+	addr  string // host:port
+	tls   *tls.Config
+	proxy *proxy // nil: there is none
 }
 
 // newDialer prepares for a valid Config.
@@ -32,6 +33,9 @@ func newDialer(cfg Config) dialer {
 	}
 	if u.Port() == "" {
 		d.addr = net.JoinHostPort(u.Hostname(), port)
+	}
+	if cfg.Proxy != nil {
+		d.proxy = newProxy(cfg.Proxy, cfg)
 	}
 	return d
 }
@@ -85,10 +89,10 @@ func (c *Client) attach(x exchange) (*conn, error) {
 	deadline := x.began.Add(c.timeout)
 	ctx, cancel := context.WithDeadline(c.dialing, deadline)
 	defer cancel()
-	k := &conn{client: c, secure: c.dialer.tls != nil, phase: dialled, fresh: true, exchange: x}
-	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.dialer.addr)
+	k := &conn{client: c, secure: c.dialer.secure(), phase: dialled, fresh: true, exchange: x}
+	raw, err := c.dialer.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the engine: %w", err)
+		return nil, err
 	}
 	c.pool.add(k)
 	if err = c.handOver(ctx, k, raw); err != nil {
@@ -98,31 +102,34 @@ func (c *Client) attach(x exchange) (*conn, error) {
 	return k, nil
 }
 
-// handOver gives a connection to the loops, after the handshake where there is one. After an error it is closed.
+// secure reports whether the connections have TLS, with the engine or with its proxy.
+func (d *dialer) secure() bool { return d.tls != nil || d.proxy != nil && d.proxy.tls != nil }
+
+// handOver gives a connection to the loops, after the proxy's answer and the handshakes where there are any. After an error it is closed.
 func (c *Client) handOver(ctx context.Context, k *conn, raw net.Conn) error {
 	deadline := k.exchange.began.Add(c.timeout)
-	if !k.secure {
-		return c.attached(c.group.Attach(&k.Conn, k, raw, deadline))
-	}
 	layer := eventloop.NewLayer(raw)
-	t := tls.Client(closeNotify{layer}, c.dialer.tls)
-	if err := t.HandshakeContext(ctx); err != nil {
+	t, err := c.dialer.establish(ctx, raw, layer)
+	if err != nil {
 		_ = raw.Close()
-		return fmt.Errorf("make a TLS connection to the engine: %w", handshakeError(err))
+		return err
+	}
+	if t == nil {
+		return c.attached(c.group.Attach(&k.Conn, k, raw, deadline))
 	}
 	return c.attached(c.group.AttachTLS(&k.Conn, k, layer, t, deadline))
 }
 
 // closeNotify is what TLS reads. crypto/tls takes a FIN at the end of a record for the end, though it was not announced. Anybody on the way
 // can send a FIN, and so cut an answer that goes up to the end of the connection (RFC 9112 9.8): here it is an error.
-type closeNotify struct{ *eventloop.Layer }
+type closeNotify struct{ net.Conn }
 
 // errNoCloseNotify is a FIN that no close_notify has announced.
 var errNoCloseNotify = errors.New("upstream: the connection has ended without a close_notify")
 
 // Read reads what the peer has sent.
 func (s closeNotify) Read(p []byte) (int, error) {
-	n, err := s.Layer.Read(p)
+	n, err := s.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
 		err = errNoCloseNotify // not io.ErrUnexpectedEOF, which crypto/tls would take for io.EOF again
 	}

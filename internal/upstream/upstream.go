@@ -57,7 +57,8 @@ type Config struct {
 	Timeout        time.Duration  // of an exchange, with the time to connect; and of a wait for a connection
 	Idle           time.Duration  // how long a connection is kept without a request: less than the engine would keep it
 	MaxConnections int            // at least 1
-	RootCAs        *x509.CertPool // whom an https engine's certificate must come from; nil: the system's
+	RootCAs        *x509.CertPool // whom the certificate of an https engine or proxy must come from; nil: the system's
+	Proxy          *url.URL       // http or https proxy that makes the connections, as ParseProxy reads it; nil: there is none
 }
 
 // Validate gives every problem at once, joined; each begins with its key as in "url: ...".
