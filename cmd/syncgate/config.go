@@ -57,11 +57,16 @@ func (p *program) getenv(name string) (value string, set bool) {
 
 const checkHelp = `Validates the configuration and prints what is in effect, as YAML with secrets masked: defaults, file and environment put
 together. Every problem is listed, with its line and its key.
+
+With --online it looks at what is around a gateway instead, and prints a line for each with ok, warning or error and what to do: whether
+Redis can be used, whether the engine answers, whether callback.base_url leads to a gateway (start it first), whether the clocks agree, and
+whether the limit of open files is high enough. The exit status is 2 where a line says error.
 `
 
 func check(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
 	reference := fs.Bool("reference", false, "print every key with its default and an explanation instead")
+	online := fs.Bool("online", false, "look at Redis, the engine, the callback URL, the clock and the limit of open files, and print a line for each")
 	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
@@ -70,6 +75,9 @@ func check(p *program, fs *flag.FlagSet, args []string) error {
 		return nil
 	}
 	c, warnings, err := p.config(*path)
+	if *online && err == nil {
+		return p.online(c, warnings)
+	}
 	for _, w := range warnings {
 		fmt.Fprintf(p.err, "warning: %s\n", w)
 	}

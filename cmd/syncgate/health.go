@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -61,6 +62,15 @@ func unanswered(err error) error {
 	}
 	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
 		return errors.New("timed out")
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New("the name cannot be resolved")
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return errors.New("the certificate is not trusted, or is for another name, or has expired")
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return errors.New("it does not speak TLS")
 	}
 	return errors.New("it is not HTTP, or breaks off")
 }
