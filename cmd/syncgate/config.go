@@ -67,6 +67,7 @@ func check(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
 	reference := fs.Bool("reference", false, "print every key with its default and an explanation instead")
 	online := fs.Bool("online", false, "look at Redis, the engine, the callback URL, the clock and the limit of open files, and print a line for each")
+	quiet := fs.Bool("quiet", false, "print problems and warnings alone, as before a start")
 	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func check(p *program, fs *flag.FlagSet, args []string) error {
 	for _, w := range warnings {
 		fmt.Fprintf(p.err, "warning: %s\n", w)
 	}
-	if err != nil {
+	if err != nil || *quiet {
 		return err
 	}
 	out, err := c.YAML()

@@ -44,7 +44,7 @@ func commands() []command {
 		{"demo", "[--listen ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp, "try example"},
 		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp, "simulate simulator sim enginesim mock"},
 		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [--headers] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
-		{"check", "[--config FILE] [--online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
+		{"check", "[--config FILE] [--quiet | --online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
 		{"trip", "ID [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "trips where request"},
 		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},
@@ -131,6 +131,9 @@ func (p *program) status(name string, err error) int {
 	if problems, ok := errors.AsType[configs.Problems](err); ok {
 		printBriefly(p.err, fmt.Sprintf("%s: the configuration has %s:\n%v\n", name, count(len(problems), "problem"), problems))
 		return exitUsage
+	}
+	if _, ok := errors.AsType[loggedError](err); ok {
+		return exitFailed
 	}
 	printBriefly(p.err, fmt.Sprintf("%s: %v\n", name, err))
 	if _, ok := errors.AsType[usageError](err); ok {

@@ -42,7 +42,15 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	}
 	n, err := start(c, log, logMetrics(lines), p.getenv)
 	if err != nil {
-		return err
+		log.Error().Err(err).Msg("the gateway cannot start")
+		return loggedError{err}
 	}
-	return n.run(signals, load)
+	if err := n.run(signals, load); err != nil {
+		log.Error().Err(err).Msg("ended by an error")
+		return loggedError{err}
+	}
+	return nil
 }
+
+// loggedError ends a command whose log has the error: what else is printed on the standard error would not be a line of the log's format.
+type loggedError struct{ error }
