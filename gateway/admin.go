@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/pprof" //nolint:gosec // package pprofhandler imports it too, and nothing serves net/http's own paths
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -57,6 +58,11 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 		g.showMetrics(ctx)
 	case strings.HasPrefix(path, tripsPath):
 		g.showTrips(ctx, strings.TrimPrefix(path, tripsPath))
+	case path == "/debug/pprof": // the links of the index are relative
+		ctx.Response.Header.Set("Location", "/debug/pprof/")
+		ctx.SetStatusCode(fasthttp.StatusMovedPermanently)
+	case path == "/debug/pprof/":
+		fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Index)(ctx) // which pprofhandler does not serve
 	case strings.HasPrefix(path, "/debug/pprof/"):
 		pprofhandler.PprofHandler(ctx)
 	default:
