@@ -138,7 +138,7 @@ func TestEmptyFileIsNone(t *testing.T) {
 
 // TestWarnings: what is valid and serves nobody is said, with what to do.
 func TestWarnings(t *testing.T) {
-	const credentials = "auth: {credentials: [{login: a, secret: s}]}\n"
+	const one = "auth: {credentials: [{login: a, secret: s}]}\n"
 	f := func(text string, want ...string) {
 		t.Helper()
 		_, warnings, err := load(t, text)
@@ -153,15 +153,15 @@ func TestWarnings(t *testing.T) {
 	}
 	f("log: {}", "auth.credentials: there are none, every request is refused with 401: add ", "callback.base_url: is on the loopback of this machine, where ")
 	for _, base := range []string{"http://127.0.0.1:8080", "http://localhost:8080", "http://LOCALHOST.", "https://[::1]", "http://127.9.9.9", "http://sync.localhost"} {
-		f(credentials+"callback: {base_url: \""+base+"\"}", "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it")
-		f(credentials + "callback: {base_url: \"" + base + "\"}\nengine: {url: \"http://localhost:9000\"}")
+		f(one+"callback: {base_url: \""+base+"\"}", "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it")
+		f(one + "callback: {base_url: \"" + base + "\"}\nengine: {url: \"http://localhost:9000\"}")
 	}
 	for _, base := range []string{"http://0.0.0.0:8080", "http://[::]:8080"} {
-		f(credentials+"callback: {base_url: \""+base+"\"}", "callback.base_url: is the address of every interface, which nobody can call: set it")
-		f(credentials+"callback: {base_url: \""+base+"\"}\nengine: {url: \"http://127.0.0.1:9000\"}", "callback.base_url: is the address of every interface")
+		f(one+"callback: {base_url: \""+base+"\"}", "callback.base_url: is the address of every interface, which nobody can call: set it")
+		f(one+"callback: {base_url: \""+base+"\"}\nengine: {url: \"http://127.0.0.1:9000\"}", "callback.base_url: is the address of every interface")
 	}
-	f(credentials + "callback: {base_url: \"http://10.0.0.1:8080\"}")
-	f(credentials + "callback: {base_url: \"https://localhost.example.com\"}")
+	f(one + "callback: {base_url: \"http://10.0.0.1:8080\"}")
+	f(one + "callback: {base_url: \"https://localhost.example.com\"}")
 }
 
 func TestMissingFile(t *testing.T) {

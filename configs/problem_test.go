@@ -7,12 +7,9 @@ import (
 	"syncgate/configs"
 )
 
-// TestProblems gives files and what is said of them, word for word: these texts are what an operator works with.
+// TestProblems gives files that cannot be read, and what is said of them.
 func TestProblems(t *testing.T) {
-	f := func(text string, want ...string) {
-		t.Helper()
-		wantProblems(t, text, want...)
-	}
+	f := func(text string, want ...string) { wantProblems(t, text, want...) }
 	f("engine:\n  urll: x\n",
 		"c.yaml:2: engine.urll: is not a key; here are: url, proxy, timeout, idle, max_connections, ack, headers, api_version")
 	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
@@ -39,25 +36,15 @@ func TestProblems(t *testing.T) {
 		"c.yaml:1: engine.url: has a ${ that names no variable: write ${NAME}, or $${ for a plain ${")
 	f("- a\n- b\n",
 		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "admin", "log"}, ", "))
-	f("correlator:\n  redis:\n    url: redis://h:99999\n",
-		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
-	f("correlator:\n  redis:\n    url: \"redis://h/ 0\"\n",
-		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
-	f("correlator:\n  redis:\n    url: redis://a:b@h\n    username: u\n    password: p\n    sentinel_username: s\n    sentinel_password: p\n",
-		"c.yaml:4: correlator.redis.username: and the user in url are both set: remove one",
-		"c.yaml:5: correlator.redis.password: and the password in url are both set: remove one",
-		"c.yaml:6: correlator.redis.sentinel_username: is for mode sentinel: remove it or set mode",
-		"c.yaml:7: correlator.redis.sentinel_password: is for mode sentinel: remove it or set mode")
-	f("correlator:\n  redis:\n    username: u\n",
-		"c.yaml:3: correlator.redis.username: needs a password too: set password or password_file")
-	f("correlator:\n  redis:\n    password: p\n    password_file: f\n",
-		"c.yaml:4: correlator.redis.password_file: and password are both set: remove one")
-	f("correlator:\n  redis:\n    mode: sentinel\n    url: redis://h:1?master_name=m\n    sentinel_username: u\n",
-		"c.yaml:5: correlator.redis.sentinel_username: needs a password too: set sentinel_password or sentinel_password_file")
 	f("log: {level: info}\n---\nlog: {level: debug}\n",
 		"c.yaml:3: a second document begins: remove the --- before it")
 	f("engine:\n\turl: x\n",
 		"c.yaml:2: is not YAML: a tab, or a character that begins no value without quotes")
+}
+
+// TestProblemsOfSettings gives files whose settings cannot work.
+func TestProblemsOfSettings(t *testing.T) {
+	f := func(text string, want ...string) { wantProblems(t, text, want...) }
 	f("auth:\n  credentials:\n    - login: \"1\"\n    - {login: \"1\", secret: s, secret_file: f}\n    - {login: \"2\", secret_file: no/such}\n",
 		"c.yaml:3: auth.credentials[0].secret: must not be empty",
 		"c.yaml:4: auth.credentials[1].secret_file: and secret are both set: remove one",
@@ -85,18 +72,38 @@ func TestProblems(t *testing.T) {
 		"c.yaml:2: callback.base_url: has a blank or a line break: remove it",
 		"c.yaml:3: listen.public: must be an address such as 127.0.0.1:8080, or :8080 for every interface, with a port of at most 65535",
 		"c.yaml:3: listen.callback: must be an address such as 127.0.0.1:8080, or :8080 for every interface, with a port of at most 65535")
-	f("engine: {timeout: 0s}\ndrain: {delay: -1s}\nauth: {window: -1s}\ncorrelator: {redis: {timeout: 0s}}\n",
-		"c.yaml:1: engine.timeout: must be longer than 0: write 500ms, 30s, 5m",
-		"c.yaml:2: drain.delay: must not be negative: write 0s, 30s, 5m",
-		"c.yaml:3: auth.window: must not be negative: write 300s, or 0s to turn it off",
-		"c.yaml:4: correlator.redis.timeout: must be greater than 0: write 500ms, 2s")
 	f("timeouts: {max: 10s}\nlog: {level: loud, format: xml}\n",
 		"c.yaml:1: timeouts.default: 1m is more than timeouts.max, 10s: lower it or raise timeouts.max",
 		"c.yaml:2: log.level: must be one of: debug, info, warn, error",
 		"c.yaml:2: log.format: must be one of: json, console")
 }
 
-// wantProblems loads a file, with the variable of its first line if that is one, and wants these problems.
+func TestProblemsOfRedis(t *testing.T) {
+	f := func(text string, want ...string) { wantProblems(t, text, want...) }
+	f("correlator:\n  redis:\n    url: redis://h:99999\n",
+		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
+	f("correlator:\n  redis:\n    url: \"redis://h/ 0\"\n",
+		"c.yaml:3: correlator.redis.url: must be redis://host:port/database, rediss:// for TLS, or unix:///path, with options that go-redis knows; a password goes into password or password_file")
+	f("correlator:\n  redis:\n    url: redis://a:b@h\n    username: u\n    password: p\n    sentinel_username: s\n    sentinel_password: p\n",
+		"c.yaml:4: correlator.redis.username: and the user in url are both set: remove one",
+		"c.yaml:5: correlator.redis.password: and the password in url are both set: remove one",
+		"c.yaml:6: correlator.redis.sentinel_username: is for mode sentinel: remove it or set mode",
+		"c.yaml:7: correlator.redis.sentinel_password: is for mode sentinel: remove it or set mode")
+	f("correlator:\n  redis:\n    username: u\n",
+		"c.yaml:3: correlator.redis.username: needs a password too: set password or password_file")
+	f("correlator:\n  redis:\n    password: p\n    password_file: f\n",
+		"c.yaml:4: correlator.redis.password_file: and password are both set: remove one")
+	f("correlator:\n  redis:\n    mode: sentinel\n    url: redis://h:1?master_name=m\n    sentinel_username: u\n",
+		"c.yaml:5: correlator.redis.sentinel_username: needs a password too: set sentinel_password or sentinel_password_file")
+	f("engine: {timeout: 0s}\ndrain: {delay: -1s}\nauth: {window: -1s}\ncorrelator: {redis: {timeout: 0s}}\n",
+		"c.yaml:1: engine.timeout: must be longer than 0: write 500ms, 30s, 5m",
+		"c.yaml:2: drain.delay: must not be negative: write 0s, 30s, 5m",
+		"c.yaml:3: auth.window: must not be negative: write 300s, or 0s to turn it off",
+		"c.yaml:4: correlator.redis.timeout: must be greater than 0: write 500ms, 2s")
+}
+
+// wantProblems wants these problems of a file, word for word: the texts are what an operator works with. A first line that begins with
+// SYNCGATE_ is the environment.
 func wantProblems(t *testing.T, text string, want ...string) {
 	t.Helper()
 	var env []string
@@ -110,10 +117,7 @@ func wantProblems(t *testing.T, text string, want ...string) {
 }
 
 func TestProblemsOfEngineHeaders(t *testing.T) {
-	f := func(text string, want ...string) {
-		t.Helper()
-		wantProblems(t, text, want...)
-	}
+	f := func(text string, want ...string) { wantProblems(t, text, want...) }
 	f("engine:\n  headers: x\n",
 		"c.yaml:2: engine.headers: must be names with values, as in {name: value}")
 	f("engine:\n  headers:\n    Authorization: \"${NO_SUCH}\"\n",

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http/pprof" //nolint:gosec // package pprofhandler imports it too, and nothing serves net/http's own paths
+	"net/http/pprof"
 	"net/url"
 	"runtime/debug"
 	"strings"

@@ -52,9 +52,10 @@ func (n *tlsNode) logs(text string, times int) {
 	}
 }
 
-func (n *tlsNode) write(name, text string) {
+// writeKey replaces the key.
+func (n *tlsNode) writeKey(text string) {
 	n.t.Helper()
-	if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(n.dir, "key.pem"), []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
 }
@@ -100,9 +101,9 @@ func TestBrokenCertificateKeepsTheOldOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, spoil := range []func(){
-		func() { n.write("key.pem", string(key)) }, // of the first
-		func() { n.write("key.pem", "") },
-		func() { n.write("key.pem", "hunter2") },
+		func() { n.writeKey(string(key)) }, // of the first
+		func() { n.writeKey("") },
+		func() { n.writeKey("hunter2") },
 		func() { _ = os.Remove(filepath.Join(dir, "key.pem")) },
 	} {
 		spoil()
@@ -113,7 +114,7 @@ func TestBrokenCertificateKeepsTheOldOne(t *testing.T) {
 		n.presents(first)
 	}
 	n.logs("hunter2", 0)
-	n.write("key.pem", string(newKey))
+	n.writeKey(string(newKey))
 	n.RenewCertificate()
 	n.presents(second)
 	n.logs(brokenCertificate, 4)

@@ -19,7 +19,7 @@ import (
 )
 
 // certificateInto writes one for the loopback to cert.pem and key.pem of a directory.
-func certificateInto(t *testing.T, dir string, serial int64, end time.Time) *x509.CertPool {
+func certificateInto(t *testing.T, dir string, serial int64, end time.Time) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -36,18 +36,11 @@ func certificateInto(t *testing.T, dir string, serial int64, end time.Time) *x50
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := x509.ParseCertificate(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
 		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return pool
 }
 
 // presents reports whether a listener has the certificate with a number.

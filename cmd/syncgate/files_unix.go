@@ -14,5 +14,5 @@ func openFiles() int {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 { //nolint:unconvert // signed on FreeBSD
 		return 0
 	}
-	return int(limit.Cur) //nolint:gosec // it fits
+	return int(limit.Cur)
 }

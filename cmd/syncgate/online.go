@@ -61,7 +61,7 @@ func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
 }
 
 // examineRedis says what is wrong with Redis: why it cannot be used, or what to change in a Redis that can.
-func examineRedis(ctx context.Context, c redis.Config) (warnings []string, err error) {
+func examineRedis(ctx context.Context, c redis.Config) (warnings []string, err error) { //nolint:unparam // a ping finds no warnings
 	goredis.SetLogger(driverLog{zerolog.Nop()}) // it would write lines of its own to the standard error
 	return nil, redis.Ping(ctx, c)
 }
@@ -171,8 +171,8 @@ func (r *findings) clock(c *configs.Config, at engineTime) {
 	}
 }
 
-// noToken is in the place of a callback's token, and is none.
-const noToken = "syncgate-check-online"
+// nobody is in the place of a callback's token, and is none.
+const nobody = "syncgate-check-online"
 
 // callback asks the callback URL as an engine would, from here. A gateway answers such a request with 404, or with 405 for its method, and
 // an empty object.
@@ -180,7 +180,7 @@ func (r *findings) callback(c *configs.Config) {
 	const key = "callback.base_url"
 	ctx, cancel := context.WithTimeout(context.Background(), onlineTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Callback.CallbackURL()+noToken, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Callback.CallbackURL()+nobody, nil)
 	if err != nil {
 		r.fail(key, "is no URL that can be asked")
 		return

@@ -129,7 +129,7 @@ func TestCheckOnlineOfTheEngine(t *testing.T) {
 		}
 	}()
 	f(2, "http://"+ln.Addr().String(), "error: +engine.url: connects, but (it is not HTTP, or breaks off|connection reset by peer); ")
-	p := newConnectProxy(t, secretText, strings.TrimPrefix(dated(t, 0, 200), "http://"))
+	p := newConnectProxy(t, strings.TrimPrefix(dated(t, 0, 200), "http://"))
 	checkOnline(t, 0, []string{"SYNCGATE_ENGINE_URL=http://engine.test", "HTTP_PROXY=http://me:" + secretText + "@" + p.addr},
 		fmt.Sprintf(`ok: +engine.url: answers through the proxy %s \(HTTP_PROXY\), after `, regexp.QuoteMeta(p.addr)))
 	checkOnline(t, 2, []string{"SYNCGATE_ENGINE_URL=http://engine.test", "HTTP_PROXY=http://" + p.addr},

@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// connectProxy takes CONNECT from who has the password, and connects to one address whatever it is asked for.
+// connectProxy takes CONNECT from those who have secretText for a password, and connects to one address whatever it is asked for.
 type connectProxy struct {
 	addr  string
 	asked sync.Map // host:port
 	made  atomic.Int32
 }
 
-func newConnectProxy(t *testing.T, password, to string) *connectProxy {
+func newConnectProxy(t *testing.T, to string) *connectProxy {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +35,7 @@ func newConnectProxy(t *testing.T, password, to string) *connectProxy {
 			}
 			running.Go(func() {
 				defer func() { _ = c.Close() }()
-				p.serve(c, "Basic "+base64.StdEncoding.EncodeToString([]byte("me:"+password)), to)
+				p.serve(c, "Basic "+base64.StdEncoding.EncodeToString([]byte("me:"+secretText)), to)
 			})
 		}
 	})
@@ -97,18 +97,18 @@ func TestEngineBehindAProxy(t *testing.T) {
 			t.Errorf("the proxy was not asked for %s, or has made %d connections", target, p.made.Load())
 		}
 	}
-	p := newConnectProxy(t, secretText, to)
+	p := newConnectProxy(t, to)
 	g := trip("SYNCGATE_ENGINE_URL="+e.URL(), "SYNCGATE_ENGINE_PROXY=http://me:"+secretText+"@"+p.addr)
 	wantCONNECT(p, to) // also on the loopback, as it was asked for
 	if !strings.Contains(g.log.String(), `"proxy":"`+p.addr+`","from":"engine.proxy"`) {
 		t.Errorf("the log does not say which proxy:\n%s", g.log)
 	}
 
-	p = newConnectProxy(t, secretText, to)
+	p = newConnectProxy(t, to)
 	trip("SYNCGATE_ENGINE_URL=http://engine.test:8088", "HTTP_PROXY=http://me:"+secretText+"@"+p.addr)
 	wantCONNECT(p, "engine.test:8088")
 
-	p = newConnectProxy(t, secretText, to)
+	p = newConnectProxy(t, to)
 	trip("SYNCGATE_ENGINE_URL="+e.URL(), "HTTP_PROXY=http://me:"+secretText+"@"+p.addr) // the loopback needs none
 	trip("SYNCGATE_ENGINE_URL="+e.URL(), "HTTP_PROXY=http://me:"+secretText+"@"+p.addr, "SYNCGATE_ENGINE_PROXY=none")
 	if n := p.made.Load(); n != 0 {

@@ -128,20 +128,25 @@ func TestProxy(t *testing.T) {
 		if want := "CONNECT " + host + " " + host; p.last.Load() != want {
 			t.Errorf("the proxy was asked %v; want %s", p.last.Load(), want)
 		}
-		var running sync.WaitGroup
-		for range 20 {
-			running.Go(func() {
-				if got := c.ask(strings.Repeat("y", 20_000)); got.err != nil {
-					t.Error(got.err)
-				}
-			})
-		}
-		running.Wait()
+		c.asksAtOnce(20)
 		if n := p.made.Load(); n > 2 || n != e.accepted.Load() {
 			t.Errorf("the proxy has made %d connections, the engine has had %d", n, e.accepted.Load())
 		}
 		dials(t, e, p.url)
 	})
+}
+
+// asksAtOnce makes some requests at the same time.
+func (cl *client) asksAtOnce(n int) {
+	var running sync.WaitGroup
+	for range n {
+		running.Go(func() {
+			if got := cl.ask(strings.Repeat("y", 20_000)); got.err != nil {
+				cl.t.Error(got.err)
+			}
+		})
+	}
+	running.Wait()
 }
 
 // dials wants that Dial reaches an engine.
