@@ -26,7 +26,7 @@
 //
 // # Goroutines
 //
-//	Client.dial     at most one for each place; dials, makes the TLS handshake, sends the first request, and ends
+//	Client.dial     at most one for each place; dials, asks a proxy, makes TLS handshakes, sends the first request, and ends
 //	Client.settled  one in Close, while that waits
 //
 // All else runs on the goroutines of those who call Do, Tick and Close, and on the loops.
