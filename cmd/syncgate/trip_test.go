@@ -14,7 +14,9 @@ import (
 // TestWhereIsInACluster has a callback come too late, and to the other node: that node says so, and both know where the request is.
 func TestWhereIsInACluster(t *testing.T) {
 	r := redistest.StartTCP(t)
-	e := simulate(t, func(c *enginesim.Config) { c.Behaviour.Delay = enginesim.Range{Min: 2 * time.Second, Max: 2 * time.Second} })
+	e := simulate(t, func(c *enginesim.Config) {
+		c.Behaviour.Delay = enginesim.Range{Min: 2 * time.Second, Max: 2 * time.Second}
+	})
 	at := free(t, 2)
 	settings := append(shared(e.URL(), r), "SYNCGATE_CALLBACK_BASE_URL=http://"+at[1])
 	home, other := serve(t, at[0], settings...), serve(t, at[1], settings...)

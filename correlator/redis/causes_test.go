@@ -270,7 +270,7 @@ func TestLeastRights(t *testing.T) {
 		"standalone": withUser(t, rightsOf()...),
 		"sentinel": modeOf(config("redis://watcher:"+secret+"@"+sentinel.Addr()+"?master_name=main&username=app&password="+secret),
 			redis.Sentinel),
-		"cluster":    modeOf(config("redis://app:"+secret+"@"+cluster.Addr()), redis.Cluster),
+		"cluster": modeOf(config("redis://app:"+secret+"@"+cluster.Addr()), redis.Cluster),
 	} {
 		t.Run(name, func(t *testing.T) { doAll(t, cfg) })
 	}
