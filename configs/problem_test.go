@@ -95,6 +95,9 @@ func TestProblemsOfRedis(t *testing.T) {
 		"c.yaml:4: correlator.redis.password_file: and password are both set: remove one")
 	f("correlator:\n  redis:\n    mode: sentinel\n    url: redis://h:1?master_name=m\n    sentinel_username: u\n",
 		"c.yaml:5: correlator.redis.sentinel_username: needs a password too: set sentinel_password or sentinel_password_file")
+	f("limits: {body: 0, callback_body: 0}\n",
+		"c.yaml:1: limits.body: must be at least 1 byte: write 64KiB, 1MiB",
+		"c.yaml:1: limits.callback_body: must be at least 1 byte: write 64KiB, 1MiB")
 	f("engine: {timeout: 0s}\ndrain: {delay: -1s}\nauth: {window: -1s}\ncorrelator: {redis: {timeout: 0s}}\n",
 		"c.yaml:1: engine.timeout: must be longer than 0: write 500ms, 30s, 5m",
 		"c.yaml:2: drain.delay: must not be negative: write 0s, 30s, 5m",

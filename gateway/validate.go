@@ -95,8 +95,8 @@ func (e *EngineConfig) validate(p *problems) {
 }
 
 func (l *Limits) validate(p *problems) {
-	p.atLeast("limits.body", int(l.Body), 1)
-	p.atLeast("limits.callback_body", int(l.CallbackBody), 1)
+	p.someBytes("limits.body", l.Body)
+	p.someBytes("limits.callback_body", l.CallbackBody)
 	p.atLeast("limits.ops", l.Ops, 1)
 	if l.Ops > correlator.MaxOp+1 {
 		p.add("limits.ops", "must be at most %d", correlator.MaxOp+1)
@@ -195,6 +195,12 @@ func validPort(u *url.URL) bool {
 func webScheme(s string) bool { return s == "http" || s == "https" }
 
 func item(key string, i int) string { return key + "[" + strconv.Itoa(i) + "]" }
+
+func (p *problems) someBytes(key string, n ByteSize) {
+	if n < 1 {
+		p.add(key, "must be at least 1 byte: write 64KiB, 1MiB")
+	}
+}
 
 func (p *problems) atLeast(key string, n, least int) {
 	if n < least {
