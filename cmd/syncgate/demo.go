@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -33,6 +34,11 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
+	if _, port, err := net.SplitHostPort(*listen); err != nil {
+		return errListen
+	} else if _, err = strconv.ParseUint(port, 10, 16); err != nil {
+		return errListen
+	}
 	ignoreSIGPIPE()
 	public, err := freeAddress(*listen)
 	if err != nil {
@@ -57,6 +63,8 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	p.introduce(c.Callback.BaseURL, n.gateway.AdminAddr().String())
 	return n.run(signals, nil)
 }
+
+const errListen = usageError("--listen: must be an address such as 127.0.0.1:8080, with a port of at most 65535")
 
 // freeAddress finds a port where address has none, as the engine needs it before the gateway listens.
 func freeAddress(address string) (string, error) {

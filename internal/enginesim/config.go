@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -63,8 +64,8 @@ func Default() Config {
 // Validate lists every problem, each with the name of its flag.
 func (c *Config) Validate() error {
 	problems := c.Behaviour.validate()
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		problems = append(problems, fmt.Errorf("listen: %q is not host:port", c.Listen))
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || !isPort(port) {
+		problems = append(problems, errors.New("listen: must be an address such as 127.0.0.1:9000, with a port of at most 65535"))
 	}
 	for from, to := range c.Rewrite {
 		if _, _, err := net.SplitHostPort(to); err != nil {
@@ -92,6 +93,11 @@ func (c *Config) Validate() error {
 		problems = append(problems, errors.New("callback-timeout: must be longer than 0: write 500ms, 30s, 5m"))
 	}
 	return errors.Join(problems...)
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
 }
 
 // Flags defines a flag for every field, whose default is the field's present value.
