@@ -104,17 +104,17 @@ func (g *Gateway) showTrips(ctx *fasthttp.RequestCtx, escaped string) {
 }
 
 // health says that the process lives.
-func (g *Gateway) health(dst *fasthttp.Response) { state(dst, fasthttp.StatusOK, "alive") }
+func (g *Gateway) health(dst *fasthttp.Response) { state(dst, fasthttp.StatusOK, "alive", "") }
 
 // readiness says whether a balancer should send clients here.
 func (g *Gateway) readiness(dst *fasthttp.Response) {
 	switch err := g.correlator.Ready(); {
 	case g.stage.Load() >= leaving:
-		state(dst, fasthttp.StatusServiceUnavailable, "shutting down")
+		state(dst, fasthttp.StatusServiceUnavailable, "shutting down", "")
 	case err != nil:
 		state(dst, fasthttp.StatusServiceUnavailable, "correlator unusable", missing(err))
 	default:
-		state(dst, fasthttp.StatusOK, "ready")
+		state(dst, fasthttp.StatusOK, "ready", "")
 	}
 }
 
@@ -127,12 +127,12 @@ func missing(err error) string {
 }
 
 // state says how the node is in a word, and what is missing, if something is. Neither may hold anything secret.
-func state(dst *fasthttp.Response, status int, word string, missing ...string) {
+func state(dst *fasthttp.Response, status int, word, missing string) {
 	dst.SetStatusCode(status)
 	dst.Header.SetContentType(contentJSON)
-	body := fmt.Sprintf(`{"status":%q`, word)
-	for _, part := range missing {
-		body += fmt.Sprintf(`,"missing":%q`, part)
+	body := fmt.Appendf(nil, `{"status":%q`, word)
+	if missing != "" {
+		body = fmt.Appendf(body, `,"missing":%q`, missing)
 	}
-	dst.SetBodyString(body + "}")
+	dst.SetBody(append(body, '}'))
 }

@@ -1,8 +1,6 @@
 package redis
 
 import (
-	"errors"
-	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -129,79 +127,5 @@ func TestLedgerIsEmptyAtTheEnd(t *testing.T) {
 		if n := len(l.shards[i].trips); n > 0 {
 			t.Errorf("%d trips left", n)
 		}
-	}
-}
-
-// TestLink follows what Ready says, and what counts as a miss.
-func TestLink(t *testing.T) {
-	var told []bool
-	l := newLink(func(err error) { told = append(told, err == nil) })
-	state := func(when string, ready bool) {
-		t.Helper()
-		if err := l.ready(); (err == nil) != ready || err != nil && !errors.Is(err, correlator.ErrUnavailable) {
-			t.Errorf("%s: %v", when, err)
-		}
-	}
-	probe := func(wantMisses int) uint64 {
-		t.Helper()
-		number, misses := l.next()
-		if misses != wantMisses {
-			t.Errorf("%d misses, want %d", misses, wantMisses)
-		}
-		l.published()
-		return number
-	}
-	lost := unavailable("listen", errUnsubscribed)
-	state("at the start", false)
-	probe(0) // nobody listens
-	probe(0)
-	l.up(io.NopCloser(nil))
-	state("subscribed", false)
-	first := probe(0)
-	l.came(99)
-	state("what is not a probe of ours has come", false)
-	l.came(first)
-	state("a probe has come", true)
-	second := probe(0)
-	state("the next one is under way", true)
-	probe(1)
-	state("it has not come", false)
-	l.came(second)
-	state("it has come too late", false)
-	third := probe(2)
-	l.came(third)
-	state("the newest has come", true)
-	probe(0)
-	l.unsent(lost)
-	state("it could not be sent", false)
-	l.came(probe(0)) // the unsent one is no miss
-	state("the one after it has come", true)
-	for range 3 { // it may be published and not written
-		number, _ := l.next()
-		l.came(number)
-		l.unsent(lost)
-		l.came(number)
-		state("one has come that could not be written", false)
-	}
-	l.came(probe(0))
-	state("all is well again", true)
-	probe(0)
-	l.down(lost)
-	state("the subscription is lost", false)
-	last := probe(0)
-	l.up(io.NopCloser(nil))
-	l.came(last)
-	l.published()
-	state("what was sent before the new one is not heard over it", false)
-	l.came(probe(0)) // the ones before are no misses
-	state("over the new one", true)
-	l.close()
-	l.came(last)
-	state("closed", false)
-	if l.up(io.NopCloser(nil)) {
-		t.Error("subscribed when closed")
-	}
-	if len(told) != 1 || !told[0] {
-		t.Errorf("told %v, want that it is ready, and nothing of what lasted for no time", told)
 	}
 }

@@ -298,7 +298,9 @@ func doAll(t *testing.T, cfg redis.Config) {
 	if err := home.Release(t.Context(), k, id); err != nil {
 		t.Errorf("release: %v", err)
 	}
-	correlatortest.Next(t, waiter.Expired, "release")
+	if err := correlatortest.Next(t, waiter.Expired, "release"); !errors.Is(err, correlator.ErrReleased) {
+		t.Errorf("expired with %v", err)
+	}
 	forgotten := park(t, home, correlatortest.Once(correlator.Held))
 	home.Forget(forgotten)
 	correlatortest.Eventually(t, "forgotten", func() bool {

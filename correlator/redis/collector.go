@@ -86,21 +86,11 @@ func (c *collector) collect(ctx context.Context, waiting map[string]string) erro
 	var misfits []misfit
 	bytes := 0
 	for text, is := range waiting {
-		e, err := parseEntry(c.node, text)
-		if err == nil && c.known(e) { // heard already
-			continue
-		}
-		size, whole := 0, false
-		if err == nil {
-			size, whole, err = c.waits(e, is)
-		}
+		e, size, err := c.waits(text, is)
 		if err != nil {
-			if !errors.Is(err, errForged) { // that is counted
-				c.store.tags.refuse(kindCallback)
-			}
 			misfits = append(misfits, misfit{c.store.inbox(c.node), text, is})
 		}
-		if err != nil || whole {
+		if err != nil || size < 0 {
 			continue
 		}
 		if len(batch) > 0 && (len(batch) >= fetchCount || bytes+size > fetchBytes) {
@@ -117,19 +107,29 @@ func (c *collector) collect(ctx context.Context, waiting map[string]string) erro
 	return c.deliver(ctx, batch)
 }
 
-// waits reads what is in the inbox of an entry: the callback, which it hands over, or the size of what has to be fetched.
-func (c *collector) waits(e entry, is string) (size int, whole bool, err error) {
+// waits reads what the inbox has of an entry: the callback, which it hands over, or the size of what has to be fetched. The size is -1 when there is
+// nothing more to do. An error says that this is not ours.
+func (c *collector) waits(text, is string) (e entry, size int, err error) {
+	if e, err = parseEntry(c.node, text); err != nil {
+		c.store.tags.refuse(kindCallback)
+		return e, -1, err
+	}
+	if c.known(e) { // heard already
+		return e, -1, nil
+	}
 	if size, err = strconv.Atoi(is); err == nil { // it only bounds what is fetched at once
-		return size, false, nil
+		return e, max(size, 0), nil
 	}
 	cb, rest, err := c.store.tags.parseFrame(e, is)
-	if err == nil && rest != "" {
-		err = errWire
+	switch {
+	case errors.Is(err, errForged): // that is counted
+		return e, -1, err
+	case err != nil || rest != "":
+		c.store.tags.refuse(kindCallback)
+		return e, -1, errWire
 	}
-	if err == nil {
-		c.accept(e, cb)
-	}
-	return 0, true, err
+	c.accept(e, cb)
+	return e, -1, nil
 }
 
 // expel removes what is not ours.

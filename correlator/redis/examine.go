@@ -158,12 +158,10 @@ func (v *view) eviction() {
 
 // evicting gives a policy as Redis names it; what is none is not repeated.
 func evicting(policy string) string {
-	for _, known := range []string{
+	if slices.Contains([]string{
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-lrm", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "volatile-lrm",
-	} {
-		if policy == known {
-			return policy
-		}
+	}, policy) {
+		return policy
 	}
 	return "not noeviction"
 }

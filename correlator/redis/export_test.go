@@ -53,9 +53,9 @@ func (c *Correlator) Waiting() int { return c.batcher.length() }
 func (c *Correlator) ReadInbox(ctx context.Context) error { return c.collector.readInbox(ctx) }
 
 // Forged is how many things without a good tag were read.
-func (c *Correlator) Forged() (n int) {
+func (c *Correlator) Forged() (n uint64) {
 	for i := range c.store.tags.forged {
-		n += int(c.store.tags.forged[i].Load())
+		n += c.store.tags.forged[i].Load()
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"syncgate/correlator"
@@ -48,36 +49,43 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 	defer cancel()
 	key, mine := keyName(c.store.prefix, k), bindingOf(fingerprint, id)
 	for seen := ""; ; {
-		text, err := c.store.bind(ctx, key, mine, rec, seen)
-		var bound binding
-		forged := false
-		if err == nil {
-			bound, err = c.store.tags.parseBound(key, text)
-			forged = err != nil
-		}
-		if err == nil && bound == mine {
-			c.ledger.claim(newClaim(key, mine, rec))
-			return id, nil
-		}
-		if err == nil && bound == "" {
-			err = unavailable("claim a key", errUndone)
-		}
-		var recorded bool
-		if err == nil {
-			recorded, err = c.store.yield(ctx, id, bound.id())
-		}
+		bound, text, recorded, err := c.bind(ctx, key, mine, rec, seen)
 		switch {
-		case forged, err == nil && (!recorded || c.binder.undoes(bound.id())): // the key is free, but for what it holds
+		case errors.Is(err, errForged): // the key is free, but for what it holds
 			seen = text
 		case err != nil:
 			c.binder.undo(id, key)
 			return correlator.ID{}, err
+		case bound == mine:
+			c.ledger.claim(newClaim(key, mine, rec))
+			return id, nil
+		case !recorded || c.binder.undoes(bound.id()): // likewise
+			seen = text
 		case bound.fingerprint() != fingerprint:
 			return correlator.ID{}, correlator.ErrOtherBody
 		default:
 			return bound.id(), nil
 		}
 	}
+}
+
+// bind tries once to bind a key. It gives whose the key is then, what it holds, and whether there is a record of that trip. errForged: what it holds is
+// not ours.
+func (c *Correlator) bind(ctx context.Context, key string, mine binding, rec correlator.Record, seen string) (bound binding, text string, recorded bool, err error) {
+	if text, err = c.store.bind(ctx, key, mine, rec, seen); err != nil {
+		return "", "", false, err
+	}
+	if bound, err = c.store.tags.parseBound(key, text); err != nil {
+		return "", text, false, err
+	}
+	switch bound {
+	case "":
+		return "", text, false, unavailable("claim a key", errUndone)
+	case mine:
+		return mine, text, true, nil
+	}
+	recorded, err = c.store.yield(ctx, mine.id(), bound.id())
+	return bound, text, recorded, err
 }
 
 // Release undoes a Claim by id. It does nothing when k is not bound to id. ErrUnavailable: it will be done later.

@@ -99,36 +99,40 @@ func TestClaimOfUnknownFateIsUndone(t *testing.T) {
 // TestClaimComesAfterItsUndoing: a claim whose node has given up waiting, has undone it and has ended, is held up by the network all this time. When
 // it reaches Redis at last it binds nothing: nobody would ever make its task.
 func TestClaimComesAfterItsUndoing(t *testing.T) {
-	for name, drains := range map[string]bool{"the node ends": true, "the node goes on": false} {
-		t.Run(name, func(t *testing.T) {
-			s := redistest.Start(t)
-			p := newProxy(t, s)
-			home, other := launch(t, config(p.URL())), start(t, config(s.URL()))
-			awaitReady(t, home)
-			claim(t, home, newKey()) // the scripts are there
-			k, late := newKey(), home.NewID(soon())
-			held := p.hold(home.Names(late, k).Key)
-			_, err := home.Claim(t.Context(), k, [32]byte{}, late, openRecord(1))
-			if !errors.Is(err, correlator.ErrUnavailable) {
-				t.Fatalf("claim: %v", err)
-			}
-			<-held.begun
-			if drains {
-				if err := home.Shutdown(t.Context()); err != nil {
-					t.Errorf("shutdown: %v", err)
-				}
-			}
-			correlatortest.Eventually(t, "undone", func() bool { return home.Undoing() == 0 })
-			close(held.release)
-			correlatortest.Eventually(t, "it has come", func() bool { return s.Do("EXISTS", home.Names(late, k).Trip) == ":1" })
-			id, owner := claim(t, other, k)
-			if owner != id {
-				t.Errorf("the key is bound to what nobody makes: %v", owner)
-			}
-			if again, owner := claim(t, other, k); owner != id || again == id {
-				t.Errorf("the key is bound to %v, want %v", owner, id)
+	t.Run("the node ends", func(t *testing.T) {
+		claimComesLate(t, func(home *redis.Correlator) {
+			if err := home.Shutdown(t.Context()); err != nil {
+				t.Errorf("shutdown: %v", err)
 			}
 		})
+	})
+	t.Run("the node goes on", func(t *testing.T) { claimComesLate(t, func(*redis.Correlator) {}) })
+}
+
+func claimComesLate(t *testing.T, meanwhile func(home *redis.Correlator)) {
+	t.Helper()
+	s := redistest.Start(t)
+	p := newProxy(t, s)
+	home, other := launch(t, config(p.URL())), start(t, config(s.URL()))
+	awaitReady(t, home)
+	claim(t, home, newKey()) // the scripts are there
+	k, late := newKey(), home.NewID(soon())
+	held := p.hold(home.Names(late, k).Key)
+	_, err := home.Claim(t.Context(), k, [32]byte{}, late, openRecord(1))
+	if !errors.Is(err, correlator.ErrUnavailable) {
+		t.Fatalf("claim: %v", err)
+	}
+	<-held.begun
+	meanwhile(home)
+	correlatortest.Eventually(t, "undone", func() bool { return home.Undoing() == 0 })
+	close(held.release)
+	correlatortest.Eventually(t, "it has come", func() bool { return s.Do("EXISTS", home.Names(late, k).Trip) == ":1" })
+	id, owner := claim(t, other, k)
+	if owner != id {
+		t.Errorf("the key is bound to what nobody makes: %v", owner)
+	}
+	if again, owner := claim(t, other, k); owner != id || again == id {
+		t.Errorf("the key is bound to %v, want %v", owner, id)
 	}
 }
 

@@ -63,6 +63,8 @@ func newLink(changed func(error)) *link {
 	}
 	l := &link{changed: changed, unsubscribed: unready(stepSubscribe, errStarting), since: time.Now()}
 	l.trouble = l.unsubscribed
+	l.mu.Lock() // report reads it
+	defer l.mu.Unlock()
 	l.reports.timer = time.AfterFunc(reportAfter, l.report)
 	return l
 }

@@ -248,13 +248,14 @@ func (s *store) sights(ctx context.Context, node correlator.NodeID, ids []correl
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	seen, errs := make([]sight, len(ids)), make([]error, len(ids))
-	for i, reply := range s.together(ctx, calls) {
-		parts, err := reply.Slice()
+	replies := s.together(ctx, calls)
+	for i, id := range ids {
+		parts, err := replies[i].Slice()
 		if err != nil {
 			errs[i] = unavailable("look at a trip", err)
 			continue
 		}
-		seen[i], errs[i] = s.tags.parseSight(ids[i], parts)
+		seen[i], errs[i] = s.tags.parseSight(id, parts)
 	}
 	return seen, errs
 }

@@ -48,22 +48,22 @@ func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newReported()
 		defer l.close()
-		time.Sleep(500 * time.Millisecond)
+		<-time.After(500 * time.Millisecond)
 		l.well()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		l.expect(t, "after a start", 1)
 		l.down(closed)
-		time.Sleep(900 * time.Millisecond)
+		<-time.After(900 * time.Millisecond)
 		l.well()
 		l.expect(t, "after a moment's trouble", 1)
 		l.down(closed)
-		time.Sleep(1100 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond)
 		l.expect(t, "after a second of it", 2)
 		for range 100 {
 			l.down(closed)
 			l.down(refused)
 			l.unsent(refused)
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		l.expect(t, "with two causes by turns", 3)
 		l.well()
@@ -71,9 +71,9 @@ func TestReports(t *testing.T) {
 		before := len(l.lines)
 		for range 300 { // ten minutes
 			l.down(refused)
-			time.Sleep(1500 * time.Millisecond)
+			<-time.After(1500 * time.Millisecond)
 			l.well()
-			time.Sleep(500 * time.Millisecond)
+			<-time.After(500 * time.Millisecond)
 		}
 		synctest.Wait()
 		if n := len(l.lines) - before; n == 0 || n > 2*600/10 {
@@ -83,7 +83,7 @@ func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newReported()
 		defer l.close()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		l.expect(t, "when nothing at all is known for five seconds", 1)
 	})
 }
@@ -107,13 +107,13 @@ func TestGrace(t *testing.T) {
 			l.next()
 			l.published()
 			admits("while it is not subscribed", true)
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		l.well()
 		for range 5 {
 			l.next()
 			l.published()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			admits("while it is deaf", true)
 		}
 		l.well()
@@ -121,9 +121,9 @@ func TestGrace(t *testing.T) {
 		l.unsent(errors.New("away"))
 		l.down(errors.New("away"))
 		admits("just after a probe has failed", true)
-		time.Sleep(grace - 1)
+		<-time.After(grace - 1)
 		admits("within the grace", true)
-		time.Sleep(1)
+		<-time.After(1)
 		admits("after it", false)
 		l.next()
 		l.published()

@@ -17,9 +17,9 @@ type call struct {
 // a key of another type has that removed and is run once more: the key is not ours.
 func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
 	replies := s.runAll(ctx, calls)
-	for i, reply := range replies {
-		if isWrongType(reply.Err()) && s.mendKeys(ctx, calls[i].keys) == nil {
-			replies[i] = s.runAll(ctx, calls[i:i+1])[0]
+	for i, c := range calls {
+		if isWrongType(replies[i].Err()) && s.mendKeys(ctx, c.keys) == nil {
+			replies[i] = s.runAll(ctx, []call{c})[0]
 		}
 	}
 	return replies

@@ -219,14 +219,7 @@ func attacked(t *testing.T, server *redistest.Server, home, other *redis.Correla
 	if waiter != nil {
 		hears(t, waiter, body, healed)
 	}
-	rec := openRecord(1)
-	rec.Finals[0] = correlatortest.Final(0, body)
-	if err := home.Save(t.Context(), id, rec); err != nil {
-		t.Errorf("save: %v", err)
-	}
-	if rec, err := other.Lookup(t.Context(), id); err != nil || !rec.Complete() || string(rec.Finals[0].Body) != body {
-		t.Errorf("the record is %.100v, %v", rec, err)
-	}
+	keeps(t, home, other, id, body)
 	if owner, err := other.Claim(t.Context(), k, [32]byte{}, other.NewID(soon()), openRecord(1)); claimed && (owner != id || err != nil) {
 		t.Errorf("the key is %v's, %v", owner, err)
 	}
@@ -237,43 +230,52 @@ func attacked(t *testing.T, server *redistest.Server, home, other *redis.Correla
 	}
 }
 
+// keeps has the home save a result, and wants the other node to read it.
+func keeps(t *testing.T, home, other *redis.Correlator, id correlator.ID, body string) {
+	t.Helper()
+	rec := openRecord(1)
+	rec.Finals[0] = correlatortest.Final(0, body)
+	if err := home.Save(t.Context(), id, rec); err != nil {
+		t.Errorf("save: %v", err)
+	}
+	if rec, err := other.Lookup(t.Context(), id); err != nil || !rec.Complete() || string(rec.Finals[0].Body) != body {
+		t.Errorf("the record is %.100v, %v", rec, err)
+	}
+}
+
 // TestStrangerIsFirst: what a stranger has written before a trip has anything in Redis does not stay in the way of it.
 func TestStrangerIsFirst(t *testing.T) {
 	server := redistest.Start(t)
 	home, other := start(t, config(server.URL())), start(t, config(server.URL()))
 	for what, attack := range attacksBefore() {
-		t.Run(what, func(t *testing.T) {
-			k, id := newKey(), home.NewID(soon())
-			s := newStranger(t, server.URL(), home, id, k)
-			attack(s)
-			if _, err := other.Lookup(t.Context(), id); !errors.Is(err, correlator.ErrGone) {
-				t.Errorf("look up: %v", err)
-			}
-			if _, err := other.Attach(t.Context(), id, correlatortest.Once(correlator.Held), soon()); !errors.Is(err, correlator.ErrGone) {
-				t.Errorf("attach: %v", err)
-			}
-			if owner, err := home.Claim(t.Context(), k, [32]byte{}, id, openRecord(1)); err != nil || owner != id {
-				t.Fatalf("the key is %v's, %v", owner, err)
-			}
-			trip := correlatortest.Once(correlator.Held)
-			if err := home.Park(id, trip, soon()); err != nil {
-				t.Fatal(err)
-			}
-			defer home.Close(id)
-			waiter := attach(t, other, id)
-			deliver(t, other, id, `"e"`)
-			hears(t, trip, `"e"`, healed)
-			hears(t, waiter, `"e"`, healed)
-			rec := openRecord(1)
-			rec.Finals[0] = correlatortest.Final(0, `"e"`)
-			if err := home.Save(t.Context(), id, rec); err != nil {
-				t.Errorf("save: %v", err)
-			}
-			if rec, err := other.Lookup(t.Context(), id); err != nil || string(rec.Finals[0].Body) != `"e"` {
-				t.Errorf("the record is %v, %v", rec, err)
-			}
-		})
+		t.Run(what, func(t *testing.T) { attackedBefore(t, server, home, other, attack) })
 	}
+}
+
+func attackedBefore(t *testing.T, server *redistest.Server, home, other *redis.Correlator, attack func(*stranger)) {
+	t.Helper()
+	k, id := newKey(), home.NewID(soon())
+	s := newStranger(t, server.URL(), home, id, k)
+	attack(s)
+	if _, err := other.Lookup(t.Context(), id); !errors.Is(err, correlator.ErrGone) {
+		t.Errorf("look up: %v", err)
+	}
+	if _, err := other.Attach(t.Context(), id, correlatortest.Once(correlator.Held), soon()); !errors.Is(err, correlator.ErrGone) {
+		t.Errorf("attach: %v", err)
+	}
+	if owner, err := home.Claim(t.Context(), k, [32]byte{}, id, openRecord(1)); err != nil || owner != id {
+		t.Fatalf("the key is %v's, %v", owner, err)
+	}
+	trip := correlatortest.Once(correlator.Held)
+	if err := home.Park(id, trip, soon()); err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close(id)
+	waiter := attach(t, other, id)
+	deliver(t, other, id, `"e"`)
+	hears(t, trip, `"e"`, healed)
+	hears(t, waiter, `"e"`, healed)
+	keeps(t, home, other, id, `"e"`)
 }
 
 // TestStrangerIsInTheWayOfASave: a result that its home saves, as the engine has answered at once, takes the place of a forged one.
@@ -344,6 +346,9 @@ func TestKeysAreRotated(t *testing.T) {
 	k, id := newKey(), c.NewID(soon())
 	rec := openRecord(1)
 	rec.Finals[0] = correlatortest.Final(0, `"kept"`)
+	if _, err := c.Claim(t.Context(), k, [32]byte{}, id, rec); err != nil {
+		t.Fatal(err)
+	}
 	for _, round := range []struct {
 		keys  []string
 		reads bool
@@ -351,19 +356,12 @@ func TestKeysAreRotated(t *testing.T) {
 		if err := keys.Set(round.keys); err != nil {
 			t.Fatal(err)
 		}
-		if round.keys[0] == before {
-			if _, err := c.Claim(t.Context(), k, [32]byte{}, id, rec); err != nil {
-				t.Fatal(err)
-			}
-		}
 		got, err := c.Lookup(t.Context(), id)
 		if round.reads != (err == nil) || round.reads && string(got.Finals[0].Body) != `"kept"` {
 			t.Errorf("with %d keys: %v, %v", len(round.keys), got, err)
 		}
-		next := c.NewID(soon())
-		owner, err := c.Claim(t.Context(), k, [32]byte{}, next, openRecord(1))
-		if err != nil || (owner == id) != round.reads {
-			t.Errorf("with %d keys it is %v's, %v", len(round.keys), owner, err)
+		if _, owner := claim(t, c, k); (owner == id) != round.reads {
+			t.Errorf("with %d keys it is %v's", len(round.keys), owner)
 		}
 	}
 	correlatortest.Eventually(t, "ready with the new key", func() bool { return c.Ready() == nil })

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -55,7 +56,8 @@ const headLen = 4 + len(correlator.ID{})
 
 // head is what a statement is about.
 func head(k kind, id correlator.ID, number int, status byte) (h [headLen]byte) {
-	h[0], h[1], h[2], h[3] = byte(k), byte(number>>8), byte(number), status
+	h[0], h[3] = byte(k), status
+	binary.BigEndian.PutUint16(h[1:], uint16(number)) //nolint:gosec // an op, or how many there are
 	copy(h[4:], id[:])
 	return h
 }
