@@ -41,5 +41,6 @@
 // replaces a subscription that does not bring its probes back. collector.run reads the inbox. cleaner.run removes what
 // the home has settled. watch.run looks for finals of trips that are waited for. binder.run undoes and restores claims.
 // All six end in Shutdown. batcher.fly takes callbacks to Redis while there are any, and tells whoever relayed them: at most four
-// at a time, in a Cluster four for each home; Shutdown waits for them. The table's own goroutine expires trips.
+// at a time, in a Cluster four for each home; Shutdown waits for them. The table's own goroutine expires trips. A timer reports a trouble that
+// lasts; it takes no goroutine meanwhile.
 package redis

@@ -24,7 +24,8 @@ const (
 // trial does with a trip that nobody waits for what is done with others, so that a user who may not use a command, a key or a channel, or a
 // wrong kind of server, is found before a trip is lost by it. It takes some round trips, and leaves nothing behind.
 func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
-	id := correlator.NewID(node, time.Now().Add(trialLife+trialTurns*s.timeout))
+	home := correlator.NewNodeID() // one that there is not: this one is to hear nothing of it
+	id := correlator.NewID(home, time.Now().Add(trialLife+trialTurns*s.timeout))
 	rec := correlator.Record{Finals: make([]correlator.Callback, 2)} // one stays open: what is complete is kept for longer
 	k := correlator.Key{Name: "trial " + rand.Text()}
 	key, e := keyName(s.prefix, k), entry{id: id}
@@ -39,7 +40,7 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 			return errs[0]
 		},
 		func() error {
-			w := &write{id: id, cb: correlator.Callback{Status: correlator.Failed}, when: ifAlive, announce: true, since: time.Now()}
+			w := &write{id: id, cb: correlator.Callback{Status: correlator.Failed}, when: always, announce: true, since: time.Now()}
 			s.putAll(ctx, []*write{w})
 			return w.err
 		},
@@ -56,9 +57,9 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 		func() error { return s.undo(ctx, key, id) },
 		func() error { return s.forgetKey(ctx, key) },
 		func() error {
-			return s.settle(ctx, node, map[correlator.ID]settled{id: {heard: []int{0}, over: true}})
+			return s.settle(ctx, home, map[correlator.ID]settled{id: {heard: []int{0}, over: true}})
 		},
-		func() error { _, _, err := s.unread(ctx, node, 0); return err },
+		func() error { _, _, err := s.unread(ctx, home, 0); return err },
 	} {
 		if err := try(); err != nil {
 			return err
