@@ -68,8 +68,7 @@ func TestWhereIs(t *testing.T) {
 	a := e.next(t)
 	names := []string{"my-request", "замовлення/1", "b", a.tokens[0][:8], a.tokens[0], a.tokens[1]}
 	for _, name := range names {
-		r := n.findOne(t, name)
-		if r.State != "waiting" || r.RequestID != "my-request" || r.Login != login || r.Forwarded == nil || r.EngineAnswered != nil || r.Deadline == nil || len(r.Ops) != 2 {
+		if r := n.findOne(t, name); !isWaiting(&r) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -111,6 +110,12 @@ func wantTimes(t *testing.T, r *gateway.TripReport) {
 			t.Errorf("%v is a wrong time, accepted at %v", at, r.Accepted)
 		}
 	}
+}
+
+// isWaiting reports whether a trip of two ops waits, and the engine has not answered yet.
+func isWaiting(r *gateway.TripReport) bool {
+	return r.State == "waiting" && r.RequestID == "my-request" && r.Login == login && r.Forwarded != nil && r.EngineAnswered == nil &&
+		r.Deadline != nil && len(r.Ops) == 2
 }
 
 // isOver reports whether a trip of two ops is over as it should be.
