@@ -400,7 +400,14 @@ func TestRateBeginsWithABurst(t *testing.T) {
 // What a client has pipelined behind a request that is answered at once is not served when the client has closed its side: nobody would
 // read the answer.
 func TestPipelinedBehindAFIN(t *testing.T) {
-	for _, first := range []string{request(http.MethodGet, "/healthz", ""), rawCreate(`{"ops":[]}`)} {
+	for _, first := range []func(*node) string{
+		func(*node) string { return request(http.MethodGet, "/healthz", "") },
+		func(*node) string { return rawCreate(`{"ops":[]}`) },
+		func(n *node) string { // it is suspended
+			token := n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)
+			return request(http.MethodPost, "/api/1/plugins/callback/"+string(token), "{}")
+		},
+	} {
 		e, closed := newEngine(t), make(chan struct{})
 		n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
 			p.SetHook(func(point string) {
@@ -410,7 +417,7 @@ func TestPipelinedBehindAFIN(t *testing.T) {
 			})
 		})
 		c := n.dial()
-		_, _ = io.WriteString(c, first+rawCreate(oneOp(`{}`)))
+		_, _ = io.WriteString(c, first(n)+rawCreate(oneOp(`{}`)))
 		_ = c.(*net.TCPConn).CloseWrite()
 		close(closed)
 		all, err := io.ReadAll(c)
