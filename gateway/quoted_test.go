@@ -196,7 +196,7 @@ func malformed(token, task, signature, path string) (all []string) {
 		} {
 			all = append(all, "POST "+callback+" HTTP/1.1\r\nHost: x\r\n"+line+"\r\n\r\n", "POST "+path+" HTTP/1.1\r\nHost: x\r\n"+line+"\r\n\r\n")
 		}
-		for _, line := range []string{"Connection: " + secret, "Expect: " + secret, "Idempotency-Key: a " + secret, "X-Request-Id: a " + secret, "X-Forwarded-For: " + secret} {
+		for _, line := range []string{"Connection: " + secret, "Expect: " + secret, "Idempotency-Key: a " + secret, "X-Request-Id: a " + secret, "X-Forwarded-For: " + secret, "Forwarded: for=" + secret, "Prefer: wait=" + secret, "X-Syncgate-Login: " + secret, "X-Syncgate-Signature: " + secret} {
 			all = append(all, "POST "+path+" HTTP/1.1\r\nHost: x\r\n"+line+"\r\n\r\n")
 		}
 		for _, coding := range []string{

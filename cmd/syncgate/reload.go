@@ -14,7 +14,7 @@ import (
 // loader reads the configuration again.
 type loader func() (*configs.Config, []configs.Warning, error)
 
-// reload applies what can change while clients wait: credentials, callback keys, limits and the log level. A configuration
+// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, limits and the log level. A configuration
 // with a problem changes nothing.
 func (n *node) reload(load loader) {
 	if err := n.apply(load); err != nil {

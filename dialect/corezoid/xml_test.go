@@ -71,6 +71,9 @@ func TestXMLRefusedInside(t *testing.T) {
 		f("<r>\ufffd"+text+"</r>", 6, character)
 		f("<r a='\ufffd"+text+"'/>", 9, character)
 		f("<r><![CDATA[\ufffd"+text+"]]></r>", 15, character)
+		f("<r><!--\ufffd"+text+"--></r>", 10, character)
+		f("<r><?p \ufffd"+text+"?></r>", 10, character)
+		f("<!DOCTYPE r [<!ELEMENT r '\ufffd"+text+"'>]><r/>", 29, character)
 	}
 	for _, text := range []string{`&nbsp;`, `&`, `& `, `&;`, `&#;`, `&#x;`, `&#xg;`, `&#a;`, `&#X41;`, `&#-1;`, `&#0;`, `&#8;`, `&#xD800;`, `&#xdfff;`, `&#xFFFE;`, `&#1114112;`, `&#99999999999999999999;`, `&LT;`, `&lt`, `&lt ;`} {
 		f("<r>"+text+"</r>", 3, reference)

@@ -178,8 +178,11 @@ func (x *xmlDocument) instruction(i int) (next int) {
 		return failed
 	}
 	next = end + upTo(x.src[end:], "?>")
-	if next == len(x.src) {
+	switch {
+	case next == len(x.src):
 		return x.fail(next, "")
+	case !x.checkCharacters(end, next):
+		return failed
 	}
 	if string(x.src[i+2:end]) == "xml" {
 		content := x.src[end:next]
@@ -246,22 +249,34 @@ func (x *xmlDocument) comment(i int) (next int) {
 	inside := i + len(commentStart)
 	end := inside + upTo(x.src[inside:], "--")
 	next = end + len(commentEnd)
-	if next > len(x.src) || !x.begins(end, commentEnd) {
+	switch {
+	case next > len(x.src) || !x.begins(end, commentEnd):
 		return x.fail(next-1, "-- inside of a comment")
+	case !x.checkCharacters(inside, end):
+		return failed
 	}
 	return next
+}
+
+// checkCharacters looks for what no document may have, not even where nobody reads it (XML 1.0, 2.2).
+func (x *xmlDocument) checkCharacters(i, end int) bool {
+	for ; i < end; i++ {
+		if c := x.src[i]; c < ' ' && !isBlank(c) || c == 0xef && !isCharacter(x.rune(i)) {
+			x.fail(i, "invalid character")
+			return false
+		}
+	}
+	return true
 }
 
 func (x *xmlDocument) cdata(i int) (next int) {
 	inside := i + len(cdataStart)
 	next = inside + upTo(x.src[inside:], cdataEnd)
-	if next == len(x.src) {
+	switch {
+	case next == len(x.src):
 		return x.fail(next, "")
-	}
-	for at := inside; at < next; at++ {
-		if c := x.src[at]; c < ' ' && !isBlank(c) || c == 0xef && !isCharacter(x.rune(at)) {
-			return x.fail(at, "invalid character")
-		}
+	case !x.checkCharacters(inside, next):
+		return failed
 	}
 	if len(x.open) == 0 && len(bytes.Trim(x.src[inside:next], blanks)) > 0 {
 		return x.fail(i, "text outside of the root element")
@@ -285,6 +300,9 @@ func (x *xmlDocument) documentType(i int) (next int) {
 		case c == '<':
 			nested++
 		case c == '>' && nested == 0:
+			if !x.checkCharacters(i, at) {
+				return failed
+			}
 			return at + 1
 		case c == '>':
 			nested--
