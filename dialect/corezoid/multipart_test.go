@@ -41,7 +41,7 @@ func TestCallbackMultipart(t *testing.T) {
 	f(typeMultipart, field(`"a"`, "1")+end, `{"a":"1"}`)
 	f(typeMultipart, end, `{}`)
 	f(typeMultipart, field(`"a"`, "1")+field(`b`, "x=1&%20\r\n\r\n\"Олена\"\\\t")+field(`"a"`, "")+end+"\r\nepilogue", `{"a":["1",""],"b":"x=1&%20\r\n\r\n\"Олена\"\\\t"}`)
-	f(typeMultipart, "preamble\r\n"+field(`"a"`, "1")+end+"\r\n", `{"a":"1"}`)
+	f(typeMultipart, "\r\n"+field(`"a"`, "1")+end+"\r\n", `{"a":"1"}`)
 	f(typeMultipart, "\ufeff"+field(`"a"`, "1")+end, `{"a":"1"}`)
 	f(typeMultipart, "--b \t\r\nContent-Disposition: form-data; name=a\r\n\r\n--b--", `{"a":""}`) // an empty part without a line of its own
 	f(typeMultipart, field(`"a"`, "x--b\r\n--bb\r\n--b-\r\n -b--")+end, `{"a":"x--b\r\n--bb\r\n--b-\r\n -b--"}`)
@@ -78,6 +78,9 @@ func TestCallbackMultipart(t *testing.T) {
 	g(part("eA==", `Content-Disposition: form-data; name=a`, `Content-Transfer-Encoding: base64`)+end, first+"its Content-Transfer-Encoding is not supported")
 	g(part("x", `Content-Disposition: form-data; name=a`, `Content-Type: text/plain; charset=latin1`)+end, first+"its charset is not UTF-8")
 	g(field("a", "1"), "form: a part has no end")
+	g("preamble\r\n"+field("a", "1")+end, "form: it does not begin with its boundary")
+	g("\n--b\nContent-Disposition: form-data; name=a\n\n1\r\n--b--", "form: it does not begin with its boundary")
+	g("--b\nContent-Disposition: form-data; name=a\n\n1\n--b--", "form: a part has no end")
 	g(field("a", "1")+"--b-", "form: a part has no end")
 	g(field("a", "1")+"--b", "form: a part has no end")
 	g("--b\r\nContent-Disposition: form-data; name=a", first+"its head does not end")
