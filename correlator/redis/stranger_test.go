@@ -211,9 +211,7 @@ func attacked(t *testing.T, server *redistest.Server, home, other *redis.Correla
 		t.Errorf("the record has %q", rec.Finals[0].Body)
 	}
 	for _, by := range []*redis.Correlator{other, home} {
-		if err := by.Deliver(t.Context(), id, correlatortest.Final(0, body)); err != nil {
-			t.Errorf("deliver: %v", err)
-		}
+		deliver(t, by, id, body)
 	}
 	hears(t, trip, body, healed)
 	if waiter != nil {
