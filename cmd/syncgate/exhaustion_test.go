@@ -94,7 +94,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	eventually(t, "all are parked", func() bool { return g.metric("syncgate_parked_clients") == 20 })
 	h := &hogs{t: t, address: at}
 	defer h.leave(true)
-	h.add(160, "POST /")
+	h.add(150, "POST /") // not as many that some are closed for others
 	body, _ := task("1")
 	if a, err := caller(t, at, 1).create(body); err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"description":"Overloaded`) {
 		t.Errorf("a client too many got %+v %v", a, err)
@@ -142,14 +142,16 @@ func crowded(t *testing.T, say string, secure, closes bool) {
 	defer h.leave(true)
 	h.add(sockets, say)
 	began := time.Now()
-	r, err := c.Post(c.url+"/api/1/plugins/callback/"+token, "application/json", strings.NewReader(`{"answer":42}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = r.Body.Close()
+	eventually(t, "the callback is served", func() bool { // a handshake may find no descriptor: engines call again
+		r, err := c.Post(c.url+"/api/1/plugins/callback/"+token, "application/json", strings.NewReader(`{"answer":42}`))
+		if err == nil {
+			_ = r.Body.Close()
+		}
+		return err == nil && r.StatusCode == 200
+	})
 	t.Logf("the callback took %v", time.Since(began))
-	if a := <-waits; r.StatusCode != 200 || a.status != 200 || !strings.Contains(a.body, `{"answer":42}`) {
-		t.Errorf("the callback got %d, who waited %+v", r.StatusCode, a)
+	if a := <-waits; a.status != 200 || !strings.Contains(a.body, `{"answer":42}`) {
+		t.Errorf("who waited got %+v", a)
 	}
 	if closes { // else those that came too many were served once, and closed
 		g.logged(`"level":"warn".*"message":"connections that ask for nothing are closed`)

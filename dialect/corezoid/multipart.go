@@ -30,7 +30,7 @@ func newMultipart(body, boundary []byte) (m multipart, ok bool) {
 
 // read makes an object of strings of the form; a repeated name makes an array, where it came first.
 func (m *multipart) read() ([]byte, error) {
-	before, at, last := m.nextDelimiter(-len(lineEnd)) // as if a line had ended before the body
+	before, at, last := m.nextDelimiter(-len(lineEnd))           // as if a line had ended before the body
 	if at >= 0 && len(trimBlanks(m.body[:max(before, 0)])) > 0 { // a form whose lines end otherwise would be one of no fields
 		return nil, errors.New("form: it does not begin with its boundary")
 	}

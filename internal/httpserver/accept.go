@@ -159,6 +159,7 @@ func (l *Listener) introduce(c *conn, peer netip.AddrPort, nc net.Conn) error {
 type connLimit struct {
 	open atomic.Int64
 	most int64 // connections that leave a reserve
+	last int64 // that leave half of what is spare: a handshake needs descriptors beside its connection's
 }
 
 // spareFiles is the most descriptors that are kept for callbacks and for whatever else a process opens.
@@ -167,7 +168,9 @@ const spareFiles = 512
 // newConnLimit leaves a tenth of the descriptors in reserve, and of the rest what others will need, at most a quarter.
 func newConnLimit(reserved int) *connLimit {
 	files := maxFiles()
-	return &connLimit{most: files - min(files/10, spareFiles) - min(int64(reserved), files/4)}
+	spare := min(files/10, spareFiles)
+	most := files - spare - min(int64(reserved), files/4)
+	return &connLimit{most: most, last: most + spare/2}
 }
 
 func (r *connLimit) enter() (overLimit bool) { return r.open.Add(1) > r.most }

@@ -47,11 +47,16 @@ type idler struct {
 	nc    net.Conn // then
 }
 
-// makeRoom closes silent connections, where hardly any descriptor is left. It does not look again at once where it has found none.
+// makeRoom closes connections where hardly any descriptor is left: silent ones, and others too when the reserve is half used. It does not
+// look again at once where it has found none.
 func (s *Server) makeRoom(l *Listener) {
 	s.shedder.mu.Lock()
 	defer s.shedder.mu.Unlock()
-	if now := time.Now(); !now.Before(s.shedder.paused) && s.shed(l, silent, now) == 0 {
+	upTo := silent
+	if s.limit.open.Load() > s.limit.last {
+		upTo = kept
+	}
+	if now := time.Now(); !now.Before(s.shedder.paused) && s.shed(l, upTo, now) == 0 {
 		s.shedder.paused = now.Add(shedPause)
 	}
 }
