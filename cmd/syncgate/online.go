@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/configs"
+	"syncgate/correlator"
 	"syncgate/correlator/redis"
 	"syncgate/internal/upstream"
 )
@@ -60,12 +62,6 @@ func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
 	return nil
 }
 
-// examineRedis says what is wrong with Redis: why it cannot be used, or what to change in a Redis that can.
-func examineRedis(ctx context.Context, c redis.Config) (warnings []string, err error) { //nolint:unparam // a ping finds no warnings
-	goredis.SetLogger(driverLog{zerolog.Nop()}) // it would write lines of its own to the standard error
-	return nil, redis.Ping(ctx, c)
-}
-
 func (r *findings) redis(c *configs.Config) {
 	if c.Correlator.Backend != configs.Redis {
 		r.ok("correlator.backend", "memory, one process: there is no Redis to ask")
@@ -75,9 +71,14 @@ func (r *findings) redis(c *configs.Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), onlineTimeout)
 	defer cancel()
 	began := time.Now()
-	warnings, err := examineRedis(ctx, c.Redis())
+	goredis.SetLogger(driverLog{zerolog.Nop()}) // it would write lines of its own to the standard error
+	warnings, err := redis.Examine(ctx, c.Redis())
 	if err != nil {
-		r.fail(key, "%v; the gateway starts, and is not ready until this is mended", err)
+		text := err.Error()
+		if unready, ok := errors.AsType[*correlator.Unready](err); ok && unready.Do != "" {
+			text += ": " + unready.Do
+		}
+		r.fail(key, "%s; the gateway starts, and is not ready until this is mended", text)
 		return
 	}
 	r.ok(key, "Redis answers, after %v", rounded(time.Since(began)))

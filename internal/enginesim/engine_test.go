@@ -204,20 +204,3 @@ func await(t *testing.T) {
 	defer cancel()
 	<-ctx.Done()
 }
-
-func listenQuiet(t *testing.T) *gateway {
-	t.Helper()
-	g := listen(t, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	go func() {
-		for {
-			select {
-			case <-g.calls:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return g
-}

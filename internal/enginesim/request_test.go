@@ -1,8 +1,6 @@
 package enginesim
 
 import (
-	"encoding/json"
-	"reflect"
 	"testing"
 )
 
@@ -29,50 +27,6 @@ func TestReadData(t *testing.T) {
 	f(`{"a":{"__callback_url":"u"}}`, `{"a":{"__callback_url":"u"}}`, ``, ``)
 	f(`{"a":1},"data":{"b":1}`, `{"b":1}`, ``, ``)
 	f(`{"__callback_url":"u"},"data":[]`, ``, ``, ``)
-}
-
-// oracle gives the data member of each op, nil where there is none.
-func oracle(body []byte) (data []json.RawMessage, ok bool) {
-	var top map[string]json.RawMessage
-	if json.Unmarshal(body, &top) != nil || top == nil {
-		return nil, false
-	}
-	var ops []json.RawMessage
-	if json.Unmarshal(top["ops"], &ops) != nil {
-		ops = []json.RawMessage{top["ops"]}
-	}
-	for _, raw := range ops {
-		var op map[string]json.RawMessage
-		if json.Unmarshal(raw, &op) != nil || op == nil {
-			return nil, false
-		}
-		data = append(data, op["data"])
-	}
-	return data, len(data) > 0
-}
-
-func check(t *testing.T, o *op, raw json.RawMessage, validUTF8 bool) {
-	t.Helper()
-	var want map[string]json.RawMessage
-	if json.Unmarshal(raw, &want) != nil || want == nil {
-		if o.data != nil {
-			t.Fatalf("data %s of %s, which is no object", o.data, raw)
-		}
-		return
-	}
-	var url string
-	if json.Unmarshal(want[nameURL], &url) == nil && validUTF8 && url != o.url {
-		t.Fatalf("url %q, want %q", o.url, url)
-	}
-	if string(o.sim) != string(want[nameSim]) {
-		t.Fatalf("sim %s, want %s", o.sim, want[nameSim])
-	}
-	delete(want, nameURL)
-	delete(want, nameSim)
-	var got map[string]json.RawMessage
-	if err := json.Unmarshal(o.data, &got); err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("data %s of %s: %v", o.data, raw, err)
-	}
 }
 
 func BenchmarkRead(b *testing.B) {
