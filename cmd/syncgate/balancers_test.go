@@ -71,8 +71,8 @@ func TestAbortBehindBalancers(t *testing.T) {
 				hangUp(clients, reset)
 				eventually(t, fmt.Sprintf("their gateways have heard that they left, by a reset: %v", reset), func() bool { return parked() == 0 })
 			}
-			if n := a.metric("syncgate_abandoned_total") + b.metric("syncgate_abandoned_total"); n != 8 {
-				t.Errorf("%v clients have hung up, not 8", n)
+			if n := a.metric("syncgate_abandoned_total") + b.metric("syncgate_abandoned_total"); n < 8 {
+				t.Errorf("%v clients have hung up, and 8 should have", n)
 			}
 			storm(t, caller(t, at[2], 10), 100, 10)
 		})
