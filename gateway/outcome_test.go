@@ -182,7 +182,10 @@ func clientEndings() map[string][]ending {
 				return n.do(http.MethodPost, signAt("1000000000", oneOp(`{}`)), oneOp(`{}`))
 			}},
 		},
-		"forbidden": nil, // by what is before the gateway's own rules
+		"forbidden": {{
+			login: unknown, reason: "origin", status: 403, setup: func(c *gateway.Config) { c.CORS.Enforce = true },
+			play: creating(oneOp(`{}`), "Origin", "https://evil.example"),
+		}},
 	}
 }
 
