@@ -142,7 +142,7 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 	}
 	step := func(what string, at *time.Time, more string) {
 		if at != nil {
-			fmt.Fprintf(w, "  %-16s %s  +%v%s\n", what, at.Format("15:04:05.000"), at.Sub(t.Accepted), more)
+			fmt.Fprintf(w, "  %-16s %s  +%v%s\n", what, at.Format("15:04:05.000"), at.Sub(t.Accepted).Round(time.Millisecond), more)
 		}
 	}
 	fmt.Fprintf(w, "  %-16s %s\n", "accepted", t.Accepted.Format("2006-01-02 15:04:05.000 MST"))
@@ -175,6 +175,9 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 		step("late callback", &late.At, kept)
 	}
 	step("kept until", t.KeptUntil, "")
+	if t.Outcome == "timeout" && t.Callbacks < t.OpCount && len(t.Late) == 0 {
+		fmt.Fprint(w, "  no callback has come: look for the task in the engine, and whether the engine can reach callback.base_url\n")
+	}
 }
 
 // named gives a text behind its name, nothing if it is empty.
