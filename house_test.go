@@ -41,6 +41,8 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
 			"it sends requests and reads answers, and does not know what they are about",
 		},
+		"internal/httpfield":  {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
 		"internal/splice":     {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
 		"correlator/correlatortest": {
@@ -55,7 +57,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/httpserver", "internal/upstream"},
+			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},

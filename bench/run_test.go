@@ -40,7 +40,7 @@ func TestQuick(t *testing.T) {
 		`(?m)^\| Go net/http, SUBSCRIBE per request \| [1-9]`,
 		`(?m)^(\| node, ioredis, SUBSCRIBE per request \| [1-9]|- node, ioredis, SUBSCRIBE per request: )`,
 		`(?m)(\| instructions, thousands: user \| kernel \| x floor \|$|perf. was not to be had)`,
-		`(?m)^\| RST \| [0-9]`, `(?m)^\| told before it \| 0 \|$`,
+		`(?m)^\| RST \| [0-9]`, `(?m)^\| expired before it \| 0 \|$`,
 		`!\[Memory of a parked client\]\(memory\.svg\)`, `!\[CPU of a trip while others wait\]\(cpu\.svg\)`,
 	} {
 		if !regexp.MustCompile(want).Match(document) {

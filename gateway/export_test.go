@@ -2,11 +2,7 @@ package gateway
 
 import (
 	"crypto/x509"
-	"net/netip"
-	"time"
 	"unsafe"
-
-	"github.com/valyala/fasthttp"
 )
 
 // Leaks says what is still held when nothing should be: bytes of bodies, and connections.
@@ -27,14 +23,3 @@ func (p *Parts) SetHook(hook func(point string)) { p.hook = hook }
 
 // TrustEngine has certificates of the engine accepted that roots have signed.
 func (p *Parts) TrustEngine(roots *x509.CertPool) { p.engineRoots = roots }
-
-// ClientOf gives the address of the client of a request that came from peer, behind the trusted proxies.
-func ClientOf(trusted []string, peer netip.Addr, h *fasthttp.RequestHeader) (string, error) {
-	p, err := newProxies(trusted)
-	return p.client(peer, h), err
-}
-
-// PreferredWait gives how long a client prefers to wait, at most limit.
-func PreferredWait(h *fasthttp.RequestHeader, limit time.Duration) time.Duration {
-	return preferredWait(h, limit)
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/redact"
 	"syncgate/internal/upstream"
 )
 
@@ -94,7 +95,7 @@ func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 func (t *trip) noteAnswer(ack *Ack) {
 	t.task = ack.Task
 	if ack.Refused || ack.Tasks != nil {
-		t.said = &engineSaid{refused: ack.Refused, refusedOp: ack.RefusedOp, why: cleaned(ack.Why), tasks: ack.Tasks}
+		t.said = &engineSaid{refused: ack.Refused, refusedOp: ack.RefusedOp, why: redact.Text(ack.Why), tasks: ack.Tasks}
 	}
 }
 
@@ -133,7 +134,7 @@ func (t *trip) Finished(took time.Duration, code string) {
 			t.g.work.run(func() { t.acked(a.decided) })
 		}
 	case unusable:
-		t.g.log.Warn().Str("error", unquoted(a.err)).Uint16("status", t.engineStatus).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
+		t.g.log.Warn().Str("error", redact.Error(a.err)).Uint16("status", t.engineStatus).Stringer("trip", t.id).Msg("the engine's answer is not one of its protocol")
 		if failed, ok := errors.AsType[*engineError](a.err); ok {
 			t.failed(failed)
 		} else {
@@ -145,7 +146,7 @@ func (t *trip) Finished(took time.Duration, code string) {
 		if errors.Is(a.err, ErrForeignAnswer) {
 			a.err = ErrForeignAnswer // what is around it may have bytes of the answer
 		}
-		t.g.log.Warn().Str("error", unquoted(a.err)).Str("code", code).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
+		t.g.log.Warn().Str("error", redact.Error(a.err)).Str("code", code).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/upstream"
 )
@@ -39,7 +41,7 @@ type Gateway struct {
 	registry       *prometheus.Registry
 	showMetrics    fasthttp.RequestHandler
 	cors           *cors
-	proxies        proxies
+	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	engines        *upstream.Client
 	retries        *retryQueue
@@ -89,9 +91,9 @@ type Parts struct {
 
 // New makes a Gateway from a valid cfg. It opens nothing.
 func New(cfg Config, p Parts) (*Gateway, error) {
-	trusted, err := newProxies(cfg.Listen.TrustedProxies)
+	trusted, err := httpfield.NewProxies(cfg.Listen.TrustedProxies)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	g := &Gateway{
 		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log}, log: p.Log,
@@ -185,7 +187,7 @@ func (g *Gateway) bind(name, address string) (*httpserver.Listener, error) {
 		c.TLS = g.certificate.config()
 	}
 	if slices.Contains(g.cfg.Listen.ProxyProtocol, name) {
-		c.Proxied = func(peer netip.Addr) bool { return len(g.proxies) == 0 || g.proxies.trusts(peer) }
+		c.Proxied = func(peer netip.Addr) bool { return len(g.proxies) == 0 || g.proxies.Trusts(peer) }
 	}
 	return g.server.Listen(c)
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"syncgate/correlator"
+	"syncgate/internal/redact"
 )
 
 // deadlineOf gives when the client of a trip was answered at the latest: a token carries it.
@@ -98,14 +99,14 @@ func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
 	row := f.why()
 	genuine := trip != correlator.ID{}
 	if !genuine && f.Status < 500 || row.callback == callbackGone { // which has a line of its own
-		g.log.Debug().Str("error", unquoted(f)).Int("status", f.Status).Msg("callback refused")
+		g.log.Debug().Str("error", redact.Error(f)).Int("status", f.Status).Msg("callback refused")
 		return
 	}
 	skipped, ok := g.refusedNotes.allow()
 	if !ok {
 		return
 	}
-	line := g.log.WithLevel(zerolog.WarnLevel).Str("reason", string(row.reason)).Str("error", unquoted(f)).Int("status", f.Status)
+	line := g.log.WithLevel(zerolog.WarnLevel).Str("reason", string(row.reason)).Str("error", redact.Error(f)).Int("status", f.Status)
 	if genuine {
 		line = line.Stringer("trip", trip).Int("op", op)
 	}

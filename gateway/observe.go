@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/internal/redact"
 )
 
 // unknownLogin is the label of requests that did not prove to come from a known login.
@@ -111,7 +112,7 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 		line = line.Bool("abandoned", true)
 	}
 	if t.refusal != nil {
-		line = line.Str("reason", string(t.refusal.why().reason)).Str("refusal", unquoted(t.refusal))
+		line = line.Str("reason", string(t.refusal.why().reason)).Str("refusal", redact.Error(t.refusal))
 	}
 	if said := t.engineSaid(); said != nil && said.refused {
 		line = line.Uint16("engine_status", t.engineStatus).Str("engine_says", said.why)

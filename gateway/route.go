@@ -12,6 +12,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/redact"
 )
 
 const contentJSON = "application/json"
@@ -221,7 +222,7 @@ func (g *Gateway) serveCreate(in *httpserver.Incoming, a *heading) (suspended bo
 
 func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
 	return &trip{
-		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: g.proxies.client(in.RemoteAddr().Addr(), &in.Request.Header),
+		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header),
 	}
 }
 
@@ -274,8 +275,8 @@ func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError)
 func (g *Gateway) noteUnknown(f *Fault, in *httpserver.Incoming, a *heading) {
 	if line := g.log.Debug(); line.Enabled() && (f.Status == fasthttp.StatusNotFound || f.Status == fasthttp.StatusMethodNotAllowed) {
 		h := &in.Request.Header
-		line.Str("request_id", a.requestID).Str("remote", g.proxies.client(in.RemoteAddr().Addr(), h)).Int("status", f.Status).
-			Str("method", cleaned(string(h.Method()))).Str("path", cleanedPath(RawPath(h.RequestURI()))).Msg("no such path or method")
+		line.Str("request_id", a.requestID).Str("remote", g.proxies.Client(in.RemoteAddr().Addr(), h)).Int("status", f.Status).
+			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Msg("no such path or method")
 	}
 }
 
@@ -315,7 +316,7 @@ func readFault(why *httpserver.ReadError) *Fault {
 func (g *Gateway) failed(err error, requestID string) *Fault {
 	f := faultOf(err)
 	if f.Status == fasthttp.StatusInternalServerError {
-		g.log.Error().Str("error", unquoted(f)).Str("request_id", requestID).Msg("a request failed")
+		g.log.Error().Str("error", redact.Error(f)).Str("request_id", requestID).Msg("a request failed")
 	}
 	return f
 }

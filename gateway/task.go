@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 )
 
@@ -83,7 +84,7 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended
 	if err != nil {
 		return false, err
 	}
-	wait := preferredWait(&in.Request.Header, g.cfg.Timeouts.Max)
+	wait := httpfield.PreferredWait(&in.Request.Header, g.cfg.Timeouts.Max)
 	if in.OverLimit() {
 		wait = 0
 	}
@@ -192,39 +193,6 @@ func (t *trip) openOps() (n int) {
 		}
 	}
 	return n
-}
-
-// preferredWait gives how long a client prefers to wait, at most limit: the first "wait" of its Prefer, in whole seconds (RFC 7240, 2 and
-// 4.3). It is 0 when there is none, or when the first one is no number.
-func preferredWait(h *fasthttp.RequestHeader, limit time.Duration) time.Duration {
-	for _, line := range h.PeekAll("Prefer") {
-		for len(line) > 0 {
-			var item []byte
-			item, line, _ = cutItem(line, ',')
-			preference, _, _ := cutItem(item, ';')
-			name, value, ok := cutPair(preference)
-			switch {
-			case !bytes.EqualFold(name, []byte("wait")):
-			case !ok:
-				return 0
-			default:
-				return wholeSeconds(value, limit)
-			}
-		}
-	}
-	return 0
-}
-
-// wholeSeconds reads a number of seconds, however large, that is at most limit. What is no number is 0.
-func wholeSeconds(text []byte, limit time.Duration) time.Duration {
-	n, err := strconv.ParseUint(string(text), 10, 63) // a sign is no digit
-	switch {
-	case errors.Is(err, strconv.ErrRange), err == nil && n > uint64(limit/time.Second): //nolint:gosec // limit is positive
-		return limit
-	case err != nil:
-		return 0
-	}
-	return time.Duration(n) * time.Second
 }
 
 // record is what is known of the trip.

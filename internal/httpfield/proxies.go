@@ -1,4 +1,4 @@
-package gateway
+package httpfield
 
 import (
 	"bytes"
@@ -8,18 +8,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// proxies are the balancers in front whose X-Forwarded-For, or Forwarded, is believed.
-type proxies []netip.Prefix
+// Proxies are the balancers in front whose X-Forwarded-For, or Forwarded, is believed.
+type Proxies []netip.Prefix
 
-// newProxies reads addresses and CIDR ranges.
-func newProxies(list []string) (proxies, error) {
-	p := make(proxies, 0, len(list))
+// NewProxies reads addresses and CIDR ranges.
+func NewProxies(list []string) (Proxies, error) {
+	p := make(Proxies, 0, len(list))
 	for _, s := range list {
 		prefix, err := netip.ParsePrefix(s)
 		if err != nil {
 			addr, aerr := netip.ParseAddr(s)
 			if aerr != nil {
-				return nil, errors.New("listen.trusted_proxies: one is neither an address nor a range like 10.0.0.0/8")
+				return nil, errors.New("one is neither an address nor a range like 10.0.0.0/8")
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
@@ -28,7 +28,8 @@ func newProxies(list []string) (proxies, error) {
 	return p, nil
 }
 
-func (p proxies) trusts(a netip.Addr) bool {
+// Trusts reports whether an address is one of the proxies.
+func (p Proxies) Trusts(a netip.Addr) bool {
 	for _, prefix := range p {
 		if prefix.Contains(a) {
 			return true
@@ -37,17 +38,17 @@ func (p proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// client gives the address of the client, when the peer is a proxy of ours: the right-most one that the proxies name and that none of them
+// Client gives the address of the client, when the peer is a proxy of ours: the right-most one that the proxies name and that none of them
 // has. For the log only.
 //
 // X-Forwarded-For is read, or Forwarded (RFC 7239) where there is none: nearly every balancer writes the first, and passes the second on as
 // the client sent it.
-func (p proxies) client(peer netip.Addr, h *fasthttp.RequestHeader) string {
+func (p Proxies) Client(peer netip.Addr, h *fasthttp.RequestHeader) string {
 	peer = peer.Unmap()
-	if len(p) == 0 || !p.trusts(peer) {
+	if len(p) == 0 || !p.Trusts(peer) {
 		return peer.String()
 	}
-	w := way{proxies: p}
+	w := way{Proxies: p}
 	if lines := h.PeekAll("X-Forwarded-For"); len(lines) > 0 {
 		for _, line := range lines {
 			w.addresses(line)
@@ -65,7 +66,7 @@ func (p proxies) client(peer netip.Addr, h *fasthttp.RequestHeader) string {
 
 // way is the way of a request through proxies, read from its beginning: the lines of a header in their order, and each from its left.
 type way struct {
-	proxies
+	Proxies
 	client netip.Addr // the right-most untrusted one so far; not valid: it is not known
 }
 
@@ -74,7 +75,7 @@ func (w *way) hop(a netip.Addr, known bool) {
 	switch {
 	case !known:
 		w.client = netip.Addr{}
-	case !w.trusts(a), !w.client.IsValid():
+	case !w.Trusts(a), !w.client.IsValid():
 		w.client = a
 	}
 }

@@ -1,4 +1,6 @@
-package gateway
+// Package httpfield reads the fields of an HTTP request that are lists with quoted strings: the client's address behind proxies, and how long
+// the client prefers to wait.
+package httpfield
 
 import "bytes"
 

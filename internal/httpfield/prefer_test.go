@@ -1,4 +1,4 @@
-package gateway_test
+package httpfield_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 func TestPreferredWait(t *testing.T) {
@@ -17,7 +17,7 @@ func TestPreferredWait(t *testing.T) {
 		for _, line := range lines {
 			h.Add("prefer", line)
 		}
-		if got := gateway.PreferredWait(&h, limit); got.Seconds() != seconds {
+		if got := httpfield.PreferredWait(&h, limit); got.Seconds() != seconds {
 			t.Errorf("%q: %v, want %v s", lines, got, seconds)
 		}
 	}

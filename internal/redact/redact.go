@@ -1,4 +1,5 @@
-package gateway
+// Package redact says what a log may show of words that others have chosen: an engine's, a client's, or an error that quotes either.
+package redact
 
 import (
 	"strings"
@@ -6,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// unquoted is the text of an error without what it quotes: the code that made the error cannot know what a log may hold. An engine that
+// Error is the text of an error without what it quotes: the code that made the error cannot know what a log may hold. An engine that
 // echoes a task sends its token, and a client may send anything.
-func unquoted(err error) string { return withoutQuotes(err.Error()) }
+func Error(err error) string { return withoutQuotes(err.Error()) }
 
 // withoutQuotes leaves out what stands between double quotes, as %q writes them; a quote that does not end, to the end.
 func withoutQuotes(text string) string {
@@ -39,18 +40,18 @@ func behindQuote(text string) string {
 }
 
 const (
-	// mostWhy bounds what is shown of an engine's own words, in bytes.
-	mostWhy = 160
+	// most bounds what is shown, in bytes.
+	most = 160
 	// secretLike is the length from which a word may be a token, a signature or a secret. A UUID has 36 characters, and dashes.
 	secretLike = 33
 )
 
-// cleaned is what may be shown of an engine's own words: without what they quote, without what may be a secret, in printable characters.
-func cleaned(text string) string {
+// Text is what may be shown of a text: at most 160 bytes, without what it quotes, without what may be a secret, in printable characters.
+func Text(text string) string {
 	return bounded(withoutSecrets(withoutQuotes(text)))
 }
 
-// bounded is a text in printable characters, and no more than mostWhy bytes of it.
+// bounded is a text in printable characters, and no more than most bytes of it.
 func bounded(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) || c == utf8.RuneError {
@@ -58,14 +59,14 @@ func bounded(text string) string {
 		}
 		return c
 	}, text)
-	if len(text) > mostWhy {
-		text = strings.ToValidUTF8(text[:mostWhy], "") + "..."
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
 	}
 	return text
 }
 
-// cleanedPath is cleaned for the path of a URL, whose parts are words of their own.
-func cleanedPath(path []byte) string {
+// Path is Text for the path of a URL, whose parts are words of their own.
+func Path(path []byte) string {
 	parts := strings.Split(string(path), "/")
 	for i := range parts {
 		parts[i] = withoutSecrets(parts[i])
