@@ -69,7 +69,7 @@ func (s *store) migrate(ctx context.Context) error {
 	return nil
 }
 
-// move moves one slot: both servers learn of it, the keys go over, all servers learn of it.
+// move moves one slot to another server, with its keys, and makes the move known to every server.
 func (s *store) move(ctx context.Context, slot string, from, to *server) error {
 	source, err := from.do("CLUSTER", "MYID")
 	if err != nil {

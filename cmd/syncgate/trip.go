@@ -175,9 +175,14 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 		step("late callback", &late.At, kept)
 	}
 	step("kept until", t.KeptUntil, "")
-	if t.Outcome == "timeout" && t.Callbacks < t.OpCount && len(t.Late) == 0 {
+	if hasNoCallback(t) {
 		fmt.Fprint(w, "  no callback has come: look for the task in the engine, and whether the engine can reach callback.base_url\n")
 	}
+}
+
+// hasNoCallback reports whether a trip timed out and a callback is still missing.
+func hasNoCallback(t *gateway.TripReport) bool {
+	return t.Outcome == "timeout" && t.Callbacks < t.OpCount && len(t.Late) == 0
 }
 
 // named gives a text behind its name, nothing if it is empty.
