@@ -57,17 +57,59 @@ const (
 	Answered
 	// Failed is final: there surely is no task, and nothing came that could be shown. Body is empty.
 	Failed
+	// Errored is final: the engine says that the task has failed. Body is what it says, and may be empty.
+	Errored
+	// Cancelled is final: the engine or a client has cancelled the task. Body is what the engine says, and may be empty.
+	Cancelled
+	// Started says that the engine has begun to work on the task. Body is JSON, and may be empty.
+	Started
+	// Progress says how far the engine has come. Body is JSON, and may be empty.
+	Progress
 )
 
 // Final reports whether nothing can follow the status.
-func (s Status) Final() bool { return s == Complete || s == Answered || s == Failed }
+func (s Status) Final() bool { return s >= Complete && s <= Cancelled }
 
-// Callback is what an engine says about one op of a trip. Body is owned by the Callback.
+// Running reports whether the status says that the engine works on the task.
+func (s Status) Running() bool { return s == Started || s == Progress }
+
+// String is the word for the status in the header X-Callback-Status.
+func (s Status) String() string {
+	switch s {
+	case Complete, Answered:
+		return "complete"
+	case Failed, Errored:
+		return "error"
+	case Cancelled:
+		return "cancel"
+	case Started:
+		return "start"
+	case Progress:
+		return "progress"
+	case Open:
+	}
+	return "open"
+}
+
+// Callback is what an engine says about one op of a trip. Body and Head are owned by the Callback.
 type Callback struct {
 	Op     int // index in the client's request
 	Status Status
+	Seq    uint32 // of Started and Progress as a follower hears them: their number among all of the trip, from 1; else 0
+	Head   *Head  // nil: Body is JSON, and nothing came beside it
 	Body   []byte
 }
+
+// Head is what came beside the body of a Callback.
+type Head struct {
+	ContentType string // as it came; empty: there was none
+	Fields      []byte // header fields that clients may see, as lines "Name: value\r\n"; may be empty
+}
+
+// Superseded is what Deliver returns where an op was final already: the callback counts for nothing. The engine hears that with a 200.
+type Superseded struct{ Status Status }
+
+func (s *Superseded) Error() string { return "correlator: the op is final already: " + s.Status.String() }
 
 // Disposition is what a Receiver did with a Callback.
 type Disposition uint8
