@@ -59,7 +59,7 @@ func TestTokenVectors(t *testing.T) {
 		id[i] = byte(i)
 	}
 	const signed = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8BAgg3IyduAPkAPfE-DsisJB0"
-	if got := string(keys.AppendToken(nil, id, 0x0102)); got != signed {
+	if got := string(keys.AppendToken(nil, correlator.Token{Trip: id, Op: 0x0102})); got != signed {
 		t.Errorf("token %s, want %s", got, signed)
 	}
 	const task = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8Wc8Ij_0YfWOcwqZ2bOm6O"

@@ -109,7 +109,9 @@ type Head struct {
 // Superseded is what Deliver returns where an op was final already: the callback counts for nothing. The engine hears that with a 200.
 type Superseded struct{ Status Status }
 
-func (s *Superseded) Error() string { return "correlator: the op is final already: " + s.Status.String() }
+func (s *Superseded) Error() string {
+	return "correlator: the op is final already: " + s.Status.String()
+}
 
 // Disposition is what a Receiver did with a Callback.
 type Disposition uint8

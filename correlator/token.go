@@ -59,10 +59,31 @@ func (id ID) String() string {
 	return string(name[:])
 }
 
+// EngineID names an engine in the tokens that it is given. The zero EngineID is the default engine's, and takes no room.
+type EngineID [4]byte
+
+// NewEngineID makes the EngineID of the engine with that name, the same on every node.
+func NewEngineID(name string) (e EngineID) {
+	sum := sha256.Sum256([]byte(name))
+	copy(e[:], sum[:])
+	if e == (EngineID{}) {
+		e[0] = 1
+	}
+	return e
+}
+
+// Token is what a callback token says.
+type Token struct {
+	Trip   ID
+	Op     int      // at most MaxOp
+	Engine EngineID // who was given it
+}
+
 const (
 	macLen  = aes.BlockSize
 	opLen   = 2
 	rawLen  = len(ID{}) + opLen + macLen
+	longLen = rawLen + len(EngineID{})
 	taskRaw = len(ID{}) + macLen
 
 	// MaxOp is the largest op index that a token can carry.
@@ -72,8 +93,10 @@ const (
 )
 
 var (
-	// TokenLen is the length of every callback token, in characters of the URL-safe base64 alphabet.
+	// TokenLen is the length of every callback token of the default engine, in characters of the URL-safe base64 alphabet.
 	TokenLen = base64.RawURLEncoding.EncodedLen(rawLen)
+	// LongTokenLen is the length of those of other engines.
+	LongTokenLen = base64.RawURLEncoding.EncodedLen(longLen)
 	// TaskIDLen is the length of every task id.
 	TaskIDLen = base64.RawURLEncoding.EncodedLen(taskRaw)
 
@@ -120,24 +143,38 @@ func (k *Keys) Set(keys []string) error {
 // RandomKey makes a key for a process that shares its tokens with nobody.
 func RandomKey() string { return rand.Text() + rand.Text() }
 
-// AppendToken appends the callback token of one op: URL-safe, authenticated, TokenLen characters.
-func (k *Keys) AppendToken(dst []byte, id ID, op int) []byte {
-	var raw [rawLen]byte
-	copy(raw[:], id[:])
-	binary.BigEndian.PutUint16(raw[len(id):], uint16(op)) //nolint:gosec // at most MaxOp by validation of limits.ops
-	mac := (*k.current.Load())[0].token.sum(raw[:len(id)+opLen])
-	copy(raw[len(id)+opLen:], mac[:])
-	return encoding.AppendEncode(dst, raw[:])
+// AppendToken appends a callback token: URL-safe, authenticated, TokenLen or LongTokenLen characters.
+func (k *Keys) AppendToken(dst []byte, t Token) []byte {
+	var raw [longLen]byte
+	copy(raw[:], t.Trip[:])
+	binary.BigEndian.PutUint16(raw[len(ID{}):], uint16(t.Op)) //nolint:gosec // at most MaxOp by validation of limits.ops
+	signed := rawLen - macLen
+	if t.Engine != (EngineID{}) {
+		signed += copy(raw[signed:], t.Engine[:])
+	}
+	mac := (*k.current.Load())[0].token.sum(raw[:signed])
+	return encoding.AppendEncode(dst, raw[:signed+copy(raw[signed:], mac[:])])
 }
 
 // ParseToken reads a token. ErrForged is its only error; whether the token has expired is for the caller to ask.
-func (k *Keys) ParseToken(token []byte) (id ID, op int, err error) {
-	var raw [rawLen]byte
-	if !decode(raw[:], token) || !k.genuine(raw[:], func(k *key) *cmac { return k.token }) {
-		return ID{}, 0, ErrForged
+func (k *Keys) ParseToken(token []byte) (t Token, err error) {
+	var room [longLen]byte
+	raw := room[:]
+	if len(token) == TokenLen {
+		raw = room[:rawLen]
 	}
-	copy(id[:], raw[:])
-	return id, int(binary.BigEndian.Uint16(raw[len(id):])), nil
+	if !decode(raw, token) || !k.genuine(raw, func(k *key) *cmac { return k.token }) {
+		return Token{}, ErrForged
+	}
+	copy(t.Trip[:], raw)
+	t.Op = int(binary.BigEndian.Uint16(raw[len(ID{}):]))
+	if len(raw) == longLen {
+		copy(t.Engine[:], raw[len(ID{})+opLen:])
+		if t.Engine == (EngineID{}) { // one spelling per token
+			return Token{}, ErrForged
+		}
+	}
+	return t, nil
 }
 
 // AppendTaskID appends the id under which the client may ask for the trip's result, TaskIDLen characters.

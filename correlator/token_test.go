@@ -45,12 +45,12 @@ func TestTokens(t *testing.T) {
 	keys := newKeys(t, keyA)
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
 	for _, op := range []int{0, 1, 99, correlator.MaxOp} {
-		token := keys.AppendToken([]byte("x"), id, op)[1:]
+		token := keys.AppendToken([]byte("x"), correlator.Token{Trip: id, Op: op})[1:]
 		if len(token) != correlator.TokenLen {
 			t.Errorf("%d characters, not %d", len(token), correlator.TokenLen)
 		}
-		if got, gotOp, err := keys.ParseToken(token); err != nil || got != id || gotOp != op {
-			t.Errorf("op %d: parsed op %d, id %v, %v", op, gotOp, got, err)
+		if got, err := keys.ParseToken(token); err != nil || got != (correlator.Token{Trip: id, Op: op}) {
+			t.Errorf("op %d: parsed %+v, %v", op, got, err)
 		}
 		if !bytes.HasPrefix(token, []byte(id.String())) || len(id.String()) != 8 {
 			t.Errorf("token %s does not begin with %s", token, id)
@@ -67,7 +67,7 @@ func TestForgedTokens(t *testing.T) {
 	keys := newKeys(t, keyA, keyB)
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
 	t.Run("token", func(t *testing.T) {
-		onlyGenuine(t, string(keys.AppendToken(nil, id, 7)), func(b []byte) error { _, _, err := keys.ParseToken(b); return err })
+		onlyGenuine(t, string(keys.AppendToken(nil, correlator.Token{Trip: id, Op: 7})), func(b []byte) error { _, err := keys.ParseToken(b); return err })
 	})
 	t.Run("task id", func(t *testing.T) {
 		onlyGenuine(t, string(keys.AppendTaskID(nil, id)), func(b []byte) error { _, err := keys.ParseTaskID(b); return err })
@@ -111,7 +111,7 @@ func onlyGenuine(t *testing.T, genuine string, parse func([]byte) error) {
 func TestTokenAndTaskIDAreWorthNothingAsEachOther(t *testing.T) {
 	keys := newKeys(t, keyA)
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
-	token, task := keys.AppendToken(nil, id, 0), keys.AppendTaskID(nil, id)
+	token, task := keys.AppendToken(nil, correlator.Token{Trip: id}), keys.AppendTaskID(nil, id)
 	rawToken, _ := base64.RawURLEncoding.DecodeString(string(token))
 	rawTask, _ := base64.RawURLEncoding.DecodeString(string(task))
 	if bytes.Equal(rawToken[34:], rawTask[32:]) {
@@ -122,7 +122,7 @@ func TestTokenAndTaskIDAreWorthNothingAsEachOther(t *testing.T) {
 		t.Errorf("a task id with a token's MAC: %v", err)
 	}
 	mixed = append(append(bytes.Clone(rawTask[:32]), 0, 0), rawTask[32:]...)
-	if _, _, err := keys.ParseToken([]byte(base64.RawURLEncoding.EncodeToString(mixed))); !errors.Is(err, correlator.ErrForged) {
+	if _, err := keys.ParseToken([]byte(base64.RawURLEncoding.EncodeToString(mixed))); !errors.Is(err, correlator.ErrForged) {
 		t.Errorf("a token with a task id's MAC: %v", err)
 	}
 }
@@ -130,36 +130,36 @@ func TestTokenAndTaskIDAreWorthNothingAsEachOther(t *testing.T) {
 func TestKeyRotation(t *testing.T) {
 	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
 	keys := newKeys(t, keyA)
-	old, oldTask := keys.AppendToken(nil, id, 0), keys.AppendTaskID(nil, id)
+	old, oldTask := keys.AppendToken(nil, correlator.Token{Trip: id}), keys.AppendTaskID(nil, id)
 	if err := keys.Set([]string{keyB, keyA}); err != nil {
 		t.Fatal(err)
 	}
-	next := keys.AppendToken(nil, id, 0)
+	next := keys.AppendToken(nil, correlator.Token{Trip: id})
 	if bytes.Equal(old, next) {
 		t.Error("the first key does not sign")
 	}
 	for _, token := range [][]byte{old, next} {
-		if _, _, err := keys.ParseToken(token); err != nil {
+		if _, err := keys.ParseToken(token); err != nil {
 			t.Errorf("while both keys live: %v", err)
 		}
 	}
 	if err := keys.Set([]string{keyB}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := keys.ParseToken(old); !errors.Is(err, correlator.ErrForged) {
+	if _, err := keys.ParseToken(old); !errors.Is(err, correlator.ErrForged) {
 		t.Errorf("a token of the old key: %v", err)
 	}
 	if _, err := keys.ParseTaskID(oldTask); !errors.Is(err, correlator.ErrForged) {
 		t.Errorf("a task id of the old key: %v", err)
 	}
-	if _, _, err := keys.ParseToken(next); err != nil {
+	if _, err := keys.ParseToken(next); err != nil {
 		t.Errorf("a token of the new key: %v", err)
 	}
 }
 
 func TestKeysThatDoNotDo(t *testing.T) {
 	keys := newKeys(t, keyA)
-	token := keys.AppendToken(nil, correlator.ID{}, 0)
+	token := keys.AppendToken(nil, correlator.Token{Trip: correlator.ID{}})
 	for _, bad := range [][]string{nil, {""}, {keyB, keyA[1:]}} {
 		err := keys.Set(bad)
 		if err == nil {
@@ -170,7 +170,7 @@ func TestKeysThatDoNotDo(t *testing.T) {
 			t.Errorf("a key is in the error: %v", err)
 		}
 	}
-	if _, _, err := keys.ParseToken(token); err != nil {
+	if _, err := keys.ParseToken(token); err != nil {
 		t.Errorf("bad keys changed something: %v", err)
 	}
 	if a, b := correlator.RandomKey(), correlator.RandomKey(); a == b || len(a) < correlator.MinKeyLen {
@@ -185,7 +185,7 @@ func TestKeysChangeWhileInUse(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for op := range 500 {
-				if _, got, err := keys.ParseToken(keys.AppendToken(nil, id, op)); err != nil || got != op {
+				if got, err := keys.ParseToken(keys.AppendToken(nil, correlator.Token{Trip: id, Op: op})); err != nil || got.Op != op {
 					t.Errorf("op %d: %d, %v", op, got, err)
 				}
 			}
@@ -199,17 +199,32 @@ func TestKeysChangeWhileInUse(t *testing.T) {
 	all.Wait()
 }
 
+// TestTokensNameTheirEngine: a token says which engine was given it, and that cannot be changed.
+func TestTokensNameTheirEngine(t *testing.T) {
+	keys := newKeys(t, keyA, keyB)
+	want := correlator.Token{Trip: correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour)), Op: 3, Engine: correlator.NewEngineID("flow")}
+	token := keys.AppendToken(nil, want)
+	if got, err := keys.ParseToken(token); err != nil || got != want || len(token) != correlator.LongTokenLen {
+		t.Errorf("%d characters, parsed as %+v, %v", len(token), got, err)
+	}
+	onlyGenuine(t, string(token), func(b []byte) error { _, err := keys.ParseToken(b); return err })
+	if correlator.NewEngineID("flow") != want.Engine || correlator.NewEngineID("other") == want.Engine || want.Engine == (correlator.EngineID{}) {
+		t.Error("the id of an engine does not come from its name")
+	}
+}
+
 // FuzzToken: what parses is what AppendToken makes, character by character.
 func FuzzToken(f *testing.F) {
 	keys := newKeys(f, keyA)
 	id := correlator.NewID(correlator.NodeID{1}, time.UnixMilli(1_795_311_507_735))
-	f.Add(keys.AppendToken(nil, id, 3))
+	f.Add(keys.AppendToken(nil, correlator.Token{Trip: id, Op: 3}))
 	f.Add(keys.AppendTaskID(nil, id))
+	f.Add(keys.AppendToken(nil, correlator.Token{Trip: id, Engine: correlator.NewEngineID("flow")}))
 	f.Add([]byte(strings.Repeat("A", correlator.TokenLen)))
 	f.Add([]byte(strings.Repeat("A", correlator.TokenLen-1) + "\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if id, op, err := keys.ParseToken(text); err == nil {
-			if again := keys.AppendToken(nil, id, op); !bytes.Equal(again, text) {
+		if token, err := keys.ParseToken(text); err == nil {
+			if again := keys.AppendToken(nil, token); !bytes.Equal(again, text) {
 				t.Errorf("%q parses, and is written %q", text, again)
 			}
 		}
@@ -232,9 +247,9 @@ func FuzzID(f *testing.F) {
 			ms = -(ms + 1)
 		}
 		id := correlator.NewID(home, time.UnixMilli(ms))
-		got, gotOp, err := keys.ParseToken(keys.AppendToken(nil, id, int(op)))
-		if err != nil || got != id || gotOp != int(op) || got.Home() != home || got.Expiry().UnixMilli() != ms {
-			t.Errorf("made of %v, %d, %d: %v, %d, %v", home, ms, op, got, gotOp, err)
+		got, err := keys.ParseToken(keys.AppendToken(nil, correlator.Token{Trip: id, Op: int(op)}))
+		if err != nil || got.Trip != id || got.Op != int(op) || got.Trip.Home() != home || got.Trip.Expiry().UnixMilli() != ms {
+			t.Errorf("made of %v, %d, %d: %+v, %v", home, ms, op, got, err)
 		}
 	})
 }
@@ -247,10 +262,10 @@ func TestTokenAllocations(t *testing.T) {
 	keys := newKeys(t, keyA, keyB)
 	id := correlator.NewID(correlator.NewNodeID(), time.Now())
 	buf := make([]byte, 0, correlator.TokenLen)
-	if n := testing.AllocsPerRun(1000, func() { buf = keys.AppendToken(buf[:0], id, 1) }); n > 0 {
+	if n := testing.AllocsPerRun(1000, func() { buf = keys.AppendToken(buf[:0], correlator.Token{Trip: id, Op: 1}) }); n > 0 {
 		t.Errorf("AppendToken: %v allocations", n)
 	}
-	if n := testing.AllocsPerRun(1000, func() { _, _, _ = keys.ParseToken(buf) }); n > 0 {
+	if n := testing.AllocsPerRun(1000, func() { _, _ = keys.ParseToken(buf) }); n > 0 {
 		t.Errorf("ParseToken: %v allocations", n)
 	}
 	task := make([]byte, 0, correlator.TaskIDLen)
@@ -274,17 +289,17 @@ func BenchmarkAppendToken(b *testing.B) {
 	buf := make([]byte, 0, correlator.TokenLen)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = keys.AppendToken(buf[:0], id, 1)
+		buf = keys.AppendToken(buf[:0], correlator.Token{Trip: id, Op: 1})
 	}
 }
 
 func BenchmarkParseToken(b *testing.B) {
 	for name, keys := range map[string]*correlator.Keys{"first key": newKeys(b, keyA), "second key": newKeys(b, keyB, keyA)} {
-		token := newKeys(b, keyA).AppendToken(nil, correlator.NewID(correlator.NewNodeID(), time.Now()), 1)
+		token := newKeys(b, keyA).AppendToken(nil, correlator.Token{Trip: correlator.NewID(correlator.NewNodeID(), time.Now()), Op: 1})
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := keys.ParseToken(token); err != nil {
+				if _, err := keys.ParseToken(token); err != nil {
 					b.Fatal(err)
 				}
 			}

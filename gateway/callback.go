@@ -23,13 +23,13 @@ func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseUR
 
 // callback serves one callback of the engine, whose token was genuine. The body is copied once, and the engine hears 200 when the result
 // is on the client's connection or kept.
-func (g *Gateway) callback(in *httpserver.Incoming, id correlator.ID, op int) (suspended bool, err error) {
-	now := time.Now()
+func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool, err error) {
+	now, id, op := time.Now(), a.token.Trip, a.token.Op
 	if !now.Before(id.Expiry()) {
 		g.lateCallback(id, op, false)
 		return false, correlator.ErrGone
 	}
-	cb, answer, err := g.partner.callback(in.Request, op)
+	cb, answer, err := g.partners.callback(a.engine, in.Request, op)
 	if err != nil {
 		return false, err
 	}
@@ -112,7 +112,7 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err != nil {
-		g.refuseCallback(resp, faultOf(err), id, op)
+		g.refuseCallback(resp, faultOf(err), correlator.Token{Trip: id, Op: op})
 	} else {
 		g.metrics.callback(outcome)
 		setDelivered(resp, answer)
@@ -154,11 +154,11 @@ func (d *sharedDeadlines) context(now time.Time) context.Context {
 	return s
 }
 
-// refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. trip and op
-// are those of a genuine token; trip is zero for another one.
-func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, trip correlator.ID, op int) {
+// refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. token is
+// zero where it is not genuine.
+func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, token correlator.Token) {
 	g.metrics.callback(f.why().callback)
-	g.noteRefusedCallback(f, trip, op)
+	g.noteRefusedCallback(f, token.Trip, token.Op)
 	setFault(dst, f)
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyString("{}")

@@ -317,11 +317,11 @@ func TestTasksThatAreNotThere(t *testing.T) {
 	a.accept()
 	n.callback(a.tokens[0], `{"answer":42}`)
 	got(t, reply)
-	id, _, err := n.keys.ParseToken([]byte(a.tokens[0]))
+	token, err := n.keys.ParseToken([]byte(a.tokens[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	task := string(n.keys.AppendTaskID(nil, id))
+	task := string(n.keys.AppendTaskID(nil, token.Trip))
 	f := func(path string, status int, description string) {
 		t.Helper()
 		if r := n.do(http.MethodGet, path, ""); r.status != status || !strings.Contains(r.body, `"description":"`+description) {

@@ -35,28 +35,41 @@ func foreignOrigin() *Fault {
 	return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
 }
 
+// page is who reads an answer in a browser.
+type page struct {
+	origin string // empty: nobody
+	listed bool   // by the route itself
+	routed bool   // the answer is that of a route of the configuration
+}
+
+const exposedHeaders = "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded"
+
 // allow sets the headers of an answer to an allowed origin.
-func (c *cors) allow(dst *fasthttp.Response, origin string) {
-	if len(c.origins) == 0 {
+func (c *cors) allow(dst *fasthttp.Response, p page) {
+	if len(c.origins) == 0 && !p.routed {
 		return
 	}
 	h := &dst.Header
 	if !c.any {
-		h.Set("Vary", "Origin") // on every answer, else a cache gives one origin's to another
+		h.Add("Vary", "Origin") // on every answer, else a cache gives one origin's to another
 	}
-	if !c.allows(origin) {
+	if !p.listed && !c.allows(p.origin) {
 		return
 	}
 	if c.any {
 		h.Set("Access-Control-Allow-Origin", "*")
 	} else {
-		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Origin", p.origin)
 	}
-	h.Set("Access-Control-Expose-Headers", "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded")
+	if p.routed {
+		h.Set("Access-Control-Expose-Headers", exposedHeaders+", Operation-Location")
+	} else {
+		h.Set("Access-Control-Expose-Headers", exposedHeaders)
+	}
 }
 
 // preflight answers OPTIONS; methods are those of the path.
-func (c *cors) preflight(req *fasthttp.Request, resp *fasthttp.Response, methods string) error {
+func (c *cors) preflight(req *fasthttp.Request, resp *fasthttp.Response, methods string, p page) error {
 	origin := string(req.Header.Peek("Origin"))
 	h := &resp.Header
 	if len(origin) == 0 { // not a browser: it asks what the path can do
@@ -64,7 +77,7 @@ func (c *cors) preflight(req *fasthttp.Request, resp *fasthttp.Response, methods
 		resp.SetStatusCode(fasthttp.StatusNoContent)
 		return nil
 	}
-	if !c.allows(origin) {
+	if !p.listed && !c.allows(origin) {
 		return foreignOrigin()
 	}
 	h.Set("Access-Control-Allow-Methods", methods)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"syncgate/gateway"
+
+	"syncgate/correlator"
 )
 
 // whole gives all that a connection says to raw and until it closes, for 300 ms where it stays open. In parts, raw
@@ -102,11 +104,11 @@ func TestLoopsAndFasthttpAnswerAlike(t *testing.T) {
 	f("two requests", good+good)
 	f("a request and the beginning of another", good+good[:30])
 	f("forged callback", post("/api/1/plugins/callback/x", "{}"))
-	f("callback of nobody", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)), "{}"))
-	f("late callback", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(-time.Hour)), 0)), "{}"))
-	f("callback that is not JSON", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)), "{"))
-	f("callback without a body", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)), ""))
-	f("callback, closing", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)), "{}", "Connection: close\r\n"))
+	f("callback of nobody", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(time.Hour))})), "{}"))
+	f("late callback", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(-time.Hour))})), "{}"))
+	f("callback that is not JSON", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(time.Hour))})), "{"))
+	f("callback without a body", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(time.Hour))})), ""))
+	f("callback, closing", post("/api/1/plugins/callback/"+string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(time.Hour))})), "{}", "Connection: close\r\n"))
 }
 
 // A request may be cut anywhere, whoever reads it.

@@ -8,9 +8,69 @@ import (
 	"syncgate/correlator"
 )
 
+// Dialect is how clients speak. Its methods are called concurrently, and must not block. One that panics fails the request that it was
+// called for, and no other (partner.go).
+type Dialect interface {
+	// Name is recorded with the tasks of the dialect, so that every node words them alike. It never changes.
+	Name() string
+	// Route gives what path asks for, raw and without its query; false: the path is none of this dialect's.
+	Route(path []byte) (Route, bool)
+	// Accept verifies a request of a Create route and reads it, copying what it keeps, in the order signature, time, encoding, body.
+	// Its errors are *Fault, with the Login of a request whose credentials were right.
+	Accept(req *fasthttp.Request, r Route, now time.Time) (*Call, error)
+	// Answer writes status and body of a reply, and where the client finds what comes later.
+	Answer(dst *fasthttp.Response, c *Call, r *Reply)
+	// Refuse words a fault.
+	Refuse(dst *fasthttp.Response, f *Fault, requestID string)
+}
+
+// TaskDialect is a Dialect whose clients come back for what they left.
+type TaskDialect interface {
+	// Task verifies a request of a Task route and reads it. It has no body, but for PUT. Its errors are *Fault.
+	Task(req *fasthttp.Request, r Route, now time.Time) (TaskCall, error)
+	// View words what is known of a task as the request asked for it. own words it as the dialect does that made the task.
+	View(dst *fasthttp.Response, c *TaskCall, r *Reply, own func(dst *fasthttp.Response))
+}
+
+// StreamDialect is a Dialect that words events.
+type StreamDialect interface {
+	// AppendEvent appends the event for a callback whose status is Started or Progress. cb.Seq is the event's id.
+	AppendEvent(dst []byte, c *Call, cb correlator.Callback) []byte
+	// AppendAccepted appends the first event of a stream: the task is taken, and r.Task is where it can be found.
+	AppendAccepted(dst []byte, c *Call, r *Reply) []byte
+	// AppendEnd appends the last event: the result, or why there is none. own words the reply as the dialect does that made the task.
+	AppendEnd(dst []byte, c *Call, r *Reply, own func(dst *fasthttp.Response)) []byte
+}
+
+// BrowserDialect is a Dialect whose routes know origins of their own, beside cors.origins.
+type BrowserDialect interface {
+	// AllowsOrigin reports whether pages of origin may call a route. login is the caller; empty: that is not known yet.
+	AllowsOrigin(r Route, origin, login string) bool
+}
+
+// Kind is what a path asks for.
+type Kind uint8
+
+const (
+	// Create makes tasks.
+	Create Kind = iota + 1
+	// Task names a task.
+	Task
+)
+
+// Route is what a Dialect knows of a path. It keeps no byte of the request.
+type Route struct {
+	Kind    Kind
+	View    uint8    // the dialect's own: which form of a task
+	Index   int      // the dialect's own: which of its routes
+	Methods []string // that the path answers, OPTIONS among them; not to be changed
+	Name    string   // in the log and in metrics; empty: there is only one
+	Body    int64    // the most bytes of a body; 0: limits.body
+}
+
 // Call is a client's request, read and verified. It holds copies only: nothing in it points into a request's buffers.
 type Call struct {
-	Login        string        // who asked; a known login
+	Login        string        // who asked: limits, keys and tasks belong to it; a known login
 	Ops          []Op          // in the client's order
 	Wait         time.Duration // how long the client waits, from acceptance; capped already
 	TimeoutGiven bool          // the client named its timeout: its end is a normal answer and not a 504
@@ -20,10 +80,67 @@ type Call struct {
 	Fingerprint [32]byte
 
 	// Body is the package for the engine, complete but for the callback tokens, or empty when no op is to be forwarded.
-	// Slots are the offsets in Body where the tokens go, correlator.TokenLen bytes each, one per op whose Create is set, in order.
+	// Slots are the offsets in Body where the tokens go, as many bytes each as a token has, one per op whose Create is set, in order.
 	Body  []byte
 	Slots []int
+
+	// Options is what a route adds; nil: nothing.
+	Options *Options
 }
+
+// Options are what a route adds to a Call. Calls with Options have one op.
+type Options struct {
+	Route  string // its name, for the log and the metrics
+	Engine string // the name of its engine; empty: the default one
+	Mode   Mode
+	Idle   time.Duration // the wait also ends when the engine reports nothing for so long after it has begun; 0: it does not
+	// OnDisconnect is what becomes of the task of a client that hangs up: Keep, Drop or Cancel; empty: on_disconnect.
+	OnDisconnect string
+	Quotas       []Quota // that must have room, beside the login's limits
+	State        []byte  // the dialect's own, kept with the task
+	Guarded      bool    // the task is for nobody but Call.Login
+	Accepted     []byte  // what a Canceller needs, once the engine has answered
+	Asked        *Asked  // what the engine is to word; gone when it has
+	Prepared     any     // the engine's own; gone when the engine has answered
+}
+
+// Mode is what a client waits for.
+type Mode uint8
+
+const (
+	// Hold waits for the result.
+	Hold Mode = iota
+	// HandOver waits until the engine has taken the task.
+	HandOver
+	// Stream waits until the engine has taken the task, for a second at most, and then hears events.
+	Stream
+)
+
+// Quota bounds what calls with the same Name have at this node at the same time, and how often they come.
+type Quota struct {
+	Name       string
+	Parked     int     // clients that wait; 0: any number
+	Rate       float64 // requests a second; 0: any number
+	PerAddress bool    // the rate is that of each client address
+}
+
+// Asked is a request that an Engine words as it likes. Path, Query, ContentType and Body are valid while the request is.
+type Asked struct {
+	Method      string
+	Path        []byte // without what authenticates the caller
+	Query       []byte // raw, without the question mark
+	Params      []Param
+	Headers     []Param // of the client, without its credentials and what is for one connection alone
+	Forwarded   []Param // those of them that forward_headers names
+	ContentType []byte
+	Body        []byte
+	Process     string // corezoid: conv_id
+	Signer      string // corezoid: the login that signs
+	Data        string // corezoid: what becomes the task's data
+}
+
+// Param is a name with its value.
+type Param struct{ Name, Value string }
 
 // Op is one operation of a Call.
 type Op struct {
@@ -41,67 +158,42 @@ type Op struct {
 // Reply is what is known of a Call when the client is answered.
 type Reply struct {
 	Finals []correlator.Callback // one per op; Status Open where nothing is final
-	Open   error                 // why ops are still open (ErrDeadline, ErrDraining, ErrBadGateway, ErrPending); nil when none is
+	// Open is why ops are still open: ErrDeadline, ErrIdle, ErrDraining, ErrBadGateway, ErrPending, ErrHandedOver; nil when none is.
+	Open       error
+	Merged     [][]byte      // one per op: what the engine has reported so far, a JSON object; nil where it has not, or nobody reads it
+	Task       string        // the id under which the client can ask later; empty: nothing is kept
+	RequestID  string        // of the request that is answered
+	Accepted   time.Time     // when the task was asked for; zero: not known
+	RetryAfter time.Duration // when it is worth asking again
 }
 
-// Dialect is how clients speak. Its methods are called concurrently, and must not block. One that panics fails the request that it was
-// called for, and no other (partner.go).
-type Dialect interface {
-	// Route reports whether path, raw and without its query, is a create request of this dialect.
-	Route(path []byte) bool
-	// Accept verifies a request and reads it, copying what it keeps, in the order signature, time, encoding, body.
-	// Its errors are *Fault, with the Login of a request whose signature was right.
-	Accept(req *fasthttp.Request, now time.Time) (*Call, error)
-	// Identify verifies the credentials of a request without a body, which stand in its path or, if those are empty, in its head, and gives
-	// the login. It is empty when there are none. Its errors are *Fault.
-	Identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error)
-	// Answer writes status and body of a reply.
-	Answer(dst *fasthttp.Response, c *Call, r Reply)
-	// Refuse words a fault.
-	Refuse(dst *fasthttp.Response, f *Fault)
+// TaskCall is a client's request about a task, read and verified.
+type TaskCall struct {
+	Task    []byte // its id as the client sent it, valid while the request is
+	Do      TaskVerb
+	Login   string // who asks; empty: nobody has said
+	Wait    time.Duration
+	Applied string // Preference-Applied of a wait that is honoured; empty: there is none
+	After   uint32 // Follow: the last event that the client has
+	View    uint8  // the dialect's own
+	Hop     int    // the dialect's own: how often the client was sent on
+	// MayRead is nil when the caller may know a task of login; guarded is that of its Options. Else it gives a *Fault. A nil MayRead is one
+	// that allows everything.
+	MayRead func(login string, guarded bool) error
+
+	// Of the record.
+	maker   uint8     // the dialect that made the task
+	created time.Time // zero: not known
 }
 
-// Ack is what the engine's answer to a forwarded package says.
-type Ack struct {
-	// Package is set when the answer concerns the package as a whole: it goes to the client with the engine's status, verbatim.
-	Package []byte
-	// Finals are the ops that the engine has answered for good: refused creates and every op that is not parked.
-	// An op that is neither here nor taken stays open: its callback decides, or the deadline.
-	Finals []correlator.Callback
-	// Refused says that the engine did not take the package, or an op of it; Why is what it says of the first such op, empty where it
-	// says nothing. For operators: what may stand in it is bounded and cleaned before anybody reads it.
-	Refused   bool
-	RefusedOp int
-	Why       string
-	// Task is the engine's own id of the task of a call with one op, Tasks of one with several, by op. For operators.
-	Task  EngineTask
-	Tasks []EngineTask
-}
+// TaskVerb is what a client wants of a task.
+type TaskVerb uint8
 
-// EngineTask is the engine's own id of a task, as much of it as there is room for: it costs no memory of its own. The zero value is
-// none.
-type EngineTask struct {
-	size uint8
-	text [31]byte
-}
-
-// NewEngineTask takes the beginning of an id.
-func NewEngineTask(id []byte) (t EngineTask) {
-	t.size = uint8(copy(t.text[:], id)) //nolint:gosec // at most 31
-	return t
-}
-
-// bytes gives the id, nil when there is none. It stands in t.
-func (t *EngineTask) bytes() []byte { return t.text[:t.size] }
-
-// Engine is how work is asked for. Its methods are called concurrently, must not block, and may panic, as a Dialect's.
-type Engine interface {
-	// Encode fills dst with the request for the engine: tokens put into c.Body, signed with the time now. It may alias c.Body.
-	Encode(dst *fasthttp.Request, c *Call, tokens []string, now time.Time) error
-	// Ack reads the engine's complete HTTP answer; body is valid until it returns. An error means that the answer is not one of the
-	// protocol. One that wraps ErrForeignAnswer means that it answers another request.
-	Ack(c *Call, status int, body []byte) (Ack, error)
-	// Callback reads an engine's callback for op and gives the body that the engine is to hear on success.
-	// Its errors are *Fault.
-	Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error)
-}
+const (
+	// Read wants its state, or its result.
+	Read TaskVerb = iota
+	// Follow wants its events.
+	Follow
+	// CancelTask wants it to end.
+	CancelTask
+)

@@ -12,21 +12,23 @@ import (
 // engineHeader is a header that goes with every request to the engine.
 type engineHeader struct{ name, value string }
 
-// SetEngineHeaders replaces the headers that go with every request to the engine, for requests that are sent from now on. They must be
+// SetEngineHeaders replaces the headers that go with every request to the default engine, for requests that are sent from now on. They must be
 // valid.
-func (g *Gateway) SetEngineHeaders(headers map[string]signer.Secret) { g.partner.setHeaders(headers) }
+func (g *Gateway) SetEngineHeaders(headers map[string]signer.Secret) {
+	g.engines[0].setHeaders(headers)
+}
 
-func (p *partner) setHeaders(headers map[string]signer.Secret) {
+func (e *engine) setHeaders(headers map[string]signer.Secret) {
 	list := make([]engineHeader, 0, len(headers))
 	for name, value := range headers {
 		list = append(list, engineHeader{name, string(value)})
 	}
-	p.headers.Store(&list)
+	e.headers.Store(&list)
 }
 
 // addHeaders adds the headers to a request for the engine.
-func (p *partner) addHeaders(h *fasthttp.RequestHeader) {
-	for _, header := range *p.headers.Load() {
+func (e *engine) addHeaders(h *fasthttp.RequestHeader) {
+	for _, header := range *e.headers.Load() {
 		h.Set(header.name, header.value)
 	}
 }

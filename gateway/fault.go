@@ -13,6 +13,8 @@ var (
 	ErrBadGateway = errors.New("gateway: engine not usable")
 	// ErrPending leaves ops open because their callbacks may still come.
 	ErrPending = errors.New("gateway: pending")
+	// ErrHandedOver leaves ops open because the client wants to come back for the result.
+	ErrHandedOver = errors.New("gateway: handed over")
 	// ErrForeignAnswer is the error of an Engine's Ack whose answer belongs to another request, as its id or ref says. Nothing is known of
 	// this one: its client stays parked, and the connection is closed.
 	ErrForeignAnswer = errors.New("gateway: the engine's answer belongs to another request")
@@ -29,9 +31,18 @@ type Fault struct {
 	Text       string        // the public description; never the inner error
 	RetryAfter time.Duration // not zero: the client may try again after it
 	Allow      string        // 405: the methods that would do
-	Reason     Reason        // for the metrics and the log; empty: the status tells
-	Login      string        // whose request it was, where its signature was right; else empty
-	Err        error         // the cause, for the log only
+	// Authenticate is the WWW-Authenticate of a 401; empty: the default dialect's.
+	Authenticate string
+	Details      []Detail // what is wrong with which part of the body; may be empty
+	Reason       Reason   // for the metrics and the log; empty: the status tells
+	Login        string   // whose request it was, where its signature was right; else empty
+	Err          error    // the cause, for the log only
+}
+
+// Detail is one problem of a request's body.
+type Detail struct {
+	Pointer string // a JSON Pointer (RFC 6901)
+	Text    string
 }
 
 // Error gives the public text and the cause. The text may quote what was sent: the log has it through unquoted.

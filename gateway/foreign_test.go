@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 )
@@ -24,7 +26,7 @@ import (
 // strict is an engine whose answers say by their ref whose they are.
 type strict struct{ *corezoid.Dialect }
 
-func (s strict) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, error) {
+func (s strict) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
 	var a struct {
 		Ops []struct {
 			Ref json.RawMessage `json:"ref"`
@@ -33,7 +35,7 @@ func (s strict) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, erro
 	if err := json.Unmarshal(body, &a); err != nil || len(a.Ops) != 1 || string(a.Ops[0].Ref) != string(c.Ops[0].Ref) {
 		return gateway.Ack{}, fmt.Errorf("the answer is %s: %w", body, gateway.ErrForeignAnswer)
 	}
-	return s.Dialect.Ack(c, status, body)
+	return s.Dialect.Ack(c, status, header, body)
 }
 
 func startStrict(t *testing.T, url string, change ...func(*gateway.Config)) *node {

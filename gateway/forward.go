@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -51,7 +52,7 @@ const (
 
 // AppendRequest appends the request: the call with its tokens, signed with the time now.
 func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
-	request, err := t.g.partner.encode(dst, t.call, t.g.tokens(t), now)
+	request, err := t.g.partners.encode(t.g.engines[t.engine], dst, t.call, t.g.tokens(t), now)
 	if err != nil {
 		err = faultOf(err)
 	}
@@ -61,26 +62,27 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 
 // Answered reads the engine's own answer. An answer to another request says nothing of this one.
 func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte) (usable bool) {
-	ack, err := t.g.partner.ack(t.call, status, body)
-	if t.g.cfg.Engine.Ack == AckAny && status >= 200 && status < 300 && !errors.Is(err, errPartner) {
+	e := t.g.engines[t.engine]
+	ack, err := t.g.partners.ack(e, t.call, status, header, body)
+	if e.cfg.Ack == AckAny && status >= 200 && status < 300 && !errors.Is(err, errPartner) {
 		ack, err = Ack{Finals: t.unparked(ack.Finals), Task: ack.Task, Tasks: ack.Tasks}, nil
 	}
 	t.engineStatus = uint16(status) //nolint:gosec // three digits
 	switch {
 	case errors.Is(err, ErrForeignAnswer), errors.Is(err, errPartner):
-		t.engine.err = err
+		t.exchanged.err = err
 		return false
 	case err != nil:
-		t.engine.outcome, t.engine.err = unusable, err
+		t.exchanged.outcome, t.exchanged.err = unusable, err
 		if status >= fasthttp.StatusInternalServerError {
-			t.engine.err = &engineError{err, retryAfterOf(header)}
+			t.exchanged.err = &engineError{err, retryAfterOf(header)}
 		}
 	case ack.Package != nil:
-		t.engine.outcome, t.engine.decided = said, &decision{whole: newWholeAnswer(status, header, ack.Package)}
+		t.exchanged.outcome, t.exchanged.decided = said, &decision{whole: newWholeAnswer(status, header, &ack)}
 	case len(ack.Finals) > 0:
-		t.engine.outcome, t.engine.decided = said, &decision{finals: ack.Finals}
+		t.exchanged.outcome, t.exchanged.decided = said, &decision{finals: ack.Finals}
 	default:
-		t.engine.outcome = accepted
+		t.exchanged.outcome = accepted
 	}
 	t.noteAnswer(&ack)
 	return true
@@ -93,7 +95,7 @@ func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 
 // noteAnswer keeps what operators may ask for. The plain answer costs no memory.
 func (t *trip) noteAnswer(ack *Ack) {
-	t.task = ack.Task
+	t.engineTask = ack.Task
 	if ack.Refused || ack.Tasks != nil {
 		t.said = &engineSaid{refused: ack.Refused, refusedOp: ack.RefusedOp, why: redact.Text(ack.Why), tasks: ack.Tasks}
 	}
@@ -101,9 +103,9 @@ func (t *trip) noteAnswer(ack *Ack) {
 
 // Failed says that there is no answer. What was sent, in part at least, may have made a task.
 func (t *trip) Failed(err error, sent bool) {
-	t.engine.err = err
+	t.exchanged.err = err
 	if !sent {
-		t.engine.outcome = unsent
+		t.exchanged.outcome = unsent
 	}
 }
 
@@ -123,8 +125,8 @@ func (t *trip) Finished(took time.Duration, code string) {
 	t.g.metrics.engine(code, took)
 	t.body.Release()
 	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
-	a := t.engine
-	t.engine = engineAnswer{}
+	a := t.exchanged
+	t.exchanged = engineAnswer{}
 	switch a.outcome {
 	case accepted:
 	case said:
@@ -186,12 +188,13 @@ func (e *engineError) Is(target error) bool { return target == ErrBadGateway }
 type wholeAnswer struct {
 	status       int
 	body         []byte
+	contentType  string
 	retryAfter   string   // empty: it did not say
 	authenticate []string // the lines of its WWW-Authenticate
 }
 
-func newWholeAnswer(status int, h *fasthttp.ResponseHeader, body []byte) *wholeAnswer {
-	w := &wholeAnswer{status: status, body: body, retryAfter: retryAfterOf(h)}
+func newWholeAnswer(status int, h *fasthttp.ResponseHeader, ack *Ack) *wholeAnswer {
+	w := &wholeAnswer{status: status, body: ack.Package, contentType: cmp.Or(ack.ContentType, contentJSON), retryAfter: retryAfterOf(h)}
 	for _, line := range h.PeekAll(fasthttp.HeaderWWWAuthenticate) {
 		w.authenticate = append(w.authenticate, string(line))
 	}
@@ -200,7 +203,7 @@ func newWholeAnswer(status int, h *fasthttp.ResponseHeader, body []byte) *wholeA
 
 func (w *wholeAnswer) write(dst *fasthttp.Response) {
 	dst.SetStatusCode(w.status)
-	dst.Header.SetContentType(contentJSON)
+	dst.Header.SetContentType(w.contentType)
 	if w.retryAfter != "" {
 		dst.Header.Set(fasthttp.HeaderRetryAfter, w.retryAfter)
 	}

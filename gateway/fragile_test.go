@@ -35,31 +35,37 @@ func (f *fragile) may(method string) {
 	}
 }
 
-func (f *fragile) Route(path []byte) bool {
+func (f *fragile) Route(path []byte) (gateway.Route, bool) {
 	f.may("Route")
 	return f.Dialect.Route(path)
 }
 
-func (f *fragile) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, error) {
+func (f *fragile) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
 	f.may("Accept")
-	return f.Dialect.Accept(req, now)
+	return f.Dialect.Accept(req, r, now)
 }
 
-func (f *fragile) Identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (string, error) {
-	f.may("Identify")
-	return f.Dialect.Identify(h, credentials, now)
+func (f *fragile) Task(req *fasthttp.Request, r gateway.Route, now time.Time) (gateway.TaskCall, error) {
+	f.may("Task")
+	return f.Dialect.Task(req, r, now)
 }
 
-func (f *fragile) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply) {
+func (f *fragile) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, own func(*fasthttp.Response)) {
+	dst.SetBodyString("half a view")
+	f.may("View")
+	f.Dialect.View(dst, c, r, own)
+}
+
+func (f *fragile) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
 	dst.SetBodyString("half an answer")
 	f.may("Answer")
 	f.Dialect.Answer(dst, c, r)
 }
 
-func (f *fragile) Refuse(dst *fasthttp.Response, why *gateway.Fault) {
+func (f *fragile) Refuse(dst *fasthttp.Response, why *gateway.Fault, requestID string) {
 	dst.SetBodyString("half a refusal")
 	f.may("Refuse")
-	f.Dialect.Refuse(dst, why)
+	f.Dialect.Refuse(dst, why, requestID)
 }
 
 func (f *fragile) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
@@ -69,9 +75,9 @@ func (f *fragile) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string
 }
 
 // Ack can also name an op that there is not.
-func (f *fragile) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, error) {
+func (f *fragile) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
 	f.may("Ack")
-	ack, err := f.Dialect.Ack(c, status, body)
+	ack, err := f.Dialect.Ack(c, status, header, body)
 	if methods := f.breaks.Load(); methods != nil {
 		switch *methods {
 		case "an op too many":
@@ -304,7 +310,7 @@ func (b *bench) callsBack() {
 	b.works()
 }
 
-// identifies has Identify panic, and Route where the path is a task's.
+// identifies has Task panic, and Route where the path is a task's.
 func (b *bench) identifies() {
 	t := b.t
 	reply := b.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.2`, 1))
@@ -313,13 +319,15 @@ func (b *bench) identifies() {
 	if task == "" {
 		t.Fatal("no Location")
 	}
-	for _, method := range []string{"Identify", "Route"} {
+	for _, method := range []string{"Task", "Route"} {
 		b.fragile.set(method)
 		wantInternal(t, b.do(http.MethodGet, task+strings.TrimPrefix(sign(""), "/api/1/json"), "", "X-Request-Id", fragileID))
 		waitLog(t, b.node, `"request_id":"`+fragileID+`"`)
 	}
-	b.fragile.set("Answer")
-	wantInternal(t, b.do(http.MethodGet, task+strings.TrimPrefix(sign(""), "/api/1/json"), "", "X-Request-Id", fragileID))
+	for _, method := range []string{"Answer", "View"} {
+		b.fragile.set(method)
+		wantInternal(t, b.do(http.MethodGet, task+strings.TrimPrefix(sign(""), "/api/1/json"), "", "X-Request-Id", fragileID))
+	}
 	b.works()
 }
 

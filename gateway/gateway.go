@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"math"
 	"net/netip"
 	"runtime/debug"
 	"slices"
@@ -35,7 +36,8 @@ type Gateway struct {
 	admits         func() error      // of the correlator: nil while new trips may come
 	local          bool              // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
-	partner        partner
+	partners       partners
+	engines        []*engine // the first is the default one
 	log            zerolog.Logger
 	metrics        *metrics
 	registry       *prometheus.Registry
@@ -43,7 +45,6 @@ type Gateway struct {
 	cors           *cors
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
-	engines        *upstream.Client
 	retries        *retryQueue
 	recent         *recentTrips // nil: trips that are over are not remembered
 	refusedNotes   *sparse      // of callbacks
@@ -78,8 +79,10 @@ const (
 type Parts struct {
 	Correlator correlator.Correlator // also a correlator.Keeper if results are to outlive connections, a Relay if there are other nodes
 	Keys       *correlator.Keys
-	Dialect    Dialect
-	Engine     Engine
+	Dialect    Dialect       // the default one
+	Engine     Engine        // the default one, of Config.Engine
+	Dialects   []Dialect     // further ones
+	Engines    []NamedEngine // further ones, of kinds and addresses of their own; at most 99
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
@@ -96,7 +99,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partner: partner{dialect: p.Dialect, engine: p.Engine, log: p.Log}, log: p.Log,
+		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
 		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
@@ -118,31 +121,40 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
-	g.partner.setHeaders(cfg.Engine.Headers)
 	g.metrics = newMetrics(g, p)
 	g.recent = newRecentTrips(cfg.Admin.Trips)
 	g.retries = newRetryQueue(g)
 	return g, g.connect(p)
 }
 
-// connect makes the server for clients and engines, and the client of the engine.
+// connect makes the server for clients and engines, and the clients of the engines.
 func (g *Gateway) connect(p Parts) (err error) {
-	l, e := g.cfg.Listen, g.cfg.Engine
+	l := g.cfg.Listen
+	engines := append([]NamedEngine{{DefaultEngine, p.Engine, g.cfg.Engine}}, p.Engines...)
+	if len(engines) > mostEngines {
+		return fmt.Errorf("engines: there are %d, and %d may be", len(engines), mostEngines)
+	}
+	expiry, connections := time.Duration(math.MaxInt64), 0
+	for _, e := range engines {
+		expiry, connections = min(expiry, e.Config.Timeout, e.Config.Idle), connections+e.Config.MaxConnections
+	}
 	g.server, err = httpserver.New(httpserver.Config{
 		HeaderTimeout: l.HeaderTimeout, BodyTimeout: l.BodyTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
-		Expiry: min(e.Timeout, e.Idle), Reserved: e.MaxConnections,
-	}, handler{g}, g.log, func(now time.Time) { g.engines.Tick(now) })
+		Expiry: expiry, Reserved: connections,
+	}, handler{g}, g.log, func(now time.Time) {
+		for _, e := range g.engines {
+			e.client.Tick(now)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	through, err := e.proxy()
-	if err != nil {
-		return err
+	for _, e := range engines {
+		if err := g.addEngine(e, p); err != nil {
+			return err
+		}
 	}
-	g.engines, err = upstream.New(upstream.Config{
-		URL: e.URL, Timeout: e.Timeout, Idle: e.Idle, MaxConnections: e.MaxConnections, RootCAs: p.engineRoots, Proxy: through,
-	}, g.server.Group(), upstream.Options{Log: g.log, Hook: p.hook})
-	return err
+	return nil
 }
 
 // SetLimits replaces the limits for requests that come from now on. It must not be called concurrently. The correlator and the dialect
@@ -230,7 +242,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 	last, cancel := context.WithTimeout(ctx, closeGrace)
 	defer cancel()
 	g.settle(last) // callbacks that came before their listener closed
-	g.engines.Close(ctx)
+	for _, e := range g.engines {
+		e.client.Close(ctx)
+	}
 	g.settle(last)
 	g.retries.close(ctx)
 	g.server.Close()
@@ -289,7 +303,7 @@ func (g *Gateway) tokens(t *trip) []string {
 	var room [128]byte // on the stack, and a token is shorter
 	for i := range t.call.Ops {
 		if t.call.Ops[i].Create && t.call.Ops[i].Refused == "" {
-			tokens = append(tokens, string(g.keys.AppendToken(room[:0], t.id, i)))
+			tokens = append(tokens, string(g.keys.AppendToken(room[:0], correlator.Token{Trip: t.id, Op: i, Engine: g.engines[t.engine].id})))
 		}
 	}
 	return tokens

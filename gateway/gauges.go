@@ -26,8 +26,8 @@ func (g *Gateway) registerGauges(p Parts) {
 		p.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: v.name, Help: v.help, ConstLabels: v.labels()}, v.read))
 	}
 	counters := append(g.listenerCounters(), []gauge{
-		{name: "syncgate_engine_received_bytes_total", help: "Bytes of HTTP from the engine, its callbacks apart.", read: func() float64 { return float64(g.engines.Stats().Received) }},
-		{name: "syncgate_engine_sent_bytes_total", help: "Bytes of HTTP to the engine, answers to callbacks apart.", read: func() float64 { return float64(g.engines.Stats().Sent) }},
+		{name: "syncgate_engine_received_bytes_total", help: "Bytes of HTTP from the engine, its callbacks apart.", read: func() float64 { return float64(g.engineStats().Received) }},
+		{name: "syncgate_engine_sent_bytes_total", help: "Bytes of HTTP to the engine, answers to callbacks apart.", read: func() float64 { return float64(g.engineStats().Sent) }},
 	}...)
 	for _, v := range counters {
 		p.Metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: v.name, Help: v.help, ConstLabels: v.labels()}, v.read))
@@ -57,10 +57,10 @@ func (g *Gateway) stateGauges() []gauge {
 		{name: "syncgate_correlator_up", help: "1 while callbacks can be handed on between nodes.", read: func() float64 { return truth(g.correlator.Ready() == nil) }},
 		{name: "syncgate_draining", help: "1 from the signal that ends the node.", read: func() float64 { return truth(g.stage.Load() >= leaving) }},
 		{name: "syncgate_results_unsaved", help: "Results that wait for a store that is away.", read: func() float64 { return float64(g.retries.count.Load()) }},
-		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "busy", read: func() float64 { return float64(g.engines.Stats().Busy) }},
-		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "idle", read: func() float64 { return float64(g.engines.Stats().Idle) }},
-		{name: "syncgate_engine_queue_length", help: "Requests that wait for a connection to the engine.", read: func() float64 { return float64(g.engines.Stats().Queued) }},
-		{name: "syncgate_engine_breaker_open", help: "1 while requests fail at once, as the engine has refused every connection.", read: func() float64 { return truth(g.engines.Stats().BreakerOpen) }},
+		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "busy", read: func() float64 { return float64(g.engineStats().Busy) }},
+		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "idle", read: func() float64 { return float64(g.engineStats().Idle) }},
+		{name: "syncgate_engine_queue_length", help: "Requests that wait for a connection to the engine.", read: func() float64 { return float64(g.engineStats().Queued) }},
+		{name: "syncgate_engine_breaker_open", help: "1 while requests fail at once, as the engine has refused every connection.", read: func() float64 { return truth(g.engineStats().BreakerOpen) }},
 	}
 	for kind, budget := range map[string]*httpserver.Budget{"request": g.requestBodies, "callback": g.callbackBodies} {
 		all = append(all,

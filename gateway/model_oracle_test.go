@@ -210,8 +210,8 @@ func (o *oracle) tripOf(s *story) (id correlator.ID, made bool) {
 			if err != nil {
 				continue
 			}
-			if id, _, err := o.keys.ParseToken([]byte(path.Base(u.Path))); err == nil {
-				return id, true
+			if token, err := o.keys.ParseToken([]byte(path.Base(u.Path))); err == nil {
+				return token.Trip, true
 			}
 		}
 	}

@@ -159,7 +159,7 @@ func (t *trip) appendEngineTask(dst []byte, op int) []byte {
 	if t.engineTime.Load() == 0 {
 		return dst
 	}
-	task := t.task
+	task := t.engineTask
 	if t.said != nil && op < len(t.said.tasks) {
 		task = t.said.tasks[op]
 	}

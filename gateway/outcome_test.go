@@ -407,7 +407,7 @@ func TestPipelinedBehindAFIN(t *testing.T) {
 		func(*node) string { return request(http.MethodGet, "/healthz", "") },
 		func(*node) string { return rawCreate(`{"ops":[]}`) },
 		func(n *node) string { // it is suspended
-			token := n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(time.Hour)), 0)
+			token := n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(time.Hour))})
 			return request(http.MethodPost, "/api/1/plugins/callback/"+string(token), "{}")
 		},
 	} {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -14,65 +13,115 @@ import (
 	"syncgate/internal/httpserver"
 )
 
-// partner calls the code of dialects and engines, which others write. Nothing else in this package calls that code. A panic ends
+// partners call the code of dialects and engines, which others write. Nothing else in this package calls that code. A panic ends
 // here, as an error: the caller never unwinds while it holds a connection, a place in the pool, a place of admission or a reservation.
-type partner struct {
-	dialect Dialect
-	engine  Engine
-	log     zerolog.Logger
-	headers atomic.Pointer[[]engineHeader] // of requests to the engine; never nil
+type partners struct {
+	dialects []Dialect // the first is the default
+	log      zerolog.Logger
 }
 
 // errPartner is the error of a dialect or an engine that panicked, or that gave what nothing can be made of.
 var errPartner = errors.New("gateway: the dialect or the engine failed")
 
 // recovered turns a panic of the named method into an error.
-func (p *partner) recovered(method string, err *error) {
+func (p *partners) recovered(method string, err *error) {
 	if v := recover(); v != nil {
 		p.log.Error().Str("panic", httpserver.PanicText(v)).Bytes("stack", debug.Stack()).Str("method", method).Msg("a dialect or an engine panicked")
 		*err = fmt.Errorf("%s panicked: %w", method, errPartner)
 	}
 }
 
-func (p *partner) route(path []byte) (creates bool, err error) {
+// route gives the dialect that knows a path.
+func (p *partners) route(path []byte) (dialect uint8, r Route, err error) {
 	defer p.recovered("Route", &err)
-	return p.dialect.Route(path), nil
+	for i, d := range p.dialects {
+		if r, ok := d.Route(path); ok {
+			return uint8(i), r, nil //nolint:gosec // a few
+		}
+	}
+	return 0, Route{}, nil
 }
 
-func (p *partner) accept(req *fasthttp.Request, now time.Time) (c *Call, err error) {
+// named gives the dialect with that name; empty: the default one.
+func (p *partners) named(name string) (dialect uint8, err error) {
+	if name == "" {
+		return 0, nil
+	}
+	for i, d := range p.dialects {
+		if d.Name() == name {
+			return uint8(i), nil //nolint:gosec // a few
+		}
+	}
+	return 0, errors.New("read a record: no dialect of this node has made it")
+}
+
+func (p *partners) accept(dialect uint8, req *fasthttp.Request, r Route, now time.Time) (c *Call, err error) {
 	defer p.recovered("Accept", &err)
-	return p.dialect.Accept(req, now)
+	return p.dialects[dialect].Accept(req, r, now)
 }
 
-func (p *partner) identify(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error) {
-	defer p.recovered("Identify", &err)
-	return p.dialect.Identify(h, credentials, now)
+// task reads a request about a task.
+func (p *partners) task(dialect uint8, req *fasthttp.Request, r Route, now time.Time) (c TaskCall, err error) {
+	defer p.recovered("Task", &err)
+	d, ok := p.dialects[dialect].(TaskDialect)
+	if !ok {
+		return TaskCall{}, correlator.ErrForged
+	}
+	return d.Task(req, r, now)
+}
+
+// allowsOrigin reports whether a route's own list has an origin.
+func (p *partners) allowsOrigin(dialect uint8, r Route, origin, login string) (listed bool) {
+	d, ok := p.dialects[dialect].(BrowserDialect)
+	if !ok || origin == "" {
+		return false
+	}
+	var err error
+	defer p.recovered("AllowsOrigin", &err)
+	return d.AllowsOrigin(r, origin, login)
 }
 
 // answer words a reply. After an error dst is as if nothing had been written to it.
-func (p *partner) answer(dst *fasthttp.Response, c *Call, r Reply) (err error) {
+func (p *partners) answer(dialect uint8, dst *fasthttp.Response, c *Call, r *Reply) (err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
 		}
 	}()
 	defer p.recovered("Answer", &err)
-	p.dialect.Answer(dst, c, r)
+	p.dialects[dialect].Answer(dst, c, r)
+	return nil
+}
+
+// view words what is known of a task. maker is the dialect that made it. After an error dst is as if nothing had been written to it.
+func (p *partners) view(dialect, maker uint8, dst *fasthttp.Response, t *TaskCall, c *Call, r *Reply) (err error) {
+	defer func() {
+		if err != nil {
+			wipe(dst)
+		}
+	}()
+	defer p.recovered("View", &err)
+	own := func(dst *fasthttp.Response) { p.dialects[maker].Answer(dst, c, r) }
+	if d, ok := p.dialects[dialect].(TaskDialect); ok {
+		d.View(dst, t, r, own)
+	} else {
+		own(dst)
+	}
 	return nil
 }
 
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.
-func (p *partner) refuse(dst *fasthttp.Response, f *Fault) {
-	if p.worded(dst, f) != nil {
+func (p *partners) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
+	if p.worded(dialect, dst, f, requestID) != nil {
 		wipe(dst)
 		dst.Header.SetContentType(contentJSON)
 		dst.SetBodyString("{}")
 	}
 }
 
-func (p *partner) worded(dst *fasthttp.Response, f *Fault) (err error) {
+func (p *partners) worded(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) (err error) {
 	defer p.recovered("Refuse", &err)
-	p.dialect.Refuse(dst, f)
+	p.dialects[dialect].Refuse(dst, f, requestID)
 	return nil
 }
 
@@ -85,25 +134,35 @@ func wipe(dst *fasthttp.Response) {
 	}
 }
 
+// prepare has an engine word what a route asks for.
+func (p *partners) prepare(e *engine, c *Call) (err error) {
+	if c.Options == nil || c.Options.Asked == nil {
+		return nil
+	}
+	defer func() { c.Options.Asked = nil }() // it points into the request
+	defer p.recovered("Prepare", &err)
+	return e.code.Prepare(c)
+}
+
 // encode appends the request for the engine, head and body. After an error nothing is appended.
-func (p *partner) encode(dst []byte, c *Call, tokens []string, now time.Time) (request []byte, err error) {
+func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, now time.Time) (request []byte, err error) {
 	request = dst
 	req := fasthttp.AcquireRequest()
 	defer fasthttp.ReleaseRequest(req)
 	defer p.recovered("Encode", &err)
-	if err := p.engine.Encode(req, c, tokens, now); err != nil {
+	if err := e.code.Encode(req, c, tokens, now); err != nil {
 		return dst, err
 	}
-	p.addHeaders(&req.Header)
+	e.addHeaders(&req.Header)
 	body := req.Body()
 	req.Header.SetContentLength(len(body))
 	return append(append(dst, req.Header.Header()...), body...), nil
 }
 
 // ack reads the engine's answer.
-func (p *partner) ack(c *Call, status int, body []byte) (ack Ack, err error) {
+func (p *partners) ack(e *engine, c *Call, status int, header *fasthttp.ResponseHeader, body []byte) (ack Ack, err error) {
 	defer p.recovered("Ack", &err)
-	if ack, err = p.engine.Ack(c, status, body); err != nil {
+	if ack, err = e.code.Ack(c, status, header, body); err != nil {
 		return Ack{}, err
 	}
 	for i := range ack.Finals {
@@ -115,9 +174,9 @@ func (p *partner) ack(c *Call, status int, body []byte) (ack Ack, err error) {
 }
 
 // callback reads a callback for op, which its token names: the engine has no say in that.
-func (p *partner) callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
+func (p *partners) callback(e *engine, req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
 	defer p.recovered("Callback", &err)
-	cb, answer, err = p.engine.Callback(req, op)
+	cb, answer, err = e.code.Callback(req, op)
 	cb.Op = op
 	return cb, answer, err
 }

@@ -275,9 +275,9 @@ func TestPanicsAreNotQuoted(t *testing.T) {
 
 type panicking struct{ gateway.Dialect }
 
-func (p panicking) Accept(ctx *fasthttp.Request, now time.Time) (*gateway.Call, error) {
+func (p panicking) Accept(ctx *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
 	refuse(ctx.Body())
-	return p.Dialect.Accept(ctx, now)
+	return p.Dialect.Accept(ctx, r, now)
 }
 
 // refuse panics with a body that says so.

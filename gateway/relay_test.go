@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"syncgate/internal/redistest"
+
+	"syncgate/correlator"
 )
 
 // TestRelayedCallback: an engine that calls back at another node hears 200 when the result is stored, and else that it is not.
@@ -32,7 +34,7 @@ func TestRelayedCallback(t *testing.T) {
 		return resp.StatusCode, string(body)
 	}
 	id, forgotten := home.table.NewID(time.Now().Add(time.Hour)), home.table.NewID(time.Now().Add(time.Hour))
-	token := string(c.keys.AppendToken(nil, id, 0))
+	token := string(c.keys.AppendToken(nil, correlator.Token{Trip: id}))
 	r.Pause()
 	if status, body := calls(token); status != http.StatusServiceUnavailable || body != "{}" {
 		t.Errorf("with Redis paused: %d %s", status, body)
@@ -40,6 +42,6 @@ func TestRelayedCallback(t *testing.T) {
 	r.Resume()
 	waitFor(t, func() bool { status, _ := calls(token); return status == http.StatusOK })
 	home.table.Forget(forgotten)
-	token = string(c.keys.AppendToken(nil, forgotten, 0))
+	token = string(c.keys.AppendToken(nil, correlator.Token{Trip: forgotten}))
 	waitFor(t, func() bool { status, body := calls(token); return status == http.StatusGone && body == "{}" })
 }

@@ -36,39 +36,38 @@ var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCall
 // over what was sent.
 func RawPath(target []byte) []byte { return httpserver.RawPath(target) }
 
-// find gives the route of a raw path at a listener, and what the path names. An error is the dialect's: nobody knows the route.
-func (g *Gateway) find(l *httpserver.Listener, path []byte) (r route, name []byte, err error) {
+// find sets the route of a raw path at a listener, and gives the token of a callback. An error is the dialect's: nobody knows the route.
+func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token []byte, err error) {
 	if token, ok := callbackToken(path); ok && (l == g.callbackListener || g.callbackListener == nil) {
-		return routeCallback, token, nil
+		a.route = routeCallback
+		return token, nil
 	}
 	switch string(path) {
 	case "/healthz":
-		return routeHealth, nil, nil
+		a.route = routeHealth
+		return nil, nil
 	case "/readyz":
-		return routeReady, nil, nil
+		a.route = routeReady
+		return nil, nil
 	}
 	if l != g.public {
-		return routeNone, nil, nil
+		return nil, nil
 	}
-	switch creates, err := g.partner.route(path); {
-	case err != nil:
-		return routeNone, nil, err
-	case creates:
-		return routeCreate, nil, nil
+	a.dialect, a.at, err = g.partners.route(path)
+	switch a.at.Kind {
+	case Create:
+		a.route = routeCreate
+	case Task:
+		a.route = routeTask
 	}
-	if name, ok := taskName(path); ok {
-		return routeTask, name, nil
-	}
-	return routeNone, nil, nil
+	return nil, err
 }
 
 // methods that a route answers.
-func (g *Gateway) methods(r route) []string {
-	switch r {
-	case routeCreate:
-		return []string{"POST", "OPTIONS"}
-	case routeTask:
-		return []string{"GET", "HEAD", "OPTIONS"}
+func (g *Gateway) methods(a *heading) []string {
+	switch a.route {
+	case routeCreate, routeTask:
+		return a.at.Methods
 	case routeHealth, routeReady:
 		return []string{"GET", "HEAD"}
 	case routeCallback:
@@ -81,12 +80,18 @@ func (g *Gateway) methods(r route) []string {
 // heading is what a request's head says. It is used again for the next request.
 type heading struct {
 	route     route
-	fault     *Fault        // the answer, whatever the body says; nil: that depends
-	trip      correlator.ID // of a callback's token, as is op
-	op        int
+	dialect   uint8            // whose route it is
+	at        Route            // as the dialect knows it
+	fault     *Fault           // the answer, whatever the body says; nil: that depends
+	token     correlator.Token // of a callback
+	engine    *engine          // that was given the token
 	requestID string
 	origin    string
+	listed    bool // the route's own list has the origin
 }
+
+// page says for whom an answer's headers are.
+func (a *heading) page() page { return page{a.origin, a.listed, a.dialect > 0} }
 
 // handler is the Gateway as its server calls it.
 type handler struct{ *Gateway }
@@ -104,6 +109,9 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 	case a.fault != nil: // a body is worth reading only to keep the connection
 	case a.route == routeCreate:
 		v.Limit = int64(limits.Body)
+		if a.at.Body > 0 {
+			v.Limit = a.at.Body
+		}
 	case a.route == routeCallback:
 		v.Limit, v.Budget = int64(limits.CallbackBody), g.callbackBodies
 	}
@@ -112,12 +120,11 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 
 // read reads a head.
 func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHeader) {
-	var name []byte
-	var err error
-	if a.route, name, err = g.find(l, RawPath(h.RequestURI())); a.route != routeCallback { // an engine reads neither
+	token, err := a.find(g, l, RawPath(h.RequestURI()))
+	if a.route != routeCallback { // an engine reads neither
 		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
 	}
-	methods := g.methods(a.route)
+	methods := g.methods(a)
 	known := slices.Contains(methods, string(h.Method()))
 	if known {
 		g.metrics.routes[a.route].Inc()
@@ -125,10 +132,11 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		g.metrics.routes[routeNone].Inc()
 	}
 	if a.route == routeCallback {
-		if a.trip, a.op, err = g.keys.ParseToken(name); err != nil {
+		if err = a.parse(g, token); err != nil {
 			a.fault = faultOf(err)
 		}
 	}
+	a.listed = a.route != routeNone && g.partners.allowsOrigin(a.dialect, a.at, a.origin, "")
 	switch {
 	case a.route == routeNone && err != nil:
 		a.fault = g.failed(err, a.requestID)
@@ -139,9 +147,21 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
-	case (a.route == routeCreate || a.route == routeTask) && !h.IsOptions() && g.cors.refuses(a.origin):
+	case (a.route == routeCreate || a.route == routeTask) && !h.IsOptions() && !a.listed && g.cors.refuses(a.origin):
 		a.fault = foreignOrigin()
 	}
+}
+
+// parse reads a callback's token. One of an engine that is not configured any more is gone.
+func (a *heading) parse(g *Gateway, token []byte) (err error) {
+	if a.token, err = g.keys.ParseToken(token); err != nil {
+		return err
+	}
+	var known bool
+	if a.engine, known = g.engineOf(a.token.Engine); !known {
+		return correlator.ErrGone
+	}
+	return nil
 }
 
 // Serve is the edge: every request that has come whole comes in here, and every panic of partner code before the trip
@@ -157,18 +177,18 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	case suspended:
 		return true
 	case err != nil && a.route == routeCallback:
-		g.refuseCallback(in.Response, faultOf(err), a.trip, a.op)
+		g.refuseCallback(in.Response, faultOf(err), a.token)
 	case err != nil && a.route == routeCreate: // which has a line in the log
-		g.refuse(in.Response, faultOf(err))
+		g.refuse(a.dialect, in.Response, a.unlist(faultOf(err)), a.requestID)
 		setForwarded(in.Response, false)
 	case err != nil:
 		f := g.failed(err, a.requestID)
 		g.metrics.refused(f)
 		g.noteUnknown(f, in, a)
-		g.refuse(in.Response, f)
+		g.refuse(a.dialect, in.Response, a.unlist(f), a.requestID)
 	}
 	if a.route != routeCallback {
-		g.finishHeader(in.Response, a.requestID, a.origin)
+		g.finishHeader(in.Response, a.requestID, a.page())
 	}
 	if err != nil || a.route != routeHealth && a.route != routeReady {
 		noStore(in.Response)
@@ -184,14 +204,13 @@ func (g *Gateway) serve(in *httpserver.Incoming, a *heading) (suspended bool, er
 	case a.fault != nil && a.route != routeCreate:
 		return false, a.fault
 	case in.Request.Header.IsOptions():
-		return false, g.cors.preflight(in.Request, in.Response, strings.Join(g.methods(a.route), ", "))
+		return false, g.cors.preflight(in.Request, in.Response, strings.Join(g.methods(a), ", "), a.page())
 	case a.route == routeCreate:
 		return g.serveCreate(in, a)
 	case a.route == routeCallback:
-		return g.callback(in, a.trip, a.op)
+		return g.callback(in, a)
 	case a.route == routeTask:
-		name, _ := taskName(RawPath(in.Request.Header.RequestURI()))
-		return g.task(in, g.newTrip(in, a), name)
+		return g.task(in, g.newTrip(in, a), a)
 	case a.route == routeHealth:
 		g.health(in.Response)
 	case a.route == routeReady:
@@ -217,12 +236,20 @@ func (g *Gateway) serveCreate(in *httpserver.Incoming, a *heading) (suspended bo
 	if a.fault != nil {
 		return false, a.fault
 	}
-	return g.create(in, t)
+	suspended, err = g.create(in, t, a.at)
+	a.listed = t.listed
+	return suspended, err
+}
+
+// unlist keeps an answer from a page that may not call the route, whatever other pages may. It gives the fault.
+func (a *heading) unlist(f *Fault) *Fault {
+	a.listed = a.listed && f.Reason != BadOrigin
+	return f
 }
 
 func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
 	return &trip{
-		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header),
+		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, dialect: a.dialect, listed: a.listed, remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header),
 	}
 }
 
@@ -232,7 +259,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	if !ok {
 		a = &heading{requestID: newRequestID(), origin: string(why.Origin)}
 		if l != g.admin {
-			a.route, _, _ = g.find(l, RawPath(why.Target)) // without a route the words are those for clients
+			_, _ = a.find(g.Gateway, l, RawPath(why.Target)) // without a route the words are those for clients
 			g.metrics.routes[a.route].Inc()
 		}
 	}
@@ -248,7 +275,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	}
 	switch a.route {
 	case routeCallback:
-		g.refuseCallback(dst, f, a.trip, a.op)
+		g.refuseCallback(dst, f, a.token)
 		noStore(dst)
 		return
 	case routeCreate:
@@ -256,17 +283,17 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	case routeNone, routeTask, routeHealth, routeReady:
 		g.metrics.refused(f)
 	}
-	g.refuse(dst, f)
+	g.refuse(a.dialect, dst, f, a.requestID)
 	if a.route == routeCreate {
 		setForwarded(dst, false)
 	}
-	g.finishHeader(dst, a.requestID, a.origin)
+	g.finishHeader(dst, a.requestID, a.page())
 	noStore(dst)
 }
 
 // refusedUnread gives a create its line in the log that was not read whole.
 func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError) {
-	t := &trip{g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, remote: why.Peer.Addr().Unmap().String()}
+	t := &trip{g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, dialect: a.dialect, remote: why.Peer.Addr().Unmap().String()}
 	t.refusal, t.status = f, f.Status
 	t.observe(true)
 }
@@ -321,9 +348,9 @@ func (g *Gateway) failed(err error, requestID string) *Fault {
 	return f
 }
 
-// refuse writes a fault in the dialect's words.
-func (g *Gateway) refuse(dst *fasthttp.Response, f *Fault) {
-	g.partner.refuse(dst, f)
+// refuse writes a fault in a dialect's words.
+func (g *Gateway) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
+	g.partners.refuse(dialect, dst, f, requestID)
 	setFault(dst, f)
 }
 
@@ -334,7 +361,11 @@ func setFault(dst *fasthttp.Response, f *Fault) {
 		dst.Header.Set("Allow", f.Allow)
 	}
 	if f.Status == fasthttp.StatusUnauthorized {
-		dst.Header.Set("WWW-Authenticate", `Signature realm="syncgate"`)
+		authenticate := f.Authenticate
+		if authenticate == "" {
+			authenticate = `Signature realm="syncgate"`
+		}
+		dst.Header.Set("WWW-Authenticate", authenticate)
 	}
 	setRetryAfter(dst, f.RetryAfter)
 }
@@ -346,9 +377,9 @@ func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
 }
 
 // finishHeader sets what every answer to a client has.
-func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID, origin string) {
+func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page) {
 	dst.Header.Set("X-Request-Id", requestID)
-	g.cors.allow(dst, origin)
+	g.cors.allow(dst, p)
 	g.closeIfLeaving(dst)
 }
 

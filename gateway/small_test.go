@@ -90,7 +90,7 @@ func BenchmarkRemember(b *testing.B) {
 	g := &Gateway{cfg: Default(), recent: newRecentTrips(10_000)}
 	t := &trip{g: g, call: call, requestID: "8f3a90c1d2e4b576", accepted: time.Now(), id: correlator.NewID(correlator.NewNodeID(), time.Now())}
 	t.finals = make([]correlator.Callback, 1)
-	t.task = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
+	t.engineTask = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
 	t.forwarded.Store(time.Now().UnixNano())
 	t.engineTime.Store(1)
 	b.ReportAllocs()

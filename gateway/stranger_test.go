@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"syncgate/gateway"
+
+	"syncgate/correlator"
 )
 
 // A descriptor's number is another socket's as soon as it is closed. Whoever writes has to be sure that nobody closes meanwhile. These
@@ -146,7 +148,7 @@ func TestReplyNeverReachesAStranger(t *testing.T) {
 			a.accept()
 			token := a.tokens[0]
 			if status == 410 {
-				token = string(n.keys.AppendToken(nil, n.memo.NewID(time.Now().Add(-time.Hour)), 0))
+				token = string(n.keys.AppendToken(nil, correlator.Token{Trip: n.memo.NewID(time.Now().Add(-time.Hour))}))
 			}
 			tr.set("reply")
 			_, _ = io.WriteString(caller, request("POST", "/api/1/plugins/callback/"+token, result))

@@ -1,23 +1,21 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 )
 
 const (
+	// taskPath is where every task can be read, whatever dialect made it.
 	taskPath = "/api/1/tasks/"
 	// storeTimeout bounds what a trip's end waits for the store; the store's own time-out is shorter.
 	storeTimeout = 5 * time.Second
@@ -28,6 +26,13 @@ const (
 // meta is what a record needs beside its finals to be worded as the reply was. Its JSON form is what stores hold.
 type meta struct {
 	Login        string   `json:"login"`
+	Dialect      string   `json:"dialect,omitempty"` // that made it; empty: the default one
+	Engine       string   `json:"engine,omitempty"`  // that has it; empty: the default one
+	Route        string   `json:"route,omitempty"`
+	State        []byte   `json:"state,omitempty"`
+	Guarded      bool     `json:"guarded,omitempty"`
+	Accepted     []byte   `json:"accepted,omitempty"` // of the engine's answer
+	Created      int64    `json:"created,omitempty"`  // Unix milliseconds
 	TimeoutGiven bool     `json:"timeout_given,omitempty"`
 	Ops          []metaOp `json:"ops"`
 }
@@ -38,8 +43,17 @@ type metaOp struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-func metaOf(c *Call) []byte {
+// metaOf gives what is recorded of a trip beside its finals.
+func (t *trip) metaOf() []byte {
+	c := t.call
 	m := meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: make([]metaOp, len(c.Ops))}
+	if o := c.Options; o != nil {
+		m.Engine, m.Route, m.State, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Guarded, t.accepted.UnixMilli()
+		m.Accepted = o.Accepted
+	}
+	if t.dialect > 0 {
+		m.Dialect = t.g.partners.dialects[t.dialect].Name()
+	}
 	for i, op := range c.Ops {
 		m.Ops[i] = metaOp{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
 	}
@@ -50,87 +64,74 @@ func metaOf(c *Call) []byte {
 	return b
 }
 
-func callOf(rec correlator.Record) (*Call, error) {
-	var m meta
+// callOf gives the call of a record, and what else it says.
+func callOf(rec correlator.Record) (c *Call, m meta, err error) {
 	if err := json.Unmarshal(rec.Meta, &m); err != nil {
-		return nil, errors.New("read a record: it is not one of this gateway's") // the library's error quotes it
+		return nil, m, errors.New("read a record: it is not one of this gateway's") // the library's error quotes it
 	}
 	if len(m.Ops) != len(rec.Finals) {
-		return nil, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
+		return nil, m, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
 	}
-	c := &Call{Login: m.Login, TimeoutGiven: m.TimeoutGiven, Ops: make([]Op, len(m.Ops))}
+	c = &Call{Login: m.Login, TimeoutGiven: m.TimeoutGiven, Ops: make([]Op, len(m.Ops))}
+	if m.Created != 0 {
+		c.Options = &Options{Route: m.Route, Engine: m.Engine, State: m.State, Guarded: m.Guarded, Accepted: m.Accepted}
+	}
 	for i, op := range m.Ops {
 		c.Ops[i] = Op{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
 	}
-	return c, nil
+	return c, m, nil
 }
 
-// appendTaskPath appends the path under which the client can fetch what comes after its reply.
-func (g *Gateway) appendTaskPath(dst []byte, id correlator.ID) []byte {
-	return g.keys.AppendTaskID(append(dst, taskPath...), id)
-}
-
-// task serves a client that comes back for a result: 200 with the reply when it is final, 202 with the reply so far. With "Prefer: wait" it
-// is parked like the original.
-func (g *Gateway) task(in *httpserver.Incoming, t *trip, name []byte) (suspended bool, err error) {
-	task, credentials, _ := bytes.Cut(name, []byte("/"))
-	if t.id, err = g.keys.ParseTaskID(task); err != nil {
-		return false, err
-	}
-	if g.keeper == nil {
-		return false, correlator.ErrGone
-	}
-	login, err := g.reader(&in.Request.Header, credentials, t.accepted)
+// task serves a client that comes back for a result: its dialect words what there is. With a wait it is parked like the original.
+func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended bool, err error) {
+	asked, err := g.partners.task(a.dialect, in.Request, a.at, t.accepted)
 	if err != nil {
 		return false, err
 	}
-	wait := httpfield.PreferredWait(&in.Request.Header, g.cfg.Timeouts.Max)
-	if in.OverLimit() {
-		wait = 0
+	if t.id, err = g.keys.ParseTaskID(asked.Task); err != nil {
+		return false, err
 	}
-	t.kind, t.exchange = fetches, in.Exchange
+	asked.Task = nil // it is the request's
+	switch {
+	case g.keeper == nil:
+		return false, correlator.ErrGone
+	case asked.Login == "" && g.cfg.Results.RequireLogin:
+		return false, ErrReader
+	case in.OverLimit():
+		asked.Wait = 0
+	}
+	t.listed = t.listed && g.partners.allowsOrigin(a.dialect, a.at, a.origin, asked.Login)
+	t.kind, t.task, t.exchange = fetches, &asked, in.Exchange
 	in.Wait(t)
 	if g.local {
-		g.fetch(t, login, wait)
+		g.fetch(t)
 	} else {
-		g.work.run(func() { g.fetch(t, login, wait) })
+		g.work.run(func() { g.fetch(t) })
 	}
 	return true, nil
 }
 
-// errReader refuses a client that has not proved to be the login that made the task.
-var errReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
-
-// reader gives the login that signed for a result, empty when nobody has to.
-func (g *Gateway) reader(h *fasthttp.RequestHeader, credentials []byte, now time.Time) (login string, err error) {
-	login, err = g.partner.identify(h, credentials, now)
-	if err == nil && login == "" && g.cfg.Results.RequireLogin {
-		return "", errReader
-	}
-	return login, err
-}
+// ErrReader refuses a client that has not proved to be the login that made the task.
+var ErrReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
 
 // fetch reads a record, and answers at once or when the ops that are open have become final, or after the wait. It asks the store.
-func (g *Gateway) fetch(t *trip, login string, wait time.Duration) {
-	if err := g.lookUp(t, login); err != nil {
+func (g *Gateway) fetch(t *trip) {
+	if err := g.lookUp(t); err != nil {
 		t.refuse(err)
 		return
 	}
-	if wait > 0 {
-		t.prefers = "wait=" + strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
-	}
-	t.deadline = t.accepted.Add(wait)
+	t.deadline = t.accepted.Add(t.task.Wait)
 	open := t.openOps()
 	t.open = open
 	t.begin(false)
-	if open == 0 || wait <= 0 {
+	if open == 0 || t.task.Wait <= 0 {
 		t.decideBy(func() { t.decide(nil) }, true)
 		return
 	}
 	switch err := t.attach(); {
 	case errors.Is(err, correlator.ErrDraining), errors.Is(err, correlator.ErrBusy): // a preference is no right
 		t.decideBy(func() {
-			t.prefers = ""
+			t.task.Applied = ""
 			t.decide(nil)
 		}, true)
 	case err != nil:
@@ -141,20 +142,27 @@ func (g *Gateway) fetch(t *trip, login string, wait time.Duration) {
 }
 
 // lookUp reads the record of the trip's id.
-func (g *Gateway) lookUp(t *trip, login string) error {
+func (g *Gateway) lookUp(t *trip) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, t.id)
 	if err != nil {
 		return err
 	}
-	if t.call, err = callOf(rec); err != nil {
+	var m meta
+	if t.call, m, err = callOf(rec); err != nil {
 		return err
 	}
-	if login != "" && login != t.call.Login {
-		return errReader
-	}
 	t.finals = rec.Finals
+	if m.Created != 0 {
+		t.task.created = time.UnixMilli(m.Created)
+	}
+	if t.task.maker, err = g.partners.named(m.Dialect); err != nil {
+		return err
+	}
+	if t.task.MayRead != nil {
+		return t.task.MayRead(m.Login, m.Guarded)
+	}
 	return nil
 }
 
@@ -163,25 +171,28 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 	refusal, refused := errors.AsType[*Fault](t.why)
 	switch {
 	case refused:
-		t.g.metrics.refused(refusal)
-		t.g.refuse(dst, refusal)
-		return
 	case errors.Is(t.why, correlator.ErrReleased):
-		gone := faultOf(correlator.ErrGone)
-		t.g.metrics.refused(gone)
-		t.g.refuse(dst, gone)
+		refusal = faultOf(correlator.ErrGone)
+	default:
+		t.view(dst)
 		return
 	}
-	if t.prefers != "" {
-		dst.Header.Set("Preference-Applied", t.prefers)
-	}
-	r := Reply{Finals: t.finals}
+	t.g.metrics.refused(refusal)
+	t.g.refuse(t.dialect, dst, refusal, t.requestID)
+}
+
+// view words a task as its client asked for it.
+func (t *trip) view(dst *fasthttp.Response) {
+	r := Reply{Finals: t.finals, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
 	if t.openOps() > 0 {
-		r.Open = ErrPending
-		setRetryAfter(dst, retrySoon)
+		r.Open, r.RetryAfter = ErrPending, retrySoon
 	}
-	if err := t.g.partner.answer(dst, t.call, r); err != nil {
-		t.g.refuse(dst, t.g.failed(err, t.requestID))
+	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {
+		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.requestID)
+		return
+	}
+	if t.task.Applied != "" {
+		dst.Header.Set("Preference-Applied", t.task.Applied)
 	}
 }
 
@@ -199,7 +210,7 @@ func (t *trip) openOps() (n int) {
 func (t *trip) record() correlator.Record {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return correlator.Record{Meta: metaOf(t.call), Finals: slices.Clone(t.finals)}
+	return correlator.Record{Meta: t.metaOf(), Finals: slices.Clone(t.finals)}
 }
 
 // save keeps the trip's record for a client that comes back. False: nothing is kept, by configuration or by failure.
@@ -225,14 +236,4 @@ func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 		g.log.Debug().Err(err).Stringer("trip", id).Int("op", cb.Op).Msg("the engine's late answer is not kept")
 	}
 	return !errors.Is(err, correlator.ErrUnavailable)
-}
-
-// taskName gives the part of a task's path that names it: its id, or id, login, time and signature.
-func taskName(path []byte) (name []byte, ok bool) {
-	name, ok = bytes.CutPrefix(path, []byte(taskPath))
-	if !ok || bytes.HasPrefix(name, []byte("/")) || len(name) == 0 {
-		return nil, false
-	}
-	slashes := bytes.Count(name, []byte("/"))
-	return name, slashes == 0 || slashes == 3
 }

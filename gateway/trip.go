@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -25,19 +26,22 @@ type trip struct {
 	remote    string
 	accepted  time.Time
 	deadline  time.Time
-	leave     func() // gives back the place that admission gave; nil: there is none
-	key       string // the client's name for the request, empty if it has none
-	prefers   string // of a client that fetches a result: its Preference-Applied, empty if it does not wait
+	leave     func()    // gives back the place that admission gave; nil: there is none
+	key       string    // the client's name for the request, empty if it has none
+	task      *TaskCall // of a client that comes back: what it asks for
 	kind      kind
+	dialect   uint8 // of the request
+	engine    uint8 // of the call
+	listed    bool  // the route's own list has the origin
 
 	exchange httpserver.Exchange
 	body     httpserver.Reservation // of the request's bytes: given back when the engine has them
 	claimed  atomic.Bool            // the key is bound to this trip, and there is a record of it
 
 	// Owned by the exchange with the engine, up to Finished; what does not change then may be read when engineTime is not 0.
-	engine       engineAnswer
+	exchanged    engineAnswer
 	engineStatus uint16      // of the engine's own answer; 0: there is none
-	task         EngineTask  // of a call with one op
+	engineTask   EngineTask  // of a call with one op
 	said         *engineSaid // nil: nothing but "taken"
 
 	forwarded  atomic.Int64 // when the request was made for the engine, in Unix nanoseconds; 0: not yet
@@ -86,8 +90,11 @@ const (
 
 // create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded and that the exchange is
 // not suspended; the table in fault.go makes it the answer.
-func (g *Gateway) create(in *httpserver.Incoming, t *trip) (suspended bool, err error) {
-	if t.call, err = g.partner.accept(in.Request, t.accepted); err != nil {
+func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended bool, err error) {
+	if t.call, err = g.partners.accept(t.dialect, in.Request, r, t.accepted); err != nil {
+		return false, err
+	}
+	if err = t.route(r); err != nil {
 		return false, err
 	}
 	if t.key, err = keyOf(&in.Request.Header); err != nil {
@@ -95,7 +102,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip) (suspended bool, err 
 	}
 	t.expect()
 	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
-		return false, g.partner.answer(in.Response, t.call, Reply{Finals: t.finals})
+		return false, g.partners.answer(t.dialect, in.Response, t.call, &Reply{Finals: t.finals, RequestID: t.requestID})
 	}
 	if in.OverLimit() {
 		return false, errOverLimit
@@ -116,6 +123,21 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip) (suspended bool, err 
 	return true, nil
 }
 
+// route gives the call to its engine, as the route says.
+func (t *trip) route(r Route) error {
+	o := t.call.Options
+	if o == nil {
+		return nil
+	}
+	t.listed = t.listed && t.g.partners.allowsOrigin(t.dialect, r, t.origin, t.call.Login)
+	index, ok := t.g.engineNamed(o.Engine)
+	if !ok {
+		return fmt.Errorf("route %s: there is no engine %s", o.Route, o.Engine)
+	}
+	t.engine = index
+	return t.g.partners.prepare(t.g.engines[index], t.call)
+}
+
 // park puts the trip into the table and forwards it, in this order: the callback may overtake the engine's own answer.
 func (t *trip) park() {
 	t.begin(true)
@@ -124,7 +146,7 @@ func (t *trip) park() {
 		t.failed(faultOf(err))
 		return
 	}
-	t.g.engines.Do(t)
+	t.g.engines[t.engine].client.Do(t)
 	t.registered()
 }
 
@@ -179,7 +201,7 @@ func (t *trip) reply() {
 	if t.kind == creates {
 		setForwarded(resp, t.refusal == nil || t.unworded)
 	}
-	t.g.finishHeader(resp, t.requestID, t.origin)
+	t.g.finishHeader(resp, t.requestID, page{t.origin, t.listed, t.dialect > 0})
 	noStore(resp)
 	t.status = resp.StatusCode()
 	t.g.hook("reply")
@@ -205,20 +227,29 @@ func (t *trip) word(dst *fasthttp.Response) {
 		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
-		t.g.refuse(dst, t.refusal)
+		t.g.refuse(t.dialect, dst, t.refusal, t.requestID)
 		t.release()
 		t.end(correlator.Gone)
 	default:
-		if err := t.g.partner.answer(dst, t.call, Reply{Finals: t.finals, Open: t.why}); err != nil {
-			t.unworded, t.refusal = true, faultOf(err)
-			t.g.refuse(dst, t.refusal)
+		t.wordReply(dst)
+	}
+}
+
+// wordReply words what has come of the ops, and keeps what the client may come back for.
+func (t *trip) wordReply(dst *fasthttp.Response) {
+	r := Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
+	if t.keep() {
+		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
+	}
+	if err := t.g.partners.answer(t.dialect, dst, t.call, &r); err != nil {
+		t.unworded, t.refusal = true, faultOf(err)
+		t.g.refuse(t.dialect, dst, t.refusal, t.requestID)
+		if r.Task != "" {
+			dst.Header.Set("Location", taskPath+r.Task)
 		}
-		if failed, ok := errors.AsType[*engineError](t.why); ok && failed.retryAfter != "" {
-			dst.Header.Set(fasthttp.HeaderRetryAfter, failed.retryAfter)
-		}
-		if t.keep() {
-			dst.Header.SetBytesV("Location", t.g.appendTaskPath(nil, t.id))
-		}
+	}
+	if failed, ok := errors.AsType[*engineError](t.why); ok && failed.retryAfter != "" {
+		dst.Header.Set(fasthttp.HeaderRetryAfter, failed.retryAfter)
 	}
 }
 

@@ -95,8 +95,8 @@ func (g *Gateway) whereIs(text []byte) Whereabouts {
 	q.hash = maphash.Bytes(seed, text)
 	if id, err := g.keys.ParseTaskID(text); err == nil {
 		q.id = id
-	} else if id, _, err := g.keys.ParseToken(text); err == nil {
-		q.id = id
+	} else if token, err := g.keys.ParseToken(text); err == nil {
+		q.id = token.Trip
 	}
 	answer := Whereabouts{Node: g.nodeName(), Trips: []TripReport{}, Remembered: g.cfg.Admin.Trips}
 	if q.id != (correlator.ID{}) {

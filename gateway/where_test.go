@@ -206,7 +206,7 @@ func TestWhereIsAtAnotherNode(t *testing.T) {
 	n := start(t, newEngine(t).URL)
 	home := correlator.NewNodeID()
 	id := correlator.NewID(home, time.Now().Add(time.Hour))
-	for _, name := range []string{string(n.keys.AppendTaskID(nil, id)), string(n.keys.AppendToken(nil, id, 0))} {
+	for _, name := range []string{string(n.keys.AppendTaskID(nil, id)), string(n.keys.AppendToken(nil, correlator.Token{Trip: id}))} {
 		w := n.find(t, name)
 		if w.Home != home.String() || w.Node != n.memo.Node().String() || len(w.Trips) != 0 {
 			t.Errorf("%+v", w)

@@ -16,7 +16,7 @@ func topologyCells() []cell {
 			component: "Sentinel", fault: "failover: the master is killed",
 			what:   "Three sentinels promote the replica under load. What the master had not yet replicated is lost with it; what gateways know to be in flight they store again.",
 			setup:  setup{kind: sentinels},
-			strike: failover, bites: some(refused),
+			strike: failover, bites: some(recovered, refused),
 		},
 		{
 			component: "Sentinel", fault: "failover on request",

@@ -13,7 +13,7 @@ import (
 )
 
 // Accept verifies a request and reads it, in the order signature, time, encoding, body.
-func (d *Dialect) Accept(req *fasthttp.Request, now time.Time) (*gateway.Call, error) {
+func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) (*gateway.Call, error) {
 	access := d.access.Load()
 	from, inHeaders, ok := parsePath(gateway.RawPath(req.Header.RequestURI()))
 	switch {

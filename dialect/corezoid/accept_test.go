@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/dialect/corezoid"
+	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -173,7 +174,7 @@ func TestAcceptOrder(t *testing.T) {
 	d := dialect(t)
 	f := func(uri, body, header string, status int, text string) {
 		t.Helper()
-		_, err := d.Accept(received(t, "POST", uri, body, header), now)
+		_, err := d.Accept(received(t, "POST", uri, body, header), gateway.Route{}, now)
 		if status == 0 {
 			if err != nil {
 				t.Errorf("%s: %v", uri, err)
@@ -213,9 +214,9 @@ func TestAcceptOrder(t *testing.T) {
 func TestTimeIsRaw(t *testing.T) {
 	d := dialect(t, func(c *corezoid.Config) {})
 	escaped := strings.Replace(path(login, "1700000000", secret, simple), "/1700000000/", "/%31700000000/", 1)
-	_, err := d.Accept(received(t, "POST", escaped, simple), now)
+	_, err := d.Accept(received(t, "POST", escaped, simple), gateway.Route{}, now)
 	wantFault(t, err, 401, "Incorrect signature or login")
-	_, err = d.Accept(received(t, "POST", path(login, "%31700000000", secret, simple), simple), now)
+	_, err = d.Accept(received(t, "POST", path(login, "%31700000000", secret, simple), simple), gateway.Route{}, now)
 	wantFault(t, err, 401, "Request time is outside the allowed window")
 }
 
@@ -230,9 +231,9 @@ func TestSetAccess(t *testing.T) {
 	_, err = accept(t, d, simple)
 	wantFault(t, err, 401, "Incorrect signature or login")
 	const two = `{"ops":[{"type":"create","obj":"task"},{"type":"create","obj":"task"}]}`
-	_, err = d.Accept(received(t, "POST", path("9", "5", "nine", two), two), now)
+	_, err = d.Accept(received(t, "POST", path("9", "5", "nine", two), two), gateway.Route{}, now)
 	wantFault(t, err, 400, "Incorrect body: ops: has more than 1 operations")
-	if _, err = d.Accept(received(t, "POST", path("9", "any", "nine", simple), simple), now); err != nil {
+	if _, err = d.Accept(received(t, "POST", path("9", "any", "nine", simple), simple), gateway.Route{}, now); err != nil {
 		t.Errorf("with the window off: %v", err)
 	}
 	var req fasthttp.Request
@@ -246,7 +247,7 @@ func TestAcceptCopies(t *testing.T) {
 	d := dialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
 	const body = `{"ops":[{"type":"create","obj":"task","id":"i1","ref":"r1","data":{"a":"b"}},{"type":"oops","obj":"x","ref":"r2"},{"type":"create","obj":"task"}]}`
 	req := received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
-	c, err := d.Accept(req, now)
+	c, err := d.Accept(req, gateway.Route{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +343,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.Accept(received(t, "POST", path("7", "1700000000.5", "seven", simple), simple), now)
+	c, err := d.Accept(received(t, "POST", path("7", "1700000000.5", "seven", simple), simple), gateway.Route{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
@@ -12,7 +14,7 @@ import (
 // other proc is that op's end. An op of the answer that says neither, or that is missing, leaves the client parked, as the
 // task may exist. An answer that contradicts what was sent is another request's: its error is gateway.ErrForeignAnswer. No
 // error has bytes of the answer, which may hold a callback token.
-func (d *Dialect) Ack(c *gateway.Call, status int, body []byte) (gateway.Ack, error) {
+func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
 	refused := status >= 400 && status < 500
 	if !refused && (status < 200 || status >= 300) {
 		return gateway.Ack{}, fmt.Errorf("read the engine's answer: status %d", status)

@@ -46,7 +46,7 @@ func ended(finals []correlator.Callback) string {
 func wantFinals(t *testing.T, d *corezoid.Dialect, ops, answer, want string) {
 	t.Helper()
 	c := call(t, d, strings.Fields(ops)...)
-	ack, err := d.Ack(c, 200, []byte(`{"request_proc":"ok","ops":`+ided(c).Replace(answer)+`}`))
+	ack, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"ok","ops":`+ided(c).Replace(answer)+`}`))
 	if err != nil || ack.Package != nil {
 		t.Errorf("%s: %s, %v", answer, ack.Package, err)
 	}
@@ -146,7 +146,7 @@ func TestAckForeign(t *testing.T) {
 		t.Helper()
 		c := call(t, d, strings.Fields(ops)...)
 		for _, status := range []int{200, 400} {
-			got, err := d.Ack(c, status, []byte(ided(c).Replace(ack)))
+			got, err := d.Ack(c, status, nil, []byte(ided(c).Replace(ack)))
 			if !errors.Is(err, gateway.ErrForeignAnswer) || got.Package != nil || got.Finals != nil {
 				t.Errorf("%s after %d %s: %+v, %v", ops, status, ack, got, err)
 			}
@@ -185,7 +185,7 @@ func TestAckForeign(t *testing.T) {
 	h := func(ops, answer string) {
 		t.Helper()
 		c := call(t, d, strings.Fields(ops)...)
-		if got, err := d.Ack(c, 200, []byte(`{"request_proc":"ok","ops":`+answer+`}`)); !errors.Is(err, gateway.ErrForeignAnswer) {
+		if got, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"ok","ops":`+answer+`}`)); !errors.Is(err, gateway.ErrForeignAnswer) {
 			t.Errorf("%s after %s: %+v, %v", ops, answer, got, err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestAckPackage(t *testing.T) {
 	f := func(status int, body string, taken bool) {
 		t.Helper()
 		answer := []byte(body)
-		ack, err := d.Ack(c, status, answer)
+		ack, err := d.Ack(c, status, nil, answer)
 		if err != nil {
 			t.Errorf("%d %s: %v", status, body, err)
 		}
@@ -237,7 +237,7 @@ func TestAckPackageLosesOurIDs(t *testing.T) {
 	c := call(t, d, `c;"r"`, `c"a"`, `mnull`)
 	f := func(status int, answer, want string) {
 		t.Helper()
-		ack, err := d.Ack(c, status, []byte(ided(c).Replace(answer)))
+		ack, err := d.Ack(c, status, nil, []byte(ided(c).Replace(answer)))
 		if err != nil || string(ack.Package) != want {
 			t.Errorf("%s becomes %s, %v; want %s", answer, ack.Package, err, want)
 		}
@@ -252,7 +252,7 @@ func TestAckNotTheProtocol(t *testing.T) {
 	c := call(t, d, "c")
 	f := func(status int, body, problem string) {
 		t.Helper()
-		ack, err := d.Ack(c, status, []byte(body))
+		ack, err := d.Ack(c, status, nil, []byte(body))
 		if err == nil || errors.Is(err, gateway.ErrForeignAnswer) || !strings.HasPrefix(err.Error(), "read the engine's answer: "+problem) {
 			t.Errorf("%d %s: %+v, %v", status, body, ack, err)
 		}
@@ -289,7 +289,7 @@ func TestAckErrorsQuoteNothing(t *testing.T) {
 		`{"x":[1` + marker + `]}`, `{"request_proc":"ok","ops":[]}` + marker, `{"request_proc":"ok","ops":[{"id":"` + marker + `"}]}`, `{"request_proc":"ok","ops":[{"ref":"` + marker + `"}]}`,
 		`{"request_proc":"` + marker, `{"request_proc":["` + marker + `"]}`, `{"x":"` + marker + "\xff", `{"x":1.` + marker, `{"x":1e` + marker, "{'" + marker + "':1}", "{`" + marker + "`:1}",
 	} {
-		_, err := d.Ack(c, 200, []byte(broken))
+		_, err := d.Ack(c, 200, nil, []byte(broken))
 		if err == nil || strings.ContainsAny(err.Error(), marker) {
 			t.Errorf("%s: %v", broken, err)
 		}
@@ -300,7 +300,7 @@ func TestAckErrorsQuoteNothing(t *testing.T) {
 func TestAckCopies(t *testing.T) {
 	d := dialect(t)
 	answer := []byte(`{"request_proc":"ok","ops":[{"id":"a","proc":"error"}]}`)
-	ack, err := d.Ack(call(t, d, `c"a"`), 200, answer)
+	ack, err := d.Ack(call(t, d, `c"a"`), 200, nil, answer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestAckMany(t *testing.T) {
 			answers[len(ops)-1-i] = fmt.Sprintf(`{"proc":"e%d","id":%d}`, i, i)
 		}
 	}
-	ack, err := d.Ack(c, 200, []byte(`{"request_proc":"ok","ops":[`+strings.Join(answers, ",")+`]}`))
+	ack, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"ok","ops":[`+strings.Join(answers, ",")+`]}`))
 	if err != nil || len(ack.Finals) != len(ops) {
 		t.Fatalf("%d finals, %v", len(ack.Finals), err)
 	}

@@ -1,6 +1,7 @@
 package corezoid
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/valyala/fasthttp"
@@ -13,7 +14,7 @@ const contentType = "application/json"
 
 // Answer writes a reply: ops in the client's order, each with the id and ref that the client gave it. A member that the
 // client sent is sent back; proc comes first, then id, ref, and data or description.
-func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply) {
+func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
 	open, status := openOps(c, r)
 	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"ok","ops":[`...)
 	for i := range c.Ops {
@@ -25,6 +26,9 @@ func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r gateway.Reply)
 	dst.SwapBody(append(body, "]}"...))
 	dst.SetStatusCode(status)
 	dst.Header.SetContentType(contentType)
+	if r.Task != "" {
+		dst.Header.Set("Location", taskPath+r.Task)
+	}
 }
 
 func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string) []byte {
@@ -35,6 +39,10 @@ func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string
 		return appendError(dst, op, badGateway)
 	case final.Status == correlator.Answered:
 		return append(dst, final.Body...)
+	case final.Status == correlator.Errored:
+		return appendError(dst, op, message(final.Body, "Error"))
+	case final.Status == correlator.Cancelled:
+		return appendError(dst, op, message(final.Body, "Cancelled"))
 	case final.Status == correlator.Complete:
 		dst = appendEcho(append(dst, `{"proc":"ok"`...), op)
 		dst = append(dst, `,"data":`...)
@@ -44,6 +52,17 @@ func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string
 	default:
 		return appendError(dst, op, open)
 	}
+}
+
+// message gives what an engine says about a task that has no result: the member "message" of body, or what stands for it.
+func message(body []byte, absent string) string {
+	var said struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Message == "" {
+		return absent
+	}
+	return said.Message
 }
 
 func appendError(dst []byte, op *gateway.Op, description string) []byte {
@@ -63,7 +82,7 @@ func appendEcho(dst []byte, op *gateway.Op) []byte {
 }
 
 // openOps gives the description of the open ops of a reply, empty for pending, and the status of the reply.
-func openOps(c *gateway.Call, r gateway.Reply) (description string, status int) {
+func openOps(c *gateway.Call, r *gateway.Reply) (description string, status int) {
 	switch {
 	case complete(c, r):
 		return "", fasthttp.StatusOK
@@ -85,7 +104,7 @@ const (
 	badGateway = "Bad gateway"
 )
 
-func complete(c *gateway.Call, r gateway.Reply) bool {
+func complete(c *gateway.Call, r *gateway.Reply) bool {
 	for i := range c.Ops {
 		if c.Ops[i].Refused == "" && !r.Finals[i].Status.Final() {
 			return false
@@ -95,7 +114,7 @@ func complete(c *gateway.Call, r gateway.Reply) bool {
 }
 
 // Refuse writes a fault in the shape of the engine's own errors.
-func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault) {
+func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
 	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"error","ops":[{"proc":"error","description":`...)
 	dst.SwapBody(append(appendQuoted(body, f.Text), "}]}"...))
 	dst.SetStatusCode(f.Status)

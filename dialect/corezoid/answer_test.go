@@ -23,7 +23,7 @@ func TestAnswer(t *testing.T) {
 			all[cb.Op] = cb
 		}
 		c := &gateway.Call{Ops: ops, TimeoutGiven: given}
-		gotStatus, got := answer(d, c, gateway.Reply{Finals: all, Open: open})
+		gotStatus, got := answer(d, c, &gateway.Reply{Finals: all, Open: open})
 		want = `{"request_proc":"ok","ops":[` + want + `,{"proc":"error","id":[ ],"description":"no \"x\""}]}`
 		if gotStatus != status || got != want {
 			t.Errorf("got  %d %s\nwant %d %s", gotStatus, got, status, want)
@@ -45,7 +45,7 @@ func TestAnswer(t *testing.T) {
 func TestAnswerReplaces(t *testing.T) {
 	d := dialect(t)
 	c := &gateway.Call{Ops: make([]gateway.Op, 1)}
-	r := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
+	r := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
 	const want = `{"request_proc":"ok","ops":[{"proc":"ok","data":1}]}`
 	for name, before := range map[string]func(*fasthttp.Response){
 		"copied": func(r *fasthttp.Response) {
@@ -70,7 +70,7 @@ func TestRefuse(t *testing.T) {
 	d := dialect(t)
 	for _, text := range []string{"Incorrect signature or login", "a \"b\" \\ \n\x00 <é> \u2028", "bad \xff"} {
 		var dst fasthttp.Response
-		d.Refuse(&dst, &gateway.Fault{Status: 418, Text: text, Err: errors.New("inner")})
+		d.Refuse(&dst, &gateway.Fault{Status: 418, Text: text, Err: errors.New("inner")}, "")
 		var got struct {
 			RequestProc string `json:"request_proc"`
 			Ops         []struct{ Proc, Description string }

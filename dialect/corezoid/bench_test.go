@@ -28,7 +28,7 @@ func TestAllocations(t *testing.T) {
 	var req fasthttp.Request
 	var dst fasthttp.Response
 	callback := received(t, "POST", "/cb/t", calling, "Content-Type: "+typeJSON)
-	reply := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	ack := []byte(ided(c).Replace(taken))
 	f := func(name string, most float64, fn func()) {
 		t.Helper()
@@ -36,9 +36,9 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s allocates %v times, at most %v are its own", name, got, most)
 		}
 	}
-	f("Accept", 3, func() { _, _ = d.Accept(create, now) })
+	f("Accept", 3, func() { _, _ = d.Accept(create, gateway.Route{}, now) })
 	f("Encode", 0, func() { _ = d.Encode(&req, c, all, now) })
-	f("Ack", 0, func() { _, _ = d.Ack(c, 200, ack) })
+	f("Ack", 0, func() { _, _ = d.Ack(c, 200, nil, ack) })
 	f("Callback", 1, func() { _, _, _ = d.Callback(callback, 0) })
 	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
 	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}) })
@@ -56,7 +56,7 @@ func BenchmarkAccept(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.Accept(req, now); err != nil {
+				if _, err := d.Accept(req, gateway.Route{}, now); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -127,7 +127,7 @@ func BenchmarkCallbackXMLHostile(b *testing.B) {
 func BenchmarkAnswer(b *testing.B) {
 	d := dialect(b)
 	c := mustAccept(b, d, typical)
-	reply := gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	var dst fasthttp.Response
 	b.ReportAllocs()
 	for b.Loop() {

@@ -38,7 +38,7 @@ func newCall(ops int) (c *gateway.Call, slots []int, room []byte) {
 			call gateway.Call
 			ops  [1]gateway.Op
 			slot [1]int
-			room [32]byte
+			room [24]byte
 		})
 		one.call.Ops = one.ops[:]
 		return &one.call, one.slot[:0], one.room[:0]

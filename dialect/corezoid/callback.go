@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
 
@@ -15,13 +16,20 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 	if encoding(&req.Header) != nil {
 		return cb, nil, encodingFault("")
 	}
+	status, err := gateway.StatusOf(req)
+	if err != nil {
+		return cb, nil, err
+	}
+	if status == correlator.Open {
+		status = correlator.Complete
+	}
 	s := d.borrow()
 	defer d.giveBack(s)
 	data, answer, err := s.callbackData(req)
 	if err != nil {
 		return cb, nil, bodyFault(withoutBytes(err))
 	}
-	return correlator.Callback{Op: op, Status: correlator.Complete, Body: data}, answer, nil
+	return correlator.Callback{Op: op, Status: status, Body: data}, answer, nil
 }
 
 // callbackData gives the data of a callback and its answer, both in bytes of their own.

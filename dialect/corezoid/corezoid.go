@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/correlator"
 	"syncgate/gateway"
 	"syncgate/signer"
@@ -82,22 +84,24 @@ type Access struct {
 // Dialect is both sides of the protocol: the gateway's Dialect and its Engine. It is safe for concurrent use.
 type Dialect struct {
 	// Set by New, read-only afterwards.
-	ops         []operation // few: what clients may ask for
-	headers     []header
-	timeouts    gateway.Timeouts
-	engineHost  []byte   // of the engine's URL
-	enginePath  []byte   // fixed too; what comes before the login
-	callbackURL string   // the member of a task's data, with a hole for the token
-	hole        int      // where in callbackURL the hole is
-	theirs      []string // the members that clients may not set
+	ops                        []operation // few: what clients may ask for
+	headers                    []header
+	timeouts                   gateway.Timeouts
+	engineHost                 []byte   // of the engine's URL
+	enginePath                 []byte   // fixed too; what comes before the login
+	callbackURL                string   // the member of a task's data, with a hole for the token
+	hole                       int      // where in callbackURL the hole is
+	theirs                     []string // the members that clients may not set
+	createMethods, taskMethods []string
 
 	access    atomic.Pointer[Access]
 	scratches sync.Pool // of *scratch
 }
 
 var (
-	_ gateway.Dialect = (*Dialect)(nil)
-	_ gateway.Engine  = (*Dialect)(nil)
+	_ gateway.Dialect     = (*Dialect)(nil)
+	_ gateway.TaskDialect = (*Dialect)(nil)
+	_ gateway.Engine      = (*Dialect)(nil)
 )
 
 // operation is what an op asks for. Those that create tasks are parked.
@@ -120,12 +124,14 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	}
 	member := quote(callbackMember) + `:` + strings.TrimSuffix(quote(cfg.CallbackURL), `"`)
 	d := &Dialect{
-		timeouts:    cfg.Timeouts,
-		engineHost:  []byte(engine.Host),
-		enginePath:  []byte(engine.EscapedPath() + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
-		callbackURL: member + strings.Repeat("0", correlator.TokenLen) + `"`,
-		hole:        len(member),
-		theirs:      []string{callbackMember},
+		timeouts:      cfg.Timeouts,
+		engineHost:    []byte(engine.Host),
+		enginePath:    []byte(engine.EscapedPath() + "/api/" + strconv.Itoa(cfg.APIVersion) + "/json/"),
+		callbackURL:   member + strings.Repeat("0", correlator.TokenLen) + `"`,
+		hole:          len(member),
+		theirs:        []string{callbackMember},
+		createMethods: []string{fasthttp.MethodPost, fasthttp.MethodOptions},
+		taskMethods:   []string{fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodOptions},
 	}
 	for _, pair := range cfg.Ops {
 		typ, obj, _ := strings.Cut(pair, ":")
@@ -148,9 +154,17 @@ func (d *Dialect) SetAccess(a Access) { d.access.Store(&a) }
 // Logins gives those who may ask now.
 func (d *Dialect) Logins() []string { return d.access.Load().Keys.Logins() }
 
-// Route reports whether path is that of a create request: /api/{1|2}/json/{login}/{time}/{signature}, or /api/{1|2}/json with the
-// credentials in headers.
-func (*Dialect) Route(path []byte) bool {
-	_, _, ok := parsePath(path)
-	return ok
+// Name is what records call the dialect.
+func (*Dialect) Name() string { return "corezoid" }
+
+// Route knows create requests, /api/{1|2}/json/{login}/{time}/{signature}, or /api/{1|2}/json with the credentials in headers, and
+// results, /api/1/tasks/{task id}.
+func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
+	if _, _, ok := parsePath(path); ok {
+		return gateway.Route{Kind: gateway.Create, Methods: d.createMethods}, true
+	}
+	if _, ok := taskName(path); ok {
+		return gateway.Route{Kind: gateway.Task, Methods: d.taskMethods}, true
+	}
+	return gateway.Route{}, false
 }

@@ -128,7 +128,7 @@ func pairs(c *gateway.Call, back bool) (all []string) {
 	return all
 }
 
-func answer(d *corezoid.Dialect, c *gateway.Call, r gateway.Reply) (status int, body string) {
+func answer(d *corezoid.Dialect, c *gateway.Call, r *gateway.Reply) (status int, body string) {
 	var dst fasthttp.Response
 	d.Answer(&dst, c, r)
 	return dst.StatusCode(), string(dst.Body())

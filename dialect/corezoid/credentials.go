@@ -61,9 +61,9 @@ func headerCredentials(h *fasthttp.RequestHeader) (c credentials, given bool) {
 	return c, given
 }
 
-// Identify verifies {login}/{time}/{signature} over an empty body, or the same in headers where there is no path. login is empty when the
+// identify verifies {login}/{time}/{signature} over an empty body, or the same in headers where there is no path. login is empty when the
 // request has no credentials at all.
-func (d *Dialect) Identify(h *fasthttp.RequestHeader, path []byte, now time.Time) (login string, err error) {
+func (d *Dialect) identify(h *fasthttp.RequestHeader, path []byte, now time.Time) (login string, err error) {
 	from, given := headerCredentials(h)
 	if len(path) > 0 {
 		from, _ = parseCredentials(path) // nobody's signature matches what is missing

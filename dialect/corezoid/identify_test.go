@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"syncgate/dialect/corezoid"
+	"syncgate/gateway"
 )
 
 func TestFingerprint(t *testing.T) {
@@ -43,8 +44,12 @@ func TestIdentify(t *testing.T) {
 	d := dialect(t)
 	f := func(credentials string, header []string, status int, text string) {
 		t.Helper()
-		req := received(t, "GET", "/api/1/tasks/x", "", header...)
-		who, err := d.Identify(&req.Header, []byte(credentials), now)
+		path := "/api/1/tasks/x"
+		if credentials != "" {
+			path += "/" + credentials
+		}
+		asked, err := d.Task(received(t, "GET", path, "", header...), gateway.Route{}, now)
+		who := asked.Login
 		if text != "" {
 			wantFault(t, err, status, text)
 		} else if err != nil || who != login {
@@ -59,8 +64,6 @@ func TestIdentify(t *testing.T) {
 	f(good, nil, 0, "")
 	f(bad, nil, 401, wrong)
 	f(signed("1", ""), nil, 401, "Request time is outside the allowed window")
-	f(login, nil, 401, wrong)
-	f(good+"/x", nil, 401, wrong)
 	f("", inHeaders(good), 0, "")
 	f("", inHeaders(bad), 401, wrong)
 	f("", inHeaders(signed("1", "")), 401, "Request time is outside the allowed window")
@@ -68,9 +71,13 @@ func TestIdentify(t *testing.T) {
 	f("", inHeaders(good)[2:], 401, wrong)
 	f(good, inHeaders(bad), 0, "") // the path counts where it has credentials
 	f(bad, inHeaders(good), 401, wrong)
-	req := received(t, "GET", "/api/1/tasks/x", "")
-	if who, err := d.Identify(&req.Header, nil, now); who != "" || err != nil {
-		t.Errorf("without credentials: %q, %v", who, err)
+	if asked, err := d.Task(received(t, "GET", "/api/1/tasks/x", ""), gateway.Route{}, now); asked.Login != "" || string(asked.Task) != "x" || err != nil {
+		t.Errorf("without credentials: %+v, %v", asked, err)
+	}
+	for _, odd := range []string{login, good + "/x"} {
+		if _, ok := d.Route([]byte("/api/1/tasks/x/" + odd)); ok {
+			t.Errorf("%s behind a task's name is a route", odd)
+		}
 	}
 }
 
@@ -89,9 +96,9 @@ func TestAcceptByHeaders(t *testing.T) {
 			wantByHeaders(t, d, target, good)
 		}
 		old := inHeaders(strings.TrimPrefix(path(login, "1", secret, simple), "/api/2/json/"))
-		_, err := d.Accept(received(t, "POST", "/api/1/json", simple, old...), now)
+		_, err := d.Accept(received(t, "POST", "/api/1/json", simple, old...), gateway.Route{}, now)
 		wantFault(t, err, 401, "Request time is outside the allowed window")
-		_, err = d.Accept(received(t, "POST", "/api/1/json/a/b/c", simple, good...), now) // the path counts
+		_, err = d.Accept(received(t, "POST", "/api/1/json/a/b/c", simple, good...), gateway.Route{}, now) // the path counts
 		wantFault(t, err, 401, "Incorrect signature or login")
 	}
 	for _, target := range []string{"/api/1/json", "/api/2/json", "/api/1/json/a/b/c"} {
@@ -111,7 +118,7 @@ func wantByHeaders(t *testing.T, d *corezoid.Dialect, target string, good []stri
 	t.Helper()
 	f := func(ok bool, body string, header ...string) {
 		t.Helper()
-		c, err := d.Accept(received(t, "POST", target, body, header...), now)
+		c, err := d.Accept(received(t, "POST", target, body, header...), gateway.Route{}, now)
 		if !ok {
 			wantFault(t, err, 401, "Incorrect signature or login")
 		} else if err != nil || c.Login != login {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncgate/dialect/corezoid"
+	"syncgate/gateway"
 )
 
 // costly is a body that was made to cost much: item after item, between what opens and what shuts them.
@@ -161,7 +162,7 @@ func TestRequestMemory(t *testing.T) {
 		ctx := received(t, "POST", path(login, "1700000000", secret, body), body)
 		mustAccept(t, d, simple)
 		var err error
-		took := allocated(func() { _, err = d.Accept(ctx, now) })
+		took := allocated(func() { _, err = d.Accept(ctx, gateway.Route{}, now) })
 		if most := 10 * len(body); took > float64(most) && !raced {
 			t.Errorf("%s: %.0f bytes for %d", name, took, len(body))
 		}
