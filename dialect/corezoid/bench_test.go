@@ -41,7 +41,7 @@ func TestAllocations(t *testing.T) {
 	f("Ack", 0, func() { _, _ = d.Ack(c, 200, nil, ack) })
 	f("Callback", 1, func() { _, _, _ = d.Callback(callback, 0) })
 	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
-	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}) })
+	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}, "") })
 }
 
 func BenchmarkAccept(b *testing.B) {
@@ -83,7 +83,7 @@ func BenchmarkAck(b *testing.B) {
 	answer := []byte(ided(c).Replace(taken))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.Ack(c, 200, answer); err != nil {
+		if _, err := d.Ack(c, 200, nil, answer); err != nil {
 			b.Fatal(err)
 		}
 	}

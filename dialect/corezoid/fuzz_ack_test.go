@@ -219,7 +219,7 @@ func sortOf(status int, body string) sort {
 // checkAck holds an answer to the model. No op may end with what names another one, and what is another request's ends none.
 func checkAck(t *testing.T, d *corezoid.Dialect, c *gateway.Call, status int, body string) {
 	t.Helper()
-	ack, err := d.Ack(c, status, []byte(body))
+	ack, err := d.Ack(c, status, nil, []byte(body))
 	is := sortOf(status, body)
 	var found []int
 	isForeign := is != unusable && foreign(c, answersOf(body))

@@ -179,7 +179,7 @@ func TestAckMemory(t *testing.T) {
 	for name, item := range map[string]string{"ops": `{},`, "ids": `{"id":"a"},`, "others": `{"id":"x"},`, "escapes": `{"id":"\u0061"},`, "nothing": `0,`, "lists": `0],"ops":[`, "errors": `{"proc":"e"},`} {
 		for _, end := range []string{`0],"request_proc":"ok"}`, `0],"request_proc":"error"}`} {
 			answer := []byte(costly{"", `{"ops":[`, end, each(item), ""}.body(4 << 20))
-			took := allocated(func() { _, _ = d.Ack(call, 200, answer) })
+			took := allocated(func() { _, _ = d.Ack(call, 200, nil, answer) })
 			if most := 2 * len(answer); took > float64(most) && !raced {
 				t.Errorf("%s: %.0f bytes for %d", name, took, len(answer))
 			}

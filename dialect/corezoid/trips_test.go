@@ -139,7 +139,7 @@ func (p *trip) begin(t *testing.T, comment string) (headers []string) {
 func (p *trip) ack(t *testing.T, status, body string) {
 	t.Helper()
 	p.status, _ = strconv.Atoi(status)
-	ack, err := p.d.Ack(p.call, p.status, []byte(ided(p.call).Replace(body)))
+	ack, err := p.d.Ack(p.call, p.status, nil, []byte(ided(p.call).Replace(body)))
 	switch {
 	case errors.Is(err, gateway.ErrForeignAnswer): // the client waits on
 	case err != nil:
@@ -175,12 +175,12 @@ func (p *trip) answer() (status int, body string) {
 	switch {
 	case errors.As(p.fault, &fault):
 		var dst fasthttp.Response
-		p.d.Refuse(&dst, fault)
+		p.d.Refuse(&dst, fault, "")
 		return dst.StatusCode(), string(dst.Body())
 	case p.whole != nil:
 		return p.status, string(p.whole.Package)
 	}
-	return answer(p.d, p.call, p.reply)
+	return answer(p.d, p.call, &p.reply)
 }
 
 // TestDocs plays the trip that the documentation shows, from its code blocks.
