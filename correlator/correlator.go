@@ -27,6 +27,8 @@ var (
 	ErrFull = fmt.Errorf("%w: no room for one more record", ErrUnavailable)
 	// ErrOtherBody refuses a Claim: the key was used with another body.
 	ErrOtherBody = errors.New("correlator: key was used with another body")
+	// ErrTooLarge refuses progress that would make what the engine has reported of an op larger than it may be.
+	ErrTooLarge = errors.New("correlator: too much progress")
 	// ErrReleased ends the wait of receivers that are attached to a trip that surely made no task.
 	ErrReleased = errors.New("correlator: released")
 	// ErrForged says that a token or task id was not made with our keys.

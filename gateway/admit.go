@@ -8,54 +8,107 @@ import (
 	"syncgate/correlator"
 )
 
-// admit asks whether login may have one more request: the limits of its own, then the correlator's health. leave gives
-// the place back.
-func (g *Gateway) admit(login string, now time.Time) (leave func(), err error) {
+// admit asks whether a call may have one more place: the correlator's health, then the limits of its login and those of its route. leave
+// gives the place back. remote is the client's address.
+func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), err error) {
 	if g.cfg.WhenDown == Refuse {
 		if err := g.admits(); err != nil {
 			return nil, correlator.ErrUnavailable
 		}
 	}
 	limits := g.limits.Load()
-	if limits.ParkedPerLogin <= 0 && limits.RatePerLogin <= 0 {
+	limited := limits.ParkedPerLogin > 0 || limits.RatePerLogin > 0
+	if !limited && (c.Options == nil || len(c.Options.Quotas) == 0) {
 		return func() {}, nil
 	}
-	return g.shareOf(login).enter(limits, now)
+	e := entry{g: g, now: now}
+	if limited {
+		err = e.enter(c.Login, Quota{Parked: limits.ParkedPerLogin, Rate: limits.RatePerLogin}, errTooMany, errTooOften)
+	}
+	if c.Options != nil {
+		for _, q := range c.Options.Quotas {
+			name := "\x00" + q.Name // which is no login's
+			if q.PerAddress {
+				name += "\x00" + remote
+			}
+			if err == nil {
+				err = e.enter(name, q, errRouteFull, errRouteRate)
+			}
+		}
+	}
+	if err != nil {
+		e.leave()
+		return nil, err
+	}
+	return e.leave, nil
 }
 
-// share is what one login uses. Guarded by Gateway.sharesMu.
+// entry is the places of one call.
+type entry struct {
+	g   *Gateway
+	now time.Time
+	in  []*share
+}
+
+// enter takes a place of the named share.
+func (e *entry) enter(name string, q Quota, full, often error) error {
+	e.g.sharesMu.Lock()
+	defer e.g.sharesMu.Unlock()
+	s := e.g.shareOf(name, e.now)
+	if q.Parked > 0 && s.parked >= q.Parked {
+		return full
+	}
+	if q.Rate > 0 {
+		s.setRate(q.Rate)
+		if !s.rate.AllowN(e.now, 1) {
+			return often
+		}
+	}
+	s.parked++
+	e.in = append(e.in, s)
+	return nil
+}
+
+// leave gives the places back.
+func (e *entry) leave() {
+	e.g.sharesMu.Lock()
+	defer e.g.sharesMu.Unlock()
+	for _, s := range e.in {
+		s.parked--
+	}
+	e.in = nil
+}
+
+// share is what is used of one quota. Guarded by Gateway.sharesMu.
 type share struct {
-	g      *Gateway
 	parked int
 	rate   *rate.Limiter // nil: there was no limit so far
 }
 
-// shareOf gives the share of a login. There are no more of them than credentials, as only known logins get here.
-func (g *Gateway) shareOf(login string) *share {
-	g.sharesMu.Lock()
-	defer g.sharesMu.Unlock()
-	s := g.shares[login]
-	if s == nil {
-		s = &share{g: g}
-		g.shares[login] = s
-	}
-	return s
+// idle reports whether the share is as a new one would be.
+func (s *share) idle(now time.Time) bool {
+	return s.parked == 0 && (s.rate == nil || s.rate.TokensAt(now) >= float64(s.rate.Burst()))
 }
 
-func (s *share) enter(limits *Limits, now time.Time) (leave func(), err error) {
-	s.g.sharesMu.Lock()
-	defer s.g.sharesMu.Unlock()
-	if limits.ParkedPerLogin > 0 && s.parked >= limits.ParkedPerLogin {
-		return nil, errTooMany
+// mostShares is from how many shares on those that say nothing are dropped. Logins and routes are configured; addresses are not.
+const mostShares = 20_000
+
+// shareOf gives the named share. Called with sharesMu held. When there are many, idle ones go; each look for them pays for as many new ones.
+func (g *Gateway) shareOf(name string, now time.Time) *share {
+	if s := g.shares[name]; s != nil {
+		return s
 	}
-	if limits.RatePerLogin > 0 {
-		s.setRate(limits.RatePerLogin)
-		if !s.rate.AllowN(now, 1) {
-			return nil, errTooOften
+	if len(g.shares) >= max(mostShares, g.sweepAt) {
+		for name, s := range g.shares {
+			if s.idle(now) {
+				delete(g.shares, name)
+			}
 		}
+		g.sweepAt = 2 * len(g.shares)
 	}
-	s.parked++
-	return s.leave, nil
+	s := new(share)
+	g.shares[name] = s
+	return s
 }
 
 // setRate follows a reloaded limit. A second's worth may come at once, and at least one: at the start, and when the limit is raised. When
@@ -69,10 +122,4 @@ func (s *share) setRate(perSecond float64) {
 		s.rate.SetLimit(limit)
 		s.rate.SetBurst(burst)
 	}
-}
-
-func (s *share) leave() {
-	s.g.sharesMu.Lock()
-	s.parked--
-	s.g.sharesMu.Unlock()
 }

@@ -14,22 +14,43 @@ const (
 	maxKey    = 255 // bytes
 )
 
-// keyOf reads the request's Idempotency-Key, empty when there is none: 1 to 255 visible ASCII characters, taken as they are.
-func keyOf(h *fasthttp.RequestHeader) (key string, err error) {
+// keyOf reads the request's Idempotency-Key, empty when there is none: 1 to 255 visible ASCII characters, taken as they are. quoted: it may
+// also be a String of a structured field (RFC 9651, 3.3.3), which is the same key as what it says.
+func keyOf(h *fasthttp.RequestHeader, quoted bool) (key string, err error) {
 	values := h.PeekAll(keyHeader)
 	if len(values) == 0 {
 		return "", nil
 	}
-	ok := len(values) == 1 && len(values[0]) > 0 && len(values[0]) <= maxKey
+	text := values[0]
+	if quoted {
+		text = unquote(text)
+	}
+	ok := len(values) == 1 && len(text) > 0 && len(text) <= maxKey
 	if ok {
-		for _, c := range values[0] {
+		for _, c := range text {
 			ok = ok && c > ' ' && c < 0x7f
 		}
 	}
 	if !ok {
 		return "", &Fault{Status: fasthttp.StatusBadRequest, Reason: BadKey, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
 	}
-	return string(values[0]), nil
+	return string(text), nil
+}
+
+// unquote gives what a String of a structured field says. What is none stays as it is.
+func unquote(text []byte) []byte {
+	n := len(text) - 1
+	if n < 1 || text[0] != '"' || text[n] != '"' {
+		return text
+	}
+	said := make([]byte, 0, n)
+	for i := 1; i < n; i++ {
+		if text[i] == '\\' && i+1 < n {
+			i++
+		}
+		said = append(said, text[i])
+	}
+	return said
 }
 
 // claim binds the request's key to the trip and parks it, or joins the trip that has the key. It asks the store. An owner that surely made

@@ -14,6 +14,11 @@ import (
 
 // Deliver takes a callback. The trip alone knows what is first.
 func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
+	if cb.Status.Running() {
+		t.reported()
+		done(correlator.Written)
+		return
+	}
 	t.mu.Lock()
 	before := t.phase
 	d, certain := t.take(cb)
@@ -40,7 +45,7 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	switch {
 	case t.phase == parked && !final:
 		t.finals[cb.Op] = cb
-		if cb.Status == correlator.Complete && t.g.recent != nil {
+		if cb.Status != correlator.Answered && t.g.recent != nil {
 			t.heard.note(t.accepted)
 		}
 		if t.open--; t.open > 0 {
@@ -77,7 +82,7 @@ func (c *callbackTimes) note(accepted time.Time) {
 // decide makes the outcome certain. Called with mu held, in phase parked; the caller answers the client.
 func (t *trip) decide(why error) {
 	t.phase = decided
-	t.why = why
+	t.why = t.ends(why)
 	t.g.metrics.parked.Dec()
 }
 

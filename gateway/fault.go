@@ -23,6 +23,8 @@ var (
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
 	errTooMany     = errors.New("gateway: too many waiting clients of one login")
 	errTooOften    = errors.New("gateway: too many requests of one login")
+	errRouteFull   = errors.New("gateway: too many waiting clients of one route")
+	errRouteRate   = errors.New("gateway: too many requests of one route")
 )
 
 // Fault is an error with its public answer.
@@ -65,6 +67,9 @@ var faults = []struct {
 }{
 	{errTooMany, Fault{Status: 429, Reason: LoginParked, RetryAfter: retrySoon, Text: "Too many requests: as many clients of this login wait as may, try again later"}},
 	{errTooOften, Fault{Status: 429, Reason: LoginRate, RetryAfter: retrySoon, Text: "Too many requests: this login has reached its rate, try again later"}},
+	{errRouteFull, Fault{Status: 429, Reason: RouteParked, RetryAfter: retrySoon, Text: "Too many requests: as many clients of this route wait as may, try again later"}},
+	{errRouteRate, Fault{Status: 429, Reason: RouteRate, RetryAfter: retrySoon, Text: "Too many requests: this route, or this client's address, has reached its rate, try again later"}},
+	{correlator.ErrTooLarge, Fault{Status: 413, Reason: BodySize, Text: "What the engine has reported of this task is larger than limits.callback_body"}},
 	{correlator.ErrDraining, Fault{Status: 503, Reason: Draining, RetryAfter: retrySoon, Text: "Shutting down: this node takes no new requests, try again"}},
 	{correlator.ErrBusy, Fault{Status: 503, Reason: NodeParked, RetryAfter: retrySoon, Text: "Overloaded: as many clients wait here as may, try again later"}},
 	{correlator.ErrFull, Fault{Status: 503, Reason: NodeResults, RetryAfter: retrySoon, Text: "Overloaded: there is no memory left for kept results, try again later"}},

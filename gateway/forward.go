@@ -125,10 +125,14 @@ func (t *trip) Finished(took time.Duration, code string) {
 	t.g.metrics.engine(code, took)
 	t.body.Release()
 	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
+	if t.call.Options != nil {
+		t.call.Options.Prepared = nil
+	}
 	a := t.exchanged
 	t.exchanged = engineAnswer{}
 	switch a.outcome {
 	case accepted:
+		t.handOver()
 	case said:
 		if t.g.local {
 			t.acked(a.decided)
@@ -148,6 +152,7 @@ func (t *trip) Finished(took time.Duration, code string) {
 		if errors.Is(a.err, ErrForeignAnswer) {
 			a.err = ErrForeignAnswer // what is around it may have bytes of the answer
 		}
+		t.handOver()
 		t.g.log.Warn().Str("error", redact.Error(a.err)).Str("code", code).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
 	}
 }

@@ -61,7 +61,8 @@ type Gateway struct {
 	operators work // what serves operators: a profile takes its time, and Close does not wait for that
 
 	sharesMu sync.Mutex
-	shares   map[string]*share // by login; guarded by sharesMu, as is what is in them
+	shares   map[string]*share // by login or quota; guarded by sharesMu, as are what is in them and the next
+	sweepAt  int               // how many shares there are when idle ones are dropped
 
 	// Set by Listen.
 	certificate                     *certificate         // nil: no TLS

@@ -53,6 +53,8 @@ func (t *trip) outcome() string {
 		return t.refusal.why().outcome
 	case t.whole != nil:
 		return outcomeEngineRefused
+	case errors.Is(t.why, ErrHandedOver):
+		return outcomeHandedOver
 	case errors.Is(t.why, correlator.ErrDeadline):
 		return outcomeTimeout
 	case errors.Is(t.why, correlator.ErrDraining):
@@ -72,7 +74,12 @@ func (t *trip) resultOutcome() string {
 	for i := range t.call.Ops {
 		op := &t.call.Ops[i]
 		allowed = allowed || op.Refused == ""
-		if op.Create && t.finals[i].Status != correlator.Complete {
+		switch status := t.finals[i].Status; {
+		case status == correlator.Errored:
+			return outcomeFailed
+		case status == correlator.Cancelled:
+			return outcomeCancelled
+		case op.Create && status != correlator.Complete:
 			return outcomeEngineRefused
 		}
 	}
@@ -101,7 +108,7 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 		line = t.opFields(line.Int("ops", len(t.call.Ops)))
 	}
 	line = line.Str("outcome", outcome).Int("status", t.status).Dur("took", took)
-	if t.key != "" {
+	if t.keyed() {
 		line = line.Bool("keyed", true).Bool("joined", t.joined)
 	}
 	if t.id != (correlator.ID{}) {

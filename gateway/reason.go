@@ -24,6 +24,8 @@ const (
 	NothingKept       Reason = "gone"        // nothing is known of a token or task id any more
 	LoginParked       Reason = "login_limit" // limits.parked_per_login
 	LoginRate         Reason = "login_rate"  // limits.rate_per_login
+	RouteParked       Reason = "route_limit" // limits.parked of a route
+	RouteRate         Reason = "route_rate"  // limits.rate of a route, or rate of an access entry
 	NodeParked        Reason = "parked"      // limits.parked
 	NodeFiles         Reason = "files"       // hardly any descriptor is left
 	NodeBodies        Reason = "memory"      // the bodies that are on their way
@@ -39,6 +41,9 @@ const (
 // Outcomes are how a create request ended: what syncgate_trips_total counts and the log says. Each request has one.
 const (
 	outcomeComplete          = "complete"           // every op has its result
+	outcomeFailed            = "failed"             // the engine reports that the task has failed
+	outcomeCancelled         = "cancelled"          // the engine, or a client, has cancelled the task
+	outcomeHandedOver        = "handed_over"        // the engine has the task, and the client comes back for the result
 	outcomeTimeout           = "timeout"            // the deadline came first
 	outcomeHungUp            = "hung_up"            // the client left first
 	outcomeNotAllowed        = "not_allowed"        // no op was one that clients may ask for
@@ -58,7 +63,7 @@ const (
 
 func outcomes() []string {
 	return []string{
-		outcomeComplete, outcomeTimeout, outcomeHungUp, outcomeNotAllowed, outcomeBadRequest, outcomeUnauthorized, outcomeForbidden, outcomeLimited,
+		outcomeComplete, outcomeFailed, outcomeCancelled, outcomeHandedOver, outcomeTimeout, outcomeHungUp, outcomeNotAllowed, outcomeBadRequest, outcomeUnauthorized, outcomeForbidden, outcomeLimited,
 		outcomeOverloaded, outcomeEngineRefused, outcomeEngineUnreachable, outcomeEngineBusy, outcomeEngineError, outcomeCorrelatorDown,
 		outcomeDraining, outcomeInternalError,
 	}
@@ -73,8 +78,8 @@ type reasonRow struct {
 }
 
 // reasons is the one table of them.
-func reasons() [26]reasonRow {
-	return [26]reasonRow{
+func reasons() [28]reasonRow {
+	return [28]reasonRow{
 		{BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
 		{BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
 		{BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
@@ -91,6 +96,8 @@ func reasons() [26]reasonRow {
 		{NothingKept, outcomeBadRequest, callbackGone, fasthttp.StatusGone},
 		{LoginParked, outcomeLimited, callbackUnavailable, fasthttp.StatusTooManyRequests},
 		{LoginRate, outcomeLimited, callbackUnavailable, 0},
+		{RouteParked, outcomeLimited, callbackUnavailable, 0},
+		{RouteRate, outcomeLimited, callbackUnavailable, 0},
 		{NodeParked, outcomeOverloaded, callbackUnavailable, fasthttp.StatusServiceUnavailable},
 		{NodeFiles, outcomeOverloaded, callbackUnavailable, 0},
 		{NodeBodies, outcomeOverloaded, callbackUnavailable, 0},

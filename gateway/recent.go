@@ -169,7 +169,7 @@ type traceOp struct {
 // begin takes what a trip says of itself, and of its first op.
 func (e *traceOp) begin(t *trip, seed maphash.Seed) {
 	*e = traceOp{deadline: -1, forwarded: -1, answered: -1, firstCallback: -1, lastCallback: -1, replied: -1}
-	e.id, e.accepted, e.keyed, e.joined = t.id, t.accepted.UnixNano(), t.key != "", t.joined
+	e.id, e.accepted, e.keyed, e.joined = t.id, t.accepted.UnixNano(), t.keyed(), t.joined
 	var room [128]byte // of a request id
 	e.request.set(seed, append(room[:0], t.requestID...))
 	copy(e.login[:], t.login())

@@ -97,7 +97,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 	if err = t.route(r); err != nil {
 		return false, err
 	}
-	if t.key, err = keyOf(&in.Request.Header); err != nil {
+	if t.key, err = keyOf(&in.Request.Header, t.dialect > 0); err != nil {
 		return false, err
 	}
 	t.expect()
@@ -107,10 +107,13 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 	if in.OverLimit() {
 		return false, errOverLimit
 	}
-	if t.leave, err = g.admit(t.call.Login, t.accepted); err != nil {
+	if t.leave, err = g.admit(t.call, t.remote, t.accepted); err != nil {
 		return false, err
 	}
 	t.id, t.body, t.exchange = g.correlator.NewID(t.expiry()), in.TakeBody(), in.Exchange
+	if t.key == "" && t.handsOver() {
+		t.key = ownKey(t.id)
+	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
 	switch {
 	case t.key == "" || g.keeper == nil:
@@ -171,7 +174,7 @@ func (t *trip) registered() {
 
 // expect prepares the trip for what the call asks for.
 func (t *trip) expect() {
-	t.deadline = t.accepted.Add(t.call.Wait)
+	t.deadline = t.waitEnds()
 	t.finals, t.open = make([]correlator.Callback, len(t.call.Ops)), 0
 	for i := range t.call.Ops {
 		t.finals[i].Op = i
@@ -185,7 +188,7 @@ func (t *trip) expect() {
 
 // expiry is until when callbacks for the trip are accepted.
 func (t *trip) expiry() time.Time {
-	return t.deadline.Add(max(t.g.cfg.Results.Retention, minTokenLife))
+	return t.accepted.Add(max(t.call.Wait, t.deadline.Sub(t.accepted))).Add(max(t.g.cfg.Results.Retention, minTokenLife))
 }
 
 // reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"time"
+
+	"syncgate/correlator"
+)
+
+// A client need not wait for its result: it is handed over to a task that the client can ask for, on any node, as soon as the engine
+// has taken it. Such a trip is claimed before it is forwarded, under a key of its own where the client named none: from then on there is a
+// record of it, which the reply promises, and to which progress is added.
+
+// streamBegin is how long a stream waits for the engine to take the task.
+const streamBegin = time.Second
+
+// mode is what the client of a call waits for.
+func (c *Call) mode() Mode {
+	if c.Options == nil {
+		return Hold
+	}
+	return c.Options.Mode
+}
+
+// handsOver reports whether the client is to be answered when the engine has taken the task.
+func (t *trip) handsOver() bool { return t.kind == creates && t.call != nil && t.call.mode() != Hold }
+
+// ownKey is the key of a trip whose client named none. No client can send it.
+func ownKey(id correlator.ID) string { return "\x00" + string(id[:]) }
+
+// keyed reports whether the client named a key.
+func (t *trip) keyed() bool { return t.key != "" && t.key[0] != 0 }
+
+// waitEnds gives when the client of a call is answered at the latest. To hand over, the engine has to answer: that takes as long as a
+// connection to it and its answer may.
+func (t *trip) waitEnds() time.Time {
+	switch t.call.mode() {
+	case HandOver:
+		return t.accepted.Add(2 * t.g.engines[t.engine].cfg.Timeout)
+	case Stream:
+		return t.accepted.Add(min(streamBegin, t.call.Wait))
+	case Hold:
+	}
+	return t.accepted.Add(t.call.Wait)
+}
+
+// handOver answers the client of a task that the engine has taken, or may have taken, if it is one that waits for that.
+func (t *trip) handOver() {
+	if t.handsOver() {
+		t.failed(ErrHandedOver)
+	}
+}
+
+// ends is why the wait of a trip ends: the client of a task that is handed over hears that, and nothing of deadlines and results.
+func (t *trip) ends(why error) error {
+	if t.handsOver() && t.whole == nil && (why == nil || why == correlator.ErrDeadline) { //nolint:errorlint // the table's own
+		return ErrHandedOver
+	}
+	return why
+}
+
+// reported takes what the engine says of its progress: the wait goes on for as long as the route lets the engine say nothing.
+func (t *trip) reported() {
+	o := t.call.Options
+	if o == nil || o.Idle <= 0 || t.handsOver() {
+		return
+	}
+	t.mu.Lock()
+	waits := t.phase == parked && t.inTable && !t.joined
+	t.mu.Unlock()
+	if until := time.Now().Add(o.Idle); waits && until.Before(t.accepted.Add(t.call.Wait)) {
+		t.g.extend(t.id, until)
+	}
+}
+
+// extend moves the deadline of a parked trip.
+func (g *Gateway) extend(id correlator.ID, deadline time.Time) {
+	if table, ok := g.correlator.(interface {
+		Extend(id correlator.ID, deadline time.Time) bool
+	}); ok {
+		table.Extend(id, deadline)
+	}
+}
