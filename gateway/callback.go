@@ -38,6 +38,11 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 		g.deliverLater(id, cb, in.Exchange, answer, now)
 		return true, nil
 	}
+	if before, ok := errors.AsType[*correlator.Superseded](err); ok {
+		g.metrics.callback(callbackRepeated)
+		setSuperseded(in.Response, answer, before)
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -77,7 +82,11 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 	awaited := g.isAwaited(id, now)
 	relayed := func(err error) {
 		defer g.work.Done()
-		g.answerCallback(x, answer, id, cb.Op, callbackRelayed, deliverError(id, cb.Op, err))
+		outcome := callbackRelayed
+		if cb.Status.Running() {
+			outcome = callbackReported
+		}
+		g.answerCallback(x, answer, id, cb.Op, outcome, deliverError(id, cb.Op, err))
 	}
 	if awaited && g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
 		return
@@ -90,6 +99,9 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 			return
 		}
 		outcome := g.outcomeHere(id, cb.Op)
+		if cb.Status.Running() {
+			outcome = callbackReported
+		}
 		g.answerCallback(x, answer, id, cb.Op, outcome, g.deliver(id, cb))
 	})
 }
@@ -111,9 +123,14 @@ func (g *Gateway) outcomeHere(id correlator.ID, op int) string {
 func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correlator.ID, op int, outcome string, err error) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	if err != nil {
+	before, superseded := errors.AsType[*correlator.Superseded](err)
+	switch {
+	case superseded:
+		g.metrics.callback(callbackRepeated)
+		setSuperseded(resp, answer, before)
+	case err != nil:
 		g.refuseCallback(resp, faultOf(err), correlator.Token{Trip: id, Op: op})
-	} else {
+	default:
 		g.metrics.callback(outcome)
 		setDelivered(resp, answer)
 	}
@@ -127,6 +144,13 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 func setDelivered(dst *fasthttp.Response, answer []byte) {
 	dst.Header.SetContentType(contentJSON)
 	dst.SetBodyRaw(answer)
+}
+
+// setSuperseded sets the answer to a callback that counts for nothing: its op was final before. The status of that says to a worker whether
+// it can stop.
+func setSuperseded(dst *fasthttp.Response, answer []byte, before *correlator.Superseded) {
+	setDelivered(dst, answer)
+	dst.Header.Set(statusHeader, before.Status.String())
 }
 
 // sharedDeadlines bound how long engines wait for their answers: a slow client has its whole write time-out, and the store its own.

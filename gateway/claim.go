@@ -109,6 +109,10 @@ func (t *trip) join(owner correlator.ID) error {
 	t.mu.Unlock()
 	t.body.Release() // nothing will be forwarded
 	t.begin(false)
+	if t.handsOver() { // the other trip's task is this one's
+		t.failed(ErrHandedOver)
+		return nil
+	}
 	if err := t.attach(); err != nil {
 		return t.unjoin(err)
 	}

@@ -36,6 +36,7 @@ type Listen struct {
 	BodyTimeout    time.Duration `yaml:"body_timeout"`
 	WriteTimeout   time.Duration `yaml:"write_timeout"`
 	IdleTimeout    time.Duration `yaml:"idle_timeout"`
+	Heartbeat      time.Duration `yaml:"heartbeat"` // of streams
 }
 
 // TLS names the certificate of the public and callback listeners; both empty: plain TCP.
@@ -124,6 +125,7 @@ func Default() Config {
 			BodyTimeout:   30 * time.Second,
 			WriteTimeout:  30 * time.Second,
 			IdleTimeout:   75 * time.Second,
+			Heartbeat:     15 * time.Second,
 		},
 		Callback: CallbackConfig{
 			BaseURL: "http://127.0.0.1:8080",
@@ -156,6 +158,8 @@ func Default() Config {
 const (
 	Keep = "keep"
 	Drop = "drop"
+	// Cancel drops the result, and asks the engine to cancel the task. Only routes have it.
+	Cancel = "cancel"
 )
 
 // Values of EngineConfig.Ack: what a 2xx of the engine has to say.

@@ -165,6 +165,7 @@ type Reply struct {
 	RequestID  string        // of the request that is answered
 	Accepted   time.Time     // when the task was asked for; zero: not known
 	RetryAfter time.Duration // when it is worth asking again
+	LastEvent  uint32        // AppendEnd: the number of the last event before it
 }
 
 // TaskCall is a client's request about a task, read and verified.
@@ -180,6 +181,8 @@ type TaskCall struct {
 	// MayRead is nil when the caller may know a task of login; guarded is that of its Options. Else it gives a *Fault. A nil MayRead is one
 	// that allows everything.
 	MayRead func(login string, guarded bool) error
+
+	Ended bool // CancelTask: the task was over already
 
 	// Of the record.
 	maker   uint8     // the dialect that made the task

@@ -96,6 +96,9 @@ func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 // noteAnswer keeps what operators may ask for. The plain answer costs no memory.
 func (t *trip) noteAnswer(ack *Ack) {
 	t.engineTask = ack.Task
+	if t.call.Options != nil {
+		t.call.Options.Accepted = ack.Accepted
+	}
 	if ack.Refused || ack.Tasks != nil {
 		t.said = &engineSaid{refused: ack.Refused, refusedOp: ack.RefusedOp, why: redact.Text(ack.Why), tasks: ack.Tasks}
 	}
@@ -130,6 +133,9 @@ func (t *trip) Finished(took time.Duration, code string) {
 	}
 	a := t.exchanged
 	t.exchanged = engineAnswer{}
+	if t.call.Options != nil && a.outcome != unsent {
+		defer t.cancelled()
+	}
 	switch a.outcome {
 	case accepted:
 		t.handOver()

@@ -46,12 +46,15 @@ type Gateway struct {
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	retries        *retryQueue
+	cancels        *cancels
+	streams        *streams
 	recent         *recentTrips // nil: trips that are over are not remembered
 	refusedNotes   *sparse      // of callbacks
 	requestBodies  *httpserver.Budget
 	callbackBodies *httpserver.Budget
 	headings       sync.Pool // of *heading
 	deadlines      sharedDeadlines
+	medians        medians
 	ended          context.Context // for callers that cannot wait: it is over
 
 	limits    atomic.Pointer[Limits] // replaced by SetLimits
@@ -125,6 +128,8 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.metrics = newMetrics(g, p)
 	g.recent = newRecentTrips(cfg.Admin.Trips)
 	g.retries = newRetryQueue(g)
+	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.streams)
+	g.cancels = &cancels{g: g, open: make(map[*cancelCall]*time.Timer)}
 	return g, g.connect(p)
 }
 
@@ -243,12 +248,14 @@ func (g *Gateway) Close(ctx context.Context) error {
 	last, cancel := context.WithTimeout(ctx, closeGrace)
 	defer cancel()
 	g.settle(last) // callbacks that came before their listener closed
+	g.cancels.close()
 	for _, e := range g.engines {
 		e.client.Close(ctx)
 	}
 	g.settle(last)
 	g.retries.close(ctx)
 	g.server.Close()
+	g.streams.wheel.Close()
 	return nil
 }
 
@@ -315,4 +322,5 @@ var (
 	_ correlator.Receiver = (*trip)(nil)
 	_ httpserver.Waiter   = (*trip)(nil)
 	_ upstream.Call       = (*trip)(nil)
+	_ upstream.Call       = (*cancelCall)(nil)
 )

@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"errors"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 )
@@ -78,5 +81,37 @@ func (g *Gateway) extend(id correlator.ID, deadline time.Time) {
 		Extend(id correlator.ID, deadline time.Time) bool
 	}); ok {
 		table.Extend(id, deadline)
+	}
+}
+
+// streams reports whether the client of a decided trip is to hear events now.
+func (t *trip) streams() bool {
+	return t.kind == creates && t.call != nil && t.call.mode() == Stream && errors.Is(t.why, ErrHandedOver)
+}
+
+// stream gives the client of a task that the engine has taken to a stream. The trip ends here. It asks the store.
+func (t *trip) stream() {
+	t.status = fasthttp.StatusOK
+	places := t.leave
+	t.leave = nil
+	s := t.newStream()
+	s.places = places
+	t.keep()
+	t.end(correlator.Gone)
+	t.observe(true)
+	s.begin(page{t.origin, t.listed, t.dialect > 0}, t.accepted.Add(t.call.Wait))
+}
+
+// follow gives a client that comes back for the events of a task to a stream.
+func (t *trip) follow() {
+	s := t.newStream()
+	p := page{t.origin, t.listed, t.dialect > 0}
+	s.begin(p, t.accepted.Add(t.task.Wait))
+}
+
+// forsakeTask cancels a task that its client has left.
+func (g *Gateway) forsakeTask(id correlator.ID) {
+	if g.deliver(id, correlator.Callback{Status: correlator.Cancelled}) == nil {
+		g.cancelAtEngine(id)
 	}
 }

@@ -44,14 +44,23 @@ const (
 
 // deliverUnawaited hands on a callback for which nobody waits, and says what became of it. It asks the store: such callbacks are few.
 func (g *Gateway) deliverUnawaited(id correlator.ID, cb correlator.Callback) (outcome string, err error) {
-	before := g.recordOf(id, cb.Op)
+	if cb.Status.Running() {
+		return callbackReported, g.deliver(id, cb)
+	}
+	before, m := g.recordOf(id, cb.Op)
 	err = g.deliver(id, cb)
+	superseded, _ := errors.AsType[*correlator.Superseded](err)
 	switch {
+	case superseded != nil:
+		return callbackRepeated, err
 	case errors.Is(err, correlator.ErrGone):
 		g.lateCallback(id, cb.Op, false)
 		return callbackGone, err
 	case err != nil:
 		return callbackUnavailable, err
+	case before == openRecord && m.HandedOver:
+		g.taskEnded(id, m, cb)
+		return callbackDelivered, nil
 	case before == openRecord:
 		g.lateCallback(id, cb.Op, true)
 		return callbackKept, nil
@@ -64,22 +73,34 @@ func (g *Gateway) deliverUnawaited(id correlator.ID, cb correlator.Callback) (ou
 	}
 }
 
-func (g *Gateway) recordOf(id correlator.ID, op int) recordState {
+// recordOf says what is known of an op, and gives what is recorded beside the finals.
+func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta) {
 	if g.keeper == nil {
-		return noRecord
+		return noRecord, m
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	switch rec, err := g.keeper.Lookup(ctx, id); {
+	rec, err := g.keeper.Lookup(ctx, id)
+	switch {
 	case errors.Is(err, correlator.ErrGone):
-		return noRecord
+		return noRecord, m
 	case err != nil:
-		return unknownState
-	case op < len(rec.Finals) && !rec.Finals[op].Status.Final():
-		return openRecord
-	default:
-		return finalRecord
+		return unknownState, m
 	}
+	if _, m, err = callOf(rec); err != nil {
+		return unknownState, m
+	}
+	if op < len(rec.Finals) && !rec.Finals[op].Status.Final() {
+		return openRecord, m
+	}
+	return finalRecord, m
+}
+
+// taskEnded leaves the line about a task whose client did not wait, when its result is there.
+func (g *Gateway) taskEnded(id correlator.ID, m meta, cb correlator.Callback) {
+	took := time.Since(time.UnixMilli(m.Created))
+	g.medians.add(m.Route, took)
+	g.log.Info().Stringer("trip", id).Str("login", m.Login).Str("route", m.Route).Stringer("status", cb.Status).Dur("took", took).Msg("task ended")
 }
 
 // lateCallback leaves a line about a callback that came when nobody waited for it any more.

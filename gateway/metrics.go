@@ -23,6 +23,7 @@ type metrics struct {
 	delivered prometheus.Counter            // one of them
 	engines   *prometheus.HistogramVec
 	abandoned prometheus.Counter
+	streams   prometheus.Gauge
 }
 
 // Outcomes of callbacks: what became of one, and so what the engine heard.
@@ -31,6 +32,7 @@ const (
 	callbackRelayed     = "relayed"     // 200: handed on to another node
 	callbackKept        = "kept"        // 200: late, and kept for a client that comes back
 	callbackRepeated    = "repeated"    // 200: the first one stands
+	callbackReported    = "reported"    // 200: progress
 	callbackGone        = "gone"        // 410: late, and not kept
 	callbackForged      = "forged"      // 404
 	callbackTooLarge    = "too_large"   // 413
@@ -41,7 +43,7 @@ const (
 
 func callbackOutcomes() []string {
 	return []string{
-		callbackDelivered, callbackRelayed, callbackKept, callbackRepeated, callbackGone, callbackForged, callbackTooLarge, callbackBadRequest,
+		callbackDelivered, callbackRelayed, callbackKept, callbackRepeated, callbackReported, callbackGone, callbackForged, callbackTooLarge, callbackBadRequest,
 		callbackUnavailable, callbackFailed,
 	}
 }
@@ -58,7 +60,8 @@ func newMetrics(g *Gateway, p Parts) *metrics {
 		abandoned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "syncgate_abandoned_total", Help: "Replies that could not be written: the client had gone.",
 		}),
-		trips: newTripCounts(p.Logins), refusals: make(map[Reason]prometheus.Counter), callbacks: make(map[string]prometheus.Counter),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "syncgate_streams", Help: "Clients that hear events of a task."}),
+		trips:   newTripCounts(p.Logins), refusals: make(map[Reason]prometheus.Counter), callbacks: make(map[string]prometheus.Counter),
 	}
 	routes := counters(p.Metrics, "syncgate_requests_total", "Requests on the public and the callback listener, by route; none: no such path or method.", "route")
 	for i, name := range routeNames {
@@ -73,7 +76,7 @@ func newMetrics(g *Gateway, p Parts) *metrics {
 		m.callbacks[outcome] = callbacks.WithLabelValues(outcome)
 	}
 	m.delivered = m.callbacks[callbackDelivered]
-	p.Metrics.MustRegister(m.latency, m.parked, m.trips, m.engines, m.abandoned)
+	p.Metrics.MustRegister(m.latency, m.parked, m.trips, m.engines, m.abandoned, m.streams)
 	g.registerGauges(p)
 	return m
 }

@@ -28,6 +28,9 @@ func (t *trip) observe(written bool) {
 	if t.refusal != nil {
 		t.g.metrics.refused(t.refusal)
 	}
+	if outcome == outcomeComplete && t.call.Options != nil {
+		t.g.medians.add(t.call.Options.Route, took)
+	}
 	if line := t.g.log.Info(); line.Enabled() {
 		t.line(line, outcome, took, written)
 	}
@@ -104,6 +107,9 @@ func (t *trip) engineSaid() *engineSaid {
 // line writes the line. It leads on: to the process, to what the client calls the task, and to what the engine calls it.
 func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, written bool) {
 	line = line.Str("request_id", t.requestID).Str("remote", t.remote).Str("login", t.login())
+	if t.call != nil && t.call.Options != nil {
+		line = line.Str("route", t.call.Options.Route)
+	}
 	if t.call != nil {
 		line = t.opFields(line.Int("ops", len(t.call.Ops)))
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 )
 
@@ -223,6 +224,13 @@ func engineEndings() map[string][]ending {
 			{login: login, status: 200, play: refusing(200, `{"request_proc":"format_error","ops":[]}`)},
 			{login: login, status: 429, play: refusing(429, `{"request_proc":"error","ops":[{"proc":"error","description":"slow down"}]}`)},
 		},
+		"handed_over": {{login: login, status: 202, play: func(t *testing.T, n *node, e *engine) answer {
+			reply := n.createLater(oneOp(`{}`), "X-Mode", "hand over")
+			e.next(t).accept()
+			return got(t, reply)
+		}}},
+		"failed":       {{login: login, status: 200, play: reporting("error")}},
+		"cancelled":    {{login: login, status: 200, play: reporting("cancel")}},
 		"engine_error": {{login: login, status: 502, forward: "maybe", play: refusing(500, `{}`)}},
 		"engine_unreachable": {{login: login, reason: "engine_unreachable", status: 502, forward: "no", play: func(_ *testing.T, n *node, e *engine) answer {
 			e.Close()
@@ -240,6 +248,17 @@ func engineEndings() map[string][]ending {
 				return r
 			},
 		}},
+	}
+}
+
+// reporting plays a task about which the engine reports a final status.
+func reporting(status string) func(*testing.T, *node, *engine) answer {
+	return func(t *testing.T, n *node, e *engine) answer {
+		reply := n.createLater(oneOp(`{}`))
+		a := e.next(t)
+		a.accept()
+		want(t, n.do(http.MethodPost, "/api/1/plugins/callback/"+a.tokens[0], `{"message":"no funds"}`, "X-Callback-Status", status), 200, `{}`)
+		return got(t, reply)
 	}
 }
 
@@ -274,6 +293,8 @@ func (end *ending) run(t *testing.T, outcome string) {
 		switch outcome {
 		case "correlator_down":
 			p.Correlator = down{n.memo}
+		case "handed_over":
+			p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} //nolint:forcetypeassert // the harness made it
 		case "internal_error":
 			p.Dialect = panicking{p.Dialect}
 		}

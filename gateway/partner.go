@@ -110,6 +110,37 @@ func (p *partners) view(dialect, maker uint8, dst *fasthttp.Response, t *TaskCal
 	return nil
 }
 
+// appendAccepted, appendEvent and appendEnd word the events of a stream. What cannot be worded appends nothing.
+func (p *partners) appendAccepted(dialect uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
+	event = dst
+	d, ok := p.dialects[dialect].(StreamDialect)
+	if !ok {
+		return dst, errStream
+	}
+	defer p.recovered("AppendAccepted", &err)
+	return d.AppendAccepted(dst, c, r), nil
+}
+
+func (p *partners) appendEvent(dialect uint8, dst []byte, c *Call, cb correlator.Callback) (event []byte, err error) {
+	event = dst
+	d, ok := p.dialects[dialect].(StreamDialect)
+	if !ok {
+		return dst, errStream
+	}
+	defer p.recovered("AppendEvent", &err)
+	return d.AppendEvent(dst, c, cb), nil
+}
+
+func (p *partners) appendEnd(dialect, maker uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
+	event = dst
+	d, ok := p.dialects[dialect].(StreamDialect)
+	if !ok {
+		return dst, errStream
+	}
+	defer p.recovered("AppendEnd", &err)
+	return d.AppendEnd(dst, c, r, func(dst *fasthttp.Response) { p.dialects[maker].Answer(dst, c, r) }), nil
+}
+
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.
 func (p *partners) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
 	if p.worded(dialect, dst, f, requestID) != nil {
@@ -157,6 +188,25 @@ func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, now t
 	body := req.Body()
 	req.Header.SetContentLength(len(body))
 	return append(append(dst, req.Header.Header()...), body...), nil
+}
+
+// encodeCancel appends the request that has an engine cancel a task. False: it cannot be asked.
+func (p *partners) encodeCancel(e *engine, dst []byte, task string, accepted []byte, now time.Time) (request []byte, can bool, err error) {
+	request = dst
+	c, ok := e.code.(Canceller)
+	if !ok {
+		return dst, false, nil
+	}
+	req := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(req)
+	defer p.recovered("EncodeCancel", &err)
+	if can, err = c.EncodeCancel(req, task, accepted, now); err != nil || !can {
+		return dst, false, err
+	}
+	e.addHeaders(&req.Header)
+	body := req.Body()
+	req.Header.SetContentLength(len(body))
+	return append(append(dst, req.Header.Header()...), body...), true, nil
 }
 
 // ack reads the engine's answer.

@@ -31,8 +31,10 @@ type meta struct {
 	Route        string   `json:"route,omitempty"`
 	State        []byte   `json:"state,omitempty"`
 	Guarded      bool     `json:"guarded,omitempty"`
-	Accepted     []byte   `json:"accepted,omitempty"` // of the engine's answer
-	Created      int64    `json:"created,omitempty"`  // Unix milliseconds
+	HandedOver   bool     `json:"handed_over,omitempty"` // its client did not wait
+	Acked        bool     `json:"acked,omitempty"`       // the engine has answered
+	Accepted     []byte   `json:"accepted,omitempty"`    // of its answer
+	Created      int64    `json:"created,omitempty"`     // Unix milliseconds
 	TimeoutGiven bool     `json:"timeout_given,omitempty"`
 	Ops          []metaOp `json:"ops"`
 }
@@ -49,7 +51,10 @@ func (t *trip) metaOf() []byte {
 	m := meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: make([]metaOp, len(c.Ops))}
 	if o := c.Options; o != nil {
 		m.Engine, m.Route, m.State, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Guarded, t.accepted.UnixMilli()
-		m.Accepted = o.Accepted
+		m.HandedOver = t.handsOver()
+		if t.engineTime.Load() != 0 {
+			m.Acked, m.Accepted = true, o.Accepted
+		}
 	}
 	if t.dialect > 0 {
 		m.Dialect = t.g.partners.dialects[t.dialect].Name()
@@ -120,6 +125,14 @@ func (g *Gateway) fetch(t *trip) {
 		t.refuse(err)
 		return
 	}
+	if t.task.Do == CancelTask {
+		g.work.run(func() { g.cancelTask(t) })
+		return
+	}
+	if t.task.Do == Follow {
+		t.follow()
+		return
+	}
 	t.deadline = t.accepted.Add(t.task.Wait)
 	open := t.openOps()
 	t.open = open
@@ -186,6 +199,9 @@ func (t *trip) view(dst *fasthttp.Response) {
 	r := Reply{Finals: t.finals, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
 	if t.openOps() > 0 {
 		r.Open, r.RetryAfter = ErrPending, retrySoon
+		if o := t.call.Options; o != nil {
+			r.RetryAfter = t.g.medians.of(o.Route)
+		}
 	}
 	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {
 		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.requestID)

@@ -33,6 +33,7 @@ type trip struct {
 	dialect   uint8 // of the request
 	engine    uint8 // of the call
 	listed    bool  // the route's own list has the origin
+	unwanted  bool  // guarded by mu: the engine is to be asked to cancel the task
 
 	exchange httpserver.Exchange
 	body     httpserver.Reservation // of the request's bytes: given back when the engine has them
@@ -200,6 +201,10 @@ func (t *trip) reply() {
 		t.abandon()
 		return
 	}
+	if t.streams() {
+		t.stream()
+		return
+	}
 	t.word(resp)
 	if t.kind == creates {
 		setForwarded(resp, t.refusal == nil || t.unworded)
@@ -241,6 +246,9 @@ func (t *trip) word(dst *fasthttp.Response) {
 // wordReply words what has come of the ops, and keeps what the client may come back for.
 func (t *trip) wordReply(dst *fasthttp.Response) {
 	r := Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
+	if o := t.call.Options; o != nil {
+		r.RetryAfter = t.g.medians.of(o.Route)
+	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
 	}
@@ -266,12 +274,23 @@ func (t *trip) abandon() {
 	t.exchange.Abort()
 	t.g.metrics.abandoned.Inc()
 	switch {
-	case t.kind == fetches, t.joined, t.g.cfg.OnDisconnect == Drop && !t.claimed.Load():
+	case t.kind == fetches, t.joined, t.onDisconnect() != Keep && !t.claimed.Load():
 		t.end(correlator.Written) // the engine hears 200
+		if t.kind == creates && !t.joined && t.onDisconnect() == Cancel {
+			t.forsake()
+		}
 	default:
 		t.keep()
 	}
 	t.observe(false)
+}
+
+// onDisconnect is what becomes of the result of a client that hangs up.
+func (t *trip) onDisconnect() string {
+	if t.call != nil && t.call.Options != nil && t.call.Options.OnDisconnect != "" {
+		return t.call.Options.OnDisconnect
+	}
+	return t.g.cfg.OnDisconnect
 }
 
 // keep stores what a client may come back for: what it leaves unfinished, and what has a key. promised: the client is to hear where it
@@ -322,7 +341,7 @@ func (t *trip) settle(written bool) {
 	case t.isOver():
 	case t.claimed.Load() && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
-	case written && !t.unworded, t.kind == fetches, t.joined, t.kept, t.g.cfg.OnDisconnect == Drop, t.g.save(t):
+	case written && !t.unworded, t.kind == fetches, t.joined, t.kept, t.onDisconnect() != Keep, t.g.save(t):
 		t.end(correlator.Written)
 	default:
 		t.g.correlator.Forget(t.id)

@@ -46,6 +46,7 @@ func (l *Listen) validate(p *problems) {
 	p.positive("listen.body_timeout", l.BodyTimeout)
 	p.positive("listen.write_timeout", l.WriteTimeout)
 	p.positive("listen.idle_timeout", l.IdleTimeout)
+	p.positive("listen.heartbeat", l.Heartbeat)
 }
 
 // validate reads the files too: a certificate that does not load is better found before a restart than by it.

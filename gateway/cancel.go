@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+)
+
+const (
+	// mostCancels bounds the engines' requests to cancel that are under way or wait for another attempt.
+	mostCancels = 1000
+	// cancelAttempts is how often an engine is asked that fails, with firstCancelPause after the first attempt, and each pause twice the one
+	// before.
+	cancelAttempts   = 5
+	firstCancelPause = time.Second
+)
+
+// cancelTask ends a task as its client wants: the ops that are open become final, on whatever node their clients wait, and the engine is
+// asked to stop. It asks the store, and waits for clients that are answered.
+func (g *Gateway) cancelTask(t *trip) {
+	won := false
+	for op := range t.finals {
+		if t.finals[op].Status.Final() {
+			continue
+		}
+		cb := correlator.Callback{Op: op, Status: correlator.Cancelled}
+		err := g.deliver(t.id, cb)
+		before, late := errors.AsType[*correlator.Superseded](err)
+		switch {
+		case late:
+			cb.Status = before.Status
+		case err != nil:
+			t.refuse(err)
+			return
+		default:
+			won = true
+		}
+		t.finals[op] = cb
+	}
+	t.task.Ended = !won
+	if won {
+		g.cancelAtEngine(t.id)
+	}
+	t.begin(false)
+	t.decideBy(func() { t.decide(nil) }, true)
+}
+
+// cancelAtEngine asks the engine to cancel a task whose record says that the engine has answered. Where it has not, the home node asks, when
+// it does: what the engine has to hear may stand in its answer.
+func (g *Gateway) cancelAtEngine(id correlator.ID) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	rec, err := g.keeper.Lookup(ctx, id)
+	if err != nil {
+		return // nobody can ask for it any more
+	}
+	_, m, err := callOf(rec)
+	if err != nil || !m.Acked || !isCancelled(rec) {
+		return
+	}
+	if index, ok := g.engineNamed(m.Engine); ok {
+		g.cancels.ask(g.engines[index], id, m.Accepted)
+	}
+}
+
+// isCancelled reports whether a client has cancelled what a record is of.
+func isCancelled(rec correlator.Record) bool {
+	return len(rec.Finals) > 0 && rec.Finals[0].Status == correlator.Cancelled && len(rec.Finals[0].Body) == 0
+}
+
+// cancelled asks the engine to cancel what its client has left or cancelled before the engine answered. It is called when the engine has.
+func (t *trip) cancelled() {
+	e := t.g.engines[t.engine]
+	if _, can := e.code.(Canceller); !can {
+		return
+	}
+	t.mu.Lock()
+	unwanted := t.unwanted
+	t.unwanted = false
+	t.mu.Unlock()
+	switch {
+	case unwanted:
+		t.g.cancels.ask(e, t.id, t.call.Options.Accepted)
+	case t.claimed.Load():
+		t.g.work.run(func() {
+			if t.g.save(t) { // with what the engine has answered: another node may be asked to cancel
+				t.g.cancelAtEngine(t.id)
+			}
+		})
+	}
+}
+
+// forsake says that the client of a trip has left, and that nobody wants its task: the engine is asked to cancel it, now or when it has
+// answered.
+func (t *trip) forsake() {
+	t.mu.Lock()
+	t.unwanted = true
+	t.mu.Unlock()
+	if t.engineTime.Load() != 0 {
+		t.cancelled()
+	}
+}
+
+// cancels asks engines to cancel tasks. Nobody waits for it. Each request is a call of the engine's own client; one that fails is made again
+// by a timer.
+type cancels struct {
+	g *Gateway
+
+	mu     sync.Mutex
+	open   map[*cancelCall]*time.Timer // nil: the call is under way
+	closed bool
+}
+
+// ask has an engine asked.
+func (q *cancels) ask(e *engine, id correlator.ID, accepted []byte) {
+	c := &cancelCall{q: q, engine: e, id: id, accepted: accepted}
+	q.mu.Lock()
+	full := len(q.open) >= mostCancels
+	if !full && !q.closed {
+		q.open[c] = nil
+	}
+	closed := q.closed
+	q.mu.Unlock()
+	switch {
+	case closed:
+	case full:
+		q.g.log.Warn().Stringer("trip", id).Msg("an engine is not asked to cancel a task: too many such requests are open")
+	default:
+		e.client.Do(c)
+	}
+}
+
+// again makes a call once more, later. False: it was the last attempt, or the gateway ends.
+func (q *cancels) again(c *cancelCall) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || c.attempts >= cancelAttempts {
+		delete(q.open, c)
+		return false
+	}
+	q.open[c] = time.AfterFunc(firstCancelPause<<(c.attempts-1), func() {
+		q.mu.Lock()
+		_, stays := q.open[c]
+		q.mu.Unlock()
+		if stays {
+			c.engine.client.Do(c)
+		}
+	})
+	return true
+}
+
+func (q *cancels) done(c *cancelCall) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.open, c)
+}
+
+// close gives up what waits for another attempt.
+func (q *cancels) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	waiting := 0
+	for c, timer := range q.open {
+		if timer != nil {
+			timer.Stop()
+			delete(q.open, c)
+			waiting++
+		}
+	}
+	if waiting > 0 {
+		q.g.log.Warn().Int("tasks", waiting).Msg("engines were not asked to cancel: the node ends")
+	}
+}
+
+// cancelCall is one task that an engine is to cancel. It is the Call of the engine's client, for one attempt after the other.
+type cancelCall struct {
+	q        *cancels
+	engine   *engine
+	id       correlator.ID
+	accepted []byte
+
+	// Owned by the exchange, from attempt to attempt.
+	attempts int
+	status   int  // 0: there was no answer
+	cannot   bool // the engine has no such request
+	err      error
+}
+
+// AppendRequest appends the request.
+func (c *cancelCall) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
+	c.status, c.err = 0, nil
+	task := string(c.q.g.keys.AppendTaskID(nil, c.id))
+	request, can, err := c.q.g.partners.encodeCancel(c.engine, dst, task, c.accepted, now)
+	c.cannot = err != nil || !can
+	if err == nil && !can {
+		err = errCannotCancel
+	}
+	return request, err
+}
+
+var errCannotCancel = errors.New("gateway: the engine cannot be asked to cancel")
+
+// Answered notes the answer.
+func (c *cancelCall) Answered(status int, _ *fasthttp.ResponseHeader, _ []byte) bool {
+	c.status = status
+	return true
+}
+
+// Failed notes that there is none.
+func (c *cancelCall) Failed(err error, _ bool) { c.err = err }
+
+// Queued lets the call wait for a connection.
+func (*cancelCall) Queued(bool) bool { return true }
+
+// Finished ends the call, or has it made again: after no answer, and after one that says that it may go better later.
+func (c *cancelCall) Finished(_ time.Duration, _ string) {
+	c.attempts++
+	failed := c.status == 0 || c.status >= 500 || c.status == fasthttp.StatusTooManyRequests || c.status == fasthttp.StatusRequestTimeout
+	switch {
+	case !failed, c.cannot:
+		c.q.done(c)
+	case !c.q.again(c):
+		c.q.g.log.Warn().Err(c.err).Int("status", c.status).Int("attempts", c.attempts).Stringer("trip", c.id).Str("engine", c.engine.name).
+			Msg("an engine could not be asked to cancel a task")
+	}
+}

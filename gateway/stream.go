@@ -1,0 +1,283 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/internal/httpserver"
+	"syncgate/internal/timerwheel"
+)
+
+// stream is a client that hears the events of a task as they come. It is the correlator's Receiver and the exchange's Waiter, and has no
+// goroutine and no buffer: an event is written by whoever brings it.
+type stream struct {
+	// Set before it begins, read-only afterwards.
+	g         *Gateway
+	id        correlator.ID
+	exchange  httpserver.Exchange
+	call      *Call
+	dialect   uint8 // of the request, which words the events
+	maker     uint8 // that made the task
+	own       bool  // the request made the task
+	requestID string
+	accepted  time.Time // of the task; zero: not known
+	places    func()    // gives back the places that admission gave; nil: there are none
+	beat      timerwheel.Timer[*stream]
+
+	mu     sync.Mutex // guards what follows; the exchange is never called with it held, as that may call back
+	detach func()
+	finals []correlator.Callback
+	open   int
+	last   uint32 // the number of the last event
+	armed  bool   // the heartbeat is, or was
+	over   bool   // nothing more is written
+	left   bool   // nothing more is waited for
+}
+
+// errStream refuses a client that wants events of a dialect that has none.
+var errStream = &Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: there are no events here"}
+
+// newStream makes the stream of a trip whose task has a record. It takes the exchange over.
+func (t *trip) newStream() *stream {
+	s := &stream{
+		g: t.g, id: t.id, exchange: t.exchange, call: t.call, dialect: t.dialect, maker: t.dialect, own: t.kind == creates, requestID: t.requestID,
+		accepted: t.accepted, finals: make([]correlator.Callback, len(t.call.Ops)), open: len(t.call.Ops),
+	}
+	for i := range s.finals {
+		s.finals[i].Op = i
+	}
+	if t.task != nil {
+		s.maker, s.accepted, s.last = t.task.maker, t.task.created, t.task.After
+	}
+	return s
+}
+
+// begin writes the head and the first event, and follows the task up to the deadline. It asks the store.
+func (s *stream) begin(p page, deadline time.Time) {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	r := s.reply(ErrPending)
+	first, err := s.g.partners.appendAccepted(s.dialect, nil, s.call, r)
+	if err != nil {
+		s.refuse(resp, p, err)
+		return
+	}
+	if s.last > 0 { // it goes on
+		first = nil
+	}
+	resp.Header.SetContentType("text/event-stream")
+	resp.Header.Set("X-Accel-Buffering", "no") // nginx would collect events
+	s.g.finishHeader(resp, s.requestID, p)
+	noStore(resp)
+	resp.SetBodyRaw(append(first, ":\n\n"...)) // so that proxies send the head on
+	s.g.streams.add(s)
+	if gone := s.exchange.SetWaiter(s); gone || !s.exchange.Begin(resp) {
+		s.ClientGone()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	detach, err := s.g.keeper.(interface {
+		Follow(ctx context.Context, id correlator.ID, r correlator.Receiver, after uint32, deadline time.Time) (func(), error)
+	}).Follow(ctx, s.id, s, s.last, deadline)
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.mu.Lock()
+	left := s.left
+	if !left {
+		s.detach = detach
+	}
+	s.mu.Unlock()
+	if left {
+		detach()
+	}
+}
+
+// refuse answers a stream that has not begun.
+func (s *stream) refuse(resp *fasthttp.Response, p page, err error) {
+	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), s.requestID)
+	s.g.finishHeader(resp, s.requestID, p)
+	noStore(resp)
+	s.exchange.Reply(resp)
+}
+
+// reply is what is known of the task. Called with mu held, or before the stream is shared.
+func (s *stream) reply(open error) *Reply {
+	if s.open == 0 {
+		open = nil
+	}
+	return &Reply{
+		Finals: s.finals, Open: open, RequestID: s.requestID, Accepted: s.accepted, Task: string(s.g.keys.AppendTaskID(nil, s.id)),
+		RetryAfter: retrySoon, LastEvent: s.last,
+	}
+}
+
+// Deliver takes an event, or a final. The correlator calls it for one after the other.
+func (s *stream) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
+	s.write(s.take(cb))
+	done(correlator.Written)
+}
+
+// take gives what is to be written of a callback. last: the stream ends behind it.
+func (s *stream) take(cb correlator.Callback) (piece []byte, last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case cb.Status.Running() && cb.Seq > s.last:
+		s.last = cb.Seq
+		piece, _ = s.g.partners.appendEvent(s.dialect, nil, s.call, cb) // what cannot be worded is not shown
+	case cb.Status.Final() && cb.Op < len(s.finals) && !s.finals[cb.Op].Status.Final():
+		s.finals[cb.Op] = cb
+		if s.open--; s.open == 0 {
+			return s.conclude(nil), true
+		}
+	}
+	return piece, false
+}
+
+// conclude gives the last event. Called with mu held.
+func (s *stream) conclude(open error) []byte {
+	s.over = true
+	piece, _ := s.g.partners.appendEnd(s.dialect, s.maker, nil, s.call, s.reply(open))
+	return piece
+}
+
+// write sends a piece, and ends the stream behind the last one. It is called without mu: the exchange may call back.
+func (s *stream) write(piece []byte, last bool) {
+	sent := len(piece) == 0 || s.exchange.Send(piece)
+	if last {
+		s.exchange.End()
+	}
+	if last || !sent {
+		s.leave()
+	}
+}
+
+// Expire ends the stream: at its deadline with an event that says so. At a drain it only ends, so that the client comes back, to another node.
+func (s *stream) Expire(reason error) { s.end(reason) }
+
+func (s *stream) end(reason error) {
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return
+	}
+	var piece []byte
+	switch {
+	case errors.Is(reason, correlator.ErrDeadline):
+		piece = s.conclude(correlator.ErrDeadline)
+	case errors.Is(reason, correlator.ErrReleased), errors.Is(reason, correlator.ErrGone): // the engine has not taken it after all
+		for i := range s.finals {
+			if !s.finals[i].Status.Final() {
+				s.finals[i].Status = correlator.Failed
+			}
+		}
+		s.open = 0
+		piece = s.conclude(nil)
+	default:
+		s.over = true
+	}
+	s.mu.Unlock()
+	s.write(piece, true)
+}
+
+// ClientGone ends the stream of a client that has left.
+func (s *stream) ClientGone() {
+	if s.leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == Cancel {
+		s.g.work.run(func() { s.g.forsakeTask(s.id) })
+	}
+	s.exchange.Abort()
+}
+
+// Replied says that the last byte is written, or the connection lost.
+func (s *stream) Replied(written bool) {
+	if !written {
+		s.g.metrics.abandoned.Inc()
+	}
+	s.leave()
+}
+
+// leave ends the wait, once.
+func (s *stream) leave() (first bool) {
+	s.mu.Lock()
+	first = !s.left
+	s.over, s.left = true, true
+	detach := s.detach
+	s.detach = nil
+	s.mu.Unlock()
+	if !first {
+		return false
+	}
+	s.g.streams.remove(s)
+	if detach != nil {
+		detach()
+	}
+	if s.places != nil {
+		s.places()
+	}
+	return true
+}
+
+// heartbeat keeps the way to the client open: what is on it may close connections that say nothing.
+func (s *stream) heartbeat() {
+	s.mu.Lock()
+	over := s.over
+	s.mu.Unlock()
+	if !over {
+		s.write([]byte(":\n\n"), false)
+		s.g.streams.arm(s)
+	}
+}
+
+// streams are the open ones, and when each says the next time that it is there.
+type streams struct {
+	every time.Duration
+	open  prometheus.Gauge
+	wheel *timerwheel.Wheel[*stream]
+}
+
+// heartbeatTick is how exactly heartbeats come.
+const heartbeatTick = 100 * time.Millisecond
+
+func newStreams(every time.Duration, open prometheus.Gauge) *streams {
+	return &streams{every: every, open: open, wheel: timerwheel.New(heartbeatTick, (*stream).heartbeat)}
+}
+
+// add counts a stream and arms its heartbeat.
+func (l *streams) add(s *stream) {
+	l.open.Inc()
+	s.beat.Value = s
+	l.arm(s)
+}
+
+// arm has the stream say later that it is there, unless it has ended.
+func (l *streams) arm(s *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.left {
+		s.armed = true
+		l.wheel.Add(&s.beat, time.Now().Add(l.every))
+	}
+}
+
+// remove undoes add, if that was called.
+func (l *streams) remove(s *stream) {
+	s.mu.Lock()
+	armed := s.armed
+	s.mu.Unlock()
+	if !armed {
+		return
+	}
+	l.open.Dec()
+	s.beat.End()
+	l.wheel.Remove(&s.beat)
+}
