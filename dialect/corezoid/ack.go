@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/correlator"
 	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
@@ -27,15 +28,30 @@ func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, b
 	case err != nil && (!refused || !errors.Is(err, errNoPackage)):
 	case a.foreign != nil:
 		err = a.foreign
-	case refused || !ok:
+	case refused || !ok && !isRouted(c):
 		return gateway.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
+	case !ok: // the client of a route must not read a 200
+		return gateway.Ack{
+			Finals:  []correlator.Callback{{Status: correlator.Errored, Body: a.whole(body)}},
+			Refused: true, Why: a.firstDescription(),
+		}, nil
 	default:
 		a.match()
 		if err = a.foreign; err == nil {
-			return a.ack(body), nil
+			return forRoute(c, a.ack(body)), nil
 		}
 	}
 	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
+}
+
+// forRoute has the task of a route fail that the engine has refused.
+func forRoute(c *gateway.Call, ack gateway.Ack) gateway.Ack {
+	if isRouted(c) {
+		for i := range ack.Finals {
+			ack.Finals[i].Status = correlator.Errored
+		}
+	}
+	return ack
 }
 
 // errNoPackage says that an answer is JSON, but not a package of ops.

@@ -14,18 +14,26 @@ import (
 // Encode makes the request for the engine: the tokens go into c.Body, which dst then points to, and it is signed for now.
 // The engine verifies what it got, so the signature is over the finished package.
 func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
-	if len(tokens) != len(c.Slots) {
+	signs, routed := c.Login, false
+	if c.Options != nil {
+		var by signedBy
+		if by, routed = c.Options.Prepared.(signedBy); routed {
+			signs = string(by)
+		}
+	}
+	if len(tokens) != len(c.Slots) && (!routed || len(tokens) != 1) {
 		return fmt.Errorf("encode for the engine: %d tokens for %d tasks", len(tokens), len(c.Slots))
 	}
-	login, secret, ok := d.access.Load().Keys.Engine(c.Login)
+	login, secret, ok := d.access.Load().Keys.Engine(signs)
 	if !ok {
-		return fmt.Errorf("encode for the engine: login %s is not known any more", c.Login)
+		return fmt.Errorf("encode for the engine: login %s is not known any more", signs)
 	}
 	for i, at := range c.Slots {
-		if len(tokens[i]) != correlator.TokenLen {
-			return fmt.Errorf("encode for the engine: token %d has %d characters", i, len(tokens[i]))
+		token := tokens[min(i, len(tokens)-1)] // that of a route's task may stand in two places
+		if len(token) != correlator.TokenLen {
+			return fmt.Errorf("encode for the engine: token %d has %d characters", i, len(token))
 		}
-		copy(c.Body[at:at+correlator.TokenLen], tokens[i])
+		copy(c.Body[at:at+correlator.TokenLen], token)
 	}
 	var stampRoom [20]byte
 	var pathRoom [256]byte

@@ -1,0 +1,342 @@
+// Package httpengine asks for work by plain HTTP: any engine that can call a URL back, described by configuration.
+//
+// The request of a route goes to the engine as it came, with the callback URL in a header, in a member of its JSON body or in its query. The engine
+// says with its status whether it will call back, or has answered for good. Its callback is the result as it is, or a status with data.
+//
+// Requests are signed as Standard Webhooks (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md) where the engine has a secret.
+package httpengine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+	"syncgate/internal/splice"
+	"syncgate/signer"
+)
+
+// Options are what an Engine needs beside its Config.
+type Options struct {
+	CallbackURL string   // of every task, before its token
+	Fields      []string // header fields of callbacks that clients may see
+}
+
+// Engine asks one engine. It is safe for concurrent use.
+type Engine struct {
+	// Set by New, read-only afterwards.
+	cfg         Config
+	url, cancel template
+	member      []step // empty: the callback URL is not in the body
+	result      []step // empty: the whole body is
+	statusFrom  []step // empty: callbacks have no status of their own
+	callbackURL string
+	fields      []string
+	key         []byte // nil: requests are not signed
+
+	scratches sync.Pool // of *scratch
+}
+
+type scratch struct {
+	json  splice.Reader
+	edits splice.Edits
+}
+
+var (
+	_ gateway.Engine    = (*Engine)(nil)
+	_ gateway.Canceller = (*Engine)(nil)
+)
+
+// New makes an Engine. The error is that of cfg.Validate.
+func New(cfg Config, o Options) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("engine %s: %w", cfg.Name, err)
+	}
+	e := &Engine{cfg: cfg.filled(), callbackURL: o.CallbackURL}
+	e.url, _ = parseTemplate(e.cfg.URL) // Validate has seen all of them
+	if e.cfg.Cancel.URL != "" {
+		e.cancel, _ = parseTemplate(e.cfg.Cancel.URL)
+	}
+	for _, p := range []struct {
+		to   *[]step
+		text string
+	}{{&e.member, e.cfg.CallbackURL.Member}, {&e.result, e.cfg.Result}, {&e.statusFrom, e.cfg.Status.From}} {
+		if p.text != "" {
+			*p.to, _ = parsePath(p.text)
+		}
+	}
+	if e.cfg.Secret != "" {
+		e.key, _ = signer.ParseWebhookSecret(string(e.cfg.Secret))
+	}
+	for _, name := range o.Fields {
+		if gateway.IsHeaderName(name) && !isTaken(name) && !slices.Contains(e.fields, name) {
+			e.fields = append(e.fields, name)
+		}
+	}
+	e.scratches.New = func() any { return new(scratch) }
+	return e, nil
+}
+
+func (e *Engine) borrow() *scratch { return e.scratches.Get().(*scratch) } //nolint:forcetypeassert // New fills the pool with nothing else
+
+func (e *Engine) giveBack(s *scratch) {
+	s.json.Release()
+	s.edits.Reset()
+	e.scratches.Put(s)
+}
+
+// prepared is a request that lacks its token and its signature.
+type prepared struct {
+	target      []byte // path and query, up to the token where that comes last
+	contentType string
+	headers     []gateway.Param
+	params      []gateway.Param
+}
+
+// Prepare makes the request of what a route asks for. Its errors are *gateway.Fault.
+func (e *Engine) Prepare(c *gateway.Call) error {
+	asked := c.Options.Asked
+	p := &prepared{contentType: string(asked.ContentType), params: asked.Params}
+	var ok bool
+	if p.target, ok = e.url.append(nil, p.param); !ok {
+		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route has no value for a parameter of its engine's URL"}
+	}
+	if name := e.cfg.CallbackURL.Query; name != "" {
+		mark := byte('?')
+		if bytes.IndexByte(p.target, '?') >= 0 {
+			mark = '&'
+		}
+		p.target = append(append(p.target, mark), url.QueryEscape(name)+"="+url.QueryEscape(e.callbackURL)...)
+	}
+	for _, h := range asked.Forwarded {
+		if !isTaken(h.Name) {
+			p.headers = append(p.headers, h)
+		}
+	}
+	c.Options.Prepared = p
+	switch {
+	case bodiless(e.cfg.Method) && len(asked.Body) == 0:
+	case len(e.member) > 0:
+		return e.spliced(c, asked.Body)
+	default:
+		c.Body = append(make([]byte, 0, len(asked.Body)), asked.Body...)
+	}
+	return nil
+}
+
+func (p *prepared) param(name string) (string, bool) {
+	for _, one := range p.params {
+		if one.Name == name {
+			return one.Value, true
+		}
+	}
+	return "", false
+}
+
+// spliced makes the body with a hole for the token in the member where the callback URL is.
+func (e *Engine) spliced(c *gateway.Call, body []byte) error {
+	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
+		body = []byte("{}")
+	}
+	s := e.borrow()
+	defer e.giveBack(s)
+	r := &s.json
+	err := r.Reset(body)
+	if err == nil && r.Peek() != splice.Object {
+		if _, err = r.Value(); err == nil {
+			return badBody("must be a JSON object: the engine finds the callback URL in it")
+		}
+	}
+	url := strings.TrimSuffix(quote(e.callbackURL), `"`)
+	if err == nil {
+		err = putMember(r, &s.edits, e.member, url+strings.Repeat("0", correlator.LongTokenLen)+`"`, len(url))
+	}
+	if err == nil {
+		err = r.Close()
+	}
+	if err != nil {
+		return badBody(err.Error())
+	}
+	c.Body, c.Slots = s.edits.Apply(make([]byte, 0, len(body)+s.edits.Growth()), body, nil)
+	return nil
+}
+
+func badBody(why string) error {
+	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + why}
+}
+
+// Encode makes the request: the token goes to where the engine looks for it, and the signature is over the finished body.
+func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+	p, ok := c.Options.Prepared.(*prepared)
+	if !ok || len(tokens) != 1 || len(tokens[0]) != correlator.LongTokenLen {
+		return fmt.Errorf("encode for engine %s: the call is not prepared for one token of %d characters", e.cfg.Name, correlator.LongTokenLen)
+	}
+	token := tokens[0]
+	for _, at := range c.Slots {
+		copy(c.Body[at:at+len(token)], token)
+	}
+	target := p.target
+	if e.cfg.CallbackURL.Query != "" {
+		target = append(slices.Clip(target), token...) // a token needs no encoding
+	}
+	dst.Header.SetMethod(e.cfg.Method)
+	dst.Header.SetHost(e.url.host) // with a host and a path fasthttp has no URI to take apart
+	dst.SetRequestURIBytes(target)
+	for _, h := range p.headers {
+		dst.Header.Add(h.Name, h.Value)
+	}
+	if name := e.cfg.CallbackURL.Header; name != "" {
+		dst.Header.Set(name, e.callbackURL+token)
+	}
+	if len(c.Body) > 0 {
+		dst.Header.SetContentType(p.contentType)
+		dst.SetBodyRaw(c.Body)
+	}
+	dst.Header.SetNoDefaultContentType(true)
+	e.sign(dst, requestName(token), now)
+	return nil
+}
+
+// requestName is the webhook-id of the request for a task: the same for each attempt, and worth nothing as a token.
+func requestName(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "task_" + hex.EncodeToString(sum[:12])
+}
+
+func (e *Engine) sign(dst *fasthttp.Request, id string, now time.Time) {
+	if e.key == nil {
+		return
+	}
+	stamp := signer.AppendTime(nil, now)
+	dst.Header.Set("webhook-id", id)
+	dst.Header.SetBytesV("webhook-timestamp", stamp)
+	dst.Header.SetBytesV("webhook-signature", signer.AppendWebhookSignature(nil, []byte(id), stamp, dst.Body(), e.key))
+}
+
+// mostWhy is how much of the engine's own words is kept, in bytes.
+const mostWhy = 256
+
+// Ack reads the engine's own answer by its status.
+func (e *Engine) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
+	contentType := header.ContentType()
+	switch {
+	case slices.Contains(e.cfg.Final, status):
+		cb, err := e.read(contentType, header.PeekAll, body, correlator.Open)
+		if err != nil {
+			return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
+		}
+		if cb.Status.Running() {
+			return e.taken(c, body), nil
+		}
+		return gateway.Ack{Finals: []correlator.Callback{cb}}, nil
+	case slices.Contains(e.cfg.Accepted, status):
+		return e.taken(c, body), nil
+	case status >= 400 && status < 500:
+		return gateway.Ack{
+			Package: append([]byte{}, body...), ContentType: cmpOr(string(contentType), "application/octet-stream"), Refused: true,
+			Why: string(body[:min(len(body), mostWhy)]),
+		}, nil
+	default:
+		return gateway.Ack{}, fmt.Errorf("read the engine's answer: status %d is neither accepted nor final", status)
+	}
+}
+
+func cmpOr(text, absent string) string {
+	if text == "" {
+		return absent
+	}
+	return text
+}
+
+// taken is an answer that says that the engine will call back.
+func (e *Engine) taken(c *gateway.Call, body []byte) (ack gateway.Ack) {
+	s := e.borrow()
+	defer e.giveBack(s)
+	whole, err := walked(&s.json, body)
+	isJSON := err == nil
+	if isJSON {
+		if at, ok := find(&s.json, whole, []step{{name: "id"}}); ok {
+			if id, ok := text(&s.json, at); ok {
+				ack.Task = gateway.NewEngineTask([]byte(id))
+			}
+		}
+	}
+	if e.cfg.Cancel.URL == "" {
+		return ack
+	}
+	p, _ := c.Options.Prepared.(*prepared)
+	values := make([]string, 0, len(e.cancel.names))
+	for _, name := range e.cancel.names {
+		if name == taskName {
+			continue
+		}
+		value, ok := "", false
+		if path, isAccepted := strings.CutPrefix(name, acceptedPrefix); !isAccepted && p != nil {
+			value, ok = p.param(name)
+		} else if isAccepted && isJSON {
+			steps, _ := parsePath(path)
+			var at splice.Span
+			if at, ok = find(&s.json, whole, steps); ok {
+				value, ok = text(&s.json, at)
+			}
+		}
+		if !ok {
+			return ack // the engine cannot be asked
+		}
+		values = append(values, value)
+	}
+	if known, err := json.Marshal(values); err == nil && len(known) <= mostAccepted {
+		ack.Accepted = known
+	}
+	return ack
+}
+
+// mostAccepted bounds Ack.Accepted, in bytes.
+const mostAccepted = 4 << 10
+
+// EncodeCancel makes the request that cancels a task.
+func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) (bool, error) {
+	if e.cfg.Cancel.URL == "" {
+		return false, nil
+	}
+	var values []string
+	if json.Unmarshal(accepted, &values) != nil {
+		return false, nil // the engine's answer has not what its URL needs
+	}
+	target, ok := e.cancel.append(nil, func(name string) (string, bool) {
+		if name == taskName {
+			return task, true
+		}
+		if len(values) == 0 {
+			return "", false
+		}
+		first := values[0]
+		values = values[1:]
+		return first, true
+	})
+	if !ok {
+		return false, nil
+	}
+	dst.Header.SetMethod(e.cfg.Cancel.Method)
+	dst.Header.SetHost(e.cancel.host)
+	dst.SetRequestURIBytes(target)
+	dst.Header.SetNoDefaultContentType(true)
+	e.sign(dst, requestName("cancel "+task), now)
+	return true, nil
+}
+
+func quote(s string) string {
+	b, _ := jsontext.AppendQuote(nil, s) // its error is about UTF-8
+	return string(b)
+}

@@ -1,0 +1,32 @@
+package signer_test
+
+import (
+	"strings"
+	"testing"
+
+	"syncgate/signer"
+)
+
+// TestWebhookVector is the example of the specification (spec/standard-webhooks.md, "Signature scheme", and its reference libraries' tests).
+func TestWebhookVector(t *testing.T) {
+	key, err := signer.ParseWebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+	got := signer.AppendWebhookSignature(nil, []byte("msg_p5jXN8AQM9LWM0D4loKWxJek"), []byte("1614265330"), []byte(`{"test": 2432232314}`), key)
+	if string(got) != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestWebhookSecrets(t *testing.T) {
+	for _, secret := range []string{"", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_QUJD", "whsec_not base64 at all", "whsec_" + strings.Repeat("QUJD", 30)} {
+		if _, err := signer.ParseWebhookSecret(secret); err == nil || secret != "" && strings.Contains(err.Error(), strings.TrimPrefix(secret, "whsec_")+"x") {
+			t.Errorf("%q: %v", secret, err)
+		}
+	}
+	if _, err := signer.ParseWebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwQQ"); err != nil {
+		t.Errorf("base64 without its padding: %v", err)
+	}
+}
