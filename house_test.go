@@ -57,14 +57,19 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/upstream"},
+			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/timerwheel", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
-			[]string{"gateway", "correlator", "signer", "internal/splice"},
+			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
 			[]string{fasthttp, jsontext},
 			"a dialect words requests and answers, and parks nobody",
+		},
+		"dialect/httpengine": {
+			[]string{"gateway", "correlator", "signer", "internal/splice"},
+			[]string{fasthttp, jsontext},
+			"an engine words requests and reads answers, and parks nobody",
 		},
 		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
 		"internal/promises": {
@@ -73,7 +78,7 @@ func arrows() map[string]arrow {
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid"},
+			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

@@ -19,6 +19,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
+	"syncgate/dialect/httpengine"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Listen         gateway.Listen      `yaml:"listen"`
 	Callback       Callback            `yaml:"callback"`
 	Engine         Engine              `yaml:"engine"`
+	Engines        []httpengine.Config `yaml:"engines"`
 	Auth           Auth                `yaml:"auth"`
 	Timeouts       gateway.Timeouts    `yaml:"timeouts"`
 	Limits         gateway.Limits      `yaml:"limits"`
@@ -196,7 +198,7 @@ func (c *Config) CallbackKeys() []string {
 func (c *Config) Validate() error {
 	g := c.Gateway()
 	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
-		c.Correlator.validate(), c.Log.validate())
+		c.Correlator.validate(), c.Log.validate(), c.validateEngines())
 }
 
 func (c *Callback) validate(backend string) error {

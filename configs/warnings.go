@@ -32,7 +32,7 @@ func (c *Config) warnings() (all []Warning) {
 			all = append(all, Warning("listen.tls.cert_file: expires at "+end.Format(time.RFC3339)+": renew it"))
 		}
 	}
-	return all
+	return append(all, c.engineWarnings()...)
 }
 
 func hostOf(text string) string {

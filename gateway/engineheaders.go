@@ -34,8 +34,7 @@ func (e *engine) addHeaders(h *fasthttp.RequestHeader) {
 }
 
 // validateHeaders shows neither a value nor a name that is not known: a secret may stand in the wrong place.
-func (e *EngineConfig) validateHeaders(p *problems) {
-	const key = "engine.headers"
+func (e *EngineConfig) validateHeaders(p *problems, key string) {
 	seen := make(map[string]bool, len(e.Headers))
 	for name, value := range e.Headers {
 		canonical := http.CanonicalHeaderKey(name)

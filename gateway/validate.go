@@ -85,14 +85,26 @@ func (c *CallbackConfig) validate(p *problems) {
 
 func (e *EngineConfig) validate(p *problems) {
 	p.baseURL("engine.url", e.URL)
-	if _, err := e.proxy(); err != nil {
-		p.add("engine.proxy", "%w; or "+NoProxy, err)
-	}
-	p.positive("engine.timeout", e.Timeout)
-	p.positive("engine.idle", e.Idle)
-	p.atLeast("engine.max_connections", e.MaxConnections, 1)
 	p.oneOf("engine.ack", e.Ack, AckProtocol, AckAny)
-	e.validateHeaders(p)
+	e.validateConnection(p, "engine.")
+}
+
+// ValidateConnection gives every problem of how an engine is connected to, but for its URL, joined; each begins with key and the name of what is
+// wrong.
+func (e *EngineConfig) ValidateConnection(key string) error {
+	var p problems
+	e.validateConnection(&p, key)
+	return errors.Join(p...)
+}
+
+func (e *EngineConfig) validateConnection(p *problems, key string) {
+	if _, err := e.proxy(); err != nil {
+		p.add(key+"proxy", "%w; or "+NoProxy, err)
+	}
+	p.positive(key+"timeout", e.Timeout)
+	p.positive(key+"idle", e.Idle)
+	p.atLeast(key+"max_connections", e.MaxConnections, 1)
+	e.validateHeaders(p, key+"headers")
 }
 
 func (l *Limits) validate(p *problems) {

@@ -17,17 +17,23 @@ import (
 // engine.proxy is empty the environment decides, by the variables that most programs know: HTTPS_PROXY for an https engine, HTTP_PROXY for an
 // http one, and NO_PROXY for hosts that are reached without; those in lower case too. The loopback is always reached without.
 func engineProxy(c *configs.Config, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
-	switch c.Engine.Proxy {
+	return proxyOf("engine", c.Engine.EngineConfig, getenv)
+}
+
+// proxyOf is engineProxy for the engine under a key.
+func proxyOf(key string, e gateway.EngineConfig, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
+	switch e.Proxy {
 	case gateway.NoProxy:
-		return nil, "engine.proxy", nil
+		return nil, key + ".proxy", nil
 	case "":
 	default:
-		proxy, err = upstream.ParseProxy(c.Engine.Proxy)
-		return proxy, "engine.proxy", err
+		proxy, err = upstream.ParseProxy(e.Proxy)
+		return proxy, key + ".proxy", err
 	}
-	engine, err := url.Parse(c.Engine.URL)
+	text, _, _ := strings.Cut(e.URL, "{") // a parameter of a route may follow the host
+	engine, err := url.Parse(text)
 	if err != nil {
-		return nil, "", errors.New("engine.url: is no URL") // a valid configuration has one
+		return nil, "", errors.New(key + ".url: is no URL") // a valid configuration has one
 	}
 	either := func(name string) string {
 		upper, _ := getenv(name)
@@ -35,7 +41,7 @@ func engineProxy(c *configs.Config, getenv func(string) (string, bool)) (proxy *
 		return cmp.Or(upper, lower)
 	}
 	from = strings.ToUpper(engine.Scheme) + "_PROXY"
-	text := either(from)
+	text = either(from)
 	if text == "" || reachedDirectly(engine, either("NO_PROXY")) {
 		return nil, from, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
+	"syncgate/dialect/httpengine"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -97,14 +98,40 @@ func (n *node) listen() (err error) {
 	if shared, ok := n.table.(redisTable); ok {
 		metrics.MustRegister(newRedisCounts(shared))
 	}
+	engines, err := n.engines()
+	if err != nil {
+		return err
+	}
 	n.gateway, err = gateway.New(cfg, gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
-		Logins: n.dialect.Logins,
+		Logins: n.dialect.Logins, Engines: engines,
 	})
 	if err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}
 	return n.gateway.Listen()
+}
+
+// engines makes the engines beside the default one.
+func (n *node) engines() (all []gateway.NamedEngine, err error) {
+	for i, cfg := range n.config.Engines {
+		made, err := httpengine.New(cfg, httpengine.Options{CallbackURL: n.config.Callback.CallbackURL()})
+		if err != nil {
+			return nil, fmt.Errorf("make engines[%d]: %w", i, err)
+		}
+		connection := cfg.Connection()
+		through, from, err := proxyOf(fmt.Sprintf("engines[%d]", i), connection, n.getenv)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", from, err)
+		}
+		connection.Proxy = gateway.NoProxy
+		if through != nil {
+			connection.Proxy = through.String()
+			n.log.Info().Str("engine", cfg.Name).Str("proxy", through.Host).Str("from", from).Msg("the engine is reached through a proxy")
+		}
+		all = append(all, gateway.NamedEngine{Name: cfg.Name, Code: made, Config: connection})
+	}
+	return all, nil
 }
 
 // announce says where the node is reached; an address with port 0 has become a real one.

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/internal/redact"
+)
+
+// failed gives the fault of an error, which it logs if it is an internal one.
+func (g *Gateway) failed(err error, requestID string) *Fault {
+	f := faultOf(err)
+	if f.Status == fasthttp.StatusInternalServerError {
+		g.log.Error().Str("error", redact.Error(f)).Str("request_id", requestID).Msg("a request failed")
+	}
+	return f
+}
+
+// refuse writes a fault in a dialect's words.
+func (g *Gateway) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
+	g.partners.refuse(dialect, dst, f, requestID)
+	setFault(dst, f)
+}
+
+// setFault sets what a fault says beside its text.
+func setFault(dst *fasthttp.Response, f *Fault) {
+	dst.SetStatusCode(f.Status)
+	if f.Allow != "" {
+		dst.Header.Set("Allow", f.Allow)
+	}
+	if f.Status == fasthttp.StatusUnauthorized {
+		authenticate := f.Authenticate
+		if authenticate == "" {
+			authenticate = `Signature realm="syncgate"`
+		}
+		dst.Header.Set("WWW-Authenticate", authenticate)
+	}
+	setRetryAfter(dst, f.RetryAfter)
+}
+
+func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
+	if d > 0 {
+		dst.Header.Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
+	}
+}
+
+// finishHeader sets what every answer to a client has.
+func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page) {
+	dst.Header.Set("X-Request-Id", requestID)
+	g.cors.allow(dst, p)
+	g.closeIfLeaving(dst)
+}
+
+// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone.
+func noStore(dst *fasthttp.Response) { dst.Header.Set("Cache-Control", "no-store") }
+
+// closeIfLeaving closes the connection behind the answer of a node that ends, so that the client's next request goes elsewhere.
+func (g *Gateway) closeIfLeaving(dst *fasthttp.Response) {
+	if g.stage.Load() >= leaving {
+		dst.SetConnectionClose()
+	}
+}
+
+// requestID takes the client's own where it can stand in a log, else makes one.
+func requestID(h *fasthttp.RequestHeader) string {
+	if id := h.Peek("X-Request-Id"); isRequestID(id) {
+		return string(id)
+	}
+	return newRequestID()
+}
+
+func newRequestID() string {
+	return strconv.FormatUint(rand.Uint64()|1<<63, 16) //nolint:gosec // a name, not a secret; always 16 digits
+}
+
+func isRequestID(id []byte) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for _, c := range id {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
