@@ -29,9 +29,11 @@ type conn struct {
 	// Guarded by mu. See exchange.go.
 	mu     sync.Mutex
 	state  exchangeState
+	heard  bool   // the Waiter has heard that the client is gone
 	serial uint32 // of the exchange
 	began  int64  // its wait, in Unix nanoseconds
 	waiter Waiter
+	unsent *unsent // of a stream; nil: all is written, and the exchange owns the connection
 }
 
 // phase is what an event of the connection means.
@@ -40,6 +42,7 @@ type phase uint8
 const (
 	reading   phase = iota // a request, or idle before it
 	writing                // the rest of an answer
+	sending                // unsent bytes of a stream; see stream.go
 	lingering              // the answer is written; what the peer still sends is dropped, so that no reset destroys the answer
 )
 
@@ -52,6 +55,9 @@ func (c *conn) Ready(o eventloop.Owner, buf []byte, _ eventloop.Events) {
 	switch c.phase {
 	case writing:
 		c.writeOn()
+		return
+	case sending:
+		c.streamTurn(false)
 		return
 	case lingering:
 		c.discard(buf)
@@ -84,7 +90,7 @@ func (c *conn) Ready(o eventloop.Owner, buf []byte, _ eventloop.Events) {
 // HungUp is called by a loop: the peer has closed its side while somebody owns the connection.
 func (c *conn) HungUp() {
 	c.mu.Lock()
-	x, waits := Exchange{c, c.serial}, c.state == suspended && c.waiter != nil
+	x, waits := Exchange{c, c.serial}, (c.state == suspended || c.state == streaming) && c.waiter != nil
 	c.mu.Unlock()
 	if waits {
 		c.l.s.hungUp(x)
@@ -94,7 +100,11 @@ func (c *conn) HungUp() {
 // Expired is called by the timer, which owns the connection: its time is over.
 func (c *conn) Expired(o eventloop.Owner) {
 	c.o = o
-	if c.phase != reading || c.part == nil {
+	switch {
+	case c.phase == sending:
+		c.streamTurn(true)
+		return
+	case c.phase != reading, c.part == nil:
 		c.lost()
 		return
 	}
@@ -108,6 +118,10 @@ func (c *conn) peerGone() bool { return c.o.PeerGone() || c.o.Look()&eventloop.H
 
 // release leaves the connection to the loops until more comes, or its deadline.
 func (c *conn) release() {
+	if c.phase == sending {
+		c.streamTurn(false)
+		return
+	}
 	c.o.Release(c.deadline)
 	c.closeIfClosing()
 }
@@ -125,9 +139,12 @@ func (c *conn) closeIfClosing() {
 
 // closeIfIdle closes a connection without a request, and releases another one.
 func (c *conn) closeIfIdle() {
-	if c.part == nil && c.phase == reading {
+	switch {
+	case c.phase == sending:
+		c.streamTurn(false)
+	case c.part == nil && c.phase == reading:
 		c.lost()
-	} else {
+	default:
 		c.o.Release(c.deadline)
 	}
 }

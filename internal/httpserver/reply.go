@@ -24,21 +24,35 @@ type out struct {
 // outs are used again, each for the length of a write.
 var outs = sync.Pool{New: func() any { return &out{make([]byte, 0, 4<<10)} }}
 
+func (o *out) giveBack() {
+	if cap(o.b) <= outMost {
+		outs.Put(o)
+	}
+}
+
 // write writes an answer as far as the socket takes it. True: all of it is written, and the caller still owns the connection. Otherwise
 // the connection is closed, or the loops write the rest.
 func (c *conn) write(resp *fasthttp.Response) bool {
+	c.announce(resp)
+	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
+	o.b = appendResponse(o.b[:0], resp, c.bodiless)
+	return c.writeOut(o)
+}
+
+// announce says in the head of an answer whether the connection ends behind it.
+func (c *conn) announce(resp *fasthttp.Response) {
 	if c.closes = c.closes || c.overLimit || resp.ConnectionClose(); c.closes {
 		resp.SetConnectionClose()
 	} else if c.http0 {
 		resp.Header.Set("Connection", "keep-alive")
 	}
-	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
-	o.b = appendResponse(o.b[:0], resp, c.bodiless)
+}
+
+// writeOut is write for an answer as it goes to the socket. It gives o back.
+func (c *conn) writeOut(o *out) bool {
 	c.l.out.Add(int64(len(o.b)))
 	done, err := c.o.Write(o.b)
-	if cap(o.b) <= outMost {
-		outs.Put(o)
-	}
+	o.giveBack()
 	switch {
 	case err != nil:
 		c.lost()

@@ -151,6 +151,7 @@ type Listener struct {
 	open    atomic.Int64 // connections
 	in, out atomic.Int64 // bytes of HTTP, read and written
 	closing atomic.Bool  // no connection becomes idle any more
+	cut     atomic.Bool  // no stream begins any more
 	stop    chan struct{}
 	stopped sync.Once
 	running sync.WaitGroup // run
@@ -199,7 +200,7 @@ func (s *Server) Err() <-chan error { return s.failed }
 func (l *Listener) Unbind() { _ = l.ln.Close() }
 
 // Close ends l: idle connections are closed at once; those with a request are closed behind its answer, or after five seconds or when ctx
-// ends. It reports whether some were closed in the middle of a request.
+// ends. Streams that are open then are cut. It reports whether some connections were closed in the middle of a request.
 func (l *Listener) Close(ctx context.Context) (whole bool) {
 	l.closing.Store(true)
 	l.stopped.Do(func() { close(l.stop) })
@@ -213,15 +214,20 @@ func (l *Listener) Close(ctx context.Context) (whole bool) {
 		<-time.After(time.Millisecond)
 	}
 	whole = l.open.Load() == 0
+	l.cut.Store(true)
 	l.closeIdle(true)
+	l.s.endGone(time.Now()) // the Waiters of the streams: perhaps no tick comes any more
 	return whole
 }
 
-// closeIdle closes the connections that the loops have and that have no request, or all.
+// closeIdle closes the connections that the loops have and that have no request, or all, and those with a stream.
 func (l *Listener) closeIdle(all bool) {
 	only := func(ec *eventloop.Conn) bool {
 		c, ok := ec.Socket().(*conn)
-		return ok && c.l == l
+		if ok = ok && c.l == l; ok && all {
+			c.cutStream() // whose exchange may own it
+		}
+		return ok
 	}
 	l.s.group.Idle(func(o eventloop.Owner) bool {
 		c, _ := o.Conn().Socket().(*conn)
@@ -304,17 +310,20 @@ func (s *Server) hungUp(x Exchange) {
 	s.gone = append(s.gone, x)
 }
 
-// endGone tells the waiters of hung-up clients, once their exchanges have lasted for goneAfter.
+// endGone tells the waiters of hung-up clients, once their exchanges have lasted for goneAfter, and those of streams that were lost.
 func (s *Server) endGone(now time.Time) {
 	s.mu.Lock()
 	gone := s.gone
 	s.gone = nil
 	s.mu.Unlock()
 	for _, x := range gone {
-		if w, young := x.waiter(now); w != nil {
+		if w, young := x.goneWaiter(now); w != nil {
 			w.ClientGone()
 		} else if young {
 			s.hungUp(x)
+		}
+		if w := x.brokenWaiter(); w != nil {
+			w.Replied(false)
 		}
 	}
 }
