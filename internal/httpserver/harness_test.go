@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(crowdVariable); addr != "" {
+		os.Exit(crowd(addr, os.Stdin, os.Stdout))
+	}
 	goleak.VerifyTestMain(m,
 		// It keeps the Date header for as long as the process lives.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
@@ -127,9 +131,10 @@ func (h *suspender) Refuse(_ *Listener, dst *fasthttp.Response, _ *ReadError) {
 // rig is a Server with one listener.
 type rig struct {
 	*suspender
-	t testing.TB
-	s *Server
-	l *Listener
+	t      testing.TB
+	s      *Server
+	l      *Listener
+	client *tls.Config // nil: there is no TLS
 }
 
 func newRig(t testing.TB, cfg Config, lc ListenConfig) *rig {
@@ -203,6 +208,9 @@ func (r *rig) dial() *peer {
 	nc, err := d.Dial("tcp", r.l.Addr().String())
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if r.client != nil {
+		nc = tls.Client(nc, r.client)
 	}
 	return newPeer(r.t, nc)
 }
@@ -316,10 +324,16 @@ func certificates(t testing.TB) (server, client *tls.Config) {
 	return server, &tls.Config{RootCAs: roots, ServerName: "test", MinVersion: tls.VersionTLS12}
 }
 
-func always(netip.Addr) bool { return true }
-
-// secure makes the handshake of a client.
-func secure(t testing.TB, p *peer, cfg *tls.Config) *peer {
+// newTLSRig is newRig, with TLS if secure.
+func newTLSRig(t testing.TB, cfg Config, secure bool) *rig {
 	t.Helper()
-	return newPeer(t, tls.Client(p.Conn, cfg))
+	if !secure {
+		return newRig(t, cfg, ListenConfig{})
+	}
+	server, client := certificates(t)
+	r := newRig(t, cfg, ListenConfig{TLS: server})
+	r.client = client
+	return r
 }
+
+func always(netip.Addr) bool { return true }

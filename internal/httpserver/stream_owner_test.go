@@ -161,20 +161,10 @@ func TestStreamLooks(t *testing.T) {
 // TestStreamSenders has 50 goroutines that send to one stream, over sockets that are full most of the time, while the peer sends what is
 // pipelined. Pieces come whole, and in the order of each goroutine.
 func TestStreamSenders(t *testing.T) {
-	server, client := certificates(t)
-	for name, cfg := range map[string]ListenConfig{"plain": {}, "TLS": {TLS: server}} {
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, Config{}, cfg)
-			p := r.dial()
-			if cfg.TLS != nil {
-				p = secure(t, p, client)
-			}
-			p.write(streamRequest)
-			s := r.next()
-			if !s.Begin(newAnswer("")) {
-				t.Fatal("the stream has not begun")
-			}
-			body := p.head("GET").Body
+			r := newTLSRig(t, Config{}, secure)
+			p, s, body := r.open()
 			const pieces, size = 100, 1 << 10
 			var sending sync.WaitGroup
 			for who := range 50 {

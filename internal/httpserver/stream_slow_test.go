@@ -8,27 +8,30 @@ import (
 	"time"
 )
 
-// TestStreamBacklog has a peer that never reads: its connection is closed, and what is unsent is bounded.
+// TestStreamBacklog has peers that never read: their connections are closed, and what is unsent is bounded.
 func TestStreamBacklog(t *testing.T) {
-	r := newRig(t, Config{}, ListenConfig{})
-	_, s, _ := r.open()
-	s.fill(t)
-	for most := streamBacklog/len(filling) + 2; s.Send([]byte(filling)); most-- {
-		if n, _ := s.has(); n > streamBacklog+len(filling)+len("1000\r\n\r\n") || most == 0 {
-			t.Fatalf("%d bytes are unsent", n)
+	const framing = 64 // of a piece: the chunk's, and that of TLS
+	for _, secure := range []bool{false, true} {
+		r := newTLSRig(t, Config{}, secure)
+		_, s, _ := r.open()
+		s.fill(t)
+		for most := streamBacklog/len(filling) + 2; s.Send([]byte(filling)); most-- {
+			if n, _ := s.has(); n > streamBacklog+len(filling)+framing || most == 0 {
+				t.Fatalf("%d bytes are unsent", n)
+			}
 		}
+		eventually(t, "closed", func() bool { return r.s.Open() == 0 })
+		s.heard(t, false)
+		if s.gone.Load() != 1 {
+			t.Errorf("ClientGone was called %d times", s.gone.Load())
+		}
+		if _, unsent := s.has(); unsent || s.Send([]byte("late")) {
+			t.Error("the stream keeps something")
+		}
+		s.End()
+		s.Abort()
+		s.heard(t, false)
 	}
-	eventually(t, "closed", func() bool { return r.s.Open() == 0 })
-	s.heard(t, false)
-	if s.gone.Load() != 1 {
-		t.Errorf("ClientGone was called %d times", s.gone.Load())
-	}
-	if _, unsent := s.has(); unsent || s.Send([]byte("late")) {
-		t.Error("the stream keeps something")
-	}
-	s.End()
-	s.Abort()
-	s.heard(t, false)
 }
 
 // TestStreamSlowInLocks has callers that hold a lock of the Waiter's when the peer is too slow. The Waiter hears of that, unless the exchange
@@ -59,7 +62,12 @@ func TestStreamSlowInLocks(t *testing.T) {
 
 // TestStreamLargePiece has a piece that is larger than the backlog and than the socket, to a peer that reads.
 func TestStreamLargePiece(t *testing.T) {
-	r := newRig(t, Config{}, ListenConfig{})
+	t.Run("plain", func(t *testing.T) { largePiece(t, newTLSRig(t, Config{}, false)) })
+	t.Run("TLS", func(t *testing.T) { largePiece(t, newTLSRig(t, Config{}, true)) })
+}
+
+func largePiece(t *testing.T, r *rig) {
+	t.Helper()
 	p, s, body := r.open()
 	large := strings.Repeat(filling, (16<<20)/len(filling))
 	if !s.Send([]byte("small.")) || !s.Send([]byte(large)) {

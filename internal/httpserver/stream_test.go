@@ -31,10 +31,10 @@ func TestStreamWays(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			r := newRig(t, Config{}, way.cfg)
-			p := r.dial()
 			if way.cfg.TLS != nil {
-				p = secure(t, p, client)
+				r.client = client
 			}
+			p := r.dial()
 			go func() {
 				for _, part := range way.parts {
 					_, _ = io.WriteString(p, part)
