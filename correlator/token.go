@@ -99,6 +99,8 @@ var (
 	LongTokenLen = base64.RawURLEncoding.EncodedLen(longLen)
 	// TaskIDLen is the length of every task id.
 	TaskIDLen = base64.RawURLEncoding.EncodedLen(taskRaw)
+	// EventsTokenLen is the length of every token for the events of a task.
+	EventsTokenLen = base64.RawURLEncoding.EncodedLen(macLen)
 
 	encoding = base64.RawURLEncoding.Strict() // one spelling per token
 )
@@ -111,8 +113,8 @@ type Keys struct {
 // key holds what is derived from one configured key, so that a token is worth nothing as a task id, and neither as a tag of what nodes say to
 // each other.
 type key struct {
-	token, task *cmac
-	node        *tagger
+	token, task, events *cmac
+	node                *tagger
 }
 
 // NewKeys makes Keys of at least one key of at least MinKeyLen bytes.
@@ -196,6 +198,19 @@ func (k *Keys) ParseTaskID(task []byte) (id ID, err error) {
 	return id, nil
 }
 
+// AppendEventsToken appends what lets its holder hear the events of one task, and do nothing else: EventsTokenLen characters.
+func (k *Keys) AppendEventsToken(dst []byte, id ID) []byte {
+	mac := (*k.current.Load())[0].events.sum(id[:])
+	return encoding.AppendEncode(dst, mac[:])
+}
+
+// ParseEventsToken reports whether a token was made for the task of that id.
+func (k *Keys) ParseEventsToken(token []byte, id ID) bool {
+	var raw [len(ID{}) + macLen]byte
+	copy(raw[:], id[:])
+	return decode(raw[len(id):], token) && k.genuine(raw[:], func(k *key) *cmac { return k.events })
+}
+
 func decode(raw, text []byte) bool {
 	if len(text) != encoding.EncodedLen(len(raw)) {
 		return false
@@ -226,6 +241,9 @@ func newKey(configured string) (k key, err error) {
 		return key{}, err
 	}
 	if k.task, err = newCMAC(derive("syncgate task id, AES-CMAC")); err != nil {
+		return key{}, err
+	}
+	if k.events, err = newCMAC(derive("syncgate events of a task, AES-CMAC")); err != nil {
 		return key{}, err
 	}
 	k.node, err = newTagger(derive("syncgate between nodes, AES-CMAC"), derive("syncgate between nodes, GHASH"))

@@ -306,3 +306,33 @@ func BenchmarkParseToken(b *testing.B) {
 		})
 	}
 }
+
+// TestEventsToken: it opens the events of one task, is worth nothing elsewhere, and outlives a rotation of keys.
+func TestEventsToken(t *testing.T) {
+	one, two := strings.Repeat("1", correlator.MinKeyLen), strings.Repeat("2", correlator.MinKeyLen)
+	keys, err := correlator.NewKeys([]string{one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, other := correlator.NewID(correlator.NewNodeID(), time.Now()), correlator.NewID(correlator.NewNodeID(), time.Now())
+	token := keys.AppendEventsToken(nil, id)
+	if len(token) != correlator.EventsTokenLen || !keys.ParseEventsToken(token, id) || keys.ParseEventsToken(token, other) {
+		t.Errorf("%s", token)
+	}
+	onlyGenuine(t, string(token), func(b []byte) error {
+		if !keys.ParseEventsToken(b, id) {
+			return correlator.ErrForged
+		}
+		return nil
+	})
+	task := keys.AppendTaskID(nil, id)
+	if mac := task[len(task)-correlator.EventsTokenLen:]; keys.ParseEventsToken(mac, id) {
+		t.Error("the end of a task id opens its events")
+	}
+	if err := keys.Set([]string{two, one}); err != nil {
+		t.Fatal(err)
+	}
+	if !keys.ParseEventsToken(token, id) || bytes.Equal(token, keys.AppendEventsToken(nil, id)) {
+		t.Error("after a rotation")
+	}
+}

@@ -173,6 +173,9 @@ func (g *Gateway) lookUp(t *trip) error {
 	if t.task.maker, err = g.partners.named(m.Dialect); err != nil {
 		return err
 	}
+	if t.task.maker == t.dialect {
+		t.task.State = m.State
+	}
 	if t.task.MayRead != nil {
 		return t.task.MayRead(m.Login, m.Guarded)
 	}
