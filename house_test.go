@@ -71,6 +71,11 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, jsontext},
 			"an engine words requests and reads answers, and parks nobody",
 		},
+		"dialect/rest": {
+			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
+			[]string{fasthttp, jsontext, "github.com/santhosh-tekuri/jsonschema/v6"},
+			"a dialect words requests and answers, and parks nobody",
+		},
 		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
 		"internal/promises": {
 			[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway",
@@ -78,7 +83,7 @@ func arrows() map[string]arrow {
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine"},
+			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

@@ -20,6 +20,7 @@ import (
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -48,6 +49,8 @@ type Config struct {
 	CORS           gateway.CORS        `yaml:"cors"`
 	Admin          gateway.Admin       `yaml:"admin"`
 	Log            Log                 `yaml:"log"`
+	Routes         []rest.RouteConfig  `yaml:"routes"`
+	Access         []rest.AccessConfig `yaml:"access"`
 }
 
 // Callback says how engines reach us and what authenticates their tokens.
@@ -166,6 +169,14 @@ func (c *Config) Dialect() corezoid.Config {
 	}
 }
 
+// Rest gives what package rest needs.
+func (c *Config) Rest() rest.Config {
+	return rest.Config{
+		Routes: c.Routes, Access: c.Access, PublicURL: c.Listen.PublicURL, MaxWait: c.longestWait(), Engines: c.routeEngines(),
+		Retention: c.Results.Retention, RequireLogin: c.Results.RequireLogin,
+	}
+}
+
 // Redis gives what package redis needs.
 func (c *Config) Redis() redis.Config {
 	r := c.Correlator.Redis.config()
@@ -198,7 +209,7 @@ func (c *Config) CallbackKeys() []string {
 func (c *Config) Validate() error {
 	g := c.Gateway()
 	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
-		c.Correlator.validate(), c.Log.validate(), c.validateEngines())
+		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes())
 }
 
 func (c *Callback) validate(backend string) error {

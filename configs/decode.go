@@ -73,10 +73,16 @@ func (d *decoder) list(key string, n *yaml.Node, v reflect.Value) {
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, e := range n.Content {
+		if section, ok := reflect.TypeAssert[defaulted](out.Index(i).Addr()); ok {
+			section.SetDefaults()
+		}
 		d.decode(item(key, i), e, out.Index(i))
 	}
 	v.Set(out)
 }
+
+// defaulted is an element of a list whose keys have defaults.
+type defaulted interface{ SetDefaults() }
 
 // mapping takes names that the file chooses. Problems do not show them: a secret may stand in the wrong place.
 func (d *decoder) mapping(key string, n *yaml.Node, v reflect.Value) {

@@ -27,6 +27,7 @@ type Config struct {
 // Listen says where and how the gateway is reached.
 type Listen struct {
 	Public         string        `yaml:"public"`
+	PublicURL      string        `yaml:"public_url"` // what clients reach the gateway at; empty: what it tells them is relative
 	Callback       string        `yaml:"callback"`
 	Admin          string        `yaml:"admin"`
 	TrustedProxies []string      `yaml:"trusted_proxies"`

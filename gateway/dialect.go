@@ -62,7 +62,6 @@ const (
 type Route struct {
 	Kind    Kind
 	View    uint8    // the dialect's own: which form of a task
-	Index   int      // the dialect's own: which of its routes
 	Own     any      // the dialect's own: what it knows of the path, as it was when the request came; not to be changed
 	Methods []string // that the path answers, OPTIONS among them; not to be changed
 	Name    string   // in the log and in metrics; empty: there is only one
@@ -179,10 +178,7 @@ type TaskCall struct {
 	After   uint32 // Follow: the last event that the client has
 	View    uint8  // the dialect's own
 	Hop     int    // the dialect's own: how often the client was sent on
-	// Ended says of a CancelTask that the task was over before.
-	Ended bool
-	// State is that of the task's Options, where the same dialect has made it; else nil. It is set before View.
-	State []byte
+	State   []byte // View: that of the task's Options, where this dialect has made it; else nil
 	// MayRead is nil when the caller may know a task of login; guarded is that of its Options. Else it gives a *Fault. A nil MayRead is one
 	// that allows everything.
 	MayRead func(login string, guarded bool) error

@@ -144,7 +144,7 @@ func (g *Gateway) fetch(t *trip) {
 	switch err := t.attach(); {
 	case errors.Is(err, correlator.ErrDraining), errors.Is(err, correlator.ErrBusy): // a preference is no right
 		t.decideBy(func() {
-			t.task.Applied = ""
+			t.task.Applied, t.task.Wait = "", 0
 			t.decide(nil)
 		}, true)
 	case err != nil:

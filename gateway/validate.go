@@ -20,6 +20,9 @@ import (
 
 func (l *Listen) validate(p *problems) {
 	p.address("listen.public", l.Public)
+	if l.PublicURL != "" {
+		p.baseURL("listen.public_url", l.PublicURL)
+	}
 	if l.Callback != "" {
 		p.address("listen.callback", l.Callback)
 	}

@@ -61,6 +61,16 @@ func headerCredentials(h *fasthttp.RequestHeader) (c credentials, given bool) {
 	return c, given
 }
 
+// Verify gives the login that signed body at an acceptable time: for paths of others that end with {login}/{time}/{signature}. Its errors are
+// *gateway.Fault.
+func (d *Dialect) Verify(login, stamp, signature, body []byte, now time.Time) (name string, err error) {
+	name, fault := d.access.Load().verify(credentials{login, stamp, signature}, body, now)
+	if fault != nil {
+		return "", fault
+	}
+	return name, nil
+}
+
 // identify verifies {login}/{time}/{signature} over an empty body, or the same in headers where there is no path. login is empty when the
 // request has no credentials at all.
 func (d *Dialect) identify(h *fasthttp.RequestHeader, path []byte, now time.Time) (login string, err error) {

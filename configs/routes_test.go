@@ -1,0 +1,102 @@
+package configs_test
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/configs"
+	"syncgate/dialect/rest"
+)
+
+const credentials = "auth: {credentials: [{login: \"12345\", secret: s}]}\n"
+
+// TestReferenceOfRoutes takes the examples out of their comments: they name every key with its default, and they work.
+func TestReferenceOfRoutes(t *testing.T) {
+	text := credentials
+	for _, list := range []string{"routes", "access"} {
+		m := regexp.MustCompile(`(?m)^#   (- name: .*\n(?:#     .*\n)+)` + list + `: \[\]`).FindStringSubmatch(configs.Reference())
+		if m == nil {
+			t.Fatalf("no example above %s: []", list)
+		}
+		text += list + ":\n  " + strings.ReplaceAll(m[1], "#   ", "  ")
+	}
+	c := mustLoad(t, text, "WEB_KEY=k")
+	want := rest.DefaultRoute()
+	want.Name, want.Path, want.ConvID, want.Login = "transfer", "/v1/transfers/{kind}", "1234", "12345"
+	want.ForwardHeaders = []string{}
+	if got := c.Routes[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if a := c.Access[0]; a.Name != "web-shop" || string(a.Key) != "k" || a.Routes[0] != "transfer" {
+		t.Errorf("%s", a.Name)
+	}
+	var visit func(key reflect.Type)
+	visit = func(key reflect.Type) {
+		for i := range key.NumField() {
+			f := key.Field(i)
+			if !strings.Contains(text, " "+f.Tag.Get("yaml")+": ") && !strings.Contains(text, " "+f.Tag.Get("yaml")+":\n") {
+				t.Errorf("the example does not name %s", f.Tag.Get("yaml"))
+			}
+			if f.Type.Kind() == reflect.Struct {
+				visit(f.Type)
+			}
+		}
+	}
+	visit(reflect.TypeFor[rest.RouteConfig]())
+	visit(reflect.TypeFor[rest.AccessConfig]())
+}
+
+// TestRouteDefaults: what a route does not say is what the reference says.
+func TestRouteDefaults(t *testing.T) {
+	c := mustLoad(t, credentials+"routes: [{name: a, path: /a, conv_id: 1, login: 12345, auth: none, wait: {default: 1s}}]")
+	r := c.Routes[0]
+	if r.Wait.Default != time.Second || r.Wait.Max != 2*time.Minute || r.Engine != "corezoid" || r.Methods[0] != "POST" || len(r.Respond.Headers) != 3 {
+		t.Errorf("%+v", r)
+	}
+	if cfg := c.Rest(); cfg.MaxWait != 5*time.Minute || cfg.Retention != time.Hour || len(cfg.Engines) != 1 {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+// TestRouteProblems wants each with its key, all of them at once, and no secret.
+func TestRouteProblems(t *testing.T) {
+	_, _, err := load(t, credentials+`
+listen: {public_url: "https://api.example.com?x"}
+results: {retention: 0s, require_login: true}
+routes:
+  - {name: a, path: /a, conv_id: 1, login: "777"}
+  - {name: b, path: /b, engine: flow}
+access:
+  - {name: x, key_file: /nonexistent, routes: [a, c]}
+  - {name: y, key: hunter2, keys: [hunter2], routes: [a]}
+`)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	said := err.Error()
+	for _, want := range []string{
+		"listen.public_url: must end before its query", "results.retention: must be longer than 0 with routes", "results.require_login: must be false with routes",
+		"routes[0].login: is not one of auth.credentials", "routes[1].engine: is not one of engines", "access[0].key_file: read the secret", "access[0].routes[1]: is not the name of a route",
+		"access[1].keys[0]: is that of access[1].key too", "routes[1].auth: is key, and no entry of access names this route",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	if strings.Contains(said, "hunter2") || strings.Contains(said, "access[0].key:") {
+		t.Error(said)
+	}
+}
+
+// TestAccessIsMasked: what check prints shows no key and no password.
+func TestAccessIsMasked(t *testing.T) {
+	c := mustLoad(t, credentials+`
+routes: [{name: a, path: /a, conv_id: 1, login: "12345"}, {name: b, path: /b, conv_id: 1, login: "12345", auth: basic}]
+access: [{name: x, key: `+secretText+`1, keys: [`+secretText+`2], user: u, password: `+secretText+`3, routes: [a, b]}]`)
+	if out := dump(t, c); strings.Contains(out, secretText) || !strings.Contains(out, "name: x") {
+		t.Error(out)
+	}
+}

@@ -1,0 +1,199 @@
+package rest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/gateway"
+	"syncgate/internal/httpfield"
+	"syncgate/internal/splice"
+)
+
+const (
+	typeJSON    = "application/json"
+	typeHAL     = "application/hal+json"
+	typeEvents  = "text/event-stream"
+	typeProblem = "application/problem+json"
+)
+
+// Accept verifies a request and reads it, in the order signature or key, encoding, body, schema.
+func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+	p := d.placeOf(r, req)
+	if p == nil {
+		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+	}
+	to := p.of(string(req.Header.Method()))
+	if to == nil {
+		return nil, &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
+	}
+	params, path, signature := to.parameters(gateway.RawPath(req.Header.RequestURI()))
+	login, by, err := d.caller(p, to, req, signature, now)
+	if err != nil {
+		return nil, err
+	}
+	if fault := to.checkBody(req); fault != nil {
+		fault.Login = login
+		return nil, fault
+	}
+	c := &gateway.Call{Login: login, Ops: []gateway.Op{{Create: true, Process: []byte(to.ConvID)}}}
+	o := &gateway.Options{
+		Route: to.Name, Engine: to.Engine, Idle: to.Idle, OnDisconnect: to.OnDisconnect, Guarded: to.Auth != AuthNone, Quotas: to.quotas,
+		Asked: to.asked(req, login, path, params),
+	}
+	c.Options = o
+	if by != nil && by.quota != nil {
+		o.Quotas = append(slices.Clip(o.Quotas), *by.quota)
+	}
+	if fault := to.prefer(c, &req.Header); fault != nil {
+		fault.Login = login
+		return nil, fault
+	}
+	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
+		c.Fingerprint = fingerprint(o.Asked)
+	}
+	return c, nil
+}
+
+// caller says whom the task of a request is to belong to. by is its access entry, if it has one.
+func (d *Dialect) caller(p *place, to *route, req *fasthttp.Request, s [signatureParts][]byte, now time.Time) (login string, by *caller, err error) {
+	switch to.Auth {
+	case AuthNone:
+		return to.entry, nil, nil
+	case AuthCorezoid:
+		if d.outside.Verifier == nil {
+			return "", nil, fmt.Errorf("route %s: nobody checks signatures", to.Name)
+		}
+		login, err = d.outside.Verifier.Verify(s[0], s[1], s[2], req.Body(), now)
+		return login, nil, err
+	}
+	by, fault := p.authenticate(to, &req.Header)
+	if fault != nil {
+		return "", nil, fault
+	}
+	return by.name, by, nil
+}
+
+// checkBody refuses a body that the engine is not to get.
+func (r *route) checkBody(req *fasthttp.Request) *gateway.Fault {
+	if coding := contentCoding(&req.Header); coding != "" {
+		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
+	}
+	body := req.Body()
+	members := r.Data == DataMembers || r.Data == DataBoth
+	if len(body) > 0 && (members || r.schema != nil || isJSON(req.Header.ContentType())) {
+		if err := checkJSON(body, members); err != nil {
+			return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
+		}
+	}
+	if r.schema != nil {
+		return r.schema.check(body)
+	}
+	return nil
+}
+
+// checkJSON wants one JSON value, or one object.
+func checkJSON(body []byte, object bool) error {
+	var r splice.Reader
+	if err := r.Reset(body); err != nil {
+		return err
+	}
+	is := r.Peek()
+	if _, err := r.Value(); err != nil {
+		return err
+	}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	if object && is != splice.Object {
+		return fmt.Errorf("it must be a JSON object, and is of type %s", is)
+	}
+	return nil
+}
+
+// isJSON reports whether a content type is that of JSON.
+func isJSON(contentType []byte) bool {
+	kind, _, _ := bytes.Cut(contentType, []byte(";"))
+	kind = bytes.ToLower(bytes.TrimSpace(kind))
+	return string(kind) == typeJSON || string(kind) == "text/json" || bytes.HasSuffix(kind, []byte("+json"))
+}
+
+// contentCoding gives the first coding that changes a body, empty when there is none.
+func contentCoding(h *fasthttp.RequestHeader) string {
+	for _, line := range h.PeekAll(fasthttp.HeaderContentEncoding) {
+		for coding := range strings.SplitSeq(string(line), ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return coding
+			}
+		}
+	}
+	return ""
+}
+
+// prefer reads when and how the client wants to be answered.
+func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader) *gateway.Fault {
+	wants := httpfield.Preferred(h, typeJSON, typeHAL, typeEvents)
+	if r.View == ViewHAL && wants == "" && httpfield.Preferred(h, typeProblem) == "" {
+		return &gateway.Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: this route answers " + typeHAL}
+	}
+	p := httpfield.ReadPreferences(h, r.Wait.Max)
+	end := r.state.End
+	c.Wait = r.Wait.Default
+	if p.HasWait {
+		c.Wait = p.Wait
+	}
+	switch {
+	case wants == typeEvents:
+		c.Options.Mode = gateway.Stream
+		p.RespondAsync, p.Redirect = false, false
+		if p.Wait == 0 {
+			c.Wait, p.HasWait = r.Wait.Max, false
+		}
+	case c.Wait == 0, p.RespondAsync && p.Wait == 0:
+		c.Options.Mode = gateway.HandOver
+		p.Redirect = false
+		c.Wait = r.Wait.Max // for which the callback is awaited
+	case p.RespondAsync: // after a wait (RFC 7240, 4.3)
+		p.Redirect, end = false, ""
+	case p.Redirect:
+		end = EndRedirect
+	}
+	hal := r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
+	c.Options.State = r.state.with(end, c.Wait, hal, honoured(p))
+	return nil
+}
+
+// honoured words preferences that are.
+func honoured(p httpfield.Preferences) string {
+	var names []string
+	if p.RespondAsync {
+		names = append(names, "respond-async")
+	}
+	if p.Redirect {
+		names = append(names, "redirect")
+	}
+	if p.HasWait {
+		names = append(names, "wait="+strconv.Itoa(seconds(p.Wait)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// fingerprint is the same for requests that ask for the same.
+func fingerprint(a *gateway.Asked) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte(a.Method), a.Path, a.Query, a.Body} {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write(part)
+	}
+	h.Sum(sum[:0])
+	return sum
+}

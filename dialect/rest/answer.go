@@ -1,0 +1,237 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+)
+
+const taskPath = "/tasks/"
+
+// Answer writes the reply to a call: the result as the engine gave it, or where it can be found, or why there is none.
+func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+	s := stateOf(stateBytes(c))
+	switch {
+	case final(r):
+		d.result(dst, &s, r)
+		if r.Task != "" {
+			dst.Header.Set("Location", d.taskURL(r.Task, ""))
+		}
+	case errors.Is(r.Open, gateway.ErrHandedOver), errors.Is(r.Open, gateway.ErrPending):
+		d.accepted(dst, &s, r)
+	case errors.Is(r.Open, correlator.ErrDeadline):
+		d.waited(dst, &s, r)
+	default:
+		p := unfinished(r)
+		p.write(dst)
+		d.locate(dst, r)
+	}
+	dst.Header.Set("Vary", vary)
+	if s.Applied != "" {
+		dst.Header.Set("Preference-Applied", s.Applied)
+	}
+}
+
+func stateBytes(c *gateway.Call) []byte {
+	if c.Options == nil {
+		return nil
+	}
+	return c.Options.State
+}
+
+// final reports whether the result is there.
+func final(r *gateway.Reply) bool { return len(r.Finals) > 0 && r.Finals[0].Status.Final() }
+
+// waited words the end of a wait without a result.
+func (d *Dialect) waited(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+	switch {
+	case r.Task == "" || s.end() == EndTimeout: // where nothing is kept there is nothing to come back for
+		p := problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The result has not come in time", r.RequestID)
+		p.write(dst)
+		d.locate(dst, r)
+	case s.end() == EndRedirect:
+		d.sendOn(dst, r, 1, s.Wait)
+	default:
+		d.accepted(dst, s, r)
+	}
+}
+
+// unfinished is the problem of a call that ends without a result, and not by its deadline.
+func unfinished(r *gateway.Reply) problem {
+	switch {
+	case errors.Is(r.Open, correlator.ErrDraining):
+		return problemOfTask("draining", fasthttp.StatusServiceUnavailable, "This node is shutting down", r.RequestID)
+	case errors.Is(r.Open, correlator.ErrDeadline):
+		return problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The result has not come in time", r.RequestID)
+	}
+	return problemOfTask("bad-gateway", fasthttp.StatusBadGateway, "The engine's answer is not usable", r.RequestID)
+}
+
+// accepted is the 202 of a task that its client can ask for. Without a record there is none.
+func (d *Dialect) accepted(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+	if r.Task == "" {
+		p := problemOfTask("unavailable", fasthttp.StatusServiceUnavailable, "The task was begun, and cannot be kept for its client", r.RequestID)
+		p.write(dst)
+		return
+	}
+	dst.SetStatusCode(fasthttp.StatusAccepted)
+	d.locate(dst, r)
+	setRetryAfter(dst, r)
+	if s.HAL {
+		d.halRunning(dst, r)
+	} else {
+		d.running(dst, r)
+	}
+}
+
+// locate says where the task is, if it is kept.
+func (d *Dialect) locate(dst *fasthttp.Response, r *gateway.Reply) {
+	if r.Task == "" {
+		return
+	}
+	dst.Header.Set("Location", d.taskURL(r.Task, ""))
+	dst.Header.Set("Operation-Location", d.taskURL(r.Task, "/status"))
+}
+
+// taskURL gives the URL of a task, or of one of its other forms.
+func (d *Dialect) taskURL(task, form string) string {
+	return d.current.Load().publicURL + taskPath + task + form
+}
+
+// sendOn sends the client to the task, where it waits again. The wait is in the URL, as clients drop their Prefer.
+func (d *Dialect) sendOn(dst *fasthttp.Response, r *gateway.Reply, hop, wait int) {
+	dst.SetStatusCode(fasthttp.StatusSeeOther)
+	dst.Header.Set("Location", d.taskURL(r.Task, "?hop="+strconv.Itoa(hop)+"&wait="+strconv.Itoa(max(wait, 1))))
+	dst.Header.Set("Operation-Location", d.taskURL(r.Task, "/status"))
+}
+
+// setRetryAfter says when it is worth asking again, in whole seconds.
+func setRetryAfter(dst *fasthttp.Response, r *gateway.Reply) {
+	dst.Header.Set("Retry-After", strconv.Itoa(retryAfter(r)))
+}
+
+func retryAfter(r *gateway.Reply) int { return max(seconds(r.RetryAfter), 1) }
+
+// result writes what has become of a task.
+func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+	f := &r.Finals[0]
+	switch f.Status {
+	case correlator.Complete:
+		complete(dst, s, f, r.RequestID)
+	case correlator.Cancelled:
+		p := problemOfTask("cancelled", fasthttp.StatusConflict, message(f.Body, "The task is cancelled"), r.RequestID)
+		p.write(dst)
+	case correlator.Errored, correlator.Answered: // an op that the engine has answered itself is one that it does not take
+		failed(dst, f, r.RequestID)
+	default:
+		p := problemOfTask("bad-gateway", fasthttp.StatusBadGateway, "The engine's answer is not usable", r.RequestID)
+		p.write(dst)
+	}
+}
+
+// failed writes what the engine says of a task that has failed, where that is JSON.
+func failed(dst *fasthttp.Response, f *correlator.Callback, requestID string) {
+	if len(f.Body) == 0 || !isJSON([]byte(contentType(f))) {
+		p := problemOfTask("engine-error", fasthttp.StatusBadGateway, "The engine reports that the task has failed", requestID)
+		p.write(dst)
+		return
+	}
+	dst.SetStatusCode(fasthttp.StatusBadGateway)
+	dst.Header.SetContentType(contentType(f))
+	dst.SetBody(f.Body)
+}
+
+// complete writes the result as it came.
+func complete(dst *fasthttp.Response, s *state, f *correlator.Callback, requestID string) {
+	status := s.status(f)
+	if status == 0 {
+		p := problemOfTask("bad-gateway", fasthttp.StatusBadGateway, "The status that the engine gives its result is none of 200 to 599", requestID)
+		p.write(dst)
+		return
+	}
+	dst.SetStatusCode(status)
+	for name, value := range fieldsOf(f) {
+		if lower := strings.ToLower(name); lower != "content-type" && s.shows(lower) {
+			dst.Header.Add(name, value)
+		}
+	}
+	switch kind := contentType(f); {
+	case status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified: // which have no body
+		dst.ResetBody()
+		dst.Header.SetNoDefaultContentType(true)
+	case kind == "":
+		dst.Header.SetNoDefaultContentType(true)
+		dst.SetBody(f.Body)
+	default:
+		dst.Header.SetContentType(kind)
+		dst.SetBody(f.Body)
+	}
+}
+
+// contentType gives that of a callback's body; empty: none is known.
+func contentType(f *correlator.Callback) string {
+	if f.Head == nil {
+		return typeJSON
+	}
+	return f.Head.ContentType
+}
+
+// statusIn reads a status that a result may have, 0 where it is none.
+func statusIn(value string) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || len(value) != 3 || n < fasthttp.StatusOK || n > 599 {
+		return 0
+	}
+	return n
+}
+
+// status gives the status of a result, 0 where its callback names one that is none.
+func (s *state) status(f *correlator.Callback) int {
+	if s.StatusHeader == "" {
+		return fasthttp.StatusOK
+	}
+	for name, value := range fieldsOf(f) {
+		if strings.EqualFold(name, s.StatusHeader) {
+			return statusIn(value)
+		}
+	}
+	return fasthttp.StatusOK
+}
+
+// fieldsOf gives the header fields that have come with a callback.
+func fieldsOf(f *correlator.Callback) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		if f.Head == nil {
+			return
+		}
+		for line := range bytes.SplitSeq(f.Head.Fields, []byte("\r\n")) {
+			name, value, ok := bytes.Cut(line, []byte(":"))
+			if ok && !yield(string(name), string(bytes.TrimSpace(value))) {
+				return
+			}
+		}
+	}
+}
+
+// message gives what an engine says of a task that has no result: the member "message", or what stands for it.
+func message(body []byte, absent string) string {
+	var said struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Message == "" {
+		return absent
+	}
+	return said.Message
+}
+
+// timeText is a time as JSON has it.
+func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -1,0 +1,135 @@
+package rest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"syncgate/gateway"
+)
+
+// table reads a configuration. Its error has every problem.
+func (c *Config) table(outside *Outside) (*table, error) {
+	var p problems
+	c.whole(&p)
+	t := &table{publicURL: strings.TrimRight(c.PublicURL, "/"), config: *c}
+	names, known := make(map[string]int), make(map[string]*RouteConfig)
+	var placed []placedRoute
+	for i := range min(len(c.Routes), MostRoutes) {
+		r, key := &c.Routes[i], item("routes", i)
+		c.check(&p, key, r, names)
+		known[r.Name] = r
+		if r.Auth == AuthCorezoid && outside != nil && outside.Verifier == nil {
+			p.add(key+".auth", "corezoid cannot be checked here")
+		}
+		built := c.build(&p, key, r)
+		if built == nil {
+			continue
+		}
+		for _, pattern := range built.patterns() {
+			next := placedRoute{pattern, built, i}
+			next.checkTies(&p, key, placed)
+			placed = append(placed, next)
+			t.root.add(pattern, t, built)
+		}
+	}
+	names = make(map[string]int)
+	for i := range min(len(c.Access), MostAccess) {
+		c.checkAccess(&p, item("access", i), &c.Access[i], names, known)
+	}
+	c.checkCredentials(&p)
+	c.checkOpened(&p)
+	t.tasks = &taskPlace{t, []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}, []string{"GET", "HEAD", "OPTIONS"}}
+	t.callers = newCallers(c.Access)
+	return t, p.joined()
+}
+
+// placedRoute is a route at one of its paths.
+type placedRoute struct {
+	pattern pattern
+	route   *route
+	index   int
+}
+
+// checkTies refuses a route that a request may be for as well as for one before it.
+func (r placedRoute) checkTies(p *problems, key string, before []placedRoute) {
+	for _, other := range before {
+		if other.index == r.index || !r.pattern.meets(other.pattern) || r.pattern.literals() != other.pattern.literals() {
+			continue
+		}
+		for _, m := range r.route.Methods {
+			if slices.Contains(other.route.Methods, m) {
+				p.add(key+".path", "is a tie with that of routes[%d]: there are paths of %s that both match, and neither is more literal", other.index, m)
+				return
+			}
+		}
+	}
+}
+
+// patterns gives the paths of a route: signed ones have the signature behind them, and the bare one is there to ask for that.
+func (r *route) patterns() []pattern {
+	if r.Auth != AuthCorezoid {
+		return []pattern{r.pattern}
+	}
+	return []pattern{r.pattern, append(slices.Clip(r.pattern), segment{"login", true}, segment{"time", true}, segment{"signature", true})}
+}
+
+// build reads one route, nil where its path is none.
+func (c *Config) build(p *problems, key string, r *RouteConfig) *route {
+	pattern, err := parsePattern(r.Path)
+	if err == nil {
+		err = reserved(pattern)
+	}
+	if err != nil {
+		p.add(key+".path", "%w", err)
+		return nil
+	}
+	built := &route{RouteConfig: *r, pattern: pattern, body: int64(r.Limits.Body), entry: routeName + r.Name}
+	i := slices.IndexFunc(c.Engines, func(e Engine) bool { return e.Name == r.Engine })
+	built.corezoid = i >= 0 && c.Engines[i].Corezoid
+	if built.Data == "" && built.corezoid {
+		built.Data = DataMembers
+	}
+	if r.Schema != "" {
+		if built.schema, err = loadSchema(r.Schema); err != nil {
+			p.add(key+".schema", "%w", err)
+		}
+	}
+	if r.Limits.Rate > 0 || r.Limits.Parked > 0 {
+		built.quotas = []gateway.Quota{{Name: built.entry, Parked: r.Limits.Parked, Rate: r.Limits.Rate}}
+	}
+	for _, name := range r.ForwardHeaders {
+		built.forwarded = append(built.forwarded, strings.ToLower(name))
+	}
+	built.state = newState(r)
+	return built
+}
+
+// reserved refuses a path that is not for routes.
+func reserved(p pattern) error {
+	first := p[0]
+	switch {
+	case first.parameter:
+	case first.text == "api":
+		return fmt.Errorf("begins with /api/, where Corezoid's paths and callbacks are: choose another")
+	case first.text == "tasks":
+		return fmt.Errorf("begins with /tasks, where tasks are: choose another")
+	case len(p) == 1 && (first.text == "healthz" || first.text == "readyz"):
+		return fmt.Errorf("is where the gateway says how it is: choose another")
+	}
+	return nil
+}
+
+// checkOpened wants somebody who can call each route.
+func (c *Config) checkOpened(p *problems) {
+	for i := range min(len(c.Routes), MostRoutes) {
+		r := &c.Routes[i]
+		if r.Auth != AuthKey && r.Auth != AuthBasic {
+			continue
+		}
+		opens := func(e AccessConfig) bool { return slices.Contains(e.Routes, r.Name) }
+		if r.Name != "" && !slices.ContainsFunc(c.Access, opens) {
+			p.add(item("routes", i)+".auth", "is %s, and no entry of access names this route: nobody could call it", r.Auth)
+		}
+	}
+}

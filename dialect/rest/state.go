@@ -1,0 +1,79 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// state is what answering a call needs to know of its route and its client. It is recorded with the task: any node can answer, also when the
+// route has changed or gone.
+type state struct {
+	View         string   `json:"v,omitempty"` // empty: auto
+	FailedStatus bool     `json:"f,omitempty"` // a hal problem has its own status
+	End          string   `json:"e,omitempty"` // empty: task
+	StatusHeader string   `json:"s,omitempty"`
+	Headers      []string `json:"h,omitempty"` // of the callback that the client gets
+	Wait         int      `json:"w,omitempty"` // seconds, for which a client that is sent on waits again
+	HAL          bool     `json:"x,omitempty"` // the client wants hal+json
+	Applied      string   `json:"a,omitempty"` // Preference-Applied
+
+	text []byte // as it is recorded; not to be changed
+}
+
+// newState is that of a call which says nothing.
+func newState(r *RouteConfig) state {
+	s := state{StatusHeader: r.Respond.StatusHeader, Headers: r.Respond.Headers, FailedStatus: r.HAL.Failed == FailedStatus}
+	if r.View != ViewAuto {
+		s.View = r.View
+	}
+	if r.AtWaitEnd != EndTask {
+		s.End = r.AtWaitEnd
+	}
+	s.Wait = seconds(r.Wait.Default)
+	s.HAL = r.View == ViewHAL
+	s.text = s.encode()
+	return s
+}
+
+func (s *state) encode() []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("the state of a call cannot be written: %v", err)) // it holds nothing that has no JSON form
+	}
+	return b
+}
+
+// with gives the state of a call, and its recorded form: the route's own where the call says nothing else.
+func (s *state) with(end string, wait time.Duration, hal bool, applied string) []byte {
+	own := *s
+	own.End, own.Wait, own.HAL, own.Applied = end, seconds(wait), hal, applied
+	if own.End == s.End && own.Wait == s.Wait && own.HAL == s.HAL && own.Applied == s.Applied {
+		return s.text
+	}
+	return own.encode()
+}
+
+// stateOf reads a recorded state. What is none is that of a route of which nothing is said.
+func stateOf(text []byte) (s state) {
+	if json.Unmarshal(text, &s) != nil {
+		return state{}
+	}
+	return s
+}
+
+// end says what a client hears at the end of its wait.
+func (s *state) end() string {
+	if s.End == "" {
+		return EndTask
+	}
+	return s.End
+}
+
+// shows reports whether the client gets a header of the callback. name is in lower case.
+func (s *state) shows(name string) bool {
+	return !isOurs(name) && slices.ContainsFunc(s.Headers, func(h string) bool { return lowerEqual(h, name) })
+}
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
