@@ -22,7 +22,9 @@ func shop(t testing.TB) *rest.Dialect {
 	))
 }
 
-func basic(pair string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
+func basic(pair string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+}
 
 func TestAccess(t *testing.T) {
 	d := shop(t)

@@ -43,7 +43,9 @@ func withMethods(methods ...string) func(*rest.RouteConfig) {
 }
 
 // ofCorezoid makes a route one of a process.
-func ofCorezoid(r *rest.RouteConfig) { r.Engine, r.ConvID, r.Login = gateway.DefaultEngine, "1234", "12345" }
+func ofCorezoid(r *rest.RouteConfig) {
+	r.Engine, r.ConvID, r.Login = gateway.DefaultEngine, "1234", "12345"
+}
 
 func config(routes []rest.RouteConfig, access ...rest.AccessConfig) rest.Config {
 	return rest.Config{

@@ -50,7 +50,7 @@ func newSchema(text []byte) (*schema, error) {
 	if err != nil {
 		return nil, errors.New("the file is not JSON")
 	}
-	const here = "syncgate:schema"
+	const here = "syncgate:///schema" // not a URL of anything: only what stands in the document is found below it
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	var elsewhere foreignLoader
@@ -182,5 +182,8 @@ func problemOf(k jsonschema.ErrorKind) string {
 	case *kind.Enum, *kind.Const:
 		return "must be one of the values that the schema names"
 	}
-	return "must fulfil " + strings.Join(k.KeywordPath(), "/") + " of the schema"
+	if keyword := strings.Join(k.KeywordPath(), "/"); keyword != "" {
+		return "must fulfil " + keyword + " of the schema"
+	}
+	return "must fulfil the schema"
 }

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -223,7 +224,7 @@ func hopOf(query *fasthttp.Args) int { return int(number(query.Peek("hop"), Most
 // number reads a number that is at most limit. What is none is 0.
 func number(text []byte, limit uint64) uint64 {
 	n, err := strconv.ParseUint(string(text), 10, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range n is the largest number
 		return 0
 	}
 	return min(n, limit)
