@@ -66,6 +66,19 @@ func (x Exchange) Wait(w Waiter) {
 	}
 }
 
+// SetWaiter makes w the Waiter of a suspended exchange in the place of another one, and reports whether the peer has gone already. An exchange
+// that is over has none.
+func (x Exchange) SetWaiter(w Waiter) (gone bool) {
+	c := x.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.serial != x.serial || c.state != suspended {
+		return true
+	}
+	c.waiter = w // within the lock, as in Wait
+	return c.o.PeerGone()
+}
+
 // Reply answers a suspended exchange, from any goroutine, and never waits for the peer. The first call counts.
 func (x Exchange) Reply(resp *fasthttp.Response) {
 	if c := x.c; c.claim(x.serial) && c.write(resp) {
