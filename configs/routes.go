@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +13,27 @@ import (
 
 // routeEngines are the engines that routes can name, with what a route has to know of each.
 func (c *Config) routeEngines() []rest.Engine {
-	return []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}
+	all := []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}
+	for _, e := range c.Engines {
+		all = append(all, rest.Engine{Name: e.Name, Progress: e.ReportsProgress(), Parameters: e.Params()})
+	}
+	return all
+}
+
+// Fields gives the header fields of an engine's callbacks that clients of routes may see.
+func (c *Config) Fields(engine string) (names []string) {
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		if cmp.Or(r.Engine, gateway.DefaultEngine) != engine {
+			continue
+		}
+		for _, name := range append(slices.Clone(r.Respond.Headers), r.Respond.StatusHeader) {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // longestWait is how long requests about tasks may wait: as long as those that make one.

@@ -165,7 +165,6 @@ type Reply struct {
 	RequestID  string        // of the request that is answered
 	Accepted   time.Time     // when the task was asked for; zero: not known
 	RetryAfter time.Duration // when it is worth asking again
-	LastEvent  uint32        // AppendEnd: the number of the last event before it
 }
 
 // TaskCall is a client's request about a task, read and verified.

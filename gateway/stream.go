@@ -116,7 +116,7 @@ func (s *stream) reply(open error) *Reply {
 	}
 	return &Reply{
 		Finals: s.finals, Open: open, RequestID: s.requestID, Accepted: s.accepted, Task: string(s.g.keys.AppendTaskID(nil, s.id)),
-		RetryAfter: retrySoon, LastEvent: s.last,
+		RetryAfter: retrySoon,
 	}
 }
 

@@ -2,6 +2,8 @@ package corezoid
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -29,7 +31,34 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 	if err != nil {
 		return cb, nil, bodyFault(withoutBytes(err))
 	}
-	return correlator.Callback{Op: op, Status: status, Body: data}, answer, nil
+	cb = correlator.Callback{Op: op, Status: status, Body: data}
+	if names := d.fields.Load(); names != nil {
+		err = addFields(&cb, *names, &req.Header)
+	}
+	return cb, answer, err
+}
+
+// mostFields bounds what is kept of a callback's header, in bytes.
+const mostFields = 8 << 10
+
+// addFields keeps the header fields that clients of routes may see. The body is JSON, whatever it was.
+func addFields(cb *correlator.Callback, names []string, h *fasthttp.RequestHeader) error {
+	var fields []byte
+	for _, name := range names {
+		if strings.EqualFold(name, fasthttp.HeaderContentType) {
+			continue
+		}
+		for _, value := range h.PeekAll(name) {
+			fields = append(append(append(append(fields, name...), ": "...), value...), "\r\n"...)
+		}
+	}
+	if len(fields) > mostFields {
+		return bodyFault(fmt.Errorf("the headers that clients may see are larger than %d bytes", mostFields))
+	}
+	if len(fields) > 0 {
+		cb.Head = &correlator.Head{ContentType: contentType, Fields: fields}
+	}
+	return nil
 }
 
 // callbackData gives the data of a callback and its answer, both in bytes of their own.

@@ -95,7 +95,8 @@ type Dialect struct {
 	createMethods, taskMethods []string
 
 	access    atomic.Pointer[Access]
-	scratches sync.Pool // of *scratch
+	fields    atomic.Pointer[[]string] // header fields of callbacks that clients of routes may see; nil: none
+	scratches sync.Pool                // of *scratch
 }
 
 var (
@@ -150,6 +151,15 @@ func New(cfg Config, access Access) (*Dialect, error) {
 
 // SetAccess replaces who may ask for how much. Requests that are being read finish under what they began with.
 func (d *Dialect) SetAccess(a Access) { d.access.Store(&a) }
+
+// SetFields replaces the header fields of callbacks that clients of routes may see.
+func (d *Dialect) SetFields(names []string) {
+	if len(names) == 0 {
+		d.fields.Store(nil)
+		return
+	}
+	d.fields.Store(&names)
+}
 
 // Logins gives those who may ask now.
 func (d *Dialect) Logins() []string { return d.access.Load().Keys.Logins() }

@@ -104,7 +104,7 @@ func (e *Engine) statusIn(r *splice.Reader, whole splice.Span, isJSON bool) (cor
 // addHead keeps what clients may see of a message's head.
 func (e *Engine) addHead(cb *correlator.Callback, contentType []byte, peek func(name string) [][]byte) error {
 	var fields []byte
-	for _, name := range e.fields {
+	for _, name := range *e.fields.Load() {
 		for _, value := range peek(name) {
 			fields = append(append(append(append(fields, name...), ": "...), value...), "\r\n"...)
 		}

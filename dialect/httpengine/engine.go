@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,7 +31,7 @@ import (
 // Options are what an Engine needs beside its Config.
 type Options struct {
 	CallbackURL string   // of every task, before its token
-	Fields      []string // header fields of callbacks that clients may see
+	Fields      []string // as of SetFields
 }
 
 // Engine asks one engine. It is safe for concurrent use.
@@ -42,8 +43,8 @@ type Engine struct {
 	result      []step // empty: the whole body is
 	statusFrom  []step // empty: callbacks have no status of their own
 	callbackURL string
-	fields      []string
-	key         []byte // nil: requests are not signed
+	fields      atomic.Pointer[[]string] // header fields of callbacks that clients may see
+	key         []byte                   // nil: requests are not signed
 
 	scratches sync.Pool // of *scratch
 }
@@ -79,13 +80,20 @@ func New(cfg Config, o Options) (*Engine, error) {
 	if e.cfg.Secret != "" {
 		e.key, _ = signer.ParseWebhookSecret(string(e.cfg.Secret))
 	}
-	for _, name := range o.Fields {
-		if gateway.IsHeaderName(name) && !isTaken(name) && !slices.Contains(e.fields, name) {
-			e.fields = append(e.fields, name)
-		}
-	}
+	e.SetFields(o.Fields)
 	e.scratches.New = func() any { return new(scratch) }
 	return e, nil
+}
+
+// SetFields replaces the header fields of callbacks that clients may see. Those that are about one connection or one message are left out.
+func (e *Engine) SetFields(names []string) {
+	var fields []string
+	for _, name := range names {
+		if gateway.IsHeaderName(name) && !isTaken(name) && !slices.Contains(fields, name) {
+			fields = append(fields, name)
+		}
+	}
+	e.fields.Store(&fields)
 }
 
 func (e *Engine) borrow() *scratch { return e.scratches.Get().(*scratch) } //nolint:forcetypeassert // New fills the pool with nothing else

@@ -110,7 +110,6 @@ const (
 // Values of RouteConfig.OnDisconnect beside those of the gateway.
 const onDisconnectCancel = "cancel"
 
-
 // Bounds of a configuration.
 const (
 	MostRoutes     = 1000
