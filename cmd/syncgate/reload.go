@@ -14,8 +14,8 @@ import (
 // loader reads the configuration again.
 type loader func() (*configs.Config, []configs.Warning, error)
 
-// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, limits and the log level. A configuration
-// with a problem changes nothing.
+// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, limits and the log
+// level. A configuration with a problem changes nothing.
 func (n *node) reload(load loader) {
 	if err := n.apply(load); err != nil {
 		n.reloads.successful.Set(0)
@@ -36,6 +36,9 @@ func (n *node) apply(load loader) error {
 	if err != nil {
 		return err
 	}
+	if err := n.routes.Set(next.Rest()); err != nil { // before anything else changes: it reads files
+		return err
+	}
 	if err := n.keys.replace(next.CallbackKeys(), time.Now(), n.config.Timeouts.Max); err != nil {
 		return err
 	}
@@ -54,7 +57,9 @@ func (n *node) apply(load loader) error {
 	c.Engine.Headers = next.Engine.Headers
 	c.Limits = next.Limits
 	c.Log.Level = next.Log.Level
+	c.Routes, c.Access = next.Routes, next.Access
 	n.config = &c
+	n.showFields(&c)
 
 	access.Window = c.Auth.Window
 	n.dialect.SetAccess(access)
@@ -91,7 +96,7 @@ func (m *reloadMetrics) succeeded() {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level"}, key) ||
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access"}, key) ||
 		strings.HasPrefix(key, "limits.")
 }
 

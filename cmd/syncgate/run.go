@@ -18,6 +18,7 @@ import (
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -28,6 +29,8 @@ type node struct {
 	log       zerolog.Logger
 	table     table
 	dialect   *corezoid.Dialect
+	routes    *rest.Dialect
+	others    map[string]*httpengine.Engine // engines beside the default one, by name
 	gateway   *gateway.Gateway
 	logCounts []prometheus.Collector // what the log counts
 	examining examining
@@ -52,7 +55,7 @@ type table interface {
 
 // start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
 func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
-	n := &node{log: log, logCounts: logCounts, getenv: getenv, config: c, reloads: newReloadMetrics()}
+	n := &node{log: log, logCounts: logCounts, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine)}
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -63,6 +66,9 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 	}
 	if n.dialect, err = corezoid.New(c.Dialect(), access); err != nil {
 		return nil, fmt.Errorf("make the dialect: %w", err)
+	}
+	if n.routes, err = rest.New(c.Rest(), rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect}); err != nil {
+		return nil, fmt.Errorf("make the routes: %w", err)
 	}
 	if n.table, err = newTable(c, n.keys.Keys, log); err != nil {
 		return nil, fmt.Errorf("make the correlator: %w", err)
@@ -104,7 +110,7 @@ func (n *node) listen() (err error) {
 	}
 	n.gateway, err = gateway.New(cfg, gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Engines: engines,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines,
 	})
 	if err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
@@ -119,6 +125,7 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("make engines[%d]: %w", i, err)
 		}
+		n.others[cfg.Name] = made
 		connection := cfg.Connection()
 		through, from, err := proxyOf(fmt.Sprintf("engines[%d]", i), connection, n.getenv)
 		if err != nil {
@@ -131,7 +138,16 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 		}
 		all = append(all, gateway.NamedEngine{Name: cfg.Name, Code: made, Config: connection})
 	}
+	n.showFields(n.config)
 	return all, nil
+}
+
+// showFields has engines keep of their callbacks what clients of routes may see.
+func (n *node) showFields(c *configs.Config) {
+	n.dialect.SetFields(c.Fields(gateway.DefaultEngine))
+	for name, e := range n.others {
+		e.SetFields(c.Fields(name))
+	}
 }
 
 // announce says where the node is reached; an address with port 0 has become a real one.

@@ -12,7 +12,7 @@ import (
 
 const serveHelp = `Runs the gateway until SIGTERM or SIGINT. Then it stops being ready, serves on for drain.delay, refuses new requests, and ends when
 the last waiting client is answered, or at drain.timeout; a second signal ends it at once. SIGHUP reads the configuration
-again and applies credentials, callback keys, headers for the engine, limits, the log level and the TLS certificate. The certificate
+again and applies routes, access, credentials, callback keys, headers for the engine, limits, the log level and the TLS certificate. The certificate
 is also read again when its files change.
 
 syncgate check --reference prints a configuration file with every key explained. The log goes to the standard error; a log that

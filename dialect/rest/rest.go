@@ -54,9 +54,10 @@ func (d *Dialect) Set(cfg Config) error {
 // Name is what records call the dialect.
 func (*Dialect) Name() string { return Name }
 
-// Route knows every path that does not begin with /api/: also those that are none are answered in words of this dialect.
+// Route knows every path that does not begin with /api/: also those that are none are answered in words of this dialect. Of a request that
+// was not read as far as its path nobody knows whom it is for.
 func (d *Dialect) Route(path []byte) (gateway.Route, bool) {
-	if bytes.HasPrefix(path, []byte("/api/")) {
+	if bytes.HasPrefix(path, []byte("/api/")) || !bytes.HasPrefix(path, []byte("/")) {
 		return gateway.Route{}, false
 	}
 	t := d.current.Load()

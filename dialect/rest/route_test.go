@@ -62,7 +62,7 @@ func TestRouting(t *testing.T) {
 	f("/v1/caf%c3%a9/a%20b", "POST odd")
 	f("/one", "DELETE root x=one")
 	for _, none := range []string{
-		"/", "", "x", "/v1/orders", "/v1/orders/7/", "/v1/orders/", "/v1//7", "//v1/orders/7", "/v1/orders/.", "/v1/orders/..", "/v1/./7", "/v1/orders/%2e",
+		"/", "/v1/orders", "/v1/orders/7/", "/v1/orders/", "/v1//7", "//v1/orders/7", "/v1/orders/.", "/v1/orders/..", "/v1/./7", "/v1/orders/%2e",
 		"/v1/orders/%2E%2e", "/v1/orders/%", "/v1/orders/%4", "/v1/orders/%zz", "/v1/orders/%ff", "/v1/orders/7/x", strings.Repeat("/x", 100), "/tasks/",
 		"/tasks//status", "/tasks/x/other", "/tasks/x/status/", "/tasks/x/a/b", "/tasks/x/status/a/b/c/d",
 	} {
@@ -72,6 +72,8 @@ func TestRouting(t *testing.T) {
 		}
 	}
 	f("/api/x", "not ours")
+	f("", "not ours")
+	f("x", "not ours")
 	f("/api/1/tasks/x", "not ours")
 	f("/apis", "DELETE root x=apis")
 }
@@ -192,7 +194,7 @@ func FuzzPath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		r, ok := d.Route([]byte(path))
-		if ok == strings.HasPrefix(path, "/api/") {
+		if ok != (strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/api/")) {
 			t.Fatalf("%q: %v", path, ok)
 		}
 		if r.Kind != gateway.Create || strings.ContainsAny(path, " ?#\r\n\x00") {
