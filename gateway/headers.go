@@ -55,7 +55,12 @@ func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page)
 }
 
 // noStore keeps an answer out of every cache: it is one client's, or true for this moment alone.
-func noStore(dst *fasthttp.Response) { dst.Header.Set("Cache-Control", "no-store") }
+// The result of a route may say otherwise.
+func noStore(dst *fasthttp.Response) {
+	if len(dst.Header.Peek("Cache-Control")) == 0 {
+		dst.Header.Set("Cache-Control", "no-store")
+	}
+}
 
 // closeIfLeaving closes the connection behind the answer of a node that ends, so that the client's next request goes elsewhere.
 func (g *Gateway) closeIfLeaving(dst *fasthttp.Response) {

@@ -257,8 +257,6 @@ func (c *AccessConfig) checkRoutes(p *problems, key string, known map[string]*Ro
 			p.add(item(key, i), "wants a key, and this entry has none")
 		case r.Auth == AuthBasic && c.User == "":
 			p.add(item(key, i), "wants a user and a password, and this entry has none")
-		case r.Auth == AuthNone || r.Auth == AuthCorezoid:
-			p.add(item(key, i), "has auth %s, which no entry is asked for: remove it", r.Auth)
 		}
 	}
 }
