@@ -48,7 +48,7 @@ func (s *records) bind(k Key, fingerprint [32]byte, id ID, rec Record) (owner ID
 	s.unbind(r)
 	r.claim = c
 	s.claims[k] = r
-	s.claimed.Store(int64(len(s.claims)))
+	s.setLive(r, true)
 	n := s.merge(r, rec)
 	s.mu.Unlock()
 	s.notify(n)
@@ -62,7 +62,6 @@ func (s *records) unbind(r *record) {
 	}
 	delete(s.claims, r.claim.key)
 	r.claim = nil
-	s.claimed.Store(int64(len(s.claims)))
 }
 
 // pin keeps r from being evicted. The caller holds the mutex.
@@ -73,14 +72,19 @@ func (s *records) pin(r *record) {
 	}
 }
 
-// unpin says that the trip of a claimed record is over: it may be evicted as any other.
+// unpin says that the trip of a record is over: the record may be evicted as any other.
 func (s *records) unpin(id ID) {
-	if s.claimed.Load() == 0 {
+	if s.live.Load() == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.byID[id]; r != nil && !r.listed {
+	r := s.byID[id]
+	if r == nil {
+		return
+	}
+	s.setLive(r, false)
+	if !r.listed {
 		s.pinned -= r.bytes
 		s.list(r)
 		s.evict()
@@ -103,26 +107,35 @@ func (s *records) release(k Key, id ID) {
 	}
 }
 
-// watch has the receiver that is parked under own notified of every final of id's record from now on, and gives the finals so far.
-// ErrGone.
-func (s *records) watch(id, own ID) ([]Callback, error) {
+// watch has the receiver that is parked under own notified of every final of id's record from now on, and gives the finals so far. With a Follower
+// that hears them, and the events. ErrGone.
+func (s *records) watch(id, own ID, f *Follower) ([]Callback, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	r := s.byID[id]
 	if r == nil {
+		s.mu.Unlock()
 		return nil, ErrGone
 	}
 	if r.watchers == nil {
-		r.watchers = make(map[ID]struct{})
+		r.watchers = make(map[ID]*Follower)
 	}
-	r.watchers[own] = struct{}{}
-	var finals []Callback
-	for _, cb := range r.Finals {
-		if cb.Status.Final() {
-			finals = append(finals, cb)
-		}
+	r.watchers[own] = f
+	finals := r.finals()
+	s.mu.Unlock()
+	if f != nil {
+		s.tell(r, []*Follower{f})
 	}
 	return finals, nil
+}
+
+// finals gives those that there are. The caller holds the mutex.
+func (r *record) finals() (all []Callback) {
+	for _, cb := range r.Finals {
+		if cb.Status.Final() {
+			all = append(all, cb)
+		}
+	}
+	return all
 }
 
 // unwatch undoes watch.

@@ -137,6 +137,12 @@ type Receiver interface {
 	Expire(reason error)
 }
 
+// Standing is the optional half of a Receiver: it says which ops are final.
+type Standing interface {
+	// Standing gives the status of an op's final; Open where there is none. It must not block.
+	Standing(op int) Status
+}
+
 // Correlator is the table of trips. All methods may be called concurrently.
 type Correlator interface {
 	// NewID makes an id whose token is accepted until expiry. Its home is this node.
@@ -144,10 +150,20 @@ type Correlator interface {
 	// Park puts a trip into the table, without I/O, before the engine can know its id. At the deadline r.Expire is
 	// called once; the entry stays until Close. It is the only admission: ErrBusy, ErrDraining.
 	Park(id ID, r Receiver, deadline time.Time) error
+	// Extend moves the deadline of a trip that is parked here under id, without I/O. False: there is none, or its wait has ended.
+	Extend(id ID, deadline time.Time) bool
 	// Waiter gives the trip that is parked here under id; nil: there is none.
 	Waiter(id ID) Receiver
 	// Deliver hands a callback on to the trip wherever it is parked and returns when it is settled.
-	// nil: written, kept or repeated. ErrGone: nothing is known or kept. ErrUnavailable: try again later; the context's end counts as that.
+	//
+	// A final is settled when it is written or kept. A *Superseded says that the op was final before, and how; it is nil where nothing is
+	// known of that any more. ErrGone: nothing is known or kept of the trip.
+	//
+	// Started and Progress get the next Seq and are kept if there is a record of the trip. If there is none nothing is kept: the trip hears them with
+	// Seq 0 if it is still parked. Either way the parked trip hears them at most once each, and perhaps not: what it says of them does
+	// not matter. A *Superseded says that the op is final. ErrTooLarge: the record is as it was.
+	//
+	// ErrUnavailable: try again later; the context's end counts as that. A Head that is too large is an error of its own.
 	Deliver(ctx context.Context, id ID, cb Callback) error
 	// Close takes a trip out of the table and drops what was stored of its callbacks, unless a record is kept for it.
 	// It does no I/O that its caller waits for. Closing twice is harmless.
@@ -181,6 +197,14 @@ type Record struct {
 	Meta []byte
 	// Finals holds one Callback per op of the request, Status Open where nothing is final yet.
 	Finals []Callback
+
+	// Lookup alone sets what follows: Save and Claim do not read it.
+
+	// Merged holds for each op the members of all that the engine has reported of it, as one JSON object in order of their names;
+	// nil for none. A later member replaces an earlier one of the same name. It is nil if there is none for any op.
+	Merged [][]byte
+	// Seq is the number of the last event; 0: there was none.
+	Seq uint32
 }
 
 // Complete reports whether every op is final.
@@ -219,4 +243,8 @@ type Keeper interface {
 	// matter. It counts as parked: ErrBusy, ErrDraining, and Expire at the deadline or at a drain's end. ErrGone: there is
 	// no record. ErrUnavailable. detach ends it, without I/O that its caller waits for.
 	Attach(ctx context.Context, id ID, r Receiver, deadline time.Time) (detach func(), err error)
+	// Follow lets r wait as Attach does, and hear the events as well: each Started and Progress with a Seq greater than after, in
+	// order of Seq and once, and the final of each op after the events that came before it, once. r.Deliver is called for one after the
+	// other. The last KeptEvents are kept; what r has missed before those it does not hear.
+	Follow(ctx context.Context, id ID, r Receiver, after uint32, deadline time.Time) (detach func(), err error)
 }

@@ -14,11 +14,12 @@ type Config struct {
 	Parked    int           // most trips parked at once; 0: any number
 	Retention time.Duration // how long a complete record is kept; 0: no record is kept
 	Results   int64         // most bytes of all records, with what it takes to hold them; 0: any number
+	Progress  int64         // most bytes of what the engine has reported of an op, merged; 0: any number
 }
 
 // Default gives the Config of a gateway whose configuration says nothing else.
 func Default() Config {
-	return Config{Parked: 100_000, Retention: time.Hour, Results: 256 << 20}
+	return Config{Parked: 100_000, Retention: time.Hour, Results: 256 << 20, Progress: 5 << 20}
 }
 
 // Validate names everything that is wrong with c.
@@ -32,6 +33,9 @@ func (c Config) Validate() error {
 	}
 	if c.Results < 0 {
 		errs = append(errs, errors.New("results: must not be negative"))
+	}
+	if c.Progress < 0 {
+		errs = append(errs, errors.New("progress: must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -52,12 +56,16 @@ var (
 func NewMemory(cfg Config) *Memory {
 	m := &Memory{Table: NewTable(cfg.Parked)}
 	m.records = newRecords(cfg.Retention, cfg.Results, m.Table)
+	m.SetProgress(cfg.Progress)
 	m.waits.New = func() any { return newSettlement() }
 	return m
 }
 
 // SetResults changes how many bytes of records may be kept, 0: any number. The oldest go at once if there are more.
 func (m *Memory) SetResults(limit int64) { m.records.setLimit(limit) }
+
+// SetProgress changes how many bytes of what the engine has reported of an op are merged, 0: any number. What is merged stays.
+func (m *Memory) SetProgress(limit int64) { m.records.progress.Store(limit) }
 
 // Kept is how many records there are, and their bytes as they are counted against Config.Results.
 func (m *Memory) Kept() (records int, bytes int64) { return m.records.size() }
@@ -72,8 +80,22 @@ func (m *Memory) Shutdown(context.Context) error {
 	return nil
 }
 
-// Deliver hands a callback to its trip and waits until the trip has settled it.
+// Deliver hands a callback to its trip and waits until the trip has settled it. The record of a trip that may be parked gets a final first: it
+// decides which one counts.
 func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
+	if err := cb.Head.Check(); err != nil {
+		return err
+	}
+	if cb.Status.Running() {
+		return m.report(id, cb)
+	}
+	state := noRecord
+	if m.records.live.Load() > 0 {
+		var before Status
+		if state, before = m.records.add(id, cb); state == standing {
+			return superseded(before)
+		}
+	}
 	s := m.waits.Get().(*settlement)
 	d := Gone
 	if m.Offer(id, cb, s.done) {
@@ -83,13 +105,45 @@ func (m *Memory) Deliver(ctx context.Context, id ID, cb Callback) error {
 		}
 	}
 	m.waits.Put(s)
-	if d == Repeated || d != Gone && m.records.claimed.Load() == 0 { // a parked trip has a record only with a claim
+	switch {
+	case state == added:
+		return nil
+	case d == Repeated:
+		return superseded(m.Standing(id, cb.Op))
+	case d != Gone && m.records.live.Load() == 0:
 		return nil
 	}
-	if m.records.add(id, cb) || d != Gone { // the record is looked for only now: a trip saves it before it says Gone
+	state, before := m.records.add(id, cb) // it is looked for once more: a trip saves it before it says Gone
+	switch {
+	case state == standing:
+		return superseded(before)
+	case state == added || d != Gone:
 		return nil
+	default:
+		return m.Settled(id)
 	}
-	return m.Settled(id)
+}
+
+// superseded is what Deliver gives where an op has a final, Open: it is not known which.
+func superseded(before Status) error {
+	if before.Final() {
+		return &Superseded{Status: before}
+	}
+	return nil
+}
+
+// report keeps what the engine says of an op that it works on, if there is a record of the trip, and hands it to the trip if that is parked.
+func (m *Memory) report(id ID, cb Callback) error {
+	if before := m.Standing(id, cb.Op); before.Final() {
+		return superseded(before)
+	}
+	seq, err := m.records.report(id, cb)
+	if err != nil {
+		return err
+	}
+	cb.Seq = seq
+	m.Offer(id, cb, ignore)
+	return nil
 }
 
 // Close takes a trip out of the table. Its record, if there is one, may be evicted from now on.
@@ -131,13 +185,32 @@ func (m *Memory) Attach(_ context.Context, id ID, r Receiver, deadline time.Time
 	if err := m.Park(own, r, deadline); err != nil {
 		return nil, err
 	}
-	finals, err := m.records.watch(id, own)
+	finals, err := m.records.watch(id, own, nil)
 	if err != nil {
 		m.Table.Close(own)
 		return nil, err
 	}
 	m.records.notify(notice{finals: finals, to: []ID{own}})
 	return func() {
+		m.Table.Close(own)
+		m.records.unwatch(id, own)
+	}, nil
+}
+
+// Follow lets r wait for a trip of which there is a record, and hear its events after a number. A record that is dropped meanwhile leaves r to its
+// deadline. ErrBusy, ErrDraining, ErrGone.
+func (m *Memory) Follow(_ context.Context, id ID, r Receiver, after uint32, deadline time.Time) (detach func(), err error) {
+	own := m.NewID(deadline)
+	if err := m.Park(own, r, deadline); err != nil {
+		return nil, err
+	}
+	f := NewFollower(r, after)
+	if _, err := m.records.watch(id, own, f); err != nil {
+		m.Table.Close(own)
+		return nil, err
+	}
+	return func() {
+		f.End()
 		m.Table.Close(own)
 		m.records.unwatch(id, own)
 	}, nil

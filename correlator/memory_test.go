@@ -29,7 +29,7 @@ func newMemory(t testing.TB, cfg correlator.Config) *correlator.Memory {
 
 func TestContract(t *testing.T) {
 	correlatortest.Run(t, func(t *testing.T, o correlatortest.Options) correlatortest.Nodes {
-		m := newMemory(t, correlator.Config{Parked: o.Parked, Retention: o.Retention})
+		m := newMemory(t, correlator.Config{Parked: o.Parked, Retention: o.Retention, Progress: o.Progress})
 		return correlatortest.Nodes{Home: m, Other: m}
 	})
 }
@@ -38,8 +38,8 @@ func TestConfig(t *testing.T) {
 	if err := correlator.Default().Validate(); err != nil {
 		t.Errorf("default: %v", err)
 	}
-	err := correlator.Config{Parked: -1, Retention: -1, Results: -1}.Validate()
-	const want = "parked: must not be negative\nretention: must not be negative\nresults: must not be negative"
+	err := correlator.Config{Parked: -1, Retention: -1, Results: -1, Progress: -1}.Validate()
+	const want = "parked: must not be negative\nretention: must not be negative\nresults: must not be negative\nprogress: must not be negative"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -1,7 +1,6 @@
 package correlator
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,10 +12,11 @@ import (
 const (
 	// recordsTick is how exactly a record's end is kept.
 	recordsTick = 100 * time.Millisecond
-	// recordCost, finalCost and claimCost are the bytes that a record, each of its ops, and its claim take beside
-	// their contents.
-	recordCost = 368
-	finalCost  = 40
+	// recordCost, finalCost, headCost and claimCost are the bytes that a record, each of its ops, what came beside a final's body, and its
+	// claim take beside their contents.
+	recordCost = 384
+	finalCost  = 48
+	headCost   = 48
 	claimCost  = 160
 )
 
@@ -28,7 +28,8 @@ type records struct {
 	wheel     *timerwheel.Wheel[*record]
 	table     *Table // where the receivers that wait for a record are parked
 
-	claimed atomic.Int64 // len(claims), to be read without the mutex
+	live     atomic.Int64 // records whose trips may be parked; read without the mutex
+	progress atomic.Int64 // most bytes of what is merged of an op; 0: any number
 
 	mu         sync.Mutex // guards the rest, and the records
 	byID       map[ID]*record
@@ -46,15 +47,19 @@ type record struct {
 	expires      time.Time
 	timer        *timerwheel.Timer[*record]
 	older, newer *record
-	listed       bool            // it may be evicted
-	claim        *claim          // nil when no key is bound to it
-	watchers     map[ID]struct{} // the ids under which receivers wait for it; nil until one does
+	listed       bool             // it may be evicted
+	live         bool             // its trip may be parked
+	claim        *claim           // nil when no key is bound to it
+	reports      *reports         // nil until the engine has reported something
+	watchers     map[ID]*Follower // by the ids under which receivers wait for it, nil for those who hear finals alone; nil until one does
 }
 
-// notice is what has become final in a record, and the receivers that wait for it.
+// notice is what is new of a record, and the receivers that wait for it.
 type notice struct {
-	finals []Callback
-	to     []ID
+	of        *record
+	finals    []Callback
+	to        []ID        // of those who hear finals alone
+	followers []*Follower // these read what is new themselves
 }
 
 func newRecords(retention time.Duration, limit int64, table *Table) *records {
@@ -85,6 +90,7 @@ func (s *records) save(id ID, rec Record) error {
 	r := s.byID[id]
 	claimed := r != nil && r.claim != nil
 	inFlight := claimed && !r.listed // its trip has the same finals: they cost nothing more until it is over
+	parked := s.table.Parked(id)
 	if s.retention == 0 && !claimed || !time.Now().Before(id.Expiry()) || s.limit > 0 && cost(rec) > s.limit && !inFlight {
 		s.mu.Unlock()
 		return ErrGone
@@ -93,6 +99,7 @@ func (s *records) save(id ID, rec Record) error {
 		r = s.insert(id)
 		s.list(r)
 	}
+	s.setLive(r, r.live || parked)
 	n := s.merge(r, rec)
 	stays := s.byID[id] == r // it may have grown so much that it was evicted itself
 	s.mu.Unlock()
@@ -105,33 +112,56 @@ func (s *records) save(id ID, rec Record) error {
 
 func (s *records) lookup(id ID) (Record, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	r := s.byID[id]
 	if r == nil {
+		s.mu.Unlock()
 		return Record{}, ErrGone
 	}
-	return Record{Meta: r.Meta, Finals: slices.Clone(r.Finals)}, nil
+	rec := Record{Meta: r.Meta, Finals: slices.Clone(r.Finals), Seq: r.reports.last()}
+	merged := r.reports.members(len(rec.Finals))
+	s.mu.Unlock() // what follows may take a while
+	for op, members := range merged {
+		if object := Merge(members); object != nil {
+			if rec.Merged == nil {
+				rec.Merged = make([][]byte, len(rec.Finals))
+			}
+			rec.Merged[op] = object
+		}
+	}
+	return rec, nil
 }
 
-// add stores a callback in the record of its trip, unless its op is final there, and reports whether there is such a
-// record, and still is with the callback in it.
-func (s *records) add(id ID, cb Callback) bool {
+// adding is what became of a callback that was to be stored in a record.
+type adding uint8
+
+const (
+	noRecord adding = iota // there is none, or is none any more
+	added
+	standing // its op was final
+)
+
+// add stores a final in the record of its trip, unless its op is final there: then it gives the status that stands.
+func (s *records) add(id ID, cb Callback) (adding, Status) {
 	s.mu.Lock()
 	r := s.byID[id]
 	if r == nil || cb.Op < 0 || cb.Op >= len(r.Finals) {
 		s.mu.Unlock()
-		return false
+		return noRecord, Open
 	}
-	var n notice
-	if cb.Status.Final() && !r.Finals[cb.Op].Status.Final() {
-		r.Finals[cb.Op] = cb
-		n = r.notice(cb)
-		s.changed(r)
+	if before := r.Finals[cb.Op].Status; before.Final() || !cb.Status.Final() {
+		s.mu.Unlock()
+		return standing, before
 	}
+	r.Finals[cb.Op] = cb
+	n := r.notice(cb)
+	s.changed(r)
 	stays := s.byID[id] == r
 	s.mu.Unlock()
 	s.notify(n)
-	return stays
+	if !stays {
+		return noRecord, Open
+	}
+	return added, cb.Status
 }
 
 // merge takes the newest Meta into r, and what is new of the finals. The caller holds the mutex.
@@ -157,7 +187,15 @@ func (r *record) notice(finals ...Callback) notice {
 	if len(r.watchers) == 0 || len(finals) == 0 {
 		return notice{}
 	}
-	return notice{finals: finals, to: slices.Collect(maps.Keys(r.watchers))}
+	n := notice{of: r, finals: finals}
+	for own, f := range r.watchers {
+		if f != nil {
+			n.followers = append(n.followers, f)
+		} else {
+			n.to = append(n.to, own)
+		}
+	}
+	return n
 }
 
 // notify delivers n. The caller does not hold the mutex, as a receiver may ask for something.
@@ -167,6 +205,7 @@ func (s *records) notify(n notice) {
 			s.table.Offer(id, cb, ignore)
 		}
 	}
+	s.tell(n.of, n.followers)
 }
 
 // ignore is the done of a delivery whose outcome does not matter.
@@ -208,7 +247,7 @@ func (s *records) unlist(r *record) {
 
 // changed counts the bytes of r again, sets its expiry, and evicts what is too much. The caller holds the mutex.
 func (s *records) changed(r *record) {
-	s.count(r, cost(r.Record)+r.claim.cost())
+	s.count(r, r.cost())
 	r.expires = r.id.Expiry()
 	if s.retention > 0 && r.Complete() {
 		r.expires = time.Now().Add(s.retention)
@@ -264,14 +303,33 @@ func (s *records) drop(r *record) {
 	if r.listed {
 		s.unlist(r)
 	}
+	s.setLive(r, false)
 	s.unbind(r)
 }
+
+// setLive says whether the trip of r may be parked. The caller holds the mutex.
+func (s *records) setLive(r *record, live bool) {
+	if live != r.live {
+		r.live = live
+		if live {
+			s.live.Add(1)
+		} else {
+			s.live.Add(-1)
+		}
+	}
+}
+
+// cost is what r takes of the limit, in bytes.
+func (r *record) cost() int64 { return cost(r.Record) + r.claim.cost() + r.reports.cost() }
 
 // cost is what rec takes of the limit, in bytes. A body counts with all that its array holds beyond it.
 func cost(rec Record) int64 {
 	n := recordCost + cap(rec.Meta) + len(rec.Finals)*finalCost
 	for i := range rec.Finals {
 		n += cap(rec.Finals[i].Body)
+		if h := rec.Finals[i].Head; h != nil {
+			n += headCost + len(h.ContentType) + cap(h.Fields)
+		}
 	}
 	return int64(n)
 }

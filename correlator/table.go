@@ -85,13 +85,28 @@ func (t *Table) Park(id ID, r Receiver, deadline time.Time) error {
 		return errors.New("correlator: park: the id is parked already")
 	}
 	s.trips[id] = e
-	t.wheel.Add(e, deadline) // within the lock: a Close finds the timer in the wheel
+	t.wheel.Add(e, deadline)                  // within the lock: a Close finds the timer in the wheel
+	expelled := t.expelling.Load() && e.End() // the drain's time is up, and it has not seen this one
 	s.mu.Unlock()
-	if t.expelling.Load() && e.End() { // the drain's time is up, and it has not seen this one
+	if expelled {
 		t.Close(id)
 		return ErrDraining
 	}
 	return nil
+}
+
+// Extend moves the deadline of the trip that is parked here under id. False: there is none, or its wait has ended.
+func (t *Table) Extend(id ID, deadline time.Time) bool {
+	s := t.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock() // for all of it: whoever ends the timer meanwhile would find it ended, and is not to be lost
+	e := s.trips[id]
+	if e == nil || !e.End() {
+		return false
+	}
+	t.wheel.Remove(e)
+	t.wheel.Add(e, deadline)
+	return true
 }
 
 // Offer hands cb to the trip that is parked here under id, and reports whether there is one. If so, done is called
@@ -113,8 +128,9 @@ func (t *Table) Expire(id ID, reason error) {
 	s := t.shard(id)
 	s.mu.Lock()
 	e := s.trips[id]
+	mine := e != nil && e.End() // within the lock, see Extend
 	s.mu.Unlock()
-	if e != nil && e.End() {
+	if mine {
 		e.Value.Expire(reason)
 	}
 }
@@ -136,6 +152,14 @@ func (t *Table) Waiter(id ID) Receiver {
 		return e.Value
 	}
 	return nil
+}
+
+// Standing gives the status of the final of an op of the trip that is parked here under id; Open: it is not known.
+func (t *Table) Standing(id ID, op int) Status {
+	if r, ok := t.Waiter(id).(Standing); ok {
+		return r.Standing(op)
+	}
+	return Open
 }
 
 // Each calls f for each trip that is parked here, in no order. Trips may come and go meanwhile.
@@ -171,7 +195,7 @@ func (t *Table) Close(id ID) {
 	e := s.trips[id]
 	delete(s.trips, id)
 	s.mu.Unlock()
-	if e == nil {
+	if e == nil { // else nobody extends it any more
 		return
 	}
 	e.End()

@@ -246,6 +246,16 @@ func (t *trip) isFinal(op int) bool {
 	return op < len(t.finals) && t.finals[op].Status.Final()
 }
 
+// Standing gives the status of an op's final, correlator.Open where there is none.
+func (t *trip) Standing(op int) correlator.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if op >= len(t.finals) || !t.finals[op].Status.Final() {
+		return correlator.Open
+	}
+	return t.finals[op].Status
+}
+
 // isParked reports whether ops are open and the client waits.
 func (t *trip) isParked() bool {
 	t.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,18 +254,24 @@ func recordAfter(t *testing.T, n Nodes, by correlator.Correlator, d correlator.D
 	return look(t, n.Other, id)
 }
 
-// quarrel delivers two results of one op at once, one to each node.
-func quarrel(t *testing.T, n Nodes, id correlator.ID) {
+// quarrel delivers two results of one op at once, one to each node, and gives how many have won.
+func quarrel(t *testing.T, n Nodes, id correlator.ID) (won int) {
 	t.Helper()
 	var both sync.WaitGroup
+	var winners atomic.Int64
 	for i, c := range []correlator.Correlator{n.Home, n.Other} {
 		both.Go(func() {
-			if err := c.Deliver(t.Context(), id, Final(0, []string{`"one"`, `"two"`}[i])); err != nil {
+			err := c.Deliver(t.Context(), id, Final(0, []string{`"one"`, `"two"`}[i]))
+			if err == nil {
+				winners.Add(1)
+			}
+			if err := unlessSuperseded(err); err != nil {
 				t.Errorf("deliver: %v", err)
 			}
 		})
 	}
 	both.Wait()
+	return int(winners.Load())
 }
 
 // taker is a Trip that takes the first callback, which it gives, and holds it.
@@ -291,7 +298,9 @@ func hasOneResult(t *testing.T, start Start) {
 			t.Fatal(err)
 		}
 		attach(t, []correlator.Correlator{n.Home, n.Other}[i%2], id, waiter)
-		quarrel(t, n, id)
+		if won := quarrel(t, n, id); won != 1 {
+			t.Errorf("%d of two have won", won)
+		}
 		first := string((<-taken).Body)
 		if got := look(t, n.Other, id); got != "meta 1:"+first {
 			t.Fatalf("the trip has %s, its record is %s", first, got)

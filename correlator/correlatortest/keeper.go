@@ -82,8 +82,8 @@ func keepsFirst(t *testing.T, start Start) {
 	rec.Finals[0] = Final(0, `"second"`)
 	rec.Finals[1] = Final(1, `"other"`)
 	save(t, n.Home, id, rec)
-	deliver(t, n.Other, id, Final(0, `"third"`), nil)
-	deliver(t, n.Home, id, Final(1, `"third"`), nil)
+	supersedes(t, n.Other, id, Final(0, `"third"`), correlator.Complete)
+	supersedes(t, n.Home, id, Final(1, `"third"`), correlator.Complete)
 	if got := look(t, n.Home, id); got != `later 1:"first" 1:"other"` {
 		t.Error(got)
 	}
@@ -125,8 +125,8 @@ func recordOutlivesClose(t *testing.T, start Start) {
 		if got := look(t, n.Other, id); got != `meta 1:"held"` {
 			t.Fatal(got)
 		}
-		deliver(t, n.Other, id, Final(0, `"again"`), nil)
-		deliver(t, n.Home, id, Final(0, `"again"`), nil)
+		supersedes(t, n.Other, id, Final(0, `"again"`), correlator.Complete)
+		supersedes(t, n.Home, id, Final(0, `"again"`), correlator.Complete)
 	}
 }
 
@@ -209,7 +209,7 @@ func crowd(t *testing.T, start Start) {
 		}
 		for _, to := range []correlator.Correlator{n.Home, n.Other, n.Other} {
 			all.Go(func() {
-				if err := to.Deliver(t.Context(), id, Final(0, body)); err != nil {
+				if err := unlessSuperseded(to.Deliver(t.Context(), id, Final(0, body))); err != nil {
 					t.Errorf("deliver: %v", err)
 				}
 			})

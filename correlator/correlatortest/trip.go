@@ -15,6 +15,9 @@ type Trip struct {
 	Expired chan error
 
 	settle func(cb correlator.Callback, done func(correlator.Disposition))
+
+	mu     sync.Mutex // guards the rest
+	finals map[int]correlator.Status
 }
 
 // NewTrip makes a Trip that settles each callback with settle.
@@ -23,6 +26,7 @@ func NewTrip(settle func(cb correlator.Callback, done func(correlator.Dispositio
 		Heard:   make(chan correlator.Callback, 1024),
 		Expired: make(chan error, 16),
 		settle:  settle,
+		finals:  make(map[int]correlator.Status),
 	}
 }
 
@@ -31,21 +35,36 @@ func Always(d correlator.Disposition) *Trip {
 	return NewTrip(func(_ correlator.Callback, done func(correlator.Disposition)) { done(d) })
 }
 
-// Once makes a Trip that answers the first callback of each op with d and the others with Repeated.
+// Once makes a Trip that answers the first final of each op with d and the others with Repeated.
 func Once(d correlator.Disposition) *Trip {
-	var mu sync.Mutex
-	seen := make(map[int]bool)
-	return NewTrip(func(cb correlator.Callback, done func(correlator.Disposition)) {
-		mu.Lock()
-		first := !seen[cb.Op]
-		seen[cb.Op] = true
-		mu.Unlock()
-		if !first {
+	var r *Trip
+	r = NewTrip(func(cb correlator.Callback, done func(correlator.Disposition)) {
+		switch {
+		case !cb.Status.Final() || r.first(cb):
+			done(d)
+		default:
 			done(correlator.Repeated)
-			return
 		}
-		done(d)
 	})
+	return r
+}
+
+// first notes a final, unless its op has one.
+func (r *Trip) first(cb correlator.Callback) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.finals[cb.Op].Final() {
+		return false
+	}
+	r.finals[cb.Op] = cb.Status
+	return true
+}
+
+// Standing gives the status of the final of an op of a Trip that was made with Once.
+func (r *Trip) Standing(op int) correlator.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.finals[op]
 }
 
 // Deliver remembers cb and settles it.

@@ -1,0 +1,127 @@
+package correlator
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// KeptEvents is how many events of a trip are kept at most: the last ones.
+	KeptEvents = 1000
+	// KeptEventBytes is the size of all bodies of a trip's kept events at most. The last event is kept however large it is.
+	KeptEventBytes = 1 << 20
+	// MergedMembers is how many members a merged object has at most.
+	MergedMembers = 10_000
+
+	// MaxHeadFields and MaxContentType are the sizes of a Head's Fields and ContentType at most.
+	MaxHeadFields  = 8 << 10
+	MaxContentType = 255
+)
+
+var errHead = errors.New("correlator: what came beside the body of a callback is too large")
+
+// Check is nil for a Head that can be kept, and for none.
+func (h *Head) Check() error {
+	switch {
+	case h == nil:
+		return nil
+	case len(h.Fields) > MaxHeadFields:
+		return fmt.Errorf("%w: its header fields have %d bytes, and may have %d", errHead, len(h.Fields), MaxHeadFields)
+	case len(h.ContentType) > MaxContentType:
+		return fmt.Errorf("%w: its content type has %d bytes, and may have %d", errHead, len(h.ContentType), MaxContentType)
+	}
+	return nil
+}
+
+// Equal reports whether two callbacks say the same of the same op.
+func (cb Callback) Equal(o Callback) bool {
+	if cb.Op != o.Op || cb.Status != o.Status || !bytes.Equal(cb.Body, o.Body) || (cb.Head == nil) != (o.Head == nil) {
+		return false
+	}
+	return cb.Head == nil || cb.Head.ContentType == o.Head.ContentType && bytes.Equal(cb.Head.Fields, o.Head.Fields)
+}
+
+// Member is a member of a JSON object.
+type Member struct {
+	Name string
+	Text []byte // the name, a colon and the value, each as it came
+}
+
+// Members gives the members of a JSON object, the last one of each name, or none if body is no object. Its memory is not body's.
+func Members(body []byte) []Member {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return nil
+	}
+	var all []Member
+	index := make(map[string]int)
+	for d.More() {
+		begin := d.InputOffset()
+		if _, err := d.Token(); err != nil {
+			return nil
+		}
+		key := bytes.TrimLeft(body[begin:d.InputOffset()], " \t\r\n,")
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil
+		}
+		m := Member{memberName(key), slices.Concat(key, []byte(":"), value)}
+		if i, again := index[m.Name]; again {
+			all[i] = m
+			continue
+		}
+		index[m.Name] = len(all)
+		all = append(all, m)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil
+	}
+	return all
+}
+
+// memberName gives the name that a string in JSON says. Half a surrogate pair is no character: a string with one stands for itself.
+func memberName(key []byte) string {
+	var name string
+	if err := json.Unmarshal(key, &name); err != nil || strings.ContainsRune(name, utf8.RuneError) {
+		return string(key)
+	}
+	return name
+}
+
+// ParseMember reads the Text of a Member.
+func ParseMember(text []byte) (m Member, ok bool) {
+	all := Members(slices.Concat([]byte("{"), text, []byte("}")))
+	if len(all) != 1 || !bytes.Equal(all[0].Text, text) {
+		return Member{}, false
+	}
+	return all[0], true
+}
+
+// Merge makes the JSON object of members, in order of their names. It is nil if there are none. It sorts members.
+func Merge(members []Member) []byte {
+	if len(members) == 0 {
+		return nil
+	}
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	size := 1
+	for _, m := range members {
+		size += len(m.Text) + 1
+	}
+	object := append(make([]byte, 0, size), '{')
+	for i, m := range members {
+		if i > 0 {
+			object = append(object, ',')
+		}
+		object = append(object, m.Text...)
+	}
+	return append(object, '}')
+}
