@@ -186,6 +186,7 @@ type TaskCall struct {
 
 	// Of the record.
 	maker   uint8     // the dialect that made the task
+	merged  [][]byte  // as in Reply
 	created time.Time // zero: not known
 }
 

@@ -71,16 +71,7 @@ func (t *trip) reported() {
 	waits := t.phase == parked && t.inTable && !t.joined
 	t.mu.Unlock()
 	if until := time.Now().Add(o.Idle); waits && until.Before(t.accepted.Add(t.call.Wait)) {
-		t.g.extend(t.id, until)
-	}
-}
-
-// extend moves the deadline of a parked trip.
-func (g *Gateway) extend(id correlator.ID, deadline time.Time) {
-	if table, ok := g.correlator.(interface {
-		Extend(id correlator.ID, deadline time.Time) bool
-	}); ok {
-		table.Extend(id, deadline)
+		t.g.correlator.Extend(t.id, until)
 	}
 }
 

@@ -83,9 +83,7 @@ func (s *stream) begin(p page, deadline time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	detach, err := s.g.keeper.(interface {
-		Follow(ctx context.Context, id correlator.ID, r correlator.Receiver, after uint32, deadline time.Time) (func(), error)
-	}).Follow(ctx, s.id, s, s.last, deadline)
+	detach, err := s.g.keeper.Follow(ctx, s.id, s, s.last, deadline)
 	if err != nil {
 		s.end(err)
 		return

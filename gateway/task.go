@@ -166,7 +166,7 @@ func (g *Gateway) lookUp(t *trip) error {
 	if t.call, m, err = callOf(rec); err != nil {
 		return err
 	}
-	t.finals = rec.Finals
+	t.finals, t.task.merged = rec.Finals, rec.Merged
 	if m.Created != 0 {
 		t.task.created = time.UnixMilli(m.Created)
 	}
@@ -202,7 +202,7 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 
 // view words a task as its client asked for it.
 func (t *trip) view(dst *fasthttp.Response) {
-	r := Reply{Finals: t.finals, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
+	r := Reply{Finals: t.finals, Merged: t.task.merged, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
 	if t.openOps() > 0 {
 		r.Open, r.RetryAfter = ErrPending, retrySoon
 		if o := t.call.Options; o != nil {
