@@ -29,7 +29,7 @@ type conn struct {
 	// Guarded by mu. See exchange.go.
 	mu     sync.Mutex
 	state  exchangeState
-	heard  bool   // the Waiter has heard that the client is gone
+	heard  bool   // the Waiter has heard that the client is gone: no other request will be served
 	serial uint32 // of the exchange
 	began  int64  // its wait, in Unix nanoseconds
 	waiter Waiter

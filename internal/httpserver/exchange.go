@@ -58,7 +58,7 @@ func (x Exchange) Wait(w Waiter) {
 	c := x.c
 	c.l.s.waits.Add(1)
 	c.mu.Lock()
-	c.state, c.waiter, c.heard, c.began = suspended, w, false, time.Now().UnixNano()
+	c.state, c.waiter, c.began = suspended, w, time.Now().UnixNano()
 	gone := w != nil && c.o.PeerGone() // within the lock: HungUp sees the wait, or this sees the hang-up
 	c.mu.Unlock()
 	if gone {
@@ -132,7 +132,8 @@ func (x Exchange) serving() bool {
 }
 
 // goneWaiter gives the Waiter that is to hear that its client is gone: of an exchange that has lasted for goneAfter, or whose stream was
-// lost. young: the exchange has not lasted for so long.
+// lost. young: the exchange has not lasted for so long. Behind Begin a Waiter hears of it once: each acknowledgement of a peer that has closed
+// its side is reported as a hang-up again.
 func (x Exchange) goneWaiter(now time.Time) (w Waiter, young bool) {
 	c := x.c
 	c.mu.Lock()
@@ -140,9 +141,9 @@ func (x Exchange) goneWaiter(now time.Time) (w Waiter, young bool) {
 	switch {
 	case c.serial != x.serial:
 		return nil, false
-	case c.state == broken && !c.heard:
-	case c.state != suspended && c.state != streaming:
+	case c.state != suspended && (c.state != streaming && c.state != broken || c.heard):
 		return nil, false
+	case c.state == broken:
 	case now.UnixNano()-c.began < int64(goneAfter):
 		return nil, true
 	}

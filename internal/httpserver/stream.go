@@ -249,23 +249,27 @@ func (c *conn) catchUp() error {
 	}
 	if u.size = left; left == 0 {
 		c.unsent = nil
-	} else {
-		c.mark(u)
 	}
 	return nil
 }
 
-// mark gives the unsent bytes a time by which they must have gone, once those of the time before have. So a byte waits for at most twice
-// the write time-out, and where the peer takes nothing for once. Called by the owner with mu held.
-func (c *conn) mark(u *unsent) {
-	if u.marked <= 0 {
-		u.marked, c.deadline = u.size, time.Now().Add(c.l.s.cfg.WriteTimeout)
-	}
-}
-
 // tooSlow reports whether the peer has left too much unsent, or for too long. Called by the owner with mu held, after catchUp.
 func (c *conn) tooSlow() bool {
-	return c.unsent != nil && (c.unsent.size > streamBacklog || time.Now().After(c.deadline))
+	u := c.unsent
+	return u != nil && (u.size > streamBacklog || u.marked > 0 && time.Now().After(c.deadline))
+}
+
+// keepUnsent has the loops write what is unsent. When the bytes of the time before have gone, those of now get a time by which they must have gone.
+// So a byte waits for at most twice the write time-out, and where the peer takes nothing for once. Called by the owner with mu held.
+func (c *conn) keepUnsent(left int) {
+	if c.unsent == nil {
+		c.unsent = new(unsent)
+	}
+	u := c.unsent
+	if u.size = left; u.marked <= 0 {
+		u.marked, c.deadline = left, time.Now().Add(c.l.s.cfg.WriteTimeout)
+	}
+	c.phase = sending
 }
 
 // writeStream writes p, and ends the turn. With unsent bytes the loops have the connection, else the exchange. Called by the owner with mu
@@ -294,12 +298,7 @@ func (c *conn) writeStream(p []byte) streamNext {
 		c.unsent = nil
 		c.phase, c.deadline = writing, time.Now().Add(c.l.s.cfg.WriteTimeout)
 	default:
-		if c.unsent == nil {
-			c.unsent = new(unsent)
-		}
-		c.unsent.size = left
-		c.mark(c.unsent)
-		c.phase = sending
+		c.keepUnsent(left)
 	}
 	c.o.Release(c.deadline)
 	return streamGoesOn

@@ -73,18 +73,30 @@ func TestStreamOwned(t *testing.T) {
 		s.heard(t, false)
 		eventually(t, "closed", func() bool { return r.s.Open() == 0 })
 	})
-	t.Run("Abort", func(t *testing.T) {
-		r, s, body, o := start(t)
-		s.Abort()
-		s.c.Ready(o, nil, 0)
-		if _, err := io.ReadAll(body); err == nil {
-			t.Error("the body has an end")
-		}
-		eventually(t, "closed", func() bool { return r.s.Open() == 0 })
-		if s.gone.Load()+s.written.Load()+s.unwritten.Load() > 0 {
-			t.Error("the Waiter was called")
-		}
-	})
+	for name, end := range map[string]func(c *conn, o eventloop.Owner){
+		"Ready":       func(c *conn, o eventloop.Owner) { c.Ready(o, nil, 0) },
+		"Expired":     func(c *conn, o eventloop.Owner) { c.Expired(o) },
+		"release":     func(c *conn, o eventloop.Owner) { c.o = o; c.release() },
+		"closeIfIdle": func(c *conn, o eventloop.Owner) { c.o = o; c.closeIfIdle() },
+	} {
+		t.Run("Abort and "+name, func(t *testing.T) {
+			r, s, body, o := start(t)
+			s.Abort()
+			if s.Send([]byte("late")) {
+				t.Error("a piece was sent behind the end")
+			}
+			end(s.c, o)
+			if n := r.s.Open(); n != 0 {
+				t.Errorf("%d connections are open", n)
+			}
+			if _, err := io.ReadAll(body); err == nil {
+				t.Error("the body has an end")
+			}
+			if s.gone.Load()+s.written.Load()+s.unwritten.Load() > 0 {
+				t.Error("the Waiter was called")
+			}
+		})
+	}
 	t.Run("backlog", func(t *testing.T) {
 		r, s, _, o := start(t)
 		for s.Send([]byte(filling)) {

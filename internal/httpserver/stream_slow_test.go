@@ -76,7 +76,13 @@ func largePiece(t *testing.T, r *rig) {
 	if _, unsent := s.has(); !unsent {
 		t.Fatal("the socket has taken all of it: the test needs a larger piece")
 	}
+	if n := r.s.answering.n.Load(); n != 0 {
+		t.Errorf("%d answers are under way to their end before End", n)
+	}
 	s.End()
+	if n := r.s.answering.n.Load(); n != 1 {
+		t.Errorf("%d answers are under way to their end", n)
+	}
 	settled := make(chan struct{})
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -220,6 +226,11 @@ func TestStreamClose(t *testing.T) {
 			t.Errorf("ClientGone was called %d times", s.gone.Load())
 		}
 	}
+	r.s.mu.Lock()
+	if n := len(r.s.gone); n > 0 {
+		t.Errorf("%d Waiters wait for a tick that does not come behind Close", n)
+	}
+	r.s.mu.Unlock()
 	if _, err := io.ReadAll(heldBody); err == nil {
 		t.Error("a stream that was cut has an end")
 	}

@@ -290,6 +290,21 @@ func TestStreamHangUp(t *testing.T) {
 	}
 }
 
+// TestStreamSlowHangUp has a client that closes its side of an open stream, and then reads nothing: ClientGone is called once.
+func TestStreamSlowHangUp(t *testing.T) {
+	r := newRig(t, Config{}, ListenConfig{})
+	p, s, _ := r.open()
+	tcp, _ := p.Conn.(*net.TCPConn)
+	_ = tcp.CloseWrite()
+	eventually(t, "gone", func() bool { return s.gone.Load() > 0 })
+	for s.Send([]byte(filling)) {
+	}
+	s.heard(t, false)
+	if s.gone.Load() != 1 {
+		t.Errorf("ClientGone was called %d times", s.gone.Load())
+	}
+}
+
 // TestStreamHangUpBefore has a client that is gone when its stream begins.
 func TestStreamHangUpBefore(t *testing.T) {
 	r := newRig(t, Config{}, ListenConfig{})
