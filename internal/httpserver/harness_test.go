@@ -215,6 +215,23 @@ func (r *rig) dial() *peer {
 	return newPeer(r.t, nc)
 }
 
+// shrink has the system keep few bytes for the server's side of the connection.
+func (p *peer) shrink() {
+	p.t.Helper()
+	local, _ := p.LocalAddr().(*net.TCPAddr)
+	for fd := range 1 << 12 {
+		remote, err := syscall.Getpeername(fd)
+		if in4, ok := remote.(*syscall.SockaddrInet4); err != nil || !ok || in4.Port != local.Port {
+			continue
+		}
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4<<10); err != nil {
+			p.t.Fatal(err)
+		}
+		return
+	}
+	p.t.Fatal("the server's side is not found")
+}
+
 func (p *peer) write(s string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p, s); err != nil {

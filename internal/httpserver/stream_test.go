@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"syncgate/internal/eventloop"
 )
 
 // TestStreamWays has streams on every kind of connection, with another request behind each.
@@ -102,23 +104,33 @@ func TestStreamPipelined(t *testing.T) {
 	}
 }
 
-// TestStreamHTTP10 has bodies that end with their connection, also where the client has sent more.
+// TestStreamHTTP10 has bodies that end with their connection, also where the client has sent more, which must not destroy what is on its way.
 func TestStreamHTTP10(t *testing.T) {
-	for _, more := range []string{"", "GET /plain HTTP/1.0\r\n\r\n", "\r\n"} {
+	for _, tt := range []struct{ behind, later string }{
+		{"", ""},
+		{"GET /plain HTTP/1.0\r\n\r\n", ""},
+		{"", "GET /plain HTTP/1.0\r\n\r\n"},
+	} {
 		r := newRig(t, Config{}, ListenConfig{})
 		p := r.dial()
-		p.write("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + more)
+		p.write("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + tt.behind)
 		s := r.next()
-		if !s.Begin(newAnswer("first.")) || !s.Send([]byte("second.")) {
+		if !s.Begin(newAnswer("first.")) {
 			t.Fatal("the stream has not begun")
 		}
-		p.write(more)
-		eventually(t, "unread bytes", func() bool { return more == "" || len(s.c.ahead) > 0 || s.c.o.Look() != 0 })
+		p.write(tt.later)
+		eventually(t, "unread bytes", func() bool { return tt.later == "" || s.c.o.Look()&eventloop.Readable != 0 })
+		sent := "first."
+		for range 100 {
+			if sent += filling; !s.Send([]byte(filling)) {
+				t.Fatal("the stream has ended")
+			}
+		}
 		s.End()
 		resp := p.head("GET")
 		body, err := io.ReadAll(resp.Body)
-		if string(body) != "first.second." || err != nil || len(resp.TransferEncoding) > 0 || resp.ContentLength != -1 || !resp.Close {
-			t.Errorf("behind %q: %q, %v, %+v", more, body, err, resp)
+		if string(body) != sent || err != nil || len(resp.TransferEncoding) > 0 || resp.ContentLength != -1 || !resp.Close {
+			t.Errorf("%+v: %d bytes, %v, %+v", tt, len(body), err, resp)
 		}
 		s.heard(t, true)
 	}
