@@ -165,10 +165,10 @@ func newRig(t testing.TB, cfg Config, lc ListenConfig) *rig {
 }
 
 // close closes the listener, and does not wait for requests.
-func (r *rig) close() (whole bool) {
+func (r *rig) close() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	return r.l.Close(ctx)
+	r.l.Close(ctx)
 }
 
 // next gives the next exchange that was suspended.
@@ -303,7 +303,7 @@ func newAnswer(body string) *fasthttp.Response {
 	return resp
 }
 
-// fill sends pieces until some bytes are unsent, and gives how many it has sent.
+// fill sends pieces until some bytes are unsent, and gives how many bytes it has sent.
 func (s *suspension) fill(t testing.TB) (sent int) {
 	t.Helper()
 	for {
@@ -342,13 +342,13 @@ func certificates(t testing.TB) (server, client *tls.Config) {
 }
 
 // newTLSRig is newRig, with TLS if secure.
-func newTLSRig(t testing.TB, cfg Config, secure bool) *rig {
+func newTLSRig(t testing.TB, secure bool) *rig {
 	t.Helper()
 	if !secure {
-		return newRig(t, cfg, ListenConfig{})
+		return newRig(t, Config{}, ListenConfig{})
 	}
 	server, client := certificates(t)
-	r := newRig(t, cfg, ListenConfig{TLS: server})
+	r := newRig(t, Config{}, ListenConfig{TLS: server})
 	r.client = client
 	return r
 }

@@ -55,7 +55,7 @@ func crowd(addr string, stdin io.Reader, stdout io.Writer) (code int) {
 	n, _ := strconv.Atoi(lines.Text())
 	var reading sync.WaitGroup
 	for range n {
-		nc, err := net.Dial("tcp", addr)
+		nc, err := net.Dial("tcp", addr) //nolint:gosec // the test's own
 		if err == nil {
 			_, err = io.WriteString(nc, streamRequest)
 		}
@@ -87,19 +87,7 @@ func TestStreamCost(t *testing.T) {
 		n = 500
 	}
 	r := newRig(t, Config{}, ListenConfig{})
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(), crowdVariable+"="+r.l.Addr().String())
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err = cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, stdin, stdout := startCrowd(t, r.l.Addr().String())
 	none, goroutines := memory(), runtime.NumGoroutine()
 	fmt.Fprintln(stdin, n)
 	all := make([]*suspension, n)
@@ -113,17 +101,7 @@ func TestStreamCost(t *testing.T) {
 	open := memory()
 	piece := []byte(crowdPiece + strings.Repeat("x", 200-len(crowdPiece)-3) + "$\n\n")
 	cpu, began := processorTime(), time.Now()
-	var sending sync.WaitGroup
-	for part := range slices.Chunk(all, (n+1)/2) {
-		sending.Go(func() {
-			for range crowdPieces {
-				for _, s := range part {
-					s.Send(piece)
-				}
-			}
-		})
-	}
-	sending.Wait()
+	sendPieces(all, piece)
 	sent, sentCPU := time.Since(began), processorTime()-cpu
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "all\n" {
 		t.Fatalf("the clients: %q, %v", line, err)
@@ -144,6 +122,39 @@ func TestStreamCost(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// sendPieces sends a piece to each of all by turns, on two goroutines.
+func sendPieces(all []*suspension, piece []byte) {
+	var sending sync.WaitGroup
+	for part := range slices.Chunk(all, (len(all)+1)/2) {
+		sending.Go(func() {
+			for range crowdPieces {
+				for _, s := range part {
+					s.Send(piece)
+				}
+			}
+		})
+	}
+	sending.Wait()
+}
+
+// startCrowd starts this program as clients. They end when stdin is closed.
+func startCrowd(t *testing.T, addr string) (cmd *exec.Cmd, stdin io.WriteCloser, stdout io.Reader) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0]) //nolint:gosec // this test
+	cmd.Env = append(os.Environ(), crowdVariable+"="+addr)
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		stdout, err = cmd.StdoutPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, stdin, stdout
 }
 
 // memory gives the bytes of heap and stacks that are in use.

@@ -12,7 +12,7 @@ import (
 func TestStreamBacklog(t *testing.T) {
 	const framing = 64 // of a piece: the chunk's, and that of TLS
 	for _, secure := range []bool{false, true} {
-		r := newTLSRig(t, Config{}, secure)
+		r := newTLSRig(t, secure)
 		_, s, _ := r.open()
 		s.fill(t)
 		for most := streamBacklog/len(filling) + 2; s.Send([]byte(filling)); most-- {
@@ -62,8 +62,8 @@ func TestStreamSlowInLocks(t *testing.T) {
 
 // TestStreamLargePiece has a piece that is larger than the backlog and than the socket, to a peer that reads.
 func TestStreamLargePiece(t *testing.T) {
-	t.Run("plain", func(t *testing.T) { largePiece(t, newTLSRig(t, Config{}, false)) })
-	t.Run("TLS", func(t *testing.T) { largePiece(t, newTLSRig(t, Config{}, true)) })
+	t.Run("plain", func(t *testing.T) { largePiece(t, newTLSRig(t, false)) })
+	t.Run("TLS", func(t *testing.T) { largePiece(t, newTLSRig(t, true)) })
 }
 
 func largePiece(t *testing.T, r *rig) {
@@ -143,28 +143,15 @@ func TestStreamSlowPeer(t *testing.T) {
 	r := newRig(t, Config{}, ListenConfig{})
 	p, s, body := r.open()
 	p.shrink()
-	state := func() (deadline time.Time, marked int) {
-		s.c.mu.Lock()
-		defer s.c.mu.Unlock()
-		if s.c.unsent != nil {
-			marked = s.c.unsent.marked
-		}
-		return s.c.deadline, marked
-	}
 	left := s.fill(t)
 	for range 3 {
-		first, _ := state()
-		for n := 0; n < streamBacklog/2; n, _ = s.has() {
-			left += len(filling)
-			if !s.Send([]byte(filling)) {
-				t.Fatal("the stream has ended")
-			}
-		}
-		if now, _ := state(); !now.Equal(first) {
+		first, _ := s.timeOut()
+		left += s.fillHalf(t)
+		if now, _ := s.timeOut(); !now.Equal(first) {
 			t.Error("the time-out has begun anew, and the peer has read nothing")
 		}
 		eventually(t, "a new time-out", func() bool {
-			now, marked := state()
+			now, marked := s.timeOut()
 			if marked == 0 {
 				t.Fatal("all is written, and the time-out has not begun anew")
 			}
@@ -179,6 +166,28 @@ func TestStreamSlowPeer(t *testing.T) {
 		t.Errorf("%d bytes have come at the end, %v; want %d", len(rest), err, left)
 	}
 	s.heard(t, true)
+}
+
+// fillHalf sends pieces until half of the backlog is unsent, and gives how many bytes it has sent.
+func (s *suspension) fillHalf(t *testing.T) (sent int) {
+	t.Helper()
+	for n := 0; n < streamBacklog/2; n, _ = s.has() {
+		sent += len(filling)
+		if !s.Send([]byte(filling)) {
+			t.Fatal("the stream has ended")
+		}
+	}
+	return sent
+}
+
+// timeOut gives by when the unsent bytes must have gone, and how many of them.
+func (s *suspension) timeOut() (deadline time.Time, marked int) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.c.unsent != nil {
+		marked = s.c.unsent.marked
+	}
+	return s.c.deadline, marked
 }
 
 // TestStreamIdle has a stream that is open for longer than every time-out.

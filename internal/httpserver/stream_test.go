@@ -224,18 +224,24 @@ func TestStreamMisuse(t *testing.T) {
 	if body, err := io.ReadAll(p.head("GET").Body); string(body) != "new" || err != nil {
 		t.Errorf("the next body is %q, %v", body, err)
 	}
+	s.heard(t, true)
+	next.heard(t, true)
+}
+
+// TestStreamBehindReply begins a stream where the exchange is over.
+func TestStreamBehindReply(t *testing.T) {
+	r := newRig(t, Config{}, ListenConfig{})
+	p := r.dial()
 	p.write(streamRequest)
-	replied := r.next()
-	replied.Reply(newAnswer("reply"))
-	if replied.Begin(newAnswer("late")) {
+	s := r.next()
+	s.Reply(newAnswer("reply"))
+	if s.Begin(newAnswer("late")) {
 		t.Error("a stream begins behind a reply")
 	}
 	if body, err := io.ReadAll(p.head("GET").Body); string(body) != "reply" || err != nil {
 		t.Errorf("the reply is %q, %v", body, err)
 	}
-	for _, one := range []*suspension{s, next, replied} {
-		one.heard(t, true)
-	}
+	s.heard(t, true)
 }
 
 func TestStreamAborted(t *testing.T) {
@@ -275,31 +281,36 @@ func TestStreamPanic(t *testing.T) {
 func TestStreamHangUp(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		for _, reset := range []bool{false, true} {
-			r := newRig(t, Config{}, ListenConfig{})
-			p, s, _ := r.open()
-			if full {
-				s.fill(t)
-			}
-			tcp, _ := p.Conn.(*net.TCPConn)
-			if reset {
-				_ = tcp.SetLinger(0)
-				_ = tcp.Close()
-			} else {
-				_ = tcp.CloseWrite()
-			}
-			eventually(t, "gone", func() bool { return s.gone.Load() > 0 })
-			if !reset {
-				if s.written.Load()+s.unwritten.Load() > 0 || !s.Send([]byte("half closed")) {
-					t.Errorf("a FIN has ended the stream")
-				}
-				go func() { _, _ = io.Copy(io.Discard, tcp) }()
-			}
-			s.Send([]byte("piece"))
-			s.End()
-			s.heard(t, false) // as with a Reply
-			eventually(t, "closed", func() bool { return r.s.Open() == 0 })
+			hangUp(t, full, reset)
 		}
 	}
+}
+
+func hangUp(t *testing.T, full, reset bool) {
+	t.Helper()
+	r := newRig(t, Config{}, ListenConfig{})
+	p, s, _ := r.open()
+	if full {
+		s.fill(t)
+	}
+	tcp, _ := p.Conn.(*net.TCPConn)
+	if reset {
+		_ = tcp.SetLinger(0)
+		_ = tcp.Close()
+	} else {
+		_ = tcp.CloseWrite()
+	}
+	eventually(t, "gone", func() bool { return s.gone.Load() > 0 })
+	if !reset {
+		if s.written.Load()+s.unwritten.Load() > 0 || !s.Send([]byte("half closed")) {
+			t.Errorf("a FIN has ended the stream")
+		}
+		go func() { _, _ = io.Copy(io.Discard, tcp) }()
+	}
+	s.Send([]byte("piece"))
+	s.End()
+	s.heard(t, false) // as with a Reply
+	eventually(t, "closed", func() bool { return r.s.Open() == 0 })
 }
 
 // TestStreamSlowHangUp has a client that closes its side of an open stream, and then reads nothing: ClientGone is called once.
