@@ -73,7 +73,7 @@ func arrows() map[string]arrow {
 		},
 		"dialect/rest": {
 			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
-			[]string{fasthttp, jsontext, "github.com/santhosh-tekuri/jsonschema/v6"},
+			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
 			"a dialect words requests and answers, and parks nobody",
 		},
 		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},

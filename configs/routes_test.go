@@ -11,11 +11,11 @@ import (
 	"syncgate/dialect/rest"
 )
 
-const credentials = "auth: {credentials: [{login: \"12345\", secret: s}]}\n"
+const oneLogin = "auth: {credentials: [{login: \"12345\", secret: s}]}\n"
 
 // TestReferenceOfRoutes takes the examples out of their comments: they name every key with its default, and they work.
 func TestReferenceOfRoutes(t *testing.T) {
-	text := credentials
+	text := oneLogin
 	for _, list := range []string{"routes", "access"} {
 		m := regexp.MustCompile(`(?m)^#   (- name: .*\n(?:#     .*\n)+)` + list + `: \[\]`).FindStringSubmatch(configs.Reference())
 		if m == nil {
@@ -35,8 +35,7 @@ func TestReferenceOfRoutes(t *testing.T) {
 	}
 	var visit func(key reflect.Type)
 	visit = func(key reflect.Type) {
-		for i := range key.NumField() {
-			f := key.Field(i)
+		for f := range key.Fields() {
 			if !strings.Contains(text, " "+f.Tag.Get("yaml")+": ") && !strings.Contains(text, " "+f.Tag.Get("yaml")+":\n") {
 				t.Errorf("the example does not name %s", f.Tag.Get("yaml"))
 			}
@@ -51,7 +50,7 @@ func TestReferenceOfRoutes(t *testing.T) {
 
 // TestRouteDefaults: what a route does not say is what the reference says.
 func TestRouteDefaults(t *testing.T) {
-	c := mustLoad(t, credentials+"routes: [{name: a, path: /a, conv_id: 1, login: 12345, auth: none, wait: {default: 1s}}]")
+	c := mustLoad(t, oneLogin+"routes: [{name: a, path: /a, conv_id: 1, login: 12345, auth: none, wait: {default: 1s}}]")
 	r := c.Routes[0]
 	if r.Wait.Default != time.Second || r.Wait.Max != 2*time.Minute || r.Engine != "corezoid" || r.Methods[0] != "POST" || len(r.Respond.Headers) != 3 {
 		t.Errorf("%+v", r)
@@ -63,7 +62,7 @@ func TestRouteDefaults(t *testing.T) {
 
 // TestRouteProblems wants each with its key, all of them at once, and no secret.
 func TestRouteProblems(t *testing.T) {
-	_, _, err := load(t, credentials+`
+	_, _, err := load(t, oneLogin+`
 listen: {public_url: "https://api.example.com?x"}
 results: {retention: 0s, require_login: true}
 routes:
@@ -93,7 +92,7 @@ access:
 
 // TestAccessIsMasked: what check prints shows no key and no password.
 func TestAccessIsMasked(t *testing.T) {
-	c := mustLoad(t, credentials+`
+	c := mustLoad(t, oneLogin+`
 routes: [{name: a, path: /a, conv_id: 1, login: "12345"}, {name: b, path: /b, conv_id: 1, login: "12345", auth: basic}]
 access: [{name: x, key: `+secretText+`1, keys: [`+secretText+`2], user: u, password: `+secretText+`3, routes: [a, b]}]`)
 	if out := dump(t, c); strings.Contains(out, secretText) || !strings.Contains(out, "name: x") {

@@ -96,13 +96,19 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-func TestPreferences(t *testing.T) {
-	d := newDialect(t, config([]rest.RouteConfig{
+// preferring is a dialect with a route for each default.
+func preferring(t *testing.T) *rest.Dialect {
+	t.Helper()
+	return newDialect(t, config([]rest.RouteConfig{
 		route("held", "/held"), route("never", "/never", func(r *rest.RouteConfig) { r.Wait.Default = 0 }),
 		route("hal", "/hal", func(r *rest.RouteConfig) { r.View = rest.ViewHAL }),
 		route("plain", "/plain", func(r *rest.RouteConfig) { r.View = rest.ViewPlain }),
 		route("sent", "/sent", func(r *rest.RouteConfig) { r.AtWaitEnd = rest.EndRedirect }),
 	}))
+}
+
+func TestPreferences(t *testing.T) {
+	d := preferring(t)
 	f := func(mode gateway.Mode, wait time.Duration, applied, path string, headers ...string) {
 		t.Helper()
 		c := must(t, d, "POST "+path, "", headers...)
@@ -132,7 +138,10 @@ func TestPreferences(t *testing.T) {
 	f(gateway.Stream, 7*s, "wait=7", "/held", "Accept: text/event-stream", "Prefer: redirect, wait=7")
 	f(gateway.Hold, 20*s, "", "/held", "Accept: application/json, text/event-stream")
 	f(gateway.Hold, 20*s, "", "/held", "Accept: image/png")
+}
 
+func TestEndsOfWaits(t *testing.T) {
+	d := preferring(t)
 	end := func(status int, path string, headers ...string) {
 		t.Helper()
 		dst := answer(d, must(t, d, "POST "+path, "", headers...), open(errDeadline, taskID(t)))

@@ -41,7 +41,7 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s %q: %+v, %+v", line, headers, c, f)
 		}
 	}
-	const bearer, basically = `Bearer realm="syncgate"`, `Basic realm="syncgate", charset="UTF-8"`
+	const bearer, basically = `Bearer realm="syncgate"`, `Basic realm="syncgate", charset="UTF-8"` //nolint:gosec // challenges
 	good("route/open", "POST /open")
 	good("route/open", "POST /open", "Authorization: Bearer nobody's")
 	good("access/web", "POST /pay", "Authorization: Bearer one")

@@ -2,13 +2,13 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"iter"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"

@@ -2,10 +2,10 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
@@ -52,25 +52,27 @@ func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own f
 	}
 	reply := worded(own)
 	defer fasthttp.ReleaseResponse(reply)
+	name := "error"
 	switch is {
 	case succeeded:
-		return appendEvent(dst, lastEvent, "result", eventData(reply))
+		name = "result"
 	case cancelled:
-		return appendEvent(dst, lastEvent, "cancelled", eventData(reply))
+		name = "cancelled"
+	case running, failing:
 	}
-	return appendEvent(dst, lastEvent, "error", eventData(reply))
+	return appendEvent(dst, lastEvent, name, eventData(reply))
 }
 
 // eventData gives a body as it stands in an event: JSON as it is, and everything else as text in an object.
 func eventData(reply *fasthttp.Response) []byte {
 	body, kind := reply.Body(), reply.Header.ContentType()
-	if isJSON(kind) && json.Valid(body) {
+	if isJSON(kind) && validJSON(body) {
 		return body
 	}
 	data, _ := json.Marshal(struct { // a string and bytes, which are written in base64
 		ContentType string `json:"contentType"`
 		Base64      []byte `json:"base64"`
-	}{string(kind), append([]byte{}, body...)})
+	}{string(kind), body})
 	return data
 }
 

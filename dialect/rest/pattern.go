@@ -143,7 +143,7 @@ func percentDecoded(part []byte) (decoded []byte, ok bool) {
 			if high < 0 || low < 0 {
 				return nil, false
 			}
-			c = byte(high<<4 | low)
+			c = byte(high<<4 | low) //nolint:gosec // two digits
 			i += 2
 		}
 		decoded = append(decoded, c)

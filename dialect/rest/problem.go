@@ -1,9 +1,9 @@
 package rest
 
 import (
-	"encoding/json"
 	"fmt"
 
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
@@ -166,8 +166,9 @@ func byReason(f *gateway.Fault) (name string, ok bool) {
 		return "engine-busy", true
 	case badStatus:
 		return "unknown-status", true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 // badStatus is the Reason of a status that no task can be given.

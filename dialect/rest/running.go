@@ -1,11 +1,12 @@
 package rest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
@@ -14,10 +15,10 @@ import (
 
 // runningTask is what is said of a task that has no result yet.
 type runningTask struct {
-	ID       string          `json:"id"`
-	Status   string          `json:"status"`
-	Progress json.RawMessage `json:"progress,omitempty"`
-	Stream   string          `json:"stream,omitempty"`
+	ID       string         `json:"id"`
+	Status   string         `json:"status"`
+	Progress jsontext.Value `json:"progress,omitempty"`
+	Stream   string         `json:"stream,omitempty"`
 }
 
 // running writes the plain body of a task that runs.
@@ -46,8 +47,8 @@ func (d *Dialect) streamPath(task string) string {
 type halBody struct {
 	Links      map[string]halLink `json:"_links"`
 	Message    string             `json:"message"`
-	RetryAfter int                `json:"retryAfter,omitempty"`
-	Progress   json.RawMessage    `json:"progress,omitempty"`
+	RetryAfter int                `json:"retryAfter,omitzero"`
+	Progress   jsontext.Value     `json:"progress,omitempty"`
 }
 
 type halLink struct {
@@ -65,13 +66,13 @@ func (d *Dialect) halRunning(dst *fasthttp.Response, r *gateway.Reply) {
 
 // monitor is what a status monitor says of a task.
 type monitor struct {
-	ID              string          `json:"id"`
-	Status          string          `json:"status"`
-	Created         string          `json:"createdDateTime,omitempty"`
-	LastAction      string          `json:"lastActionDateTime,omitempty"`
-	PercentComplete *float64        `json:"percentComplete,omitempty"`
-	Result          json.RawMessage `json:"result,omitempty"`
-	Error           *monitorError   `json:"error,omitempty"`
+	ID              string         `json:"id"`
+	Status          string         `json:"status"`
+	Created         string         `json:"createdDateTime,omitempty"`
+	LastAction      string         `json:"lastActionDateTime,omitempty"`
+	PercentComplete *float64       `json:"percentComplete,omitempty"`
+	Result          jsontext.Value `json:"result,omitempty"`
+	Error           *monitorError  `json:"error,omitempty"`
 }
 
 type monitorError struct {
@@ -97,7 +98,7 @@ func monitored(dst *fasthttp.Response, s *state, r *gateway.Reply, own func(dst 
 	switch how {
 	case succeeded:
 		m.Status = "Succeeded"
-		if body := reply.Body(); isJSON(reply.Header.ContentType()) && json.Valid(body) {
+		if body := reply.Body(); isJSON(reply.Header.ContentType()) && validJSON(body) {
 			m.Result = body
 		}
 	case cancelled:
@@ -111,10 +112,13 @@ func monitored(dst *fasthttp.Response, s *state, r *gateway.Reply, own func(dst 
 // monitorErrorOf takes code and message from a problem, or from what an engine says.
 func monitorErrorOf(reply *fasthttp.Response, code string) *monitorError {
 	var said struct {
-		Type, Title, Detail, Message, Description string
-		Code                                      any
+		Title       string `json:"title"`
+		Detail      string `json:"detail"`
+		Message     string `json:"message"`
+		Description string `json:"description"`
+		Code        any    `json:"code"`
 	}
-	_ = json.Unmarshal(reply.Body(), &said) // what is no object says nothing
+	_ = json.Unmarshal(reply.Body(), &said, asItCame()) // what is no object says nothing
 	e := monitorError{Code: code, Message: title(code)}
 	for _, text := range []string{said.Title, said.Description, said.Message, said.Detail} {
 		if text != "" {
@@ -129,8 +133,11 @@ func monitorErrorOf(reply *fasthttp.Response, code string) *monitorError {
 
 // percent gives how far a task is, by a member that says so.
 func percent(progress []byte) *float64 {
-	var said struct{ PercentComplete, Percent *float64 }
-	if progress == nil || json.Unmarshal(progress, &said) != nil {
+	var said struct {
+		PercentComplete *float64 `json:"percentComplete"`
+		Percent         *float64 `json:"percent"`
+	}
+	if progress == nil || json.Unmarshal(progress, &said, asItCame()) != nil {
 		return nil
 	}
 	if said.PercentComplete == nil {
@@ -178,8 +185,15 @@ func worded(own func(dst *fasthttp.Response)) *fasthttp.Response {
 	return reply
 }
 
+// asItCame lets pass what engines may say and what passes everywhere else: names that repeat, and escapes of lone surrogates.
+func asItCame() json.Options {
+	return json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+func validJSON(body []byte) bool { return jsontext.Value(body).IsValid(asItCame()) }
+
 func writeJSON(dst *fasthttp.Response, kind string, v any) {
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(v, asItCame())
 	if err != nil {
 		panic(fmt.Sprintf("a view of a task cannot be written: %v", err)) // what others say in it was checked to be JSON
 	}

@@ -2,9 +2,9 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -81,22 +81,20 @@ func (s *schema) check(body []byte) *gateway.Fault {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
-	if !jsontext.Value(body).IsValid() { // stricter than what was checked before: names that repeat could hide one of them from the schema
+	plain, err := plainNumbers(body)
+	if err == nil && !plain {
+		return unfulfilled([]gateway.Detail{{Text: fmt.Sprintf("has a number of more than %d digits, which the schema cannot look at", mostDigits)}})
+	}
+	var value any
+	if err == nil {
+		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	}
+	if err != nil { // it was checked before, but names that repeat could hide one of them from the schema
 		return &gateway.Fault{
 			Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: it is not JSON, has a name twice, or an escape that is no character",
 		}
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var value any
-	if err := d.Decode(&value); err != nil {
-		return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: it is not JSON"}
-	}
-	if !plainNumbers(value) {
-		return unfulfilled([]gateway.Detail{{Text: fmt.Sprintf("has a number of more than %d digits, which the schema cannot look at", mostDigits)}})
-	}
-	err := s.compiled.Validate(value)
-	if err == nil {
+	if err = s.compiled.Validate(value); err == nil {
 		return nil
 	}
 	var details []gateway.Detail
@@ -112,27 +110,28 @@ func unfulfilled(details []gateway.Detail) *gateway.Fault {
 	}
 }
 
-// plainNumbers reports whether all numbers of a value are of a size that arithmetic without limits is cheap for.
-func plainNumbers(value any) bool {
-	switch v := value.(type) {
-	case json.Number:
-		digits, exponent, _ := strings.Cut(strings.ToLower(v.String()), "e")
-		n, err := strconv.Atoi(exponent)
-		return len(digits) <= mostDigits && (exponent == "" || err == nil && -mostDigits <= n && n <= mostDigits)
-	case []any:
-		for _, e := range v {
-			if !plainNumbers(e) {
-				return false
-			}
-		}
-	case map[string]any:
-		for _, e := range v {
-			if !plainNumbers(e) {
-				return false
-			}
+// plainNumbers reports whether all numbers of a body are of a size that arithmetic without limits is cheap for. An error says that it is not
+// JSON, or has a name twice.
+func plainNumbers(body []byte) (plain bool, err error) {
+	plain = true
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := d.ReadToken()
+		switch {
+		case errors.Is(err, io.EOF):
+			return plain, nil
+		case err != nil:
+			return false, err
+		case token.Kind() == '0':
+			plain = plain && plainNumber(token.String())
 		}
 	}
-	return true
+}
+
+func plainNumber(text string) bool {
+	digits, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	n, err := strconv.Atoi(exponent)
+	return len(digits) <= mostDigits && (exponent == "" || err == nil && -mostDigits <= n && n <= mostDigits)
 }
 
 // detailsOf adds the problems of which an error consists: those that have no causes of their own.

@@ -1,22 +1,23 @@
 package rest
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // state is what answering a call needs to know of its route and its client. It is recorded with the task: any node can answer, also when the
 // route has changed or gone.
 type state struct {
 	View         string   `json:"v,omitempty"` // empty: auto
-	FailedStatus bool     `json:"f,omitempty"` // a hal problem has its own status
+	FailedStatus bool     `json:"f,omitzero"`  // a hal problem has its own status
 	End          string   `json:"e,omitempty"` // empty: task
 	StatusHeader string   `json:"s,omitempty"`
 	Headers      []string `json:"h,omitempty"` // of the callback that the client gets
-	Wait         int      `json:"w,omitempty"` // seconds, for which a client that is sent on waits again
-	HAL          bool     `json:"x,omitempty"` // the client wants hal+json
+	Wait         int      `json:"w,omitzero"`  // seconds, for which a client that is sent on waits again
+	HAL          bool     `json:"x,omitzero"`  // the client wants hal+json
 	Applied      string   `json:"a,omitempty"` // Preference-Applied
 
 	text []byte // as it is recorded; not to be changed

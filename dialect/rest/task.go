@@ -2,12 +2,12 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
@@ -188,7 +188,7 @@ func (t *table) readWishes(c *gateway.TaskCall, h *fasthttp.RequestHeader, query
 	}
 	c.Hop = hopOf(query)
 	if c.Hop > 0 && !p.HasWait {
-		p.Wait = min(time.Duration(number(query.Peek("wait"), math.MaxInt32))*time.Second, t.config.MaxWait)
+		p.Wait = min(time.Duration(number(query.Peek("wait"), math.MaxInt32))*time.Second, t.config.MaxWait) //nolint:gosec // at most that
 	}
 	c.Wait = p.Wait
 	if c.Wait > 0 {
@@ -219,7 +219,9 @@ func (t *table) follow(c *gateway.TaskCall, h *fasthttp.RequestHeader, query *fa
 }
 
 // hopOf gives how often a client was sent on before it came here, 0 when it was not.
-func hopOf(query *fasthttp.Args) int { return int(number(query.Peek("hop"), MostHops)) }
+func hopOf(query *fasthttp.Args) int {
+	return int(number(query.Peek("hop"), MostHops)) //nolint:gosec // at most that
+}
 
 // number reads a number that is at most limit. What is none is 0.
 func number(text []byte, limit uint64) uint64 {

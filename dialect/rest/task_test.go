@@ -32,9 +32,9 @@ func taskCall(t testing.TB, d *rest.Dialect, line, body string, headers ...strin
 }
 
 // may gives the status that a caller hears of a task: 0 where it may read it.
-func may(t testing.TB, d *rest.Dialect, login string, guarded bool, line, body string, headers ...string) int {
+func may(t testing.TB, d *rest.Dialect, login string, guarded bool, line string, headers ...string) int {
 	t.Helper()
-	c, f := taskCall(t, d, line, body, headers...)
+	c, f := taskCall(t, d, line, "", headers...)
 	if f != nil {
 		return f.Status
 	}
@@ -51,7 +51,7 @@ func TestReaders(t *testing.T) {
 	d := shop(t)
 	f := func(want int, login string, guarded bool, line string, headers ...string) {
 		t.Helper()
-		if got := may(t, d, login, guarded, line, "", headers...); got != want {
+		if got := may(t, d, login, guarded, line, headers...); got != want {
 			t.Errorf("%s %q of %s, %v: %d, want %d", line, headers, login, guarded, got, want)
 		}
 	}
@@ -79,17 +79,17 @@ func TestTokenOfEvents(t *testing.T) {
 	d := shop(t)
 	id, other := taskID(t), taskID(t)
 	stream := members(t, answer(d, must(t, d, "POST /open", ""), open(gateway.ErrHandedOver, id)).Body())["stream"].(string)
-	if got := may(t, d, "access/web", true, "GET "+stream, ""); got != 0 {
+	if got := may(t, d, "access/web", true, "GET "+stream); got != 0 {
 		t.Errorf("its own events: %d", got)
 	}
 	_, token, _ := strings.Cut(stream, "?")
 	for _, line := range []string{"/tasks/" + other + "/events?" + token, stream + "x", stream[:len(stream)-1], "/tasks/x/events?" + token} {
-		if got := may(t, d, "access/web", true, "GET "+line, ""); got != 404 {
+		if got := may(t, d, "access/web", true, "GET "+line); got != 404 {
 			t.Errorf("%s: %d", line, got)
 		}
 	}
 	for _, line := range []string{"/tasks/" + id + "?" + token, "/tasks/" + id + "/result?" + token, "/tasks/" + id + "/events"} {
-		if got := may(t, d, "access/web", true, "GET "+line, ""); got != 401 {
+		if got := may(t, d, "access/web", true, "GET "+line); got != 401 {
 			t.Errorf("%s: %d", line, got)
 		}
 	}

@@ -130,20 +130,27 @@ func (c *Config) checkEngine(p *problems, key string, r *RouteConfig) {
 	if r.Idle > 0 && !e.Progress {
 		p.add(at("idle"), "needs an engine that reports start or progress, and this one reports neither: every call would end after it. Remove it")
 	}
-	if !e.Corezoid {
-		for name, value := range map[string]string{"conv_id": r.ConvID, "login": r.Login, "data": r.Data} {
-			if value != "" {
-				p.add(at(name), "is for routes whose engine is Corezoid: remove it")
-			}
-		}
-	} else {
+	if e.Corezoid {
 		r.checkCorezoid(p, at)
+	} else {
+		r.checkForeign(p, at)
 	}
-	if pattern, err := parsePattern(r.Path); err == nil {
-		for _, name := range e.Parameters {
-			if !slices.Contains(pattern, segment{name, true}) {
-				p.add(at("path"), "must have the parameter {%s}: the URL of the engine needs it", name)
-			}
+	pattern, err := parsePattern(r.Path)
+	if err != nil {
+		return // which is a problem of its own
+	}
+	for _, name := range e.Parameters {
+		if !slices.Contains(pattern, segment{name, true}) {
+			p.add(at("path"), "must have the parameter {%s}: the URL of the engine needs it", name)
+		}
+	}
+}
+
+// checkForeign wants nothing of what is for Corezoid alone.
+func (c *RouteConfig) checkForeign(p *problems, at func(string) string) {
+	for _, key := range []struct{ name, value string }{{"conv_id", c.ConvID}, {"login", c.Login}, {"data", c.Data}} {
+		if key.value != "" {
+			p.add(at(key.name), "is for routes whose engine is Corezoid: remove it")
 		}
 	}
 }
