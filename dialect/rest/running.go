@@ -45,10 +45,16 @@ func (d *Dialect) streamPath(task string) string {
 
 // halBody is a task in hal+json. Its links are relative to the root of the API.
 type halBody struct {
-	Links      map[string]halLink `json:"_links"`
-	Message    string             `json:"message"`
-	RetryAfter int                `json:"retryAfter,omitzero"`
-	Progress   jsontext.Value     `json:"progress,omitempty"`
+	Links      halLinks       `json:"_links"`
+	Message    string         `json:"message"`
+	RetryAfter int            `json:"retryAfter,omitzero"`
+	Progress   jsontext.Value `json:"progress,omitempty"`
+}
+
+type halLinks struct {
+	Self   halLink `json:"self"`
+	Result halLink `json:"result,omitzero"`
+	Stream halLink `json:"stream,omitzero"`
 }
 
 type halLink struct {
@@ -58,7 +64,7 @@ type halLink struct {
 // halRunning writes the hal+json body of a task that runs.
 func (d *Dialect) halRunning(dst *fasthttp.Response, r *gateway.Reply) {
 	writeJSON(dst, typeHAL, &halBody{
-		Links:      map[string]halLink{"self": {taskPath + r.Task}, "stream": {d.streamPath(r.Task)}},
+		Links:      halLinks{Self: halLink{taskPath + r.Task}, Stream: halLink{d.streamPath(r.Task)}},
 		Message:    "The task is running",
 		RetryAfter: retryAfter(r), Progress: progress(r),
 	})

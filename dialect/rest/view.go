@@ -65,7 +65,7 @@ func (d *Dialect) halEnd(dst *fasthttp.Response, s *state, is how, r *gateway.Re
 		dst.SetStatusCode(fasthttp.StatusSeeOther)
 		dst.Header.Set("Location", d.taskURL(r.Task, "/result"))
 		writeJSON(dst, typeHAL, &halBody{
-			Links: map[string]halLink{"self": {taskPath + r.Task}, "result": {taskPath + r.Task + "/result"}}, Message: "The task has succeeded",
+			Links: halLinks{Self: halLink{taskPath + r.Task}, Result: halLink{taskPath + r.Task + "/result"}}, Message: "The task has succeeded",
 		})
 		return
 	}
@@ -98,7 +98,7 @@ func (d *Dialect) cancelled(dst *fasthttp.Response, c *gateway.TaskCall, r *gate
 		p.write(dst)
 		return
 	case hal:
-		writeJSON(dst, typeHAL, &halBody{Links: map[string]halLink{"self": {taskPath + r.Task}}, Message: "The task is cancelled"})
+		writeJSON(dst, typeHAL, &halBody{Links: halLinks{Self: halLink{taskPath + r.Task}}, Message: "The task is cancelled"})
 	default:
 		writeJSON(dst, typeJSON, &runningTask{ID: r.Task, Status: "cancelled"})
 	}
