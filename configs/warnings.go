@@ -3,9 +3,11 @@ package configs
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 )
 
@@ -14,13 +16,13 @@ type Warning string
 
 // warnings lists what is valid, and is not what somebody wants who serves clients.
 func (c *Config) warnings() (all []Warning) {
-	if len(c.Auth.Credentials) == 0 {
+	if len(c.Auth.Credentials) == 0 && len(c.Routes) == 0 {
 		all = append(all, "auth.credentials: there are none, every request is refused with 401: add a login and its secret")
 	}
 	switch base, engine := hostOf(c.Callback.BaseURL), hostOf(c.Engine.URL); {
 	case isUnspecified(base):
 		all = append(all, "callback.base_url: is the address of every interface, which nobody can call: set it to the URL at which the engine reaches this gateway")
-	case isLoopback(base) && !isLoopback(engine):
+	case isLoopback(base) && !isLoopback(engine) && c.usesDefaultEngine():
 		all = append(all, "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it to the URL at which "+
 			"the engine reaches this gateway")
 	}
@@ -33,6 +35,12 @@ func (c *Config) warnings() (all []Warning) {
 		}
 	}
 	return append(all, c.engineWarnings()...)
+}
+
+// usesDefaultEngine reports whether somebody may ask the engine of the section engine.
+func (c *Config) usesDefaultEngine() bool {
+	ofRoute := func(r rest.RouteConfig) bool { return r.Engine == gateway.DefaultEngine }
+	return len(c.Auth.Credentials) > 0 || len(c.Routes) == 0 || slices.ContainsFunc(c.Routes, ofRoute)
 }
 
 func hostOf(text string) string {

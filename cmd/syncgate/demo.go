@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"syncgate/configs"
+	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
 	"syncgate/internal/enginesim"
 	"syncgate/signer"
 )
@@ -24,6 +26,8 @@ const (
 	demoSecret = "demo-secret"
 	// demoWork is how long the engine works: long enough to see that the client waits.
 	demoWork = 300 * time.Millisecond
+
+	demoPath = "/v1/greetings"
 
 	demoTask    = `{"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world"}}]}`
 	demoTimeout = `{"timeout":1,"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world","__sim":{"callback":"never"}}}]}`
@@ -53,7 +57,12 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer e.Close()
-	c := demoConfig(public, e.URL())
+	worker, err := startDemoWorker()
+	if err != nil {
+		return err
+	}
+	defer worker.Close()
+	c := demoConfig(public, e.URL(), worker.url)
 	log, lines := newLog(p.err, c.Log)
 	defer lines.finish()
 	n, err := start(c, log, logMetrics(lines), p.getenv)
@@ -85,13 +94,18 @@ func startDemoEngine() (*enginesim.Engine, error) {
 	return enginesim.Start(cfg)
 }
 
-func demoConfig(public, engine string) *configs.Config {
+func demoConfig(public, engine, worker string) *configs.Config {
 	c := configs.Default()
 	c.Listen.Public, c.Listen.Admin = public, "127.0.0.1:0"
 	c.Callback.BaseURL = "http://" + reachable(public)
 	c.Engine.URL = engine
 	c.Auth.Window = 0 // the printed lines stay good
 	c.Auth.Credentials = []configs.Credential{{Credential: signer.Credential{Login: demoLogin, Secret: demoSecret}}}
+	c.Listen.PublicURL = c.Callback.BaseURL
+	c.Engines = []httpengine.Config{{Name: "worker", Kind: httpengine.Kind, URL: worker + "/"}}
+	route := rest.DefaultRoute()
+	route.Name, route.Path, route.Engine, route.Auth = "greetings", demoPath, "worker", rest.AuthNone
+	c.Routes = []rest.RouteConfig{route}
 	c.Drain.Delay, c.Drain.Timeout = 0, time.Second // nobody who stops a demo wants to wait
 	c.Log.Format = "console"
 	return c
@@ -102,6 +116,10 @@ func (p *program) introduce(url, admin string) {
 		seconds := string(signer.AppendTime(nil, time.Now()))
 		return curlCommand(url+signedPath(demoLogin, seconds, demoSecret, []byte(body)), []byte(body))
 	}
+	const body = `-H 'Content-Type: application/json' -d '{"hello":"world"}' `
+	held := "curl -sS " + body + url + demoPath
+	handed := `task=$(curl -s -o /dev/null -w '%header{location}' -H 'Prefer: respond-async' ` + body + url + demoPath + `); curl -sS -H 'Prefer: wait=10' "$task"`
+	streamed := "curl -sSN -H 'Accept: text/event-stream' " + body + url + demoPath
 	printBriefly(p.out, fmt.Sprintf(`A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
 
 Paste this into another terminal. The task's result is the answer:
@@ -112,7 +130,19 @@ And this: the process never calls back, and the caller has given it one second:
 
 %s
 
+Routes need no protocol. This one waits for a worker that takes a second, and gets what the worker calls back with:
+
+%s
+
+This one does not wait. It gets a task, and asks for its result:
+
+%s
+
+And this one hears how far the worker is:
+
+%s
+
 The login is %s, its secret %s: syncgate sign signs requests of your own. What the data's member __sim may
 say is in syncgate engine --help. Metrics are on http://%s/metrics.
-`, url, line(demoTask), line(demoTimeout), demoLogin, demoSecret, admin))
+`, url, line(demoTask), line(demoTimeout), held, handed, streamed, demoLogin, demoSecret, admin))
 }

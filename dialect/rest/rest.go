@@ -54,13 +54,13 @@ func (d *Dialect) Set(cfg Config) error {
 // Name is what records call the dialect.
 func (*Dialect) Name() string { return Name }
 
-// Route knows every path that does not begin with /api/: also those that are none are answered in words of this dialect. Of a request that
+// Route knows every path that does not begin with /api/, if there are routes: also those that are none are answered in words of this dialect. Of a request that
 // was not read as far as its path nobody knows whom it is for.
 func (d *Dialect) Route(path []byte) (gateway.Route, bool) {
-	if bytes.HasPrefix(path, []byte("/api/")) || !bytes.HasPrefix(path, []byte("/")) {
+	t := d.current.Load()
+	if len(t.config.Routes) == 0 || bytes.HasPrefix(path, []byte("/api/")) || !bytes.HasPrefix(path, []byte("/")) {
 		return gateway.Route{}, false
 	}
-	t := d.current.Load()
 	if rest, ok := bytes.CutPrefix(path, []byte(taskPath)); ok {
 		return t.taskRoute(rest), true
 	}

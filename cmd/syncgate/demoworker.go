@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// demoWorker is an engine in plain HTTP: it takes a task, calls back with how far it is, and then with what it was sent.
+type demoWorker struct {
+	server *http.Server
+	url    string
+	busy   chan struct{} // one element a task that is worked on
+	ended  context.Context
+	end    context.CancelFunc
+	client http.Client
+}
+
+const (
+	demoSteps   = 3
+	demoStep    = 400 * time.Millisecond
+	demoTasks   = 1000    // at once
+	demoLargest = 1 << 20 // bytes of a task
+)
+
+func startDemoWorker() (*demoWorker, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the demo's worker: %w", err)
+	}
+	w := &demoWorker{url: "http://" + l.Addr().String(), busy: make(chan struct{}, demoTasks), client: http.Client{Timeout: time.Second}}
+	w.ended, w.end = context.WithCancel(context.Background())
+	w.server = &http.Server{Handler: w, ReadHeaderTimeout: time.Second}
+	go func() { _ = w.server.Serve(l) }() // ends with Close
+	return w, nil
+}
+
+func (w *demoWorker) Close() {
+	w.end()
+	_ = w.server.Close()
+	for range demoTasks { // those that are worked on have seen the end
+		w.busy <- struct{}{}
+	}
+	w.client.CloseIdleConnections()
+}
+
+// ServeHTTP takes a task.
+func (w *demoWorker) ServeHTTP(dst http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(dst, r.Body, demoLargest))
+	url := r.Header.Get("X-Callback-Url")
+	if err != nil || url == "" {
+		dst.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	select {
+	case w.busy <- struct{}{}:
+	default:
+		dst.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	dst.WriteHeader(http.StatusAccepted)
+	go func() {
+		defer func() { <-w.busy }()
+		w.work(url, r.Header.Get("Content-Type"), body)
+	}()
+}
+
+func (w *demoWorker) work(url, contentType string, body []byte) {
+	for step := 1; step <= demoSteps; step++ {
+		select {
+		case <-w.ended.Done():
+			return
+		case <-time.After(demoStep):
+		}
+		w.call(url, "progress", "application/json", fmt.Appendf(nil, `{"step":%d,"of":%d}`, step, demoSteps))
+	}
+	w.call(url, "complete", contentType, body)
+}
+
+func (w *demoWorker) call(url, status, contentType string, body []byte) {
+	req, err := http.NewRequestWithContext(w.ended, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("X-Callback-Status", status)
+	if resp, err := w.client.Do(req); err == nil { // the gateway's log says what it heard
+		_ = resp.Body.Close()
+	}
+}
