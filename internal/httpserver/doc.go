@@ -26,7 +26,7 @@
 //	                       closed
 //
 // A goroutine serves a connection in two cases only: it waits for a PROXY header and a TLS handshake (greet), and it goes on with
-// requests that were pipelined behind a suspended one (resume).
+// requests that were pipelined behind a suspended one, or behind an answer that the socket did not take at once (resume).
 //
 // # A stream
 //

@@ -134,7 +134,7 @@ func (c *conn) writtenLater() {
 	}
 }
 
-// resume serves what was pipelined behind a suspended request. It ends when that is served or suspended.
+// resume serves what was pipelined behind a request whose answer was not written within its turn. It ends when that is served or suspended.
 func (c *conn) resume() {
 	defer c.recovered()
 	in := c.ahead

@@ -223,8 +223,11 @@ func (c *conn) serve(w *workspace, p *partial, rest []byte) bool {
 	if suspended {
 		return false
 	}
+	if !c.write(&w.answer) {
+		return false // ahead is for when the loops have written the rest
+	}
 	c.ahead = nil
-	return c.write(&w.answer) && c.written()
+	return c.written()
 }
 
 // call has the Handler serve a request. A panic becomes an answer, or ends the exchange if it is suspended.
