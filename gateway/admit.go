@@ -18,12 +18,16 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 	}
 	limits := g.limits.Load()
 	limited := limits.ParkedPerLogin > 0 || limits.RatePerLogin > 0
-	if !limited && (c.Options == nil || len(c.Options.Quotas) == 0) {
+	streams := limits.StreamsPerLogin > 0 && c.mode() == Stream
+	if !limited && !streams && (c.Options == nil || len(c.Options.Quotas) == 0) {
 		return func() {}, nil
 	}
 	e := entry{g: g, now: now}
 	if limited {
 		err = e.enter(c.Login, Quota{Parked: limits.ParkedPerLogin, Rate: limits.RatePerLogin}, errTooMany, errTooOften)
+	}
+	if streams && err == nil {
+		err = e.enterStream(c.Login, limits)
 	}
 	if c.Options != nil {
 		for _, q := range c.Options.Quotas {
@@ -67,6 +71,24 @@ func (e *entry) enter(name string, q Quota, full, often error) error {
 	s.parked++
 	e.in = append(e.in, s)
 	return nil
+}
+
+// enterStream takes a place of the streams of a login.
+func (e *entry) enterStream(login string, limits *Limits) error {
+	return e.enter("\x00streams\x00"+login, Quota{Parked: limits.StreamsPerLogin}, errStreams, errStreams)
+}
+
+// admitStream asks whether the tasks of a login may have one more stream.
+func (g *Gateway) admitStream(login string, now time.Time) (leave func(), err error) {
+	limits := g.limits.Load()
+	if limits.StreamsPerLogin <= 0 {
+		return nil, nil
+	}
+	e := entry{g: g, now: now}
+	if err := e.enterStream(login, limits); err != nil {
+		return nil, err
+	}
+	return e.leave, nil
 }
 
 // leave gives the places back.

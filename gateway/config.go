@@ -73,13 +73,14 @@ type Timeouts struct {
 
 // Limits bound what clients and engines can make us hold. 0 means none where the comment says so.
 type Limits struct {
-	Body           ByteSize `yaml:"body"`
-	CallbackBody   ByteSize `yaml:"callback_body"`
-	Ops            int      `yaml:"ops"`
-	Parked         int      `yaml:"parked"`           // 0: none
-	ParkedPerLogin int      `yaml:"parked_per_login"` // 0: none
-	RatePerLogin   float64  `yaml:"rate_per_login"`   // requests a second; 0: none
-	Results        ByteSize `yaml:"results"`          // memory correlator; 0: none
+	Body            ByteSize `yaml:"body"`
+	CallbackBody    ByteSize `yaml:"callback_body"`
+	Ops             int      `yaml:"ops"`
+	Parked          int      `yaml:"parked"`            // 0: none
+	ParkedPerLogin  int      `yaml:"parked_per_login"`  // 0: none
+	RatePerLogin    float64  `yaml:"rate_per_login"`    // requests a second; 0: none
+	StreamsPerLogin int      `yaml:"streams_per_login"` // 0: none
+	Results         ByteSize `yaml:"results"`           // memory correlator; 0: none
 }
 
 // Results says what is kept for clients that come back.
@@ -141,11 +142,12 @@ func Default() Config {
 		},
 		Timeouts: Timeouts{Default: time.Minute, Max: 5 * time.Minute},
 		Limits: Limits{
-			Body:         MiB,
-			CallbackBody: 5 * MiB,
-			Ops:          100,
-			Parked:       100_000,
-			Results:      256 * MiB,
+			Body:            MiB,
+			CallbackBody:    5 * MiB,
+			Ops:             100,
+			Parked:          100_000,
+			StreamsPerLogin: 10_000,
+			Results:         256 * MiB,
 		},
 		Results:      Results{Retention: time.Hour},
 		OnDisconnect: Keep,

@@ -24,6 +24,7 @@ var (
 	errTooMany     = errors.New("gateway: too many waiting clients of one login")
 	errTooOften    = errors.New("gateway: too many requests of one login")
 	errRouteFull   = errors.New("gateway: too many waiting clients of one route")
+	errStreams     = errors.New("gateway: too many streams of one login")
 	errRouteRate   = errors.New("gateway: too many requests of one route")
 )
 
@@ -69,6 +70,7 @@ var faults = []struct {
 	{errTooOften, Fault{Status: 429, Reason: LoginRate, RetryAfter: retrySoon, Text: "Too many requests: this login has reached its rate, try again later"}},
 	{errRouteFull, Fault{Status: 429, Reason: RouteParked, RetryAfter: retrySoon, Text: "Too many requests: as many clients of this route wait as may, try again later"}},
 	{errRouteRate, Fault{Status: 429, Reason: RouteRate, RetryAfter: retrySoon, Text: "Too many requests: this route, or this client's address, has reached its rate, try again later"}},
+	{errStreams, Fault{Status: 429, Reason: RouteParked, RetryAfter: retrySoon, Text: "Too many requests: as many streams of events are open for this caller as may, try again later"}},
 	{correlator.ErrTooLarge, Fault{Status: 413, Reason: BodySize, Text: "What the engine has reported of this task is larger than limits.callback_body"}},
 	{correlator.ErrDraining, Fault{Status: 503, Reason: Draining, RetryAfter: retrySoon, Text: "Shutting down: this node takes no new requests, try again"}},
 	{correlator.ErrBusy, Fault{Status: 503, Reason: NodeParked, RetryAfter: retrySoon, Text: "Overloaded: as many clients wait here as may, try again later"}},

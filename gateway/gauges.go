@@ -83,6 +83,7 @@ func (g *Gateway) limitGauges() []gauge {
 		limit("parked", "Most clients that wait.", func(l *Limits) float64 { return float64(l.Parked) }),
 		limit("parked_per_login", "Most clients of one login that wait.", func(l *Limits) float64 { return float64(l.ParkedPerLogin) }),
 		limit("rate_per_login", "Most requests of one login a second.", func(l *Limits) float64 { return l.RatePerLogin }),
+		limit("streams_per_login", "Most streams of events of one login.", func(l *Limits) float64 { return float64(l.StreamsPerLogin) }),
 		limit("ops", "Most operations in a request.", func(l *Limits) float64 { return float64(l.Ops) }),
 		limit("request_bytes", "Largest body of a request.", func(l *Limits) float64 { return float64(l.Body) }),
 		limit("callback_bytes", "Largest body of a callback.", func(l *Limits) float64 { return float64(l.CallbackBody) }),

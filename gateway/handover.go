@@ -95,9 +95,14 @@ func (t *trip) stream() {
 
 // follow gives a client that comes back for the events of a task to a stream.
 func (t *trip) follow() {
+	places, err := t.g.admitStream(t.call.Login, t.accepted)
+	if err != nil {
+		t.refuse(err)
+		return
+	}
 	s := t.newStream()
-	p := page{t.origin, t.listed, t.dialect > 0}
-	s.begin(p, t.accepted.Add(t.task.Wait))
+	s.places = places
+	s.begin(page{t.origin, t.listed, t.dialect > 0}, t.accepted.Add(t.task.Wait))
 }
 
 // forsakeTask cancels a task that its client has left.

@@ -122,6 +122,7 @@ func (l *Limits) validate(p *problems) {
 	if !(l.RatePerLogin >= 0) || math.IsInf(l.RatePerLogin, 0) {
 		p.add("limits.rate_per_login", "must be a number of requests a second, 0 for no limit")
 	}
+	p.atLeast("limits.streams_per_login", l.StreamsPerLogin, 0)
 	p.atLeast("limits.results", int(l.Results), 0)
 }
 
