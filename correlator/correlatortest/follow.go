@@ -196,7 +196,11 @@ func followsToTheEnd(t *testing.T, start Start) {
 					}
 				}
 			})
-			all.Go(func() { deliver(t, []correlator.Correlator{n.Home, n.Other}[op], id, Final(op, `"end"`), nil) })
+			all.Go(func() {
+				if err := []correlator.Correlator{n.Home, n.Other}[op].Deliver(t.Context(), id, Final(op, `"end"`)); err != nil {
+					t.Errorf("deliver op %d, %d: %v", op, i, err)
+				}
+			})
 		}
 		all.Wait()
 		for _, trip := range trips {

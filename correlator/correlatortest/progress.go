@@ -270,11 +270,19 @@ func progressGoes(t *testing.T, start Start) {
 	}
 }
 
+// forgetful is a Receiver that remembers nothing.
+type forgetful struct{}
+
+func (forgetful) Deliver(_ correlator.Callback, done func(correlator.Disposition)) {
+	done(correlator.Held)
+}
+func (forgetful) Expire(error) {}
+
 // savedLater has a trip be parked for a while before there is a record of it.
 func savedLater(t *testing.T, start Start) {
 	n := start(t, Options{Retention: time.Hour})
 	for _, by := range []correlator.Correlator{n.Home, n.Other} {
-		id := park(t, n, Once(correlator.Held))
+		id := park(t, n, forgetful{})
 		deliver(t, by, id, event(0, `{"early":1}`), nil)
 		stop, reported := make(chan struct{}), make(chan int, 1)
 		go func() {

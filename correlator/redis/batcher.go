@@ -58,31 +58,48 @@ type write struct {
 	since    time.Time
 	done     func(*write) // called once, when the rest is fixed; it must not block
 
-	result  putting
-	earlier *correlator.Callback // that is stored, if one was asked for
-	err     error                // it may be stored nevertheless, or be so later
+	// Fixed, of what an engine reports.
+	report  bool
+	members []correlator.Member
+	nonce   [nonceLen]byte // by which a second run of the script knows it
+	extra   int            // bytes of the members
+
+	result   putting
+	standing *correlator.Callback // what is final already, if it is known; it may be the same
+	seq      uint32               // of a report that is kept
+	err      error                // it may be stored nevertheless, or be so later
 }
+
+// size is how many bytes go with w to Redis.
+func (w *write) size() int { return valueSize(w.cb) + w.extra }
 
 func newBatcher(s *store) *batcher {
 	return &batcher{store: s, queues: make(map[correlator.NodeID]*queue)}
 }
 
-// put stores cb where the rule says so, and gives the callback of that op that is stored: with ifRecorded, that may be an
-// earlier one. Its home hears nothing of it. It takes the store's time-out at most, or as long as ctx lets it.
-func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule) (putting, correlator.Callback, error) {
+// put stores cb where the rule says so, and gives the callback of that op that was stored before, nil if there was none. Its home hears nothing of it. It
+// takes the store's time-out at most, or as long as ctx lets it.
+func (b *batcher) put(ctx context.Context, id correlator.ID, cb correlator.Callback, when rule) (putting, *correlator.Callback, error) {
+	w, err := b.wait(ctx, &write{id: id, cb: cb, when: when})
+	if err == nil {
+		err = w.err
+	}
+	if err != nil {
+		return notKept, nil, unavailable("store a callback", err)
+	}
+	return w.result, w.standing, nil
+}
+
+// wait has w stored, and gives it when that is done. Its error is the context's.
+func (b *batcher) wait(ctx context.Context, w *write) (*write, error) {
 	stored := make(chan *write, 1)
-	b.add(&write{id: id, cb: cb, when: when, since: time.Now(), done: func(w *write) { stored <- w }})
+	w.since, w.done = time.Now(), func(w *write) { stored <- w }
+	b.add(w)
 	select {
 	case w := <-stored:
-		if w.err != nil {
-			return notKept, cb, unavailable("store a callback", w.err)
-		}
-		if w.earlier != nil {
-			cb = *w.earlier
-		}
-		return w.result, cb, nil
+		return w, nil
 	case <-ctx.Done():
-		return notKept, cb, unavailable("store a callback", ctx.Err())
+		return nil, ctx.Err()
 	}
 }
 
@@ -155,10 +172,10 @@ func (b *batcher) next(q *queue) (batch, late []*write) {
 		if q.departed.Sub(w.since) >= b.store.timeout {
 			late = append(late, w)
 		} else {
-			if len(batch) == batchMost || len(batch) > 0 && bytes+len(w.cb.Body) > batchBytes {
+			if len(batch) == batchMost || len(batch) > 0 && bytes+w.size() > batchBytes {
 				break
 			}
-			batch, bytes = append(batch, w), bytes+len(w.cb.Body)
+			batch, bytes = append(batch, w), bytes+w.size()
 		}
 		taken++
 	}

@@ -52,6 +52,7 @@ func rightsOf() []string {
 		"resetchannels", "~syncgate:*", "&syncgate:*", "-@all",
 		"+auth", "+select", "+info", "+config|get", "+subscribe", "+publish", "+evalsha", "+eval", "+get", "+set", "+del", "+unlink", "+exists",
 		"+type", "+pttl", "+pexpire", "+rename", "+hset", "+hsetnx", "+hget", "+hmget", "+hgetall", "+hdel", "+hlen", "+hexists", "+hscan", "+sadd", "+smembers",
+		"+rpush", "+lpop", "+lrange", "+llen",
 	}
 }
 

@@ -32,6 +32,7 @@ type Config struct {
 	Prefix                             string        `yaml:"prefix"`  // begins every key and channel
 	Parked                             int           `yaml:"-"`       // most trips parked here at once; 0: any number
 	Retention                          time.Duration `yaml:"-"`       // how long a complete record is kept; 0: no record is kept
+	Progress                           int64         `yaml:"-"`       // most bytes of what the engine has reported of an op, merged; 0: any number
 }
 
 // Default is the Config of a gateway that was told nothing else.
@@ -43,6 +44,7 @@ func Default() Config {
 		Prefix:    "syncgate",
 		Parked:    100_000,
 		Retention: time.Hour,
+		Progress:  5 << 20,
 	}
 }
 
@@ -60,6 +62,9 @@ func (c Config) Validate() error {
 	}
 	if c.Retention < 0 {
 		errs = append(errs, errors.New("retention: must not be negative"))
+	}
+	if c.Progress < 0 {
+		errs = append(errs, errors.New("progress: must not be negative"))
 	}
 	if _, err := c.options(); err != nil {
 		errs = append(errs, err)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -83,7 +84,7 @@ func (c *Correlator) start(ctx context.Context) {
 	var subscribed atomic.Bool
 	l := &listener{
 		store: c.store, node: c.Node(), link: c.link, accept: c.accept, acceptStored: c.acceptStored,
-		fetch: c.collector.fetch, hint: c.watch.hint,
+		fetch: c.collector.fetch, hint: c.watch.hint, event: c.event,
 		begun: func() {
 			if subscribed.Swap(true) {
 				c.store.counts.reconnects.Add(1)
@@ -107,14 +108,22 @@ func (c *Correlator) Ready() error { return c.link.ready() }
 // replaced, and callbacks wait in the inbox until then.
 func (c *Correlator) Admits() error { return c.link.reachable() }
 
-// Deliver hands a callback to its trip. When it returns nil the callback was written to the client, is repeated, or
-// is stored.
+// Deliver hands a callback to its trip. When it returns nil the callback was written to the client, or is stored.
 func (c *Correlator) Deliver(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
-	if id.Home() == c.Node() {
-		return c.deliverHere(ctx, id, cb)
+	switch {
+	case id.Home() != c.Node():
+		return c.deliverThere(ctx, id, cb)
+	case cb.Status.Running():
+		return c.reportHere(ctx, id, cb)
 	}
-	return c.deliverThere(ctx, id, cb)
+	if err := cb.Head.Check(); err != nil {
+		return err
+	}
+	return c.deliverHere(ctx, id, cb)
 }
+
+// SetProgress changes how many bytes of what the engine has reported of an op are merged, 0: any number. What is merged stays.
+func (c *Correlator) SetProgress(limit int64) { c.store.progress.Store(limit) }
 
 // deliverHere hands a callback to a trip of this node. What the trip cannot write yet is stored.
 func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
@@ -134,17 +143,41 @@ func (c *Correlator) deliverHere(ctx context.Context, id correlator.ID, cb corre
 		c.store.counts.delivered[whereHome].Add(1)
 	}
 	switch {
-	case recorded || d == correlator.Repeated:
-		return nil
+	case recorded:
+	case d == correlator.Repeated:
+		return supersededBy(c.Standing(id, cb.Op))
 	case d == correlator.Gone:
 		return c.late(ctx, id, cb)
 	case d == correlator.Held && c.Parked(id): // else it was answered, or saved, meanwhile
-		return c.hold(ctx, h, always)
+		err = c.hold(ctx, h, always)
 	case owed:
-		return c.hold(ctx, h, ifRecorded)
-	default:
+		err = c.hold(ctx, h, ifRecorded)
+	}
+	if err != nil {
+		return err
+	}
+	return h.superseded(first)
+}
+
+// reportHere hands what an engine reports to a trip of this node. Where there can be no record of that it takes no command.
+func (c *Correlator) reportHere(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	if before := c.Standing(id, cb.Op); before.Final() {
+		return supersededBy(before)
+	}
+	if parked := c.Parked(id); !parked && expired(id) || parked && !c.ledger.keeps(id) {
+		c.Offer(id, cb, ignore)
 		return nil
 	}
+	w, err := c.batcher.wait(ctx, newReport(id, cb, false))
+	if err != nil {
+		return unavailable("keep what is reported", err)
+	}
+	if err := c.relayed(w); err != nil {
+		return err
+	}
+	cb.Seq = w.seq
+	c.Offer(id, cb, ignore)
+	return nil
 }
 
 // recordFirst puts a callback into the record of its trip, where that has claimed a key: others may be reading the
@@ -154,19 +187,30 @@ func (c *Correlator) recordFirst(ctx context.Context, h *handover) {
 	if owed, _ := h.toRecord(); !owed {
 		return
 	}
-	result, stored, err := c.batcher.put(ctx, h.id, h.callback(), ifRecorded)
-	if err == nil && result == kept {
-		c.ledger.recorded(h.id, stored)
+	cb := h.callback()
+	result, standing, err := c.batcher.put(ctx, h.id, cb, ifRecorded)
+	if err != nil || result != kept {
+		return
 	}
+	before := correlator.Open
+	if standing != nil {
+		cb, before = *standing, standing.Status
+	}
+	h.inRecord(cb, before) // also where the trip has been closed meanwhile
+	c.ledger.recorded(h.id, cb)
 }
 
 // hold stores a callback that the trip has and its client, or its record, has not. A repeat of it comes here until it is
 // stored.
 func (c *Correlator) hold(ctx context.Context, h *handover, when rule) error {
 	c.ledger.mark(h.id) // now, as it may be stored though we hear of an error
-	_, _, err := c.batcher.put(ctx, h.id, h.callback(), when)
+	cb := h.callback()
+	_, standing, err := c.batcher.put(ctx, h.id, cb, when)
 	if err == nil {
 		c.ledger.stored(h)
+	}
+	if standing != nil && !standing.Equal(cb) {
+		h.supersede(standing.Status)
 	}
 	if !c.Parked(h.id) { // closed before there was anything to remove
 		c.ledger.close(h.id)
@@ -181,7 +225,10 @@ func (c *Correlator) late(ctx context.Context, id correlator.ID, cb correlator.C
 	if err := c.Settled(id); err != nil {
 		return err
 	}
-	_, _, err := c.batcher.put(ctx, id, cb, ifRecorded)
+	_, standing, err := c.batcher.put(ctx, id, cb, ifRecorded)
+	if err == nil && standing != nil {
+		return supersededBy(standing.Status)
+	}
 	return err // without a record it is a finished trip's callback, once more
 }
 
@@ -209,26 +256,41 @@ func (c *Correlator) Relay(id correlator.ID, cb correlator.Callback, done func(e
 
 // relay stores a callback for a trip of another node and tells that node.
 func (c *Correlator) relay(id correlator.ID, cb correlator.Callback, done func(error)) {
-	now := time.Now()
-	if !now.Before(id.Expiry()) {
+	now, reports := time.Now(), cb.Status.Running()
+	gone := !now.Before(id.Expiry())
+	switch err := cb.Head.Check(); {
+	case gone && reports: // there is no record, and nobody waits
+		done(nil)
+		return
+	case gone:
 		done(correlator.ErrGone)
 		return
+	case err != nil && !reports:
+		done(err)
+		return
 	}
-	when := always
-	if c.store.retention == 0 {
-		when = ifAlive
+	w := &write{id: id, cb: cb, when: always, announce: true}
+	switch {
+	case reports:
+		w = newReport(id, cb, true)
+	case c.store.retention == 0:
+		w.when = ifAlive
 	}
-	c.batcher.add(&write{
-		id: id, cb: cb, when: when, announce: true, since: now,
-		done: func(w *write) { done(c.relayed(w)) },
-	})
+	w.since, w.done = now, func(w *write) { done(c.relayed(w)) }
+	c.batcher.add(w)
 }
 
-// relayed says what became of a callback for another node.
+// relayed says what became of a callback for another node, or of what an engine has reported.
 func (c *Correlator) relayed(w *write) error {
 	switch {
+	case errors.Is(w.err, correlator.ErrTooLarge):
+		return fmt.Errorf("correlator/redis: report: %w", w.err)
 	case w.err != nil:
 		return unavailable("store a callback", w.err)
+	case w.standing != nil:
+		return supersededBy(w.standing.Status)
+	case w.report:
+		return nil
 	case w.result == kept:
 		c.store.counts.delivered[whereRemote].Add(1)
 		return nil
@@ -268,6 +330,16 @@ func (c *Correlator) acceptStored(e entry, cb correlator.Callback) {
 	}
 	if !c.Offer(e.id, cb, done) {
 		done(correlator.Gone)
+	}
+}
+
+// event hands what an engine has reported to those who follow its trip, and to the trip itself. It is called by the listener, and does not block.
+func (c *Correlator) event(id correlator.ID, cb correlator.Callback) {
+	if cb.Seq > 0 {
+		c.watch.event(id, cb)
+	}
+	if id.Home() == c.Node() {
+		c.Offer(id, cb, ignore)
 	}
 }
 

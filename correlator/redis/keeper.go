@@ -31,6 +31,12 @@ func (c *Correlator) Save(ctx context.Context, id correlator.ID, rec correlator.
 	if rec.Complete() {
 		c.ledger.saved(id)
 	}
+	if c.Parked(id) {
+		c.ledger.keep(id, true)
+		if !c.Parked(id) { // closed before there was anything to forget
+			c.ledger.keep(id, false)
+		}
+	}
 	return nil
 }
 
@@ -111,11 +117,34 @@ func (c *Correlator) Release(ctx context.Context, k correlator.Key, id correlato
 // Attach lets r wait for a trip of which there is a record, on any node. A record that vanishes without a Release leaves r
 // to its deadline. ErrBusy, ErrDraining, ErrGone, ErrUnavailable.
 func (c *Correlator) Attach(ctx context.Context, id correlator.ID, r correlator.Receiver, deadline time.Time) (detach func(), err error) {
+	return c.wait(ctx, id, r, nil, deadline)
+}
+
+// Follow lets r wait for a trip of which there is a record, and hear its events after a number, on any node. A record that vanishes without a Release
+// leaves r to its deadline. ErrBusy, ErrDraining, ErrGone, ErrUnavailable.
+func (c *Correlator) Follow(
+	ctx context.Context, id correlator.ID, r correlator.Receiver, after uint32, deadline time.Time,
+) (detach func(), err error) {
+	f := correlator.NewFollower(r, after)
+	leave, err := c.wait(ctx, id, r, f, deadline)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		f.End()
+		leave()
+	}, nil
+}
+
+// wait parks r, which waits for a trip. With a Follower that hears what comes.
+func (c *Correlator) wait(
+	ctx context.Context, id correlator.ID, r correlator.Receiver, f *correlator.Follower, deadline time.Time,
+) (detach func(), err error) {
 	own := c.NewID(deadline)
 	if err := c.Park(own, r, deadline); err != nil {
 		return nil, err
 	}
-	if err := c.watch.attach(ctx, id, own); err != nil {
+	if err := c.watch.attach(ctx, id, own, f); err != nil {
 		c.Table.Close(own)
 		return nil, err
 	}

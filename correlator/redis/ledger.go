@@ -28,10 +28,14 @@ type account struct {
 	stored bool
 	claim  *claim // nil when it has none
 	saved  bool   // its record is complete
+	record bool   // there is a record without a claim
 }
 
 // owes reports whether the record of the trip still wants its callbacks.
-func (a account) owes() bool { return a.claim != nil && !a.saved }
+func (a account) owes() bool { return a.record || a.claim != nil && !a.saved }
+
+// empty reports whether nothing is known of the trip.
+func (a account) empty() bool { return a.open == nil && !a.stored && a.claim == nil && !a.record }
 
 // final gives the callback of an op that the record of a claimed trip is known to have.
 func (a account) final(op int) (cb correlator.Callback, is bool) {
@@ -66,7 +70,8 @@ func (c *claim) has(rec correlator.Record) bool {
 	}
 	for i, cb := range rec.Finals {
 		known := c.rec.Finals[i]
-		if cb.Status.Final() && (cb.Status != known.Status || !bytes.Equal(cb.Body, known.Body)) {
+		cb.Op, known.Op = i, i
+		if cb.Status.Final() && !cb.Equal(known) {
 			return false
 		}
 	}
@@ -84,9 +89,10 @@ type handover struct {
 	next     *handover
 	outcome  correlator.Disposition
 	settled  bool
-	awaiting chan struct{} // closed when settled; nil until somebody waits
-	owed     bool          // to the record of a claimed trip, whatever the trip does with it
-	recorded bool          // that has it
+	awaiting chan struct{}     // closed when settled; nil until somebody waits
+	owed     bool              // to the record of a claimed trip, whatever the trip does with it
+	recorded bool              // that has it
+	before   correlator.Status // of the final that was there before it; Open: there was none
 }
 
 func newLedger() *ledger {
@@ -112,7 +118,7 @@ func (l *ledger) enter(id correlator.ID, cb correlator.Callback) (h *handover, f
 	}
 	h = &handover{id: id, cb: cb, shard: s, next: a.open, owed: a.owes()}
 	if known, is := a.final(cb.Op); is {
-		h.cb, h.owed, h.recorded = known, false, true
+		h.cb, h.owed, h.recorded, h.before = known, false, true, known.Status
 	}
 	a.open = h
 	s.trips[id] = a
@@ -160,6 +166,39 @@ func (h *handover) callback() correlator.Callback {
 	return h.cb
 }
 
+// inRecord notes that the record of the trip has cb, and the status that it had before; Open: none.
+func (h *handover) inRecord(cb correlator.Callback, before correlator.Status) {
+	h.shard.mu.Lock()
+	defer h.shard.mu.Unlock()
+	h.cb, h.owed, h.recorded, h.before = cb, false, true, before
+}
+
+// supersede notes that there was a final before.
+func (h *handover) supersede(before correlator.Status) {
+	h.shard.mu.Lock()
+	defer h.shard.mu.Unlock()
+	h.before = before
+}
+
+// superseded gives the error for a callback that was handed over, or, unless it is the first one, found another on its way.
+func (h *handover) superseded(first bool) error {
+	h.shard.mu.Lock()
+	defer h.shard.mu.Unlock()
+	before := h.before
+	if !first {
+		before = h.cb.Status
+	}
+	return supersededBy(before)
+}
+
+// supersededBy is what Deliver gives where an op has a final; Open: it is not known which.
+func supersededBy(before correlator.Status) error {
+	if before.Final() {
+		return &correlator.Superseded{Status: before}
+	}
+	return nil
+}
+
 // toRecord says whether the record of a claimed trip, which may be closed already, wants the callback, or has it.
 func (h *handover) toRecord() (owed, recorded bool) {
 	h.shard.mu.Lock()
@@ -182,6 +221,27 @@ func (l *ledger) mark(id correlator.ID) {
 	a := s.trips[id]
 	a.stored = true
 	s.trips[id] = a
+}
+
+// keep notes that there is a record of a trip, or that the trip is not to be known for that any more.
+func (l *ledger) keep(id correlator.ID, record bool) {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	a.record = record && a.claim == nil
+	if s.trips[id] = a; a.empty() {
+		delete(s.trips, id)
+	}
+}
+
+// keeps reports whether there may be a record of a parked trip.
+func (l *ledger) keeps(id correlator.ID) bool {
+	s := l.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.trips[id]
+	return a.claim != nil || a.record
 }
 
 // claim notes that a trip has claimed a key.
@@ -225,20 +285,23 @@ func (l *ledger) has(id correlator.ID, rec correlator.Record) bool {
 	return a.claim != nil && a.claim.has(rec)
 }
 
-// recorded notes that the record of a claimed trip has a callback.
+// recorded notes that the record of a trip has a callback.
 func (l *ledger) recorded(id correlator.ID, cb correlator.Callback) {
 	s := l.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.trips[id]
-	if a.claim == nil {
+	if a.claim == nil && !a.record {
 		return
 	}
-	if cb.Op < len(a.claim.rec.Finals) {
+	if a.claim != nil && cb.Op < len(a.claim.rec.Finals) {
 		a.claim.rec.Finals[cb.Op] = cb
 	}
 	for h := a.open; h != nil; h = h.next {
 		if h.cb.Op == cb.Op {
+			if !h.cb.Equal(cb) {
+				h.before = cb.Status
+			}
 			h.cb, h.owed, h.recorded = cb, false, true
 		}
 	}
@@ -255,9 +318,9 @@ func (l *ledger) release(id correlator.ID, key string) bool {
 	}
 	a.settleDebts()
 	a.claim.released = true
-	a.claim = nil
+	a.claim, a.record = nil, false
 	s.trips[id] = a
-	if a.open == nil && !a.stored {
+	if a.empty() {
 		delete(s.trips, id)
 	}
 	return true
@@ -328,7 +391,7 @@ func (s *ledgerShard) leave(h *handover, stored bool) {
 		}
 	}
 	a.stored = a.stored || stored
-	if a.open == nil && !a.stored && a.claim == nil {
+	if a.empty() {
 		delete(s.trips, h.id)
 		return
 	}

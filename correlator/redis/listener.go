@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type listener struct {
 	acceptStored func(entry, correlator.Callback) // one has come that is stored in the hash of its trip
 	fetch        func(entry)                      // one has to be fetched
 	hint         func(correlator.ID)              // there is something new of a trip that may be waited for here
+	event        func(correlator.ID, correlator.Callback)
 }
 
 // run subscribes, again and again, until ctx ends.
@@ -92,6 +94,10 @@ func (l *listener) take(message string) {
 		}
 		return
 	}
+	if text, is := strings.CutPrefix(message, eventMark); is {
+		l.takeEvents(text)
+		return
+	}
 	for message != "" {
 		one, rest, err := l.store.tags.parseSaid(l.node, message)
 		switch {
@@ -107,5 +113,30 @@ func (l *listener) take(message string) {
 			l.accept(one.entry, *one.cb)
 		}
 		message = rest
+	}
+}
+
+// takeEvents deals with a message of events without its mark.
+func (l *listener) takeEvents(text string) {
+	var home correlator.NodeID
+	if len(text) < homeLen {
+		l.store.tags.refuse(kindEvent)
+		return
+	}
+	if _, err := hex.Decode(home[:], []byte(text[:homeLen])); err != nil {
+		l.store.tags.refuse(kindEvent)
+		return
+	}
+	for text = text[homeLen:]; text != ""; {
+		e, cb, rest, err := l.store.tags.parseEvent(home, text)
+		switch {
+		case errors.Is(err, errForged): // the next one may be genuine
+		case err != nil:
+			l.store.tags.refuse(kindEvent)
+			return
+		default:
+			l.event(e.id, cb)
+		}
+		text = rest
 	}
 }

@@ -29,6 +29,7 @@ const (
 	notKept  putting = 0 // nothing is kept for its trip
 	kept     putting = 1 // it is stored, now or before
 	notAlive putting = 2 // its home does not live
+	repeated putting = 3 // it was stored before
 )
 
 // alike is what the callbacks of one script have in common.
@@ -37,10 +38,14 @@ type alike struct {
 	when     rule
 	announce bool
 	small    bool
+	report   bool
 }
 
 func alikeOf(w *write) alike {
-	return alike{w.id.Home(), w.when, w.announce, w.announce && 1+len(w.cb.Body) <= inlineValue}
+	if w.report {
+		return alike{home: w.id.Home(), announce: w.announce, report: true}
+	}
+	return alike{home: w.id.Home(), when: w.when, announce: w.announce, small: w.announce && valueSize(w.cb)-correlator.TagLen <= inlineValue}
 }
 
 // putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it. What stands in the way of one
@@ -71,7 +76,13 @@ func (s *store) putEach(ctx context.Context, batch []*write) (again []*write, mi
 	}
 	calls, members := make([]call, 0, len(groups)), make([][]*write, 0, len(groups))
 	for a, writes := range groups {
-		calls, members = append(calls, s.delivering(a, writes)), append(members, writes)
+		c := call{}
+		if a.report {
+			c = s.reporting(a, writes, correlator.KeptEvents)
+		} else {
+			c = s.delivering(a, writes)
+		}
+		calls, members = append(calls, c), append(members, writes)
 	}
 	for i, reply := range s.together(ctx, calls) {
 		for w, m := range s.parsePuts(members[i], reply) {
@@ -99,7 +110,7 @@ func (s *store) delivering(a alike, writes []*write) call {
 		keys[3+i], keys[3+n+i] = trip+e[:nameLen], watchers+e[:nameLen]
 		args[6+2*i] = e
 		if a.small {
-			args[7+2*i] = s.tags.appendFrame(make([]byte, 0, max(frameLeast, valueHead+len(w.cb.Body)+8)), w.id, w.cb)
+			args[7+2*i] = s.tags.appendFrame(make([]byte, 0, max(frameLeast, valueSize(w.cb)+8)), w.id, w.cb)
 		} else {
 			args[7+2*i] = s.tags.value(w.id, w.cb)
 		}
@@ -125,7 +136,11 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 		case isNumber:
 			w.result = kept
 		default:
-			m, forged := s.parsePut(w, each[i])
+			parse := s.parsePut
+			if w.report {
+				parse = s.parseReported
+			}
+			m, forged := parse(w, each[i])
 			if forged {
 				if misfits == nil {
 					misfits = make(map[*write]misfit)
@@ -141,21 +156,31 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 func (s *store) parsePut(w *write, reply any) (m misfit, forged bool) {
 	switch r := reply.(type) {
 	case int64:
-		if w.result = putting(r); w.result < notKept || w.result > notAlive {
+		switch w.result = putting(r); w.result {
+		case notKept, kept, notAlive:
+		case repeated:
+			w.result, w.standing = kept, &w.cb
+		default:
 			w.result, w.err = notKept, errWire
 		}
 	case []any:
-		if len(r) == 2 {
-			where, isWhere := r[0].(string)
-			text, isText := r[1].(string)
-			if isWhere && isText {
-				return s.parseStanding(w, where, text)
-			}
-		}
-		w.err = errWire
+		return s.parseInstead(w, r)
 	default:
 		w.err = errWire
 	}
+	return misfit{}, false
+}
+
+// parseInstead reads what a script has found instead of what was to be stored: where, and the text.
+func (s *store) parseInstead(w *write, r []any) (m misfit, forged bool) {
+	if len(r) == 2 {
+		where, isWhere := r[0].(string)
+		text, isText := r[1].(string)
+		if isWhere && isText {
+			return s.parseStanding(w, where, text)
+		}
+	}
+	w.err = errWire
 	return misfit{}, false
 }
 
@@ -168,13 +193,16 @@ func (s *store) parseStanding(w *write, where, text string) (m misfit, forged bo
 		return misfit{s.trip(w.id), goneField, text}, !s.tags.marked(kindGone, w.id, text)
 	case "inbox":
 		w.result = kept
-		_, rest, err := s.tags.parseFrame(e, text)
+		cb, rest, err := s.tags.parseFrame(e, text)
+		if err == nil && rest == "" {
+			w.standing = &cb
+		}
 		return misfit{s.inbox(w.id.Home()), e.String(), text}, err != nil || rest != ""
 	case "trip":
 		w.result = kept
 		cb, err := s.tags.parseValue(e, text)
-		if err == nil && w.when == ifRecorded {
-			w.earlier = &cb
+		if err == nil {
+			w.standing = &cb
 		}
 		return misfit{s.trip(w.id), strconv.Itoa(e.op), text}, err != nil
 	default:

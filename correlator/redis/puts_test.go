@@ -166,7 +166,8 @@ func TestBatchOfAllKinds(t *testing.T) {
 	maps.Copy(heard, more)
 	for _, c := range cases {
 		c.check(t, heard)
-		if had := c.w.earlier; (had != nil) != (c.w.id == full) || had != nil && string(had.Body) != `"earlier"` {
+		had := c.w.standing
+		if (had != nil) != (c.w.id == full || c.w == batch[6]) || c.w.id == full && string(had.Body) != `"earlier"` || c.w == batch[6] && string(had.Body) != `5` {
 			t.Errorf("%s: stored before: %v", c.what, had)
 		}
 	}

@@ -148,7 +148,7 @@ func (s *store) undo(ctx context.Context, key string, id correlator.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	_, err := s.inOrder(ctx, // the key last: while it is bound this can be done again
-		call{s.release, []string{s.trip(id), s.watchers(id), s.left(id)}, []any{leftFor.Milliseconds(), hint(id), s.tags.mark(kindReleased, id)}},
+		call{s.release, []string{s.trip(id), s.watchers(id), s.left(id), s.merged(id), s.events(id)}, []any{leftFor.Milliseconds(), hint(id), s.tags.mark(kindReleased, id)}},
 		call{s.unbind, []string{key}, []any{id[:], s.tags.undone(key, id), undoneFor.Milliseconds()}},
 	)
 	if err != nil {
@@ -186,14 +186,26 @@ func (s *store) restoreAll(ctx context.Context, calls []call) error {
 func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	fields, err := s.client.HGetAll(ctx, s.trip(id)).Result()
+	pipe := s.client.Pipeline()
+	trip, merged := pipe.HGetAll(ctx, s.trip(id)), pipe.HGetAll(ctx, s.merged(id))
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	fields, err := trip.Result()
 	if isWrongType(err) {
 		return correlator.Record{}, correlator.ErrGone
 	}
 	if err != nil {
 		return correlator.Record{}, unavailable("read a record", err)
 	}
-	return s.tags.parseRecord(id, fields)
+	rec, err := s.tags.parseRecord(id, fields)
+	if err != nil {
+		return correlator.Record{}, err
+	}
+	reported, err := merged.Result()
+	if err != nil && !isWrongType(err) {
+		return correlator.Record{}, unavailable("read a record", err)
+	}
+	rec.Merged, rec.Seq = s.tags.parseMerged(id, len(rec.Finals), reported)
+	return rec, nil
 }
 
 // parseRecord reads the hash of a trip. ErrGone when there is no record in it. An op whose final is forged has none.
@@ -223,7 +235,18 @@ type sight struct {
 	state  sighted
 	known  int                   // how many finals there are that are genuine
 	finals []correlator.Callback // all of them, or none when as many are known
+	events []correlator.Callback // those after the last one that is known
 }
+
+// glance is what a look at a trip is to show: what is not known yet.
+type glance struct {
+	id    correlator.ID
+	known int   // how many finals are known
+	after int64 // the last event that is known; noEvents: they do not matter
+}
+
+// noEvents is no number of an event: it has none shown.
+const noEvents = -1
 
 type sighted int64
 
@@ -234,28 +257,27 @@ const (
 	released   sighted = 2
 )
 
-// sights looks at trips for a node that waits for them, by how many of their finals it knows. What could not be seen
-// has an error.
-func (s *store) sights(ctx context.Context, node correlator.NodeID, ids []correlator.ID, known []int) ([]sight, []error) {
-	calls := make([]call, len(ids))
-	for i, id := range ids {
+// sights looks at trips for a node that waits for them. What could not be seen has an error.
+func (s *store) sights(ctx context.Context, node correlator.NodeID, glances []glance) ([]sight, []error) {
+	calls := make([]call, len(glances))
+	for i, g := range glances {
 		calls[i] = call{
 			s.look,
-			[]string{s.trip(id), s.watchers(id), s.left(id)},
-			[]any{known[i], s.channel(node), watchFor.Milliseconds()},
+			[]string{s.trip(g.id), s.watchers(g.id), s.left(g.id), s.merged(g.id), s.events(g.id)},
+			[]any{g.known, s.channel(node), watchFor.Milliseconds(), g.after},
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	seen, errs := make([]sight, len(ids)), make([]error, len(ids))
+	seen, errs := make([]sight, len(glances)), make([]error, len(glances))
 	replies := s.together(ctx, calls)
-	for i, id := range ids {
+	for i, g := range glances {
 		parts, err := replies[i].Slice()
 		if err != nil {
 			errs[i] = unavailable("look at a trip", err)
 			continue
 		}
-		seen[i], errs[i] = s.tags.parseSight(id, parts)
+		seen[i], errs[i] = s.tags.parseSight(g.id, parts)
 	}
 	return seen, errs
 }
@@ -273,6 +295,16 @@ func (t *tags) parseSight(id correlator.ID, parts []any) (s sight, err error) {
 	s.state, s.known = sighted(state), int(known)
 	if len(parts) == 2 {
 		return s, nil
+	}
+	if len(parts) == 4 {
+		list, isList := parts[3].([]any)
+		if !isList {
+			return sight{}, errWire
+		}
+		s.events = t.parseEvents(id, list)
+		if _, none := parts[2].(int64); none {
+			return s, nil
+		}
 	}
 	list, isHash := parts[2].([]any)
 	if !isHash {

@@ -66,7 +66,7 @@ func TestContract(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			correlatortest.Run(t, func(t *testing.T, o correlatortest.Options) correlatortest.Nodes {
 				cfg := cfg
-				cfg.Parked, cfg.Retention = o.Parked, o.Retention
+				cfg.Parked, cfg.Retention, cfg.Progress = o.Parked, o.Retention, o.Progress
 				return correlatortest.Nodes{Home: start(t, cfg), Other: start(t, cfg)}
 			})
 		})

@@ -16,13 +16,18 @@ type call struct {
 // together runs scripts in one round trip, in whatever order a Cluster has for them. Each reply has its own error. A script that finds
 // a key of another type has that removed and is run once more: the key is not ours.
 func (s *store) together(ctx context.Context, calls []call) []*goredis.Cmd {
-	replies := s.runAll(ctx, calls)
+	replies := s.runAll(ctx, calls, false)
 	for i, c := range calls {
-		if isWrongType(replies[i].Err()) && s.mendKeys(ctx, c.keys) == nil {
-			replies[i] = s.runAll(ctx, []call{c})[0]
-		}
+		s.mended(ctx, c, replies, i)
 	}
 	return replies
+}
+
+// mended runs a script once more that has found a key of another type.
+func (s *store) mended(ctx context.Context, c call, replies []*goredis.Cmd, i int) {
+	if isWrongType(replies[i].Err()) && s.mendKeys(ctx, c.keys) == nil {
+		replies[i] = s.runAll(ctx, []call{c}, false)[0]
+	}
 }
 
 // isWrongType reports whether a key holds another type than ours do. A script's error names the code as a command's does, or quotes it.
@@ -55,15 +60,28 @@ func (s *store) expelAll(ctx context.Context, all []misfit) error {
 	return nil
 }
 
-func (s *store) runAll(ctx context.Context, calls []call) []*goredis.Cmd {
+// runAll runs scripts in one round trip. Those that the server does not know are run once more with their text, and if they are ordered, all behind the
+// first of them. None of the others is run twice: it would find what it has done itself.
+func (s *store) runAll(ctx context.Context, calls []call, ordered bool) []*goredis.Cmd {
 	if len(calls) == 1 {
 		return []*goredis.Cmd{calls[0].script.Run(ctx, s.client, calls[0].keys, calls[0].args...)}
 	}
 	replies := s.pipe(ctx, calls, (*goredis.Script).EvalSha)
-	for _, reply := range replies {
-		if goredis.HasErrorPrefix(reply.Err(), "NOSCRIPT") {
-			return s.pipe(ctx, calls, (*goredis.Script).Eval) // all of them: each may be run again
+	var again []int
+	for i, reply := range replies {
+		if goredis.HasErrorPrefix(reply.Err(), "NOSCRIPT") || ordered && len(again) > 0 {
+			again = append(again, i)
 		}
+	}
+	if len(again) == 0 {
+		return replies
+	}
+	unknown := make([]call, len(again))
+	for i, index := range again {
+		unknown[i] = calls[index]
+	}
+	for i, reply := range s.pipe(ctx, unknown, (*goredis.Script).Eval) {
+		replies[again[i]] = reply
 	}
 	return replies
 }
@@ -84,7 +102,10 @@ func (s *store) pipe(ctx context.Context, calls []call,
 // no order. When it returns no error, each of them has been run after the one before. With an error, any may have been.
 func (s *store) inOrder(ctx context.Context, calls ...call) (replies []*goredis.Cmd, err error) {
 	if !s.sharded {
-		replies = s.together(ctx, calls)
+		replies = s.runAll(ctx, calls, true)
+		for i, c := range calls {
+			s.mended(ctx, c, replies, i)
+		}
 		return replies, firstError(replies)
 	}
 	for i := range calls {

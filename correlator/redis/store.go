@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -44,6 +45,8 @@ var (
 	expelScript string
 	//go:embed scripts/mend.lua
 	mendScript string
+	//go:embed scripts/report.lua
+	reportScript string
 )
 
 // store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
@@ -57,7 +60,9 @@ type store struct {
 	retention time.Duration
 	sharded   bool // Cluster: publish and subscribe by slot
 
-	deliver, save, clean, claim, unbind, release, look, expel, mend *goredis.Script
+	deliver, report, save, clean, claim, unbind, release, look, expel, mend *goredis.Script
+
+	progress atomic.Int64 // most bytes of what is merged of an op; 0: any number
 }
 
 func newStore(cfg Config, t *tags) (*store, error) {
@@ -74,6 +79,7 @@ func newStore(cfg Config, t *tags) (*store, error) {
 		retention: cfg.Retention,
 		sharded:   cfg.Mode == Cluster,
 		deliver:   goredis.NewScript(deliverScript),
+		report:    goredis.NewScript(reportScript),
 		save:      goredis.NewScript(saveScript),
 		clean:     goredis.NewScript(cleanScript),
 		claim:     goredis.NewScript(claimScript),
@@ -83,6 +89,7 @@ func newStore(cfg Config, t *tags) (*store, error) {
 		expel:     goredis.NewScript(expelScript),
 		mend:      goredis.NewScript(mendScript),
 	}
+	s.progress.Store(cfg.Progress)
 	s.counts.watchScripts(s)
 	client.AddHook(s.counts)
 	return s, nil
@@ -95,6 +102,8 @@ func (s *store) channel(node correlator.NodeID) string { return s.key(node, "cha
 func (s *store) trip(id correlator.ID) string     { return s.named(id, "trip:") }
 func (s *store) watchers(id correlator.ID) string { return s.named(id, "watch:") }
 func (s *store) left(id correlator.ID) string     { return s.named(id, "left:") }
+func (s *store) merged(id correlator.ID) string   { return s.named(id, "merged:") }
+func (s *store) events(id correlator.ID) string   { return s.named(id, "events:") }
 
 func (s *store) named(id correlator.ID, what string) string {
 	return s.key(id.Home(), what) + nameOf(id)

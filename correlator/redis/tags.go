@@ -23,13 +23,16 @@ const (
 	kindGone     kind = 'g' // the mark of a trip that was forgotten
 	kindUndone   kind = 'u' // a claim that was undone
 	kindProbe    kind = 'p'
+	kindEvent    kind = 'e' // what an engine reports, without its number
+	kindMember   kind = 'm' // a member of what is merged of that
 	kindType     kind = 't' // not tagged: a key of ours that holds another type
 )
 
 // kinds are all of them, each with its name in metrics.
 func kinds() map[kind]string {
 	return map[kind]string{
-		kindCallback: "callback", kindRecord: "record", kindKey: "key", kindReleased: "release", kindGone: "gone", kindUndone: "undone", kindProbe: "probe", kindType: "type",
+		kindCallback: "callback", kindRecord: "record", kindKey: "key", kindReleased: "release", kindGone: "gone", kindUndone: "undone", kindProbe: "probe",
+		kindEvent: "event", kindMember: "member", kindType: "type",
 	}
 }
 
@@ -89,39 +92,92 @@ func (t *tags) marked(k kind, id correlator.ID, mark string) bool {
 	return false
 }
 
+// headed is the status of a value with what came beside the body, less that of the same value without.
+const headed = 'a' - '0'
+
+// headSizes is the length of what says how long the parts of a head are.
+const headSizes = 3
+
 // appendValue appends a callback as it is stored, without its op.
 func (t *tags) appendValue(dst []byte, id correlator.ID, cb correlator.Callback) []byte {
 	status := '0' + byte(cb.Status)
+	if cb.Head == nil {
+		h := head(kindCallback, id, cb.Op, status)
+		tag := t.keys.Tag(h[:], cb.Body)
+		return append(append(append(dst, status), tag[:]...), cb.Body...)
+	}
+	status += headed
+	begin := len(dst)
+	dst = append(append(dst, status), make([]byte, correlator.TagLen)...)
+	content, fields := cb.Head.ContentType, cb.Head.Fields
+	dst = append(dst, byte(len(content)))                         //nolint:gosec // at most MaxContentType
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields))) //nolint:gosec // at most MaxHeadFields
+	dst = append(append(append(dst, content...), fields...), cb.Body...)
 	h := head(kindCallback, id, cb.Op, status)
-	tag := t.keys.Tag(h[:], cb.Body)
-	return append(append(append(dst, status), tag[:]...), cb.Body...)
+	tag := t.keys.Tag(h[:], dst[begin+valueHead:])
+	copy(dst[begin+1:], tag[:])
+	return dst
+}
+
+// valueSize is how long a callback is as it is stored.
+func valueSize(cb correlator.Callback) int {
+	n := valueHead + len(cb.Body)
+	if cb.Head != nil {
+		n += headSizes + len(cb.Head.ContentType) + len(cb.Head.Fields)
+	}
+	return n
 }
 
 func (t *tags) value(id correlator.ID, cb correlator.Callback) []byte {
-	return t.appendValue(make([]byte, 0, valueHead+len(cb.Body)), id, cb)
+	return t.appendValue(make([]byte, 0, valueSize(cb)), id, cb)
 }
 
-// parseValue reads a value. The callback's body is a copy.
+// parseValue reads a value. The callback's body and head are copies.
 func (t *tags) parseValue(e entry, s string) (correlator.Callback, error) {
 	cb := correlator.Callback{Op: e.op}
 	if len(s) < valueHead {
 		t.refuse(kindCallback)
 		return cb, errForged
 	}
-	status, raw := correlator.Status(s[0]-'0'), []byte(s[1:])
+	raw := []byte(s[1:])
 	tag, body := raw[:correlator.TagLen:correlator.TagLen], raw[correlator.TagLen:]
 	h := head(kindCallback, e.id, e.op, s[0])
-	if !status.Final() || !t.keys.Tagged(tag, h[:], body) {
+	status, beside := s[0]-'0', s[0] >= 'a'
+	if beside {
+		status -= headed
+	}
+	if !correlator.Status(status).Final() || !t.keys.Tagged(tag, h[:], body) {
 		t.refuse(kindCallback)
 		return cb, errForged
 	}
-	cb.Status, cb.Body = status, body
+	cb.Status, cb.Body = correlator.Status(status), body
+	if beside {
+		if !parseHead(&cb) { // it was written by a node of ours, but not like this
+			t.refuse(kindCallback)
+			return correlator.Callback{Op: e.op}, errForged
+		}
+	}
 	return cb, nil
+}
+
+// parseHead takes what came beside the body out of that.
+func parseHead(cb *correlator.Callback) bool {
+	body := cb.Body
+	if len(body) < headSizes {
+		return false
+	}
+	content, fields := headSizes+int(body[0]), int(binary.BigEndian.Uint16(body[1:]))
+	if len(body) < content+fields {
+		return false
+	}
+	cb.Head = &correlator.Head{ContentType: string(body[headSizes:content]), Fields: body[content : content+fields : content+fields]}
+	cb.Body = body[content+fields:]
+	return true
 }
 
 // appendFrame appends a callback as it is announced and waits in the inbox, without its op.
 func (t *tags) appendFrame(dst []byte, id correlator.ID, cb correlator.Callback) []byte {
-	size := valueHead + len(cb.Body)
+	size := valueSize(cb)
 	digits := strconv.Itoa(size)
 	for range zeros(size, len(digits)) {
 		dst = append(dst, '0')

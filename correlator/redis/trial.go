@@ -35,8 +35,9 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 			_, err := s.bind(ctx, key, bindingOf([32]byte{}, id), rec, "")
 			return err
 		},
+		func() error { return s.tryReports(ctx, id) }, // before they are looked at
 		func() error {
-			_, errs := s.sights(ctx, node, []correlator.ID{id}, []int{nothingKnown})
+			_, errs := s.sights(ctx, node, []glance{{id, nothingKnown, 0}})
 			return errs[0]
 		},
 		func() error {
@@ -64,6 +65,20 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 		if err := try(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// tryReports keeps two events, of which the first has to go again.
+func (s *store) tryReports(ctx context.Context, id correlator.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var events []*write
+	for range 2 {
+		events = append(events, newReport(id, correlator.Callback{Op: 1, Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true))
+	}
+	if err := firstError(s.together(ctx, []call{s.reporting(alikeOf(events[0]), events, 1)})); err != nil {
+		return unavailable("keep what is reported", err)
 	}
 	return nil
 }

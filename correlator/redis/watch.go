@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +31,19 @@ type watch struct {
 }
 
 type watched struct {
-	waiters map[correlator.ID]struct{} // the ids that they are parked under
-	known   int                        // how many finals they have been told of
+	waiters map[correlator.ID]*correlator.Follower // by the ids that they are parked under; nil for those who hear finals alone
+	known   int                                    // how many finals they have been told of
+}
+
+// after gives the last event that all who follow the trip know.
+func (t *watched) after() int64 {
+	after := int64(noEvents)
+	for _, f := range t.waiters {
+		if f != nil && (after == noEvents || int64(f.After()) < after) {
+			after = int64(f.After())
+		}
+	}
+	return after
 }
 
 func newWatch(s *store, t *correlator.Table) *watch {
@@ -43,10 +53,10 @@ func newWatch(s *store, t *correlator.Table) *watch {
 	}
 }
 
-// attach lets who is parked under own wait for a trip, and tells them what is final already. ErrGone.
-func (w *watch) attach(ctx context.Context, id, own correlator.ID) error {
-	w.add(id, own) // before the look: what becomes final after it is told to those who are here
-	state, err := w.look(ctx, []correlator.ID{id}, []int{nothingKnown})
+// attach lets who is parked under own wait for a trip, and tells them what is there already. f is nil for those who hear finals alone. ErrGone.
+func (w *watch) attach(ctx context.Context, id, own correlator.ID, f *correlator.Follower) error {
+	g := w.add(id, own, f) // before the look: what comes after it is told to those who are here
+	state, err := w.look(ctx, []glance{g})
 	if err == nil && state != recorded {
 		err = correlator.ErrGone
 	}
@@ -56,15 +66,16 @@ func (w *watch) attach(ctx context.Context, id, own correlator.ID) error {
 	return err
 }
 
-func (w *watch) add(id, own correlator.ID) {
+func (w *watch) add(id, own correlator.ID, f *correlator.Follower) glance {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.trips[id]
 	if t == nil {
-		t = &watched{waiters: make(map[correlator.ID]struct{}), known: nothingKnown}
+		t = &watched{waiters: make(map[correlator.ID]*correlator.Follower), known: nothingKnown}
 		w.trips[id] = t
 	}
-	t.waiters[own] = struct{}{}
+	t.waiters[own] = f
+	return glance{id, nothingKnown, t.after()}
 }
 
 // detach ends the wait of who is parked under own.
@@ -115,11 +126,11 @@ func (w *watch) run(ctx context.Context) {
 			w.all()
 		}
 		for {
-			ids, known := w.batch()
-			if len(ids) == 0 {
+			glances := w.batch()
+			if len(glances) == 0 {
 				break
 			}
-			if _, err := w.look(ctx, ids, known); err != nil {
+			if _, err := w.look(ctx, glances); err != nil {
 				break // the next tick has all of them looked at again
 			}
 		}
@@ -127,39 +138,46 @@ func (w *watch) run(ctx context.Context) {
 }
 
 // batch takes some of what is due.
-func (w *watch) batch() (ids []correlator.ID, known []int) {
+func (w *watch) batch() (all []glance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id := range w.due {
-		if len(ids) == watchBatch {
+		if len(all) == watchBatch {
 			break
 		}
 		delete(w.due, id)
-		ids, known = append(ids, id), append(known, w.trips[id].known)
+		t := w.trips[id]
+		all = append(all, glance{id, t.known, t.after()})
 	}
-	return ids, known
+	return all
 }
 
 // look looks at trips and tells those who wait for them. It gives the state of the last one, and an error when one could
 // not be seen.
-func (w *watch) look(ctx context.Context, ids []correlator.ID, known []int) (state sighted, err error) {
-	sights, errs := w.store.sights(ctx, w.table.Node(), ids, known)
-	for i, id := range ids {
+func (w *watch) look(ctx context.Context, glances []glance) (state sighted, err error) {
+	sights, errs := w.store.sights(ctx, w.table.Node(), glances)
+	for i, g := range glances {
 		if errs[i] != nil {
 			err = errs[i]
 			continue
 		}
-		w.tell(id, sights[i])
+		w.tell(g, sights[i])
 		state = sights[i].state
 	}
 	return state, err
 }
 
 // tell hands over what was seen of a trip.
-func (w *watch) tell(id correlator.ID, s sight) {
-	for _, own := range w.waiters(id, s) {
-		for _, cb := range s.finals {
-			w.table.Offer(own, cb, ignore)
+func (w *watch) tell(g glance, s sight) {
+	for own, f := range w.waiters(g.id, s) {
+		if f != nil && !f.Hear(uint32(max(g.after, 0)), s.events, s.finals) { //nolint:gosec // the number of an event
+			w.again(g.id)
+			continue
+		}
+		if f == nil {
+			for _, cb := range s.finals {
+				w.table.Offer(own, cb, ignore)
+			}
 		}
 		if s.state == released {
 			w.table.Expire(own, correlator.ErrReleased)
@@ -167,8 +185,44 @@ func (w *watch) tell(id correlator.ID, s sight) {
 	}
 }
 
-// waiters gives who waits for a trip, and notes what they will know.
-func (w *watch) waiters(id correlator.ID, s sight) []correlator.ID {
+// event hands an event that was announced to those who follow its trip.
+func (w *watch) event(id correlator.ID, cb correlator.Callback) {
+	for _, f := range w.followers(id) {
+		if !f.Hear(cb.Seq-1, []correlator.Callback{cb}, nil) {
+			w.again(id)
+		}
+	}
+}
+
+// again has a trip looked at of which somebody could not hear what was there.
+func (w *watch) again(id correlator.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t := w.trips[id]; t != nil {
+		t.known = nothingKnown
+		w.due[id] = struct{}{}
+		kick(w.kicks)
+	}
+}
+
+// followers gives who follows a trip.
+func (w *watch) followers(id correlator.ID) (all []*correlator.Follower) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.trips[id]
+	if t == nil {
+		return nil
+	}
+	for _, f := range t.waiters {
+		if f != nil {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// waiters gives who waits for a trip and has something to hear, and notes what they will know.
+func (w *watch) waiters(id correlator.ID, s sight) map[correlator.ID]*correlator.Follower {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.trips[id]
@@ -178,10 +232,10 @@ func (w *watch) waiters(id correlator.ID, s sight) []correlator.ID {
 	if s.state == recorded { // else it may come back
 		t.known = s.known
 	}
-	if len(s.finals) == 0 && s.state != released {
+	if len(s.finals) == 0 && len(s.events) == 0 && s.state != released {
 		return nil
 	}
-	return slices.Collect(maps.Keys(t.waiters))
+	return maps.Clone(t.waiters)
 }
 
 // ignore is a done for whoever only listens.

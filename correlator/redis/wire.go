@@ -18,13 +18,20 @@ import (
 //	name    = 32 characters           random part and expiry of the trip's id; its home is in the key's or channel's name
 //	op      = decimal, 0 to 65535     without leading zeros
 //	value   = status tag body         status is one digit, the tag 16 bytes, the body follows as it is
+//	        | status tag sizes type fields body   status is a letter: "a" for 0; sizes are those of type, one byte, and fields, two
 //	frame   = size ":" value          more than 64 bytes, see frameLeast
 //	message = said { ":" said }       of one callback each
 //	        | "!" number ":" tag      a probe
 //	        | "@" home name           a hint: there is something new of a trip of that home
+//	        | "+" home event { ":" event }   of trips of that home
 //	said    = entry ":" frame         it waits in the inbox
 //	        | entry "=" frame         it is stored in the hash of its trip
 //	        | entry "::"              likewise, and is to be fetched
+//	event   = entry ":" number ":" size ":" report
+//	report  = status tag nonce body   status is one digit, the nonce 8 bytes
+//	kept    = number ":" op ":" report   in the list of a trip's events
+//	member  = tag text                of a member that is merged; the text is its name, a colon and its value, as in JSON
+//	number  = decimal                 of an event among those of its trip, from 1; 0 where there is no record of that
 //	size    = decimal, of the value   in bytes; in a frame with as many leading zeros as that needs for its length, else none
 //	home    = 16 characters           hexadecimal, lower case
 //	bound   = tag binding             what a key holds
@@ -33,7 +40,8 @@ import (
 //	meta    = tag Meta                of a record; its tag is for the number of its ops as well
 //	mark    = tag                     of a trip that was forgotten, or whose record was released
 //
-// A tag is good for one statement about one trip, see tags. Entries, sizes and hints have none: they only have something looked for.
+// A tag is good for one statement about one trip, see tags. Entries, sizes and hints have none: they only have something looked for. The number of an
+// event has none either, as the script gives it.
 
 const (
 	nameLen   = 32
@@ -45,6 +53,7 @@ const (
 
 	probeMark = "!" // these are not in the alphabet of names
 	hintMark  = "@"
+	eventMark = "+"
 	sizeMark  = ":"
 	hashMark  = "="
 

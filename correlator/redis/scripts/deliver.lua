@@ -13,7 +13,7 @@
 --       6 the longest time that an id is good, ms
 --       then for each callback: entry, which is the name of the trip, 32 characters, and op; value, in its frame if small
 --       then for each callback: how long its id is good, ms
--- Returns the number of callbacks when all of them were new. Else for each of them: 1 when it is stored, now or before, 0 when
+-- Returns the number of callbacks when all of them were new. Else for each of them: 1 when it is stored, 3 when it was before, 0 when
 -- nothing is kept for this trip, 2 when its home is not alive; or what is there instead, which may be forged: where, "inbox", "trip"
 -- or "gone", and the text.
 local call, try = redis.call, redis.pcall
@@ -84,7 +84,7 @@ local function put(trip, watchers, entry, given, life)
   if announced and not ops then
     local waiting = call('HGET', inbox, entry)
     if waiting and string.find(waiting, ':', 1, true) then
-      return waiting == given and 1 or {'inbox', waiting}
+      return waiting == given and 3 or {'inbox', waiting}
     end
     if small and not waiting then
       call('HSET', inbox, entry, given)
@@ -94,13 +94,15 @@ local function put(trip, watchers, entry, given, life)
   local value = small and string.sub(given, string.find(given, ':', 1, true) + 1) or given
   if call('HSETNX', trip, op, value) == 0 then
     local stored = call('HGET', trip, op)
-    return stored == value and 1 or {'trip', stored}
+    return stored == value and 3 or {'trip', stored}
   end
   if not ops then
     call('PEXPIRE', trip, life)
   else
     if call('HLEN', trip) == ops + 2 then
-      call('PEXPIRE', trip, kept > 0 and kept or life)
+      for _, what in ipairs({'trip', 'merged', 'events'}) do -- all of them are in the trip's slot
+        call('PEXPIRE', (string.gsub(trip, '}:trip:', '}:' .. what .. ':', 1)), kept > 0 and kept or life)
+      end
     end
     for _, watcher in ipairs(try('SMEMBERS', watchers)) do
       try('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))

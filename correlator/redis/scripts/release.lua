@@ -1,6 +1,6 @@
--- Drops the record of a trip. Where somebody waits for it they are told, and what is final can be read for a while.
+-- Drops the record of a trip. Where somebody waits for it they are told, and what is final, and the events, can be read for a while.
 --
--- KEYS  trip, watchers, left
+-- KEYS  trip, watchers, left, merged, events
 -- ARGV  1 how long it can be read, ms
 --       2 what is published to those who watch
 --       3 the mark of what is released
@@ -10,12 +10,14 @@ if redis.call('HEXISTS', trip, 'ops') == 0 then
 end
 local channels = redis.call('SMEMBERS', watchers)
 if #channels == 0 then
-  redis.call('UNLINK', trip)
+  redis.call('UNLINK', trip, KEYS[4], KEYS[5])
   return 1
 end
 redis.call('RENAME', trip, left)
 redis.call('HSET', left, 'released', ARGV[3])
-redis.call('PEXPIRE', left, ARGV[1])
+for _, key in ipairs({left, KEYS[4], KEYS[5]}) do
+  redis.call('PEXPIRE', key, ARGV[1])
+end
 redis.call('UNLINK', watchers)
 for _, channel in ipairs(channels) do
   redis.call('PUBLISH', channel, ARGV[2])

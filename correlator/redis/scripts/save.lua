@@ -41,6 +41,11 @@ if not recorded then
 end
 local complete = redis.call('HLEN', trip) == ARGV[2] + 2
 redis.call('PEXPIRE', trip, complete and ARGV[4] or ARGV[3])
+if complete then
+  for _, what in ipairs({'merged', 'events'}) do -- these are in the trip's slot
+    redis.call('PEXPIRE', (string.gsub(trip, '}:trip:', '}:' .. what .. ':', 1)), ARGV[4])
+  end
+end
 if fresh > 0 then
   for _, channel in ipairs(redis.call('SMEMBERS', watchers)) do
     redis.call('PUBLISH', channel, ARGV[6])
