@@ -180,7 +180,7 @@ func (c *Config) Rest() rest.Config {
 // Redis gives what package redis needs.
 func (c *Config) Redis() redis.Config {
 	r := c.Correlator.Redis.config()
-	r.Parked, r.Retention = c.Limits.Parked, c.Results.Retention
+	r.Parked, r.Retention, r.Progress = c.Limits.Parked, c.Results.Retention, int64(c.Limits.CallbackBody)
 	return r
 }
 
@@ -193,7 +193,7 @@ func (r *RedisConfig) config() redis.Config {
 
 // Memory gives what the correlator of a single process needs.
 func (c *Config) Memory() correlator.Config {
-	return correlator.Config{Parked: c.Limits.Parked, Retention: c.Results.Retention, Results: int64(c.Limits.Results)}
+	return correlator.Config{Parked: c.Limits.Parked, Retention: c.Results.Retention, Results: int64(c.Limits.Results), Progress: int64(c.Limits.CallbackBody)}
 }
 
 // CallbackKeys gives what correlator.NewKeys needs; none where one is to be made.

@@ -26,6 +26,7 @@ type cluster struct {
 	engine  *enginesim.Engine
 	keys    *correlator.Keys
 	members [2]*member
+	change  func(*gateway.Parts) // of each member; nil: nothing is changed
 }
 
 // member is one of the two.
@@ -47,7 +48,16 @@ const modelTimeout = 300 * time.Millisecond
 
 func newCluster(t *testing.T, r *redistest.Server) *cluster {
 	t.Helper()
+	return newClusterOf(t, r, nil)
+}
+
+// newClusterOf is newCluster with other parts.
+func newClusterOf(t *testing.T, r *redistest.Server, change func(*cluster, *gateway.Parts)) *cluster {
+	t.Helper()
 	c := &cluster{t: t, redis: r}
+	if change != nil {
+		c.change = func(p *gateway.Parts) { change(c, p) }
+	}
 	engine := enginesim.Default()
 	engine.Credentials = map[string]string{login: secret}
 	engine.Record = 1 << 16
@@ -86,9 +96,13 @@ func (c *cluster) join() *member {
 	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", ""
 	cfg.Engine.URL, cfg.Engine.Timeout = c.engine.URL(), time.Second
 	d := newDialect(c.t, cfg)
-	m.Gateway, err = gateway.New(cfg, gateway.Parts{
+	parts := gateway.Parts{
 		Correlator: m.table, Keys: c.keys, Dialect: d, Engine: d, Log: zerolog.New(m.log), Metrics: prometheus.NewRegistry(), Version: "test",
-	})
+	}
+	if c.change != nil {
+		c.change(&parts)
+	}
+	m.Gateway, err = gateway.New(cfg, parts)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ func (n *node) apply(load loader) error {
 	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
 	n.table.SetParked(c.Limits.Parked)
+	n.table.SetProgress(int64(c.Limits.CallbackBody))
 	if memory, ok := n.table.(*correlator.Memory); ok {
 		memory.SetResults(int64(c.Limits.Results))
 	}

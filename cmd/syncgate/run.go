@@ -49,6 +49,7 @@ type node struct {
 type table interface {
 	correlator.Correlator
 	SetParked(limit int)
+	SetProgress(limit int64)
 	Node() correlator.NodeID
 	Shutdown(ctx context.Context) error
 }
