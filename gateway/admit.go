@@ -29,16 +29,8 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 	if streams && err == nil {
 		err = e.enterStream(c.Login, limits)
 	}
-	if c.Options != nil {
-		for _, q := range c.Options.Quotas {
-			name := "\x00" + q.Name // which is no login's
-			if q.PerAddress {
-				name += "\x00" + remote
-			}
-			if err == nil {
-				err = e.enter(name, q, errRouteFull, errRouteRate)
-			}
-		}
+	if c.Options != nil && err == nil {
+		err = e.enterAll(c.Options.Quotas, remote)
 	}
 	if err != nil {
 		e.leave()
@@ -70,6 +62,20 @@ func (e *entry) enter(name string, q Quota, full, often error) error {
 	}
 	s.parked++
 	e.in = append(e.in, s)
+	return nil
+}
+
+// enterAll takes a place of each quota of a route.
+func (e *entry) enterAll(quotas []Quota, remote string) error {
+	for _, q := range quotas {
+		name := "\x00" + q.Name // which is no login's
+		if q.PerAddress {
+			name += "\x00" + remote
+		}
+		if err := e.enter(name, q, errRouteFull, errRouteRate); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -169,7 +169,7 @@ func (g *Gateway) engineNamed(name string) (index uint8, ok bool) {
 	}
 	for i, e := range g.engines {
 		if e.name == name {
-			return uint8(i), true //nolint:gosec // at most mostEngines
+			return uint8(i), true
 		}
 	}
 	return 0, false

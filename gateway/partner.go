@@ -36,7 +36,7 @@ func (p *partners) route(path []byte) (dialect uint8, r Route, err error) {
 	defer p.recovered("Route", &err)
 	for i, d := range p.dialects {
 		if r, ok := d.Route(path); ok {
-			return uint8(i), r, nil //nolint:gosec // a few
+			return uint8(i), r, nil
 		}
 	}
 	return 0, Route{}, nil
@@ -49,7 +49,7 @@ func (p *partners) named(name string) (dialect uint8, err error) {
 	}
 	for i, d := range p.dialects {
 		if d.Name() == name {
-			return uint8(i), nil //nolint:gosec // a few
+			return uint8(i), nil
 		}
 	}
 	return 0, errors.New("read a record: no dialect of this node has made it")

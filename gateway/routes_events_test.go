@@ -102,7 +102,7 @@ func TestRouteIsStreamed(t *testing.T) {
 	s.want("1", "progress", `{"step":1}`)
 	want(t, r.report(h, `{"step":2,"of":3}`, "X-Callback-Status", "progress"), 200, `{}`)
 	s.want("2", "progress", `{"step":2,"of":3}`)
-	if a := r.node.do(http.MethodGet, task.Location, ""); !strings.Contains(a.body, `"progress":{"of":3,"step":2}`) {
+	if a := r.do(http.MethodGet, task.Location, ""); !strings.Contains(a.body, `"progress":{"of":3,"step":2}`) {
 		t.Errorf("the running view: %s", a.body)
 	}
 	other := r.stream(http.MethodGet, task.Location, "", "Last-Event-ID", "1")
@@ -208,7 +208,7 @@ func TestRouteStreamsAreBounded(t *testing.T) {
 	var task struct{ ID, Location string }
 	_ = json.Unmarshal([]byte(v.data), &task)
 	wantReply(t, got(t, r.post(`{}`, "Accept", "text/event-stream")), 429, "")
-	wantReply(t, r.node.do(http.MethodGet, task.Location, "", "Accept", "text/event-stream"), 429, "")
+	wantReply(t, r.do(http.MethodGet, task.Location, "", "Accept", "text/event-stream"), 429, "")
 	want(t, r.report(h, `1`), 200, `{}`)
 	s.want("end", "result", `1`)
 	s.wantEnd()
@@ -226,12 +226,12 @@ func TestRouteCancelIsAskedAgain(t *testing.T) {
 	reply := r.post(`{}`, "Prefer", "respond-async")
 	r.next(t).answer(202, "", "")
 	location := got(t, reply).header.Get("Location")
-	wantReply(t, r.node.do(http.MethodPut, location, `{"status":"cancelled"}`, "Content-Type", "application/json"), 202, "")
+	wantReply(t, r.do(http.MethodPut, location, `{"status":"cancelled"}`, "Content-Type", "application/json"), 202, "")
 	first := r.next(t)
 	if first.path != "/stop/"+strings.TrimPrefix(location, "/tasks/") {
 		t.Errorf("%s", first.path)
 	}
 	first.answer(503, "", "")
 	r.next(t).answer(200, "", "")
-	wantReply(t, r.node.do(http.MethodPut, location, `{"status":"paused"}`, "Content-Type", "application/json"), 422, "")
+	wantReply(t, r.do(http.MethodPut, location, `{"status":"paused"}`, "Content-Type", "application/json"), 422, "")
 }

@@ -59,18 +59,18 @@ func TestRouteOnAnyNode(t *testing.T) {
 	h = n.engine.next(t)
 	h.answer(202, "application/json", `{"id":7}`)
 	location := got(t, reply).header.Get("Location")
-	wantReply(t, n.other.node.do(http.MethodGet, location, ""), 202, "")
+	wantReply(t, n.other.do(http.MethodGet, location, ""), 202, "")
 	waiting := make(chan answer, 1)
-	go func() { waiting <- n.other.node.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
+	go func() { waiting <- n.other.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
 	want(t, n.home.report(h, `{"done":2}`), 200, `{}`)
 	wantReply(t, got(t, waiting), 200, `{"done":2}`)
-	wantReply(t, n.home.node.do(http.MethodGet, location+"/result", ""), 200, `{"done":2}`)
+	wantReply(t, n.home.do(http.MethodGet, location+"/result", ""), 200, `{"done":2}`)
 
 	reply = n.home.post(`{}`, "Prefer", "respond-async") // cancelled at the other
 	h = n.engine.next(t)
 	h.answer(202, "application/json", `{"id":8}`)
 	location = got(t, reply).header.Get("Location")
-	wantReply(t, n.other.node.do(http.MethodDelete, location, ""), 202, "")
+	wantReply(t, n.other.do(http.MethodDelete, location, ""), 202, "")
 	c := n.engine.next(t)
 	if c.path != "/jobs/8" {
 		t.Errorf("the engine is asked %s %s", c.method, c.path)
@@ -82,7 +82,17 @@ func TestRouteOnAnyNode(t *testing.T) {
 		if late.header.Get("X-Callback-Status") != "cancel" {
 			t.Errorf("the worker does not hear that it can stop: %v", late.header)
 		}
-		wantReply(t, at.node.do(http.MethodGet, location, ""), 409, "")
+		wantReply(t, at.do(http.MethodGet, location, ""), 409, "")
+	}
+}
+
+// report reports progress at both nodes in turns.
+func (n *twoNodes) report(h *hook, sender, times int) {
+	for i := range times {
+		at := []*routed{n.home, n.other}[i%2]
+		if a := at.report(h, fmt.Sprintf(`{"s%d":%d}`, sender, i), "X-Callback-Status", "progress"); a.status != 200 {
+			at.t.Errorf("%+v", a)
+		}
 	}
 }
 
@@ -102,14 +112,7 @@ func TestRouteStreamOnAnyNode(t *testing.T) {
 	const reports, senders = 200, 10
 	var all sync.WaitGroup
 	for sender := range senders {
-		all.Go(func() {
-			for i := range reports / senders {
-				at := []*routed{n.home, n.other}[i%2]
-				if a := at.report(h, fmt.Sprintf(`{"s%d":%d}`, sender, i), "X-Callback-Status", "progress"); a.status != 200 {
-					t.Errorf("%+v", a)
-				}
-			}
-		})
+		all.Go(func() { n.report(h, sender, reports/senders) })
 	}
 	seen := make(map[string]bool)
 	for i := 1; i <= reports; i++ {
@@ -124,7 +127,7 @@ func TestRouteStreamOnAnyNode(t *testing.T) {
 		}
 	}
 	all.Wait()
-	a := n.other.node.do(http.MethodGet, task.Location, "")
+	a := n.other.do(http.MethodGet, task.Location, "")
 	for sender := range senders {
 		if last := fmt.Sprintf(`"s%d":%d`, sender, reports/senders-1); !strings.Contains(a.body, last) {
 			t.Errorf("the merged progress has not %s: %s", last, a.body)
@@ -141,8 +144,7 @@ func TestRouteKeyOnAnyNode(t *testing.T) {
 	first := n.home.post(`{}`, "Idempotency-Key", "k")
 	h := n.engine.next(t)
 	h.answer(202, "", "")
-	var second <-chan answer
-	second = n.other.post(`{}`, "Idempotency-Key", "k")
+	second := n.other.post(`{}`, "Idempotency-Key", "k")
 	s := n.other.stream(http.MethodPost, "/v1/transfers/p2p", `{}`, "Idempotency-Key", "k", "Content-Type", "application/json")
 	s.want("0", "accepted", "")
 	want(t, n.other.report(h, `{"step":1}`, "X-Callback-Status", "progress"), 200, `{}`)

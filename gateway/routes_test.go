@@ -120,13 +120,13 @@ func addRoutes(t *testing.T, keys *correlator.Keys, p *gateway.Parts, routes []r
 func (r *routed) post(body string, header ...string) <-chan answer {
 	c := make(chan answer, 1)
 	go func() {
-		c <- r.node.do(http.MethodPost, "/v1/transfers/p2p", body, append([]string{"Content-Type", "application/json"}, header...)...)
+		c <- r.do(http.MethodPost, "/v1/transfers/p2p", body, append([]string{"Content-Type", "application/json"}, header...)...)
 	}()
 	return c
 }
 
 func (r *routed) report(h *hook, body string, header ...string) answer {
-	return r.node.do(http.MethodPost, "/api/1/plugins/callback/"+h.token, body, append([]string{"Content-Type", "application/json"}, header...)...)
+	return r.do(http.MethodPost, "/api/1/plugins/callback/"+h.token, body, append([]string{"Content-Type", "application/json"}, header...)...)
 }
 
 // wantReply wants a status and a body.
@@ -170,7 +170,7 @@ func TestRouteAndItsEngine(t *testing.T) {
 	}
 	reply = r.post(`{}`)
 	h := r.next(t)
-	want(t, r.node.do(http.MethodPost, "/api/1/plugins/callback/"+h.token, "\x89PNG\xff", "Content-Type", "image/png"), 200, `{}`)
+	want(t, r.do(http.MethodPost, "/api/1/plugins/callback/"+h.token, "\x89PNG\xff", "Content-Type", "image/png"), 200, `{}`)
 	if a := got(t, reply); a.status != 200 || a.body != "\x89PNG\xff" || a.header.Get("Content-Type") != "image/png" {
 		t.Errorf("before the answer: %+v", a)
 	}
@@ -201,23 +201,23 @@ func TestRouteIsHandedOver(t *testing.T) {
 		a.header.Get("Preference-Applied") != "respond-async" {
 		t.Fatalf("%+v", a)
 	}
-	a = r.node.do(http.MethodGet, location, "")
+	a = r.do(http.MethodGet, location, "")
 	if a.status != 202 || a.header.Get("Location") != location || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, `"status":"running"`) {
 		t.Errorf("%+v", a)
 	}
-	if a = r.node.do(http.MethodGet, location+"/status", ""); a.status != 200 || !strings.Contains(a.body, `"status":"Running"`) || !strings.Contains(a.body, "createdDateTime") {
+	if a = r.do(http.MethodGet, location+"/status", ""); a.status != 200 || !strings.Contains(a.body, `"status":"Running"`) || !strings.Contains(a.body, "createdDateTime") {
 		t.Errorf("%+v", a)
 	}
 	waiting := make(chan answer, 1)
-	go func() { waiting <- r.node.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
+	go func() { waiting <- r.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
 	want(t, r.report(h, `{"done":1}`), 200, `{}`)
 	wantReply(t, got(t, waiting), 200, `{"done":1}`)
-	wantReply(t, r.node.do(http.MethodGet, location, ""), 200, `{"done":1}`)
-	wantReply(t, r.node.do(http.MethodGet, location+"/result", ""), 200, `{"done":1}`)
-	if a = r.node.do(http.MethodGet, location+"/status", ""); !strings.Contains(a.body, `"status":"Succeeded"`) || !strings.Contains(a.body, `"result":{"done":1}`) {
+	wantReply(t, r.do(http.MethodGet, location, ""), 200, `{"done":1}`)
+	wantReply(t, r.do(http.MethodGet, location+"/result", ""), 200, `{"done":1}`)
+	if a = r.do(http.MethodGet, location+"/status", ""); !strings.Contains(a.body, `"status":"Succeeded"`) || !strings.Contains(a.body, `"result":{"done":1}`) {
 		t.Errorf("%+v", a)
 	}
-	wantReply(t, r.node.do(http.MethodGet, "/api/1"+location, ""), 200, `{"done":1}`)
+	wantReply(t, r.do(http.MethodGet, "/api/1"+location, ""), 200, `{"done":1}`)
 	if !strings.Contains(r.log.String(), `"message":"task ended"`) {
 		t.Errorf("no line says that the task has ended:\n%s", r.log)
 	}
@@ -257,7 +257,7 @@ func TestRouteWithAKey(t *testing.T) {
 	h := r.next(t)
 	h.answer(202, "", "")
 	second = r.post(`{}`, "Idempotency-Key", `"k-1"`)
-	wantReply(t, r.node.do(http.MethodPost, "/v1/transfers/p2p", `{"other":1}`, "Content-Type", "application/json", "Idempotency-Key", "k-1"), 422, "")
+	wantReply(t, r.do(http.MethodPost, "/v1/transfers/p2p", `{"other":1}`, "Content-Type", "application/json", "Idempotency-Key", "k-1"), 422, "")
 	want(t, r.report(h, `{"done":1}`), 200, `{}`)
 	wantReply(t, got(t, first), 200, `{"done":1}`)
 	wantReply(t, got(t, second), 200, `{"done":1}`)
@@ -280,8 +280,8 @@ func TestRouteIsCancelled(t *testing.T) {
 	h.answer(202, "application/json", `{"job":"j 7"}`)
 	location := got(t, reply).header.Get("Location")
 	waiting := make(chan answer, 1)
-	go func() { waiting <- r.node.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
-	wantReply(t, r.node.do(http.MethodDelete, location, ""), 202, "")
+	go func() { waiting <- r.do(http.MethodGet, location, "", "Prefer", "wait=30") }()
+	wantReply(t, r.do(http.MethodDelete, location, ""), 202, "")
 	c := r.next(t)
 	if c.method != "DELETE" || c.path != "/jobs/j%207" {
 		t.Errorf("the engine is asked %s %s", c.method, c.path)
@@ -293,8 +293,8 @@ func TestRouteIsCancelled(t *testing.T) {
 	if late.header.Get("X-Callback-Status") != "cancel" {
 		t.Errorf("the worker does not hear that it can stop: %v", late.header)
 	}
-	wantReply(t, r.node.do(http.MethodDelete, location, ""), 409, "")
-	a := r.node.do(http.MethodGet, location, "")
+	wantReply(t, r.do(http.MethodDelete, location, ""), 409, "")
+	a := r.do(http.MethodGet, location, "")
 	var p struct{ Type, Title string }
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.status != 409 || p.Title == "" {
 		t.Errorf("%+v", a)
@@ -342,17 +342,17 @@ func TestRouteAccess(t *testing.T) {
 	}
 	h.answer(202, "", "")
 	location := got(t, reply).header.Get("Location")
-	wantReply(t, r.node.do(http.MethodGet, location, "", "Authorization", "Bearer "+shopKey), 202, "")
-	wantReply(t, r.node.do(http.MethodGet, location, "", "X-Api-Key", "a-key-of-another"), 404, "")
-	wantReply(t, r.node.do(http.MethodGet, location, ""), 401, "")
-	wantReply(t, r.node.do(http.MethodGet, "/api/1"+location, ""), 401, "")
-	if a := r.node.do(http.MethodPut, "/v1/transfers/p2p", ""); a.status != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
+	wantReply(t, r.do(http.MethodGet, location, "", "Authorization", "Bearer "+shopKey), 202, "")
+	wantReply(t, r.do(http.MethodGet, location, "", "X-Api-Key", "a-key-of-another"), 404, "")
+	wantReply(t, r.do(http.MethodGet, location, ""), 401, "")
+	wantReply(t, r.do(http.MethodGet, "/api/1"+location, ""), 401, "")
+	if a := r.do(http.MethodPut, "/v1/transfers/p2p", ""); a.status != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
 		t.Errorf("%+v", a)
 	}
-	if a := r.node.do(http.MethodGet, "/nowhere", ""); a.status != 404 || a.header.Get("Content-Type") != "application/problem+json" {
+	if a := r.do(http.MethodGet, "/nowhere", ""); a.status != 404 || a.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%+v", a)
 	}
-	if a := r.node.do(http.MethodGet, "/api/nowhere", ""); a.status != 404 || !strings.Contains(a.body, `"request_proc":"error"`) {
+	if a := r.do(http.MethodGet, "/api/nowhere", ""); a.status != 404 || !strings.Contains(a.body, `"request_proc":"error"`) {
 		t.Errorf("%+v", a)
 	}
 }

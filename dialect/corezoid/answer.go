@@ -1,13 +1,13 @@
 package corezoid
 
 import (
-	"encoding/json"
 	"errors"
 
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/splice"
 )
 
 const contentType = "application/json"
@@ -56,13 +56,24 @@ func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string
 
 // message gives what an engine says about a task that has no result: the member "message" of body, or what stands for it.
 func message(body []byte, absent string) string {
-	var said struct {
-		Message string `json:"message"`
-	}
-	if json.Unmarshal(body, &said) != nil || said.Message == "" {
+	var j splice.Reader
+	if j.Reset(body) != nil || j.Peek() != splice.Object {
 		return absent
 	}
-	return said.Message
+	_, _ = j.Enter()
+	for {
+		m, more, err := j.Member()
+		if err != nil || !more {
+			return absent
+		}
+		is := j.Peek()
+		value, err := j.Value()
+		if err == nil && string(m.Name) == "message" && is == splice.String {
+			if text := j.Text(value); len(text) > 0 {
+				return string(text)
+			}
+		}
+	}
 }
 
 func appendError(dst []byte, op *gateway.Op, description string) []byte {

@@ -2,9 +2,10 @@ package httpengine
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -90,7 +91,7 @@ func (e *Engine) statusIn(r *splice.Reader, whole splice.Span, isJSON bool) (cor
 	if !found {
 		return correlator.Complete, nil
 	}
-	word, ok := text(r, at)
+	word, ok := textOf(r, at)
 	if ok && len(e.cfg.Status.Map) > 0 {
 		word, ok = e.cfg.Status.Map[word]
 	}
@@ -130,20 +131,23 @@ func queryData(target []byte) []byte {
 	_, query, _ := bytes.Cut(target, []byte{'?'})
 	var args fasthttp.Args
 	args.ParseBytes(query)
-	all := make(map[string]any)
+	all := make(map[string][]string)
 	for name, value := range args.All() {
-		switch before := all[string(name)].(type) {
-		case nil:
-			all[string(name)] = string(value)
-		case string:
-			all[string(name)] = []string{before, string(value)}
-		case []string:
-			all[string(name)] = append(before, string(value))
-		}
+		all[string(name)] = append(all[string(name)], quote(string(value)))
 	}
 	delete(all, "callback_status")
-	data, _ := json.Marshal(all) // strings have no error
-	return data
+	data := []byte{'{'}
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		values := strings.Join(all[name], ",")
+		if len(all[name]) > 1 {
+			values = "[" + values + "]"
+		}
+		data = append(data, quote(name)+":"+values...)
+	}
+	return append(data, '}')
 }
 
 // withoutBytes words an error about what an engine sent: where it is, and of which kind. It drops the bytes that the error quotes, as

@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -271,43 +270,56 @@ func cmpOr(text, absent string) string {
 func (e *Engine) taken(c *gateway.Call, body []byte) (ack gateway.Ack) {
 	s := e.borrow()
 	defer e.giveBack(s)
-	whole, err := walked(&s.json, body)
-	isJSON := err == nil
-	if isJSON {
-		if at, ok := find(&s.json, whole, []step{{name: "id"}}); ok {
-			if id, ok := text(&s.json, at); ok {
-				ack.Task = gateway.NewEngineTask([]byte(id))
-			}
-		}
+	said := message{r: &s.json}
+	whole, err := walked(said.r, body)
+	said.whole, said.isJSON = whole, err == nil
+	if id, ok := said.text([]step{{name: "id"}}); ok {
+		ack.Task = gateway.NewEngineTask([]byte(id))
 	}
 	if e.cfg.Cancel.URL == "" {
 		return ack
 	}
 	p, _ := c.Options.Prepared.(*prepared)
-	values := make([]string, 0, len(e.cancel.names))
+	known := []byte{}
 	for _, name := range e.cancel.names {
 		if name == taskName {
 			continue
 		}
 		value, ok := "", false
-		if path, isAccepted := strings.CutPrefix(name, acceptedPrefix); !isAccepted && p != nil {
+		if path, isAccepted := strings.CutPrefix(name, acceptedPrefix); isAccepted {
+			steps, _ := parsePath(path) // Validate has read it
+			value, ok = said.text(steps)
+		} else if p != nil {
 			value, ok = p.param(name)
-		} else if isAccepted && isJSON {
-			steps, _ := parsePath(path)
-			var at splice.Span
-			if at, ok = find(&s.json, whole, steps); ok {
-				value, ok = text(&s.json, at)
-			}
 		}
 		if !ok {
 			return ack // the engine cannot be asked
 		}
-		values = append(values, value)
+		known = append(appendEncoded(known, value), '\n') // in which no line ends
 	}
-	if known, err := json.Marshal(values); err == nil && len(known) <= mostAccepted {
+	if len(known) <= mostAccepted {
 		ack.Accepted = known
 	}
 	return ack
+}
+
+// message is what an engine has sent, walked.
+type message struct {
+	r      *splice.Reader
+	whole  splice.Span
+	isJSON bool
+}
+
+// text gives what the value at a path says. ok is false where there is none.
+func (m *message) text(path []step) (text string, ok bool) {
+	if !m.isJSON {
+		return "", false
+	}
+	at, found := find(m.r, m.whole, path)
+	if !found {
+		return "", false
+	}
+	return textOf(m.r, at)
 }
 
 // mostAccepted bounds Ack.Accepted, in bytes.
@@ -318,22 +330,16 @@ func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byt
 	if e.cfg.Cancel.URL == "" {
 		return false, nil
 	}
-	var values []string
-	if json.Unmarshal(accepted, &values) != nil {
-		return false, nil // the engine's answer has not what its URL needs
-	}
 	target, ok := e.cancel.append(nil, func(name string) (string, bool) {
 		if name == taskName {
 			return task, true
 		}
-		if len(values) == 0 {
-			return "", false
-		}
-		first := values[0]
-		values = values[1:]
-		return first, true
+		line, rest, found := bytes.Cut(accepted, []byte("\n"))
+		accepted = rest
+		value, err := url.PathUnescape(string(line))
+		return value, found && err == nil
 	})
-	if !ok {
+	if !ok { // the engine's answer has not what its URL needs
 		return false, nil
 	}
 	dst.Header.SetMethod(e.cfg.Cancel.Method)

@@ -18,7 +18,7 @@ import (
 
 const (
 	base   = "https://sync.example/api/1/plugins/callback/"
-	secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // of the specification's example
 )
 
 var (
@@ -147,25 +147,29 @@ func FuzzMember(f *testing.F) {
 		if err := e.Encode(req, c, []string{token}, now); err != nil {
 			t.Fatal(err)
 		}
-		var before, after map[string]any
-		if json.Unmarshal(req.Body(), &after) != nil {
-			t.Fatalf("%s is no JSON", req.Body())
-		}
-		inner, _ := after["a"].(map[string]any)
-		if inner["cb"] != base+token {
-			t.Errorf("%s: the engine finds %v", req.Body(), inner["cb"])
-		}
-		if strings.Count(string(req.Body()), token) != 1 {
-			t.Errorf("%s", req.Body())
-		}
-		if strings.TrimSpace(body) != "" && json.Unmarshal([]byte(body), &before) == nil {
-			delete(before, "a")
-			delete(after, "a")
-			if !reflect.DeepEqual(before, after) {
-				t.Errorf("%v became %v", before, after)
-			}
-		}
+		wantMember(t, body, req.Body())
 	})
+}
+
+// wantMember wants what the client sent, with our URL in a.cb.
+func wantMember(t *testing.T, body string, sent []byte) {
+	t.Helper()
+	var before, after map[string]any
+	if json.Unmarshal(sent, &after) != nil {
+		t.Fatalf("%s is no JSON", sent)
+	}
+	inner, _ := after["a"].(map[string]any)
+	if inner["cb"] != base+token || strings.Count(string(sent), token) != 1 {
+		t.Errorf("%s: the engine finds %v", sent, inner["cb"])
+	}
+	if strings.TrimSpace(body) == "" || json.Unmarshal([]byte(body), &before) != nil {
+		return
+	}
+	delete(before, "a")
+	delete(after, "a")
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("%v became %v", before, after)
+	}
 }
 
 func TestSigned(t *testing.T) {
@@ -182,53 +186,64 @@ func TestSigned(t *testing.T) {
 	}
 }
 
-func TestAck(t *testing.T) {
-	f := func(change func(*httpengine.Config), status int, contentType, body string) (gateway.Ack, error) {
-		e := engine(t, change)
-		c := call(gateway.Asked{})
-		if err := e.Prepare(c); err != nil {
-			t.Fatal(err)
-		}
-		h := new(fasthttp.ResponseHeader)
-		h.SetNoDefaultContentType(true)
-		h.SetContentType(contentType)
-		return e.Ack(c, status, h, []byte(body))
+// acked gives what is made of an engine's answer.
+func acked(t *testing.T, change func(*httpengine.Config), status int, contentType, body string) (gateway.Ack, error) {
+	t.Helper()
+	e := engine(t, change)
+	c := call(gateway.Asked{})
+	if err := e.Prepare(c); err != nil {
+		t.Fatal(err)
 	}
-	final := func(c *httpengine.Config) { c.Final = []int{200} }
+	h := new(fasthttp.ResponseHeader)
+	h.SetNoDefaultContentType(true)
+	h.SetContentType(contentType)
+	return e.Ack(c, status, h, []byte(body))
+}
+
+func final(c *httpengine.Config) { c.Final = []int{200} }
+
+func TestAckTaken(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204} {
-		if ack, err := f(nil, status, "application/json", `{"id":"t-1"}`); err != nil || len(ack.Finals) > 0 || ack.Package != nil || ack.Task != gateway.NewEngineTask([]byte("t-1")) {
+		ack, err := acked(t, nil, status, "application/json", `{"id":"t-1"}`)
+		if err != nil || len(ack.Finals) > 0 || ack.Package != nil || ack.Task != gateway.NewEngineTask([]byte("t-1")) {
 			t.Errorf("%d: %+v, %v", status, ack, err)
 		}
 	}
-	ack, err := f(final, 200, "text/plain", "done")
+	if ack, err := acked(t, final, 202, "", ""); err != nil || len(ack.Finals) > 0 {
+		t.Errorf("accepted beside final: %+v, %v", ack, err)
+	}
+}
+
+func TestAckFinal(t *testing.T) {
+	ack, err := acked(t, final, 200, "text/plain", "done")
 	if err != nil || len(ack.Finals) != 1 || ack.Finals[0].Status != correlator.Complete || string(ack.Finals[0].Body) != "done" || ack.Finals[0].Head.ContentType != "text/plain" {
 		t.Errorf("final: %+v, %v", ack, err)
 	}
-	if ack, err = f(final, 202, "", ""); err != nil || len(ack.Finals) > 0 {
-		t.Errorf("accepted beside final: %+v, %v", ack, err)
-	}
-	if _, err = f(final, 200, "application/json", "{"); err == nil {
+	if _, err = acked(t, final, 200, "application/json", "{"); err == nil {
 		t.Error("a final answer with broken JSON counts")
-	}
-	for _, body := range []string{`{"error":"no funds"}`, ""} {
-		if ack, err = f(nil, 422, "application/json", body); err != nil || ack.Package == nil || string(ack.Package) != body || !ack.Refused {
-			t.Errorf("refused: %+v, %v", ack, err)
-		}
-	}
-	for _, status := range []int{302, 500, 503, 203} {
-		if _, err = f(nil, status, "", ""); err == nil {
-			t.Errorf("%d counts", status)
-		}
 	}
 	mapped := func(c *httpengine.Config) {
 		final(c)
 		c.Status = httpengine.Status{From: "state", Map: map[string]string{"failed": "error", "busy": "progress"}}
 	}
-	if ack, err = f(mapped, 200, "application/json", `{"state":"failed"}`); err != nil || ack.Finals[0].Status != correlator.Errored {
+	if ack, err = acked(t, mapped, 200, "application/json", `{"state":"failed"}`); err != nil || ack.Finals[0].Status != correlator.Errored {
 		t.Errorf("a final failure: %+v, %v", ack, err)
 	}
-	if ack, err = f(mapped, 200, "application/json", `{"state":"busy"}`); err != nil || len(ack.Finals) > 0 {
+	if ack, err = acked(t, mapped, 200, "application/json", `{"state":"busy"}`); err != nil || len(ack.Finals) > 0 {
 		t.Errorf("progress at once: %+v, %v", ack, err)
+	}
+}
+
+func TestAckRefused(t *testing.T) {
+	for _, body := range []string{`{"error":"no funds"}`, ""} {
+		if ack, err := acked(t, nil, 422, "application/json", body); err != nil || ack.Package == nil || string(ack.Package) != body || !ack.Refused {
+			t.Errorf("refused: %+v, %v", ack, err)
+		}
+	}
+	for _, status := range []int{302, 500, 503, 203} {
+		if _, err := acked(t, nil, status, "", ""); err == nil {
+			t.Errorf("%d counts", status)
+		}
 	}
 }
 
@@ -258,16 +273,7 @@ func TestCallback(t *testing.T) {
 	if cb, _, err = plain.Callback(post("/x", "application/json", `{"a":1}`), 0); err != nil || cb.Head != nil {
 		t.Errorf("plain JSON has a head: %+v, %v", cb, err)
 	}
-	for word, status := range map[string]correlator.Status{
-		"start": correlator.Started, "progress": correlator.Progress, "complete": correlator.Complete, "cancel": correlator.Cancelled, "error": correlator.Errored,
-	} {
-		if cb, _, err := plain.Callback(post("/x?callback_status=complete", "application/json", `{}`, "X-Callback-Status", word), 0); err != nil || cb.Status != status {
-			t.Errorf("header %s: %+v, %v", word, cb, err)
-		}
-		if cb, _, err := plain.Callback(post("/x?callback_status="+word, "", ``), 0); err != nil || cb.Status != status {
-			t.Errorf("query %s: %+v, %v", word, cb, err)
-		}
-	}
+	wantStatuses(t, plain)
 	for name, req := range map[string]*fasthttp.Request{
 		"unknown status":  post("/x", "application/json", `{}`, "X-Callback-Status", "finished"),
 		"broken JSON":     post("/x", "application/problem+json; charset=utf-8", `{"a":`),
@@ -282,6 +288,21 @@ func TestCallback(t *testing.T) {
 	}
 	_, _, err = plain.Callback(post("/x", "application/json", "{}", "Content-Encoding", "gzip"), 0)
 	wantFault(t, err, 415)
+}
+
+// wantStatuses has every status come in by header, and by query.
+func wantStatuses(t *testing.T, plain *httpengine.Engine) {
+	t.Helper()
+	for word, status := range map[string]correlator.Status{
+		"start": correlator.Started, "progress": correlator.Progress, "complete": correlator.Complete, "cancel": correlator.Cancelled, "error": correlator.Errored,
+	} {
+		if cb, _, err := plain.Callback(post("/x?callback_status=complete", "application/json", `{}`, "X-Callback-Status", word), 0); err != nil || cb.Status != status {
+			t.Errorf("header %s: %+v, %v", word, cb, err)
+		}
+		if cb, _, err := plain.Callback(post("/x?callback_status="+word, "", ``), 0); err != nil || cb.Status != status {
+			t.Errorf("query %s: %+v, %v", word, cb, err)
+		}
+	}
 }
 
 func TestCallbackPaths(t *testing.T) {

@@ -22,22 +22,16 @@ var errPath = errors.New("must be a path such as data.items[0].id")
 // parsePath reads a path a.b[0].c.
 func parsePath(text string) (path []step, err error) {
 	for part := range strings.SplitSeq(text, ".") {
-		name, rest, indexed := strings.Cut(part, "[")
+		name, indices, indexed := strings.Cut(part, "[")
 		if name == "" && (!indexed || len(path) > 0) || strings.Contains(name, "]") {
 			return nil, errPath
 		}
 		if name != "" {
 			path = append(path, step{name: name})
 		}
-		for indexed {
-			digits, after, closed := strings.Cut(rest, "]")
-			n, err := strconv.ParseUint(digits, 10, 31)
-			if err != nil || !closed || after != "" && after[0] != '[' {
-				return nil, errPath
-			}
-			path = append(path, step{index: int(n)}) //nolint:gosec // at most 31 bits
-			if indexed = after != ""; indexed {
-				rest = after[1:]
+		if indexed {
+			if path, err = appendIndices(path, indices); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -45,6 +39,22 @@ func parsePath(text string) (path []step, err error) {
 		return nil, errPath
 	}
 	return path, nil
+}
+
+// appendIndices reads what follows the first bracket of 0][1].
+func appendIndices(path []step, text string) ([]step, error) {
+	for {
+		digits, after, closed := strings.Cut(text, "]")
+		n, err := strconv.ParseUint(digits, 10, 31)
+		if err != nil || !closed || after != "" && after[0] != '[' {
+			return nil, errPath
+		}
+		path = append(path, step{index: int(n)})
+		if after == "" {
+			return path, nil
+		}
+		text = after[1:]
+	}
 }
 
 // walked reads a text that is one JSON value. Its error is a *splice.Error.
@@ -109,8 +119,8 @@ func element(r *splice.Reader, index int) (at splice.Span, found bool) {
 	}
 }
 
-// text gives what a value says: a string's text, a number or a boolean as it is written. ok is false for anything else.
-func text(r *splice.Reader, at splice.Span) (string, bool) {
+// textOf gives what a value says: a string's text, a number or a boolean as it is written. ok is false for anything else.
+func textOf(r *splice.Reader, at splice.Span) (string, bool) {
 	again := r.Again(at)
 	switch again.Peek() {
 	case splice.String:
@@ -129,7 +139,7 @@ func putMember(r *splice.Reader, e *splice.Edits, path []step, value string, hol
 	if err != nil {
 		return err
 	}
-	items, within := splice.NewItems(e, open), false
+	p := putting{r: r, e: e, path: path, value: value, hole: hole, items: splice.NewItems(e, open)}
 	for {
 		m, more, err := r.Member()
 		if err != nil {
@@ -138,27 +148,44 @@ func putMember(r *splice.Reader, e *splice.Edits, path []step, value string, hol
 		if !more {
 			break
 		}
-		if named := string(m.Name) == path[0].name; named && len(path) > 1 && !within && r.Peek() == splice.Object {
-			within = true
-			err = putMember(r, e, path[1:], value, hole)
-			items.Keep(splice.Span{Start: m.Start, End: r.Offset()})
-		} else {
-			_, err = r.Value()
-			if item := (splice.Span{Start: m.Start, End: r.Offset()}); named {
-				items.Cut(item)
-			} else {
-				items.Keep(item)
-			}
-		}
-		if err != nil {
+		if err := p.member(m); err != nil {
 			return err
 		}
 	}
-	items.Close()
-	if !within {
-		items.Append(nested(path, value, &hole), hole)
+	p.items.Close()
+	if !p.within {
+		p.items.Append(nested(path, value, &hole), hole)
 	}
 	return nil
+}
+
+// putting is one object while putMember walks it.
+type putting struct {
+	r      *splice.Reader
+	e      *splice.Edits
+	path   []step
+	value  string
+	hole   int
+	items  splice.Items
+	within bool // the member is in an object of this one
+}
+
+// member goes into the first object on the way, cuts other members of its name, and keeps the rest.
+func (p *putting) member(m splice.Member) (err error) {
+	named := string(m.Name) == p.path[0].name
+	enters := named && len(p.path) > 1 && !p.within && p.r.Peek() == splice.Object
+	if enters {
+		p.within = true
+		err = putMember(p.r, p.e, p.path[1:], p.value, p.hole)
+	} else {
+		_, err = p.r.Value()
+	}
+	if item := (splice.Span{Start: m.Start, End: p.r.Offset()}); named && !enters {
+		p.items.Cut(item)
+	} else {
+		p.items.Keep(item)
+	}
+	return err
 }
 
 // nested writes the members of a path around a value, and moves the hole along.

@@ -20,18 +20,10 @@ type template struct {
 
 // parseTemplate reads a URL. Its errors say what would do, and show nothing of it.
 func parseTemplate(text string) (t template, err error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(u.Host, "{}") {
-		return t, errors.New("must be an absolute URL such as https://engine.example.com/hooks/{kind}")
+	if err := templateProblem(text); err != nil {
+		return t, err
 	}
-	switch {
-	case u.User != nil:
-		return t, errors.New("must not carry a user or password: use headers")
-	case u.Fragment != "" || strings.Contains(text, "#"):
-		return t, errors.New("must end before its fragment")
-	case strings.ContainsAny(text, " \t\r\n"):
-		return t, errors.New("has a blank or a line break: remove it")
-	}
+	u, _ := url.Parse(text)
 	t.host = u.Host
 	rest := text[strings.Index(text, "://")+len("://"):]
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {
@@ -58,6 +50,23 @@ func parseTemplate(text string) (t template, err error) {
 		t.names = append(t.names, name)
 		rest = after
 	}
+}
+
+// templateProblem says what is wrong with the URL itself.
+func templateProblem(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(u.Host, "{}") {
+		return errors.New("must be an absolute URL such as https://engine.example.com/hooks/{kind}")
+	}
+	switch {
+	case u.User != nil:
+		return errors.New("must not carry a user or password: use headers")
+	case u.Fragment != "" || strings.Contains(text, "#"):
+		return errors.New("must end before its fragment")
+	case strings.ContainsAny(text, " \t\r\n"):
+		return errors.New("has a blank or a line break: remove it")
+	}
+	return nil
 }
 
 // isName reports whether a text can be the name of a parameter, or accepted. with a path.
