@@ -35,7 +35,7 @@ func (r *routed) stream(method, path, body string, header ...string) *events {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := r.node.http.Do(req)
+	resp, err := r.http.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

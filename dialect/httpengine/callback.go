@@ -113,6 +113,9 @@ func (e *Engine) addHead(cb *correlator.Callback, contentType []byte, peek func(
 	if len(fields) > mostFields {
 		return fmt.Errorf("the headers that clients may see are larger than %d bytes", mostFields)
 	}
+	if len(contentType) > correlator.MaxContentType {
+		return fmt.Errorf("the content type is longer than %d bytes", correlator.MaxContentType)
+	}
 	if len(fields) > 0 || string(contentType) != jsonType {
 		cb.Head = &correlator.Head{ContentType: string(contentType), Fields: fields}
 	}
