@@ -138,3 +138,23 @@ func wantByHeaders(t *testing.T, d *corezoid.Dialect, target string, good []stri
 		f(true, simple, append(slices.Clone(others), name+": \t"+value+" ")...)
 	}
 }
+
+// TestVerify: paths of others are signed as our own are.
+func TestVerify(t *testing.T) {
+	d := dialect(t)
+	parts := strings.Split(strings.TrimPrefix(path(login, "1700000000", secret, "body"), "/api/2/json/"), "/")
+	verify := func(login, stamp, signature, body string) error {
+		name, err := d.Verify([]byte(login), []byte(stamp), []byte(signature), []byte(body), now)
+		if (err == nil) != (name == login) {
+			t.Errorf("%q, %v", name, err)
+		}
+		return err
+	}
+	if err := verify(parts[0], parts[1], parts[2], "body"); err != nil {
+		t.Error(err)
+	}
+	wantFault(t, verify(parts[0], parts[1], parts[2], "bodY"), 401, "Incorrect signature or login")
+	wantFault(t, verify("nobody", parts[1], parts[2], "body"), 401, "Incorrect signature or login")
+	old := strings.Split(strings.TrimPrefix(path(login, "1", secret, "body"), "/api/2/json/"), "/")
+	wantFault(t, verify(old[0], old[1], old[2], "body"), 401, "Request time is outside the allowed window")
+}
