@@ -40,9 +40,10 @@ func TestAsked(t *testing.T) {
 	if c := must(t, d, "HEAD /h/x", ""); c.Options.Asked.Method != "GET" {
 		t.Error("HEAD is not asked for as GET")
 	}
-	c = must(t, d, "POST /c", "<x/>", "Content-Type: text/xml", "X-A: 1", "Authorization: s", "Host: h")
+	c = must(t, d, "POST /c", "<x/>", "Content-Type: text/xml", "X-A: 1", "Authorization: hunter2", "Proxy-Authorization: hunter2",
+		"Cookie: a=hunter2", "X-Api-Key: hunter2", "X-Syncgate-Login: hunter2", "X-Syncgate-Time: hunter2", "X-Syncgate-Signature: hunter2", "Connection: x-b", "X-B: hunter2", "Te: hunter2", "Host: h")
 	a = c.Options.Asked
-	if a.Process != "1234" || a.Signer != "12345" || a.Data != rest.DataRequest || string(c.Ops[0].Process) != "1234" || strings.Contains(fmt.Sprint(a.Headers), "Authorization") ||
+	if a.Process != "1234" || a.Signer != "12345" || a.Data != rest.DataRequest || string(c.Ops[0].Process) != "1234" || strings.Contains(fmt.Sprint(a.Headers), "hunter2") ||
 		!strings.Contains(fmt.Sprint(a.Headers), "{X-A 1}") {
 		t.Errorf("%+v", a)
 	}

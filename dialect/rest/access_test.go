@@ -105,6 +105,14 @@ func TestBrowserKeys(t *testing.T) {
 	f(false, "/pay", "https://evil.example", "")
 	f(false, "/pay", "https://evil.example", "access/page")
 	f(false, "/pay", "", "access/page")
+	r, _ := d.Route([]byte("/pay"))
+	if err := d.Set(config(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if !d.AllowsOrigin(r, page, "access/page") {
+		t.Error("a request that came before the key was removed goes on without its page")
+	}
+	f(false, "/tasks/x", page, "access/page")
 }
 
 // TestKeysChange: a removed key is worth nothing for the next request, and a new one is good.

@@ -135,6 +135,17 @@ func TestStateOutlivesItsRoute(t *testing.T) {
 	}
 }
 
+// TestConnectionHeadersStay: what is about the connection to the engine does not come to the client, whatever a record says.
+func TestConnectionHeadersStay(t *testing.T) {
+	d := newDialect(t, config(nil))
+	c := &gateway.Call{Options: &gateway.Options{State: []byte(`{"h":["Connection","Content-Length","Transfer-Encoding","Date","X-A"]}`)}}
+	dst := answer(d, c, final(correlator.Complete, "{}", head("application/json", "Connection: close", "Content-Length: 7", "Transfer-Encoding: chunked", "Date: never", "X-A: 1")))
+	wantHeaders(t, dst, "X-A: 1", "Transfer-Encoding:", "Date:")
+	if dst.ConnectionClose() || dst.Header.ContentLength() == 7 {
+		t.Errorf("%s", dst)
+	}
+}
+
 // TestCallerShares no memory: what a call says does not change with the next one.
 func TestCallerShares(t *testing.T) {
 	routes := []rest.RouteConfig{route("k", "/k", withAuth(rest.AuthKey), func(r *rest.RouteConfig) { r.Limits.Rate = 1 })}
