@@ -19,8 +19,9 @@ const (
 	// MergedMembers is how many members a merged object has at most.
 	MergedMembers = 10_000
 
-	// MaxHeadFields and MaxContentType are the sizes of a Head's Fields and ContentType at most.
-	MaxHeadFields  = 8 << 10
+	// MaxHeadFields is the size of a Head's Fields at most.
+	MaxHeadFields = 8 << 10
+	// MaxContentType is the size of a Head's ContentType at most.
 	MaxContentType = 255
 )
 

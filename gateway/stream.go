@@ -72,6 +72,7 @@ func (s *stream) begin(p page, deadline time.Time) {
 		first = nil
 	}
 	resp.Header.SetContentType("text/event-stream")
+	resp.Header.Set("Vary", "Prefer, Accept")
 	resp.Header.Set("X-Accel-Buffering", "no") // nginx would collect events
 	s.g.finishHeader(resp, s.requestID, p)
 	noStore(resp)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,7 +95,7 @@ func followsInOrder(t *testing.T, start Start) {
 	for _, trip := range trips {
 		heardIs(t, trip, 1, correlator.Callback{Status: correlator.Started})
 		for i := 1; i < 30; i++ {
-			heardIs(t, trip, uint32(i+1), event(i%2, fmt.Sprintf(`{"n":%d}`, i))) //nolint:gosec // small
+			heardIs(t, trip, uint32(i+1), event(i%2, fmt.Sprintf(`{"n":%d}`, i)))
 		}
 	}
 }
@@ -114,7 +113,7 @@ func followsFrom(t *testing.T, start Start) {
 	deliver(t, n.Other, id, event(0, `6`), nil)
 	deliver(t, n.Other, id, Final(0, `"end"`), nil)
 	for i, trip := range trips {
-		for seq := uint32(i/3) + 1; seq <= 6; seq++ { //nolint:gosec // small
+		for seq := uint32(i/3) + 1; seq <= 6; seq++ {
 			heardIs(t, trip, seq, event(0, fmt.Sprint(seq)))
 		}
 		heardIs(t, trip, 0, Final(0, `"end"`))
@@ -143,17 +142,20 @@ func followsTheLast(t *testing.T, start Start) {
 		}
 		trip = follow(t, c, large, 0)
 		for seq := range uint32(4) {
-			if cb := Next(t, trip.Heard, "event"); cb.Seq != seq+3 || len(cb.Body) != size {
-				t.Errorf("heard event %d with %d bytes", cb.Seq, len(cb.Body))
-			}
+			heardSize(t, trip, seq+3, size)
 		}
-		trip = follow(t, c, huge, 0)
-		if cb := Next(t, trip.Heard, "event"); cb.Seq != 2 || len(cb.Body) != correlator.KeptEventBytes+2 {
-			t.Errorf("heard event %d with %d bytes", cb.Seq, len(cb.Body))
-		}
+		heardSize(t, follow(t, c, huge, 0), 2, correlator.KeptEventBytes+2)
 		if rec := lookup(t, c, id); rec.Seq != correlator.KeptEvents+more {
 			t.Errorf("the last event is %d", rec.Seq)
 		}
+	}
+}
+
+// heardSize wants the next event, and so many bytes in it.
+func heardSize(t *testing.T, trip *Trip, seq uint32, size int) {
+	t.Helper()
+	if cb := Next(t, trip.Heard, "event"); cb.Seq != seq || len(cb.Body) != size {
+		t.Errorf("heard event %d with %d bytes, want %d with %d", cb.Seq, len(cb.Body), seq, size)
 	}
 }
 
@@ -167,72 +169,8 @@ func followsLarge(t *testing.T, start Start) {
 	}
 	for _, trip := range trips {
 		for i, body := range bodies {
-			heardIs(t, trip, uint32(i+1), event(0, body)) //nolint:gosec // small
+			heardIs(t, trip, uint32(i+1), event(0, body))
 		}
-	}
-}
-
-func followsToTheEnd(t *testing.T, start Start) {
-	n := start(t, Options{Retention: time.Hour})
-	for i := range 50 {
-		id := claimed(t, n, 2)
-		var parked *Trip
-		if i%2 == 0 {
-			parked = Once(correlator.Held)
-			if err := n.Home.Park(id, parked, soon()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		trips := followEverywhere(t, n, id, 0)
-		var all sync.WaitGroup
-		var kept atomic.Int64
-		for op := range 2 {
-			all.Go(func() {
-				for range 5 {
-					if err := n.Other.Deliver(t.Context(), id, event(op, `{"a":1}`)); err == nil {
-						kept.Add(1)
-					} else if err := unlessSuperseded(err); err != nil {
-						t.Errorf("report: %v", err)
-					}
-				}
-			})
-			all.Go(func() {
-				if err := []correlator.Correlator{n.Home, n.Other}[op].Deliver(t.Context(), id, Final(op, `"end"`)); err != nil {
-					t.Errorf("deliver op %d, %d: %v", op, i, err)
-				}
-			})
-		}
-		all.Wait()
-		for _, trip := range trips {
-			hearsToTheEnd(t, trip, int(kept.Load()))
-		}
-		for _, trip := range append(trips, follow(t, n.Other, id, 0))[3:] {
-			hearsToTheEnd(t, trip, int(kept.Load()))
-		}
-		n.Home.Close(id)
-	}
-}
-
-// hearsToTheEnd wants a follower to hear so many events in order, and then nothing of an op after its final.
-func hearsToTheEnd(t *testing.T, trip *Trip, events int) {
-	t.Helper()
-	ended, seq := make(map[int]bool), uint32(0)
-	for range events + 2 {
-		cb := Next(t, trip.Heard, "an event or a final")
-		if cb.Status.Final() && (cb.Seq != 0 || ended[cb.Op]) || !cb.Status.Final() && cb.Seq != seq+1 {
-			t.Errorf("heard %v, event %d after %d", cb.Status, cb.Seq, seq)
-		}
-		if ended[cb.Op] {
-			t.Errorf("heard %v of an op after its final", cb.Status)
-		}
-		if cb.Status.Final() {
-			ended[cb.Op] = true
-		} else {
-			seq = cb.Seq
-		}
-	}
-	if len(ended) != 2 || len(trip.Heard) > 0 {
-		t.Errorf("heard %d finals, and %d more", len(ended), len(trip.Heard))
 	}
 }
 
@@ -356,7 +294,7 @@ func followStorm(t *testing.T, start Start) {
 		body := fmt.Sprintf(`{"trip":%d}`, i)
 		for f := range followers {
 			c := []correlator.Correlator{n.Home, n.Other}[f%2]
-			all.Go(func() { followToTheEnd(t, c, id, uint32(f%7), events, body, f%5 == 0) }) //nolint:gosec // small
+			all.Go(func() { followToTheEnd(t, c, id, uint32(f%7), events, body, f%5 == 0) })
 		}
 		all.Go(func() {
 			for j := range events {

@@ -76,13 +76,12 @@ func (s *store) putEach(ctx context.Context, batch []*write) (again []*write, mi
 	}
 	calls, members := make([]call, 0, len(groups)), make([][]*write, 0, len(groups))
 	for a, writes := range groups {
-		c := call{}
+		members = append(members, writes)
 		if a.report {
-			c = s.reporting(a, writes, correlator.KeptEvents)
+			calls = append(calls, s.reporting(a, writes, correlator.KeptEvents))
 		} else {
-			c = s.delivering(a, writes)
+			calls = append(calls, s.delivering(a, writes))
 		}
-		calls, members = append(calls, c), append(members, writes)
 	}
 	for i, reply := range s.together(ctx, calls) {
 		for w, m := range s.parsePuts(members[i], reply) {
@@ -136,12 +135,7 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 		case isNumber:
 			w.result = kept
 		default:
-			parse := s.parsePut
-			if w.report {
-				parse = s.parseReported
-			}
-			m, forged := parse(w, each[i])
-			if forged {
+			if m, forged := s.parseOne(w, each[i]); forged {
 				if misfits == nil {
 					misfits = make(map[*write]misfit)
 				}
@@ -150,6 +144,14 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 		}
 	}
 	return misfits
+}
+
+// parseOne reads what is returned of one callback.
+func (s *store) parseOne(w *write, reply any) (m misfit, forged bool) {
+	if w.report {
+		return s.parseReported(w, reply)
+	}
+	return s.parsePut(w, reply)
 }
 
 // parsePut reads what is returned of one callback: what became of it, or what is there instead.

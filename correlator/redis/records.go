@@ -306,7 +306,12 @@ func (t *tags) parseSight(id correlator.ID, parts []any) (s sight, err error) {
 			return s, nil
 		}
 	}
-	list, isHash := parts[2].([]any)
+	return t.addFinals(id, s, parts[2])
+}
+
+// addFinals adds the finals of a trip to what a look at it shows.
+func (t *tags) addFinals(id correlator.ID, s sight, hash any) (sight, error) {
+	list, isHash := hash.([]any)
 	if !isHash {
 		return sight{}, errWire
 	}

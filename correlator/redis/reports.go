@@ -204,7 +204,7 @@ func (s *store) parseReported(w *write, reply any) (m misfit, forged bool) {
 		case r < 0 || r > math.MaxUint32:
 			w.err = errWire
 		case r > 0:
-			w.result, w.seq = kept, uint32(r) //nolint:gosec // it fits
+			w.result, w.seq = kept, uint32(r)
 		}
 	case []any:
 		return s.parseInstead(w, r)
