@@ -1,6 +1,9 @@
 // Package correlator is the table of who waits for what: tokens that engines
 // call back with, the trips that wait behind them, and their deadlines.
 //
+// What an engine reports while it works are events: they are numbered, merged, kept with the record of the trip, and heard in order
+// by whoever follows the trip. They never change a final, and nothing follows the final of an op.
+//
 // The table here lives in one process. Package correlator/redis makes one table
 // of many processes; package correlatortest holds the contract that both pass.
 package correlator

@@ -19,9 +19,9 @@ const (
 	// MergedMembers is how many members a merged object has at most.
 	MergedMembers = 10_000
 
-	// MaxHeadFields is the size of a Head's Fields at most.
+	// MaxHeadFields is how many bytes a Head's Fields have at most.
 	MaxHeadFields = 8 << 10
-	// MaxContentType is the size of a Head's ContentType at most.
+	// MaxContentType is how many bytes a Head's ContentType has at most.
 	MaxContentType = 255
 )
 
@@ -91,6 +91,9 @@ func Members(body []byte) []Member {
 
 // memberName gives the name that a string in JSON says. Half a surrogate pair is no character: a string with one stands for itself.
 func memberName(key []byte) string {
+	if text := bytes.Trim(key, `"`); len(text) == len(key)-2 && utf8.Valid(text) && !bytes.ContainsAny(text, "\\\uFFFD") {
+		return string(text)
+	}
 	var name string
 	if err := json.Unmarshal(key, &name); err != nil || strings.ContainsRune(name, utf8.RuneError) {
 		return string(key)

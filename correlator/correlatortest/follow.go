@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,7 +121,7 @@ func followsFrom(t *testing.T, start Start) {
 	}
 }
 
-func followsTheLast(t *testing.T, start Start) {
+func followsTheLast(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
 	n := start(t, Options{Retention: time.Hour})
 	id := claimed(t, n, 1)
 	const more = 5
@@ -142,20 +143,17 @@ func followsTheLast(t *testing.T, start Start) {
 		}
 		trip = follow(t, c, large, 0)
 		for seq := range uint32(4) {
-			heardSize(t, trip, seq+3, size)
+			if cb := Next(t, trip.Heard, "event"); cb.Seq != seq+3 || len(cb.Body) != size {
+				t.Errorf("heard event %d with %d bytes", cb.Seq, len(cb.Body))
+			}
 		}
-		heardSize(t, follow(t, c, huge, 0), 2, correlator.KeptEventBytes+2)
+		trip = follow(t, c, huge, 0)
+		if cb := Next(t, trip.Heard, "event"); cb.Seq != 2 || len(cb.Body) != correlator.KeptEventBytes+2 {
+			t.Errorf("heard event %d with %d bytes", cb.Seq, len(cb.Body))
+		}
 		if rec := lookup(t, c, id); rec.Seq != correlator.KeptEvents+more {
 			t.Errorf("the last event is %d", rec.Seq)
 		}
-	}
-}
-
-// heardSize wants the next event, and so many bytes in it.
-func heardSize(t *testing.T, trip *Trip, seq uint32, size int) {
-	t.Helper()
-	if cb := Next(t, trip.Heard, "event"); cb.Seq != seq || len(cb.Body) != size {
-		t.Errorf("heard event %d with %d bytes, want %d with %d", cb.Seq, len(cb.Body), seq, size)
 	}
 }
 
@@ -171,6 +169,70 @@ func followsLarge(t *testing.T, start Start) {
 		for i, body := range bodies {
 			heardIs(t, trip, uint32(i+1), event(0, body))
 		}
+	}
+}
+
+func followsToTheEnd(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+	n := start(t, Options{Retention: time.Hour})
+	for i := range 50 {
+		id := claimed(t, n, 2)
+		var parked *Trip
+		if i%2 == 0 {
+			parked = Once(correlator.Held)
+			if err := n.Home.Park(id, parked, soon()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		trips := followEverywhere(t, n, id, 0)
+		var all sync.WaitGroup
+		var kept atomic.Int64
+		for op := range 2 {
+			all.Go(func() {
+				for range 5 {
+					if err := n.Other.Deliver(t.Context(), id, event(op, `{"a":1}`)); err == nil {
+						kept.Add(1)
+					} else if err := unlessSuperseded(err); err != nil {
+						t.Errorf("report: %v", err)
+					}
+				}
+			})
+			all.Go(func() {
+				if err := []correlator.Correlator{n.Home, n.Other}[op].Deliver(t.Context(), id, Final(op, `"end"`)); err != nil {
+					t.Errorf("deliver op %d, %d: %v", op, i, err)
+				}
+			})
+		}
+		all.Wait()
+		for _, trip := range trips {
+			hearsToTheEnd(t, trip, int(kept.Load()))
+		}
+		for _, trip := range append(trips, follow(t, n.Other, id, 0))[3:] {
+			hearsToTheEnd(t, trip, int(kept.Load()))
+		}
+		n.Home.Close(id)
+	}
+}
+
+// hearsToTheEnd wants a follower to hear so many events in order, and then nothing of an op after its final.
+func hearsToTheEnd(t *testing.T, trip *Trip, events int) {
+	t.Helper()
+	ended, seq := make(map[int]bool), uint32(0)
+	for range events + 2 {
+		cb := Next(t, trip.Heard, "an event or a final")
+		if cb.Status.Final() && (cb.Seq != 0 || ended[cb.Op]) || !cb.Status.Final() && cb.Seq != seq+1 {
+			t.Errorf("heard %v, event %d after %d", cb.Status, cb.Seq, seq)
+		}
+		if ended[cb.Op] {
+			t.Errorf("heard %v of an op after its final", cb.Status)
+		}
+		if cb.Status.Final() {
+			ended[cb.Op] = true
+		} else {
+			seq = cb.Seq
+		}
+	}
+	if len(ended) != 2 || len(trip.Heard) > 0 {
+		t.Errorf("heard %d finals, and %d more", len(ended), len(trip.Heard))
 	}
 }
 
@@ -281,54 +343,6 @@ func releaseEndsFollowing(t *testing.T, start Start) {
 		}
 		heardIs(t, trip, 1, event(0, `{"a":1}`))
 		heardIs(t, trip, 0, Final(0, `"saved"`))
-	}
-}
-
-// followStorm has many follow few trips, at different times, from different events, and some leave early.
-func followStorm(t *testing.T, start Start) {
-	const trips, events, followers = 8, 40, 20
-	n := start(t, Options{Retention: time.Hour})
-	var all sync.WaitGroup
-	for i := range trips {
-		id := claimed(t, n, 1)
-		body := fmt.Sprintf(`{"trip":%d}`, i)
-		for f := range followers {
-			c := []correlator.Correlator{n.Home, n.Other}[f%2]
-			all.Go(func() { followToTheEnd(t, c, id, uint32(f%7), events, body, f%5 == 0) })
-		}
-		all.Go(func() {
-			for j := range events {
-				deliver(t, []correlator.Correlator{n.Home, n.Other}[j%2], id, event(0, body), nil)
-			}
-			deliver(t, n.Other, id, Final(0, body), nil)
-		})
-	}
-	all.Wait()
-}
-
-func followToTheEnd(t *testing.T, c correlator.Correlator, id correlator.ID, after, last uint32, body string, brief bool) {
-	trip := Always(correlator.Written)
-	detach, err := keeper(t, c).Follow(t.Context(), id, trip, after, soon())
-	if err != nil {
-		t.Errorf("follow: %v", err)
-		return
-	}
-	defer detach()
-	end := time.After(20 * time.Second)
-	for seq := after + 1; ; seq++ {
-		select {
-		case cb := <-trip.Heard:
-			if string(cb.Body) != body || cb.Status.Running() && cb.Seq != seq || cb.Status.Final() && seq != last+1 {
-				t.Errorf("heard event %d, want %d: %v %s", cb.Seq, seq, cb.Status, cb.Body)
-				return
-			}
-			if brief || cb.Status.Final() {
-				return
-			}
-		case <-end:
-			t.Errorf("event %d did not come", seq)
-			return
-		}
 	}
 }
 

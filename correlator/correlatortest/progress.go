@@ -62,7 +62,7 @@ func claimed(t *testing.T, n Nodes, ops int) correlator.ID {
 	return id
 }
 
-func merges(t *testing.T, start Start) {
+func merges(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
 	n := start(t, Options{Retention: time.Hour, Progress: 1 << 20})
 	id := claimed(t, n, 3)
 	nodes := []correlator.Correlator{n.Home, n.Other}
@@ -85,31 +85,27 @@ func merges(t *testing.T, start Start) {
 		deliver(t, nodes[i%2], id, cb, nil)
 	}
 	for _, c := range nodes {
-		mergedIs(t, lookup(t, c, id), 9,
+		rec := lookup(t, c, id)
+		want := []string{
 			`{"":null,"a":"\u00e9<>&","\u0062":[ 1, {"x": 2}],"c":2,"n":12345678901234567890.10}`, ``,
 			`{"\ud800":1,"\ud801":2,"of another":true,"x":"\ud800"}`,
-		)
+		}
+		if rec.Seq != 9 || len(rec.Merged) != 3 {
+			t.Fatalf("event %d, %q", rec.Seq, rec.Merged)
+		}
+		for op, object := range rec.Merged {
+			if string(object) != want[op] {
+				t.Errorf("op %d: %s, want %s", op, object, want[op])
+			}
+		}
+		if rec.Complete() || string(rec.Meta) != "meta" {
+			t.Errorf("the record: %v", rec)
+		}
 	}
 	deliver(t, n.Other, id, Final(0, `{"done":1}`), nil)
 	supersedes(t, n.Home, id, event(0, `{"late":1}`), correlator.Complete)
 	deliver(t, n.Home, id, event(1, `{"other":1}`), nil)
 	if rec := lookup(t, n.Other, id); strings.Contains(string(rec.Merged[0]), "late") || rec.Seq != 10 || string(rec.Finals[0].Body) != `{"done":1}` {
-		t.Errorf("the record: %v", rec)
-	}
-}
-
-// mergedIs wants an open record with its last event, and what is merged of each op.
-func mergedIs(t *testing.T, rec correlator.Record, seq uint32, want ...string) {
-	t.Helper()
-	if rec.Seq != seq || len(rec.Merged) != len(want) {
-		t.Fatalf("event %d, %q", rec.Seq, rec.Merged)
-	}
-	for op, object := range rec.Merged {
-		if string(object) != want[op] {
-			t.Errorf("op %d: %s, want %s", op, object, want[op])
-		}
-	}
-	if rec.Complete() || string(rec.Meta) != "meta" {
 		t.Errorf("the record: %v", rec)
 	}
 }
@@ -133,7 +129,7 @@ func keepsNoProgress(t *testing.T, start Start) {
 	}
 }
 
-func parkedHearsProgress(t *testing.T, start Start) {
+func parkedHearsProgress(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
 	n := start(t, Options{Retention: time.Hour})
 	large := `"` + strings.Repeat("x", 100_000) + `"`
 	for _, recorded := range []bool{false, true} {
@@ -146,22 +142,15 @@ func parkedHearsProgress(t *testing.T, start Start) {
 			t.Fatal(err)
 		}
 		for _, by := range []correlator.Correlator{n.Home, n.Other} {
-			deliver(t, by, id, event(0, `{"a":1}`), nil)
-			heardParked(t, trip, recorded, `{"a":1}`)
-			deliver(t, by, id, event(0, large), nil)
-			heardParked(t, trip, recorded, large)
+			for _, body := range []string{`{"a":1}`, large} {
+				deliver(t, by, id, event(0, body), nil)
+				cb := Next(t, trip.Heard, "what was reported")
+				if cb.Status != correlator.Progress || !recorded && cb.Seq != 0 || string(cb.Body) != body && (body != large || len(cb.Body) > 0) {
+					t.Errorf("with a record %t: heard %v %d %.40q", recorded, cb.Status, cb.Seq, cb.Body)
+				}
+			}
 		}
 		n.Home.Close(id)
-	}
-}
-
-// heardParked wants a parked trip to have heard a report. It need not have the body of a large one.
-func heardParked(t *testing.T, trip *Trip, recorded bool, body string) {
-	t.Helper()
-	cb := Next(t, trip.Heard, "what was reported")
-	same := string(cb.Body) == body || len(body) > 1000 && len(cb.Body) == 0
-	if cb.Status != correlator.Progress || !recorded && cb.Seq != 0 || !same {
-		t.Errorf("with a record %t: heard %v %d %.40q", recorded, cb.Status, cb.Seq, cb.Body)
 	}
 }
 
@@ -216,7 +205,7 @@ func boundsProgress(t *testing.T, start Start) {
 }
 
 // losesNoProgress has many report of one trip at once, at both nodes: each has a number of its own, and each member is there.
-func losesNoProgress(t *testing.T, start Start) {
+func losesNoProgress(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
 	const reporters, each = 50, 20
 	n := start(t, Options{Retention: time.Hour, Progress: 1 << 20})
 	id := claimed(t, n, 2)
@@ -247,21 +236,15 @@ func losesNoProgress(t *testing.T, start Start) {
 		}
 	}
 	followers = append(followers, follow(t, n.Other, id, 0))
-	for _, trip := range followers {
-		hearsAll(t, trip, reporters*each)
-	}
-}
-
-// hearsAll wants a follower to hear so many events, in order and each with another body.
-func hearsAll(t *testing.T, trip *Trip, events uint32) {
-	t.Helper()
-	heard := make(map[string]bool)
-	for seq := range events {
-		cb := Next(t, trip.Heard, "event")
-		if cb.Seq != seq+1 || heard[string(cb.Body)] {
-			t.Fatalf("heard event %d after %d: %s", cb.Seq, seq, cb.Body)
+	for i, trip := range followers {
+		heard := make(map[string]bool)
+		for seq := range uint32(reporters * each) {
+			cb := Next(t, trip.Heard, "event")
+			if cb.Seq != seq+1 || heard[string(cb.Body)] {
+				t.Fatalf("follower %d: heard event %d after %d: %s", i, cb.Seq, seq, cb.Body)
+			}
+			heard[string(cb.Body)] = true
 		}
-		heard[string(cb.Body)] = true
 	}
 }
 
@@ -295,28 +278,27 @@ func (forgetful) Deliver(_ correlator.Callback, done func(correlator.Disposition
 }
 func (forgetful) Expire(error) {}
 
-// reportsUntil reports until stop is closed, and gives how often.
-func reportsUntil(t *testing.T, by correlator.Correlator, id correlator.ID, stop <-chan struct{}) (reports int) {
-	for ; ; reports++ {
-		select {
-		case <-stop:
-			return reports
-		default:
-			if err := by.Deliver(context.Background(), id, event(0, fmt.Sprintf(`{"n":%d}`, reports))); err != nil {
-				t.Errorf("report: %v", err)
-			}
-		}
-	}
-}
-
 // savedLater has a trip be parked for a while before there is a record of it.
-func savedLater(t *testing.T, start Start) {
+func savedLater(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
 	n := start(t, Options{Retention: time.Hour})
 	for _, by := range []correlator.Correlator{n.Home, n.Other} {
 		id := park(t, n, forgetful{})
 		deliver(t, by, id, event(0, `{"early":1}`), nil)
 		stop, reported := make(chan struct{}), make(chan int, 1)
-		go func() { reported <- reportsUntil(t, by, id, stop) }()
+		go func() {
+			reports := 0
+			defer func() { reported <- reports }()
+			for ; ; reports++ {
+				select {
+				case <-stop:
+					return
+				default:
+					if err := by.Deliver(context.Background(), id, event(0, fmt.Sprintf(`{"n":%d}`, reports))); err != nil {
+						t.Errorf("report: %v", err)
+					}
+				}
+			}
+		}()
 		save(t, n.Home, id, open(1, "meta"))
 		close(stop)
 		last := Next(t, reported, "the last report") - 1

@@ -115,7 +115,7 @@ func TestGivesUpInABatch(t *testing.T) {
 			t.Errorf("deliver: %v", o.err)
 		}
 	}
-	deliver(t, other, ids[0], `"repeat"`)
+	repeat(t, other, ids[0], `"repeat"`)
 	for _, trip := range all {
 		correlatortest.Next(t, trip.Heard, "callback")
 	}

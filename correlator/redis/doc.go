@@ -12,6 +12,12 @@
 // is large, and is gone when the home has heard it; a record that is stored before that takes it along. A node where somebody waits for a trip is on the list of those who watch it: each final,
 // and a release, is announced to them with a hint, and once a second they look for themselves.
 //
+// What an engine reports of its work is kept if there is a record of the trip, by one script: it gives the event its number, merges its members
+// into what is there, and announces the event, with its body if that is small, to the nodes that watch, and to the home. A final in the
+// record keeps it out. Without a record nothing is written: the home hears of it over its channel, without the body if that is large, or not at all. The script
+// knows by a random number in each event, of which it remembers the last 256 of a trip, that it is run a second time after an answer that was lost.
+// A node that has missed an event reads it from the store; nobody hears an event behind one that is missing.
+//
 // A key is bound to a trip by a string of its own, after the record of the trip is stored. A binding without a record
 // counts for nothing, and is replaced by whoever claims the key next. What the home has claimed it claims again for trips
 // in flight when it has lost its subscription, as Redis may have lost more. Claims live as long as Redis keeps them: one
@@ -19,13 +25,17 @@
 //
 // Others may write to Redis. So callbacks, records, what keys are bound to, and marks carry a tag that only the holders of callback.keys
 // can make, and each tag is good for one statement about one trip. What has no good tag counts for nothing; where it stands in the way of something
-// genuine it is removed. Who can write can still delete, and so lose answers or have a key used twice.
+// genuine it is removed. Who can write can still delete, and so lose answers or have a key used twice, and can repeat events and members
+// that there were, in another order: their numbers carry no tag.
 //
 // Keys and channels carry the configured prefix, the version of what is in them, and the node's id, in braces, so that all of one node is
 // in one slot of a Cluster:
 //
 //	{prefix}:2:{node}:trip:{name}  hash: what is stored of a trip. An op's number: status and body of its final callback.
 //	                             "meta", "ops": the record, when there is one. "gone": it was forgotten.
+//	{prefix}:2:{node}:merged:{name} hash: what was reported of a trip. "m", an op's number, a colon and the name of a member: that member. "seq": the
+//	                             number of the last event. Sizes of it all, and "nonces". It lasts as long as the record.
+//	{prefix}:2:{node}:events:{name} list: the last events of a trip, each with its number, op and status. It lasts as long as the record.
 //	{prefix}:2:{node}:watch:{name} set: the channels of the nodes where somebody waits for a trip. It lasts half a minute.
 //	{prefix}:2:{node}:left:{name}  hash: what was stored of a trip that was released while others waited. It lasts ten seconds.
 //	{prefix}:2:{node}:inbox        hash: trip and op of each callback that the node has not heard yet, and the callback, or its

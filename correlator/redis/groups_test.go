@@ -93,7 +93,7 @@ func (f *traffic) hear(t *testing.T, trip *correlatortest.Trip, body string) {
 func patiently(t *testing.T, ask func() error) {
 	for begin := time.Now(); ; <-time.After(20 * time.Millisecond) {
 		err := ask()
-		if err == nil {
+		if isSettled(err) {
 			return
 		}
 		if !errors.Is(err, correlator.ErrUnavailable) || time.Since(begin) > 15*time.Second {

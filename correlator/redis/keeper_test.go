@@ -292,7 +292,7 @@ func TestClaimedIsAnsweredWithRedisAway(t *testing.T) {
 		hears(t, trip, `"x"`, time.Second)
 		s.Restart()
 		correlatortest.Eventually(t, "kept", func() bool {
-			return home.Deliver(t.Context(), id, correlatortest.Final(0, `"x"`)) == nil
+			return isSettled(home.Deliver(t.Context(), id, correlatortest.Final(0, `"x"`)))
 		})
 		if rec, err := other.Lookup(t.Context(), id); err != nil || string(rec.Finals[0].Body) != `"x"` {
 			t.Errorf("disposition %d, the record: %+v, %v", d, rec, err)

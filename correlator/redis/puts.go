@@ -76,12 +76,11 @@ func (s *store) putEach(ctx context.Context, batch []*write) (again []*write, mi
 	}
 	calls, members := make([]call, 0, len(groups)), make([][]*write, 0, len(groups))
 	for a, writes := range groups {
-		members = append(members, writes)
+		c := s.delivering
 		if a.report {
-			calls = append(calls, s.reporting(a, writes, correlator.KeptEvents))
-		} else {
-			calls = append(calls, s.delivering(a, writes))
+			c = func(a alike, writes []*write) call { return s.reporting(a, writes, correlator.KeptEvents) }
 		}
+		calls, members = append(calls, c(a, writes)), append(members, writes)
 	}
 	for i, reply := range s.together(ctx, calls) {
 		for w, m := range s.parsePuts(members[i], reply) {
@@ -135,7 +134,8 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 		case isNumber:
 			w.result = kept
 		default:
-			if m, forged := s.parseOne(w, each[i]); forged {
+			m, forged := s.parsePut(w, each[i])
+			if forged {
 				if misfits == nil {
 					misfits = make(map[*write]misfit)
 				}
@@ -146,16 +146,11 @@ func (s *store) parsePuts(writes []*write, reply *goredis.Cmd) (misfits map[*wri
 	return misfits
 }
 
-// parseOne reads what is returned of one callback.
-func (s *store) parseOne(w *write, reply any) (m misfit, forged bool) {
+// parsePut reads what is returned of one callback: what became of it, or what is there instead.
+func (s *store) parsePut(w *write, reply any) (m misfit, forged bool) {
 	if w.report {
 		return s.parseReported(w, reply)
 	}
-	return s.parsePut(w, reply)
-}
-
-// parsePut reads what is returned of one callback: what became of it, or what is there instead.
-func (s *store) parsePut(w *write, reply any) (m misfit, forged bool) {
 	switch r := reply.(type) {
 	case int64:
 		switch w.result = putting(r); w.result {

@@ -293,25 +293,22 @@ func (t *tags) parseSight(id correlator.ID, parts []any) (s sight, err error) {
 		return sight{}, errWire
 	}
 	s.state, s.known = sighted(state), int(known)
-	if len(parts) == 2 {
-		return s, nil
-	}
-	if len(parts) == 4 {
+	if len(parts) > 3 {
 		list, isList := parts[3].([]any)
 		if !isList {
 			return sight{}, errWire
 		}
 		s.events = t.parseEvents(id, list)
-		if _, none := parts[2].(int64); none {
-			return s, nil
-		}
 	}
-	return t.addFinals(id, s, parts[2])
+	if len(parts) == 2 || parts[2] == int64(0) {
+		return s, nil
+	}
+	return t.parseSeen(id, s, parts)
 }
 
-// addFinals adds the finals of a trip to what a look at it shows.
-func (t *tags) addFinals(id correlator.ID, s sight, hash any) (sight, error) {
-	list, isHash := hash.([]any)
+// parseSeen reads the hash of a trip that look.lua returns, with what else was seen.
+func (t *tags) parseSeen(id correlator.ID, s sight, parts []any) (sight, error) {
+	list, isHash := parts[2].([]any)
 	if !isHash {
 		return sight{}, errWire
 	}

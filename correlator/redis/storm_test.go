@@ -113,7 +113,7 @@ func parkStormy(t *testing.T, home *redis.Correlator, ops, size int) *stormTrip 
 func engine(t *testing.T, to *redis.Correlator, id correlator.ID, cb correlator.Callback) {
 	for range 100 {
 		err := to.Deliver(context.Background(), id, cb)
-		if err == nil {
+		if isSettled(err) {
 			return
 		}
 		if !errors.Is(err, correlator.ErrUnavailable) {

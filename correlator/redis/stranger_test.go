@@ -210,9 +210,8 @@ func attacked(t *testing.T, server *redistest.Server, home, other *redis.Correla
 	if rec, err := other.Lookup(t.Context(), id); err == nil && rec.Finals[0].Status.Final() {
 		t.Errorf("the record has %q", rec.Finals[0].Body)
 	}
-	for _, by := range []*redis.Correlator{other, home} {
-		deliver(t, by, id, body)
-	}
+	deliver(t, other, id, body)
+	repeat(t, home, id, body)
 	hears(t, trip, body, healed)
 	if waiter != nil {
 		hears(t, waiter, body, healed)

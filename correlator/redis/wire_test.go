@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/internal/redistest"
 )
 
 func TestEntry(t *testing.T) {
@@ -256,5 +257,62 @@ func BenchmarkEntry(b *testing.B) {
 		if _, err := parseEntry(home, e.String()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestValueOfBefore: what nodes of earlier builds read and write is as it was; what they do not know has a form of its own.
+func TestValueOfBefore(t *testing.T) {
+	own, id := ownTags(t), idOf(correlator.NewNodeID())
+	for _, cb := range []correlator.Callback{complete(0, `{"a":1}`), {Op: 7, Status: correlator.Answered, Body: []byte(`x`)}, {Status: correlator.Failed}} {
+		h := head(kindCallback, id, cb.Op, '0'+byte(cb.Status))
+		tag := own.keys.Tag(h[:], cb.Body)
+		if got, want := string(own.value(id, cb)), string(rune('0'+cb.Status))+string(tag[:])+string(cb.Body); got != want {
+			t.Errorf("%v is written %q, want %q", cb.Status, got, want)
+		}
+	}
+	for _, cb := range []correlator.Callback{
+		{Status: correlator.Complete, Head: new(correlator.Head), Body: []byte("b")},
+		{Status: correlator.Errored, Head: &correlator.Head{ContentType: "c", Fields: []byte("f")}},
+	} {
+		text := string(own.value(id, cb))
+		if text[0] < 'a' || len(text) != valueSize(cb) {
+			t.Errorf("%v: %q", cb, text)
+		}
+		for cut := range len(text) {
+			if cb, err := own.parseValue(entry{id: id}, text[:cut]); err == nil {
+				t.Errorf("cut at %d: %v", cut, cb)
+			}
+		}
+		if _, err := own.parseValue(entry{id: id}, string(text[0]-headed)+text[1:]); err == nil {
+			t.Error("what came beside the body is taken for the body")
+		}
+	}
+}
+
+// TestReportIsRunTwice: the script that is run once more, as after an answer that was lost, changes nothing and gives the same number.
+func TestReportIsRunTwice(t *testing.T) {
+	s := open(t, redistest.Start(t).URL())
+	id := idOf(correlator.NewNodeID())
+	if _, err := s.record(t.Context(), id, correlator.Record{Finals: make([]correlator.Callback, 1)}, always); err != nil {
+		t.Fatal(err)
+	}
+	var batch []*write
+	for range 3 {
+		batch = append(batch, newReport(id, correlator.Callback{Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true))
+	}
+	for range 3 {
+		for _, w := range batch {
+			w.since = time.Now()
+		}
+		s.putAll(t.Context(), batch)
+	}
+	for _, w := range batch {
+		if w.err != nil || w.result != kept {
+			t.Errorf("%v, %v", w.result, w.err)
+		}
+	}
+	rec, err := s.lookup(t.Context(), id)
+	if n := s.client.LLen(t.Context(), s.events(id)).Val(); err != nil || rec.Seq != 3 || n != 3 {
+		t.Errorf("the last event is %d of %d, %v", rec.Seq, n, err)
 	}
 }

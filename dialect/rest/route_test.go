@@ -79,7 +79,7 @@ func TestRouting(t *testing.T) {
 }
 
 func TestTaskRoutes(t *testing.T) {
-	d := newDialect(t, config(nil))
+	d := newDialect(t, config([]rest.RouteConfig{route("one", "/one")}))
 	for path, methods := range map[string]string{
 		"/tasks/x": "GET HEAD PUT DELETE OPTIONS", "/tasks/x/l/t/s": "GET HEAD PUT DELETE OPTIONS", "/tasks/x/status": "GET HEAD OPTIONS",
 		"/tasks/x/result": "GET HEAD OPTIONS", "/tasks/x/events": "GET HEAD OPTIONS", "/tasks/x/status/l/t/s": "GET HEAD OPTIONS",

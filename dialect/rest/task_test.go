@@ -96,7 +96,7 @@ func TestTokenOfEvents(t *testing.T) {
 }
 
 func TestWishes(t *testing.T) {
-	d := newDialect(t, config(nil))
+	d := newDialect(t, config([]rest.RouteConfig{route("one", "/one")}))
 	f := func(do gateway.TaskVerb, wait time.Duration, applied, line string, headers ...string) gateway.TaskCall {
 		t.Helper()
 		c, fault := taskCall(t, d, line, "", headers...)
@@ -134,7 +134,7 @@ func TestWishes(t *testing.T) {
 }
 
 func TestPutStatus(t *testing.T) {
-	d := newDialect(t, config(nil))
+	d := newDialect(t, config([]rest.RouteConfig{route("one", "/one")}))
 	f := func(status int, body string) {
 		t.Helper()
 		c, fault := taskCall(t, d, "PUT /tasks/x", body)

@@ -72,6 +72,9 @@ func (c *conn) feed(w *workspace, in []byte) bool {
 
 // keep keeps what has come of a request until more comes.
 func (c *conn) keep(w *workspace, p *partial) {
+	if p.req != nil && p.req == w.in.Request {
+		w.in.Request = fasthttp.AcquireRequest() // p has the other one, in whichever turn its head was complete
+	}
 	if p != &w.part {
 		c.hurry(p)
 		return
@@ -84,9 +87,7 @@ func (c *conn) keep(w *workspace, p *partial) {
 	if p.req == nil {
 		p.bytes = bytes.Clone(p.bytes)
 		c.deadline = time.Now().Add(c.l.s.cfg.HeaderTimeout)
-		return
 	}
-	w.in.Request = fasthttp.AcquireRequest() // p has the other one
 }
 
 const (
