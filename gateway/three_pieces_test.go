@@ -17,7 +17,7 @@ func TestThreePieces(t *testing.T) {
 	n := start(t, e.URL)
 	for i := range 20 {
 		body := oneOp(fmt.Sprintf(`{"n":%d}`, i))
-		whole := request(http.MethodPost, sign(body), body, "X-Request-Id", fmt.Sprintf("pieces-%d", i))
+		whole := request(http.MethodPost, sign(body), body, fmt.Sprintf("X-Request-Id: pieces-%d", i))
 		head := strings.Index(whole, "\r\n\r\n")
 		c := n.dial()
 		for _, piece := range []string{whole[:head-5], whole[head-5 : head+10]} {
