@@ -53,7 +53,7 @@ func TestMembers(t *testing.T) {
 }
 
 // TestProgressCounts: what is kept counts as what it takes, goes with its record, and makes no more room than there is.
-func TestProgressCounts(t *testing.T) {
+func TestProgressCounts(t *testing.T) { //nolint:gocognit // one story, told in order
 	m := newMemory(t, correlator.Config{Retention: time.Hour})
 	expiry := time.Now().Add(time.Hour)
 	const n = 2000
@@ -121,7 +121,7 @@ func (c *counter) Deliver(cb correlator.Callback, done func(correlator.Dispositi
 func (*counter) Expire(error) {}
 
 // BenchmarkFollowers has 10,000 trips followed, and reports 10 events of each, 64 at a time. It reports figures of its own, of one go: -benchtime 1x.
-func BenchmarkFollowers(b *testing.B) {
+func BenchmarkFollowers(b *testing.B) { //nolint:gocognit // one story, told in order
 	const trips, events, atOnce = 10_000, 10, 64
 	m := newMemory(b, correlator.Config{Retention: time.Hour})
 	for b.Loop() {
