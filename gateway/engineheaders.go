@@ -6,6 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
 
@@ -57,11 +58,10 @@ func (e *EngineConfig) validateHeaders(p *problems, key string) {
 // isOurs reports whether the gateway sets a header of requests to the engine, or relies on its absence.
 func isOurs(canonical string) bool {
 	switch canonical {
-	case "Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Proxy-Connection", "Keep-Alive",
-		"Upgrade", "Te", "Trailer", "Expect":
+	case "Host", "Content-Type", "Content-Encoding":
 		return true
 	}
-	return false
+	return httpfield.IsOfConnection(canonical)
 }
 
 // IsHeaderName reports whether s is a token (RFC 9110, 5.6.2).

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
 
@@ -27,7 +28,7 @@ func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) 
 	if fault != nil {
 		return nil, fault
 	}
-	if coding := encoding(&req.Header); coding != nil {
+	if coding := httpfield.ContentCoding(&req.Header); coding != nil {
 		return nil, of(login, encodingFault(fmt.Sprintf(": %q", short(coding))))
 	}
 	s := d.borrow()

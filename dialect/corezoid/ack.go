@@ -41,7 +41,7 @@ func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, b
 			return forRoute(c, a.ack(body)), nil
 		}
 	}
-	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
+	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
 }
 
 // forRoute has the task of a route fail that the engine has refused.

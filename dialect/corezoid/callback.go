@@ -9,13 +9,14 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
 
 // Callback reads what a process calls back with. The data of a JSON body is that body, byte for byte. The engine hears an
 // empty object: an API Call node merges what it hears into its task.
 func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
-	if encoding(&req.Header) != nil {
+	if httpfield.ContentCoding(&req.Header) != nil {
 		return cb, nil, encodingFault("")
 	}
 	status, err := gateway.StatusOf(req)
@@ -29,7 +30,7 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 	defer d.giveBack(s)
 	data, answer, err := s.callbackData(req)
 	if err != nil {
-		return cb, nil, bodyFault(withoutBytes(err))
+		return cb, nil, bodyFault(splice.WithoutBytes(err))
 	}
 	cb = correlator.Callback{Op: op, Status: status, Body: data}
 	if names := d.fields.Load(); names != nil {

@@ -12,6 +12,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
 
@@ -22,7 +23,7 @@ const mostFields = 8 << 10
 // *gateway.Fault, and quote nothing.
 func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
 	h := &req.Header
-	if coding := bytes.ToLower(bytes.TrimSpace(h.Peek(fasthttp.HeaderContentEncoding))); len(coding) > 0 && string(coding) != "identity" {
+	if httpfield.ContentCoding(h) != nil {
 		return cb, nil, &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported"}
 	}
 	status, err := gateway.StatusOf(req)
@@ -34,7 +35,7 @@ func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback
 		contentType, body = []byte(jsonType), queryData(h.RequestURI())
 	}
 	if cb, err = e.read(contentType, h.PeekAll, body, status); err != nil {
-		return cb, nil, &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect callback: " + withoutBytes(err).Error()}
+		return cb, nil, &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect callback: " + splice.WithoutBytes(err).Error()}
 	}
 	cb.Op = op
 	return cb, []byte("{}"), nil
@@ -52,7 +53,7 @@ func (e *Engine) read(contentType []byte, peek func(name string) [][]byte, body 
 	if len(body) > 0 {
 		whole, walkErr = walked(r, body)
 	}
-	if len(body) > 0 && isJSON(contentType) && walkErr != nil {
+	if len(body) > 0 && httpfield.IsJSON(contentType) && walkErr != nil {
 		return cb, walkErr
 	}
 	if status == correlator.Open {
@@ -122,13 +123,6 @@ func (e *Engine) addHead(cb *correlator.Callback, contentType []byte, peek func(
 	return nil
 }
 
-// isJSON reports whether a content type is JSON (RFC 8259, and the suffix of RFC 6839).
-func isJSON(contentType []byte) bool {
-	media, _, _ := bytes.Cut(contentType, []byte{';'})
-	media = bytes.ToLower(bytes.TrimSpace(media))
-	return string(media) == jsonType || string(media) == "text/json" || bytes.HasSuffix(media, []byte("+json"))
-}
-
 // queryData gives the query of a target as a JSON object of strings; a name that repeats has an array. What says the status is left out.
 func queryData(target []byte) []byte {
 	_, query, _ := bytes.Cut(target, []byte{'?'})
@@ -151,18 +145,4 @@ func queryData(target []byte) []byte {
 		data = append(data, quote(name)+":"+values...)
 	}
 	return append(data, '}')
-}
-
-// withoutBytes words an error about what an engine sent: where it is, and of which kind. It drops the bytes that the error quotes, as
-// they may be a callback token.
-func withoutBytes(err error) error {
-	bad, ok := errors.AsType[*splice.Error](err)
-	if !ok {
-		return err // ours, which quote nothing
-	}
-	problem := bad.Problem
-	if quoted := strings.IndexAny(problem, "'\"`"); quoted >= 0 {
-		problem = strings.TrimRight(problem[:quoted], " (")
-	}
-	return fmt.Errorf("at byte %d: %s", bad.Offset, problem)
 }

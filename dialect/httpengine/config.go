@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
 
@@ -250,12 +251,11 @@ func origin(text string) string {
 	return strings.ToLower(u.Scheme + "://" + u.Host)
 }
 
-// isTaken reports whether a header is set by the gateway, or is for one connection alone.
+// isTaken reports whether a header is set by the gateway, or is for one connection or one peer alone.
 func isTaken(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Proxy-Connection", "Keep-Alive", "Upgrade", "Te",
-		"Trailer", "Expect", "Date", "Server", "Set-Cookie", "Proxy-Authenticate", "Proxy-Authorization", "Www-Authenticate":
+	switch strings.ToLower(name) {
+	case "host", "content-type", "content-encoding", "date", "server", "set-cookie", "proxy-authorization", "www-authenticate":
 		return true
 	}
-	return false
+	return httpfield.IsOfConnection(name)
 }

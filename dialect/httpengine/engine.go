@@ -241,7 +241,7 @@ func (e *Engine) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeade
 	case slices.Contains(e.cfg.Final, status):
 		cb, err := e.read(contentType, header.PeekAll, body, correlator.Open)
 		if err != nil {
-			return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", withoutBytes(err))
+			return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
 		}
 		if cb.Status.Running() {
 			return e.taken(c, body), nil

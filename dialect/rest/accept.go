@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -83,12 +82,12 @@ func (d *Dialect) caller(p *place, to *route, req *fasthttp.Request, s [signatur
 
 // checkBody refuses a body that the engine is not to get.
 func (r *route) checkBody(req *fasthttp.Request) *gateway.Fault {
-	if coding := contentCoding(&req.Header); coding != "" {
+	if httpfield.ContentCoding(&req.Header) != nil {
 		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
 	body := req.Body()
 	members := r.Data == DataMembers || r.Data == DataBoth
-	if len(body) > 0 && (members || r.schema != nil || isJSON(req.Header.ContentType())) {
+	if len(body) > 0 && (members || r.schema != nil || httpfield.IsJSON(req.Header.ContentType())) {
 		if err := checkJSON(body, members); err != nil {
 			return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
 		}
@@ -116,25 +115,6 @@ func checkJSON(body []byte, object bool) error {
 		return fmt.Errorf("it must be a JSON object, and is of type %s", is)
 	}
 	return nil
-}
-
-// isJSON reports whether a content type is that of JSON.
-func isJSON(contentType []byte) bool {
-	kind, _, _ := bytes.Cut(contentType, []byte(";"))
-	kind = bytes.ToLower(bytes.TrimSpace(kind))
-	return string(kind) == typeJSON || string(kind) == "text/json" || bytes.HasSuffix(kind, []byte("+json"))
-}
-
-// contentCoding gives the first coding that changes a body, empty when there is none.
-func contentCoding(h *fasthttp.RequestHeader) string {
-	for _, line := range h.PeekAll(fasthttp.HeaderContentEncoding) {
-		for coding := range strings.SplitSeq(string(line), ",") {
-			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-				return coding
-			}
-		}
-	}
-	return ""
 }
 
 // prefer reads when and how the client wants to be answered.

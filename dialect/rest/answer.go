@@ -13,6 +13,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 const taskPath = "/tasks/"
@@ -140,7 +141,7 @@ func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 
 // failed writes what the engine says of a task that has failed, where that is JSON.
 func failed(dst *fasthttp.Response, f *correlator.Callback, requestID string) {
-	if len(f.Body) == 0 || !isJSON([]byte(contentType(f))) {
+	if len(f.Body) == 0 || !httpfield.IsJSON([]byte(contentType(f))) {
 		p := problemOfTask("engine-error", fasthttp.StatusBadGateway, "The engine reports that the task has failed", requestID)
 		p.write(dst)
 		return

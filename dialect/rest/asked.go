@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // asked is the request for the engine. It points into the client's.
@@ -74,14 +75,8 @@ func isCredential(name string) bool {
 	return false
 }
 
-// isOurs reports whether a header is about one connection or the framing of one message. name is in lower case.
-func isOurs(name string) bool {
-	switch name {
-	case "connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "expect", "date":
-		return true
-	}
-	return false
-}
+// isOurs reports whether a header is about one connection, or set anew with each message.
+func isOurs(name string) bool { return name == "date" || httpfield.IsOfConnection(name) }
 
 // lowerEqual reports whether a name is one that is in lower case.
 func lowerEqual(name, lower string) bool { return strings.EqualFold(name, lower) }

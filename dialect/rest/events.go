@@ -10,6 +10,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // lastEvent is the id of the event that ends a stream for good. Others have the number of what they report, from 1; accepted has 0. An event that ends
@@ -66,7 +67,7 @@ func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own f
 // eventData gives a body as it stands in an event: JSON as it is, and everything else as text in an object.
 func eventData(reply *fasthttp.Response) []byte {
 	body, kind := reply.Body(), reply.Header.ContentType()
-	if isJSON(kind) && validJSON(body) {
+	if httpfield.IsJSON(kind) && validJSON(body) {
 		return body
 	}
 	data, _ := json.Marshal(struct { // a string and bytes, which are written in base64

@@ -11,6 +11,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // runningTask is what is said of a task that has no result yet.
@@ -104,7 +105,7 @@ func monitored(dst *fasthttp.Response, s *state, r *gateway.Reply, own func(dst 
 	switch how {
 	case succeeded:
 		m.Status = "Succeeded"
-		if body := reply.Body(); isJSON(reply.Header.ContentType()) && validJSON(body) {
+		if body := reply.Body(); httpfield.IsJSON(reply.Header.ContentType()) && validJSON(body) {
 			m.Result = body
 		}
 	case cancelled:

@@ -4,7 +4,9 @@ package splice
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +22,20 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return "at byte " + strconv.Itoa(e.Offset) + ": " + e.Problem }
+
+// WithoutBytes words an Error, or one that wraps it, without the bytes of the text that it quotes: they may be a secret. It says where the
+// problem is, and of which kind. Any other error stays as it is.
+func WithoutBytes(err error) error {
+	bad, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	problem := bad.Problem
+	if quoted := strings.IndexAny(problem, "'\"`"); quoted >= 0 {
+		problem = strings.TrimRight(problem[:quoted], " (")
+	}
+	return &Error{bad.Offset, problem}
+}
 
 // Kind is what a value is, by its first character.
 type Kind byte
