@@ -67,7 +67,8 @@ func arrows() map[string]arrow {
 			"a dialect words requests and answers, and parks nobody",
 		},
 		"dialect/httpengine": {
-			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"}, []string{fasthttp, jsontext},
+			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
+			[]string{fasthttp, jsontext},
 			"an engine words requests and reads answers, and parks nobody",
 		},
 		"dialect/rest": {

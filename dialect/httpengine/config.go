@@ -155,12 +155,25 @@ func (c Config) Validate() error {
 			p.add("cancel.url", "must have the scheme, host and port of url: the same connections are used")
 		}
 	}
+	c.validateHeaders(p)
 	if c.Secret != "" {
 		if _, err := signer.ParseWebhookSecret(string(c.Secret)); err != nil {
 			p.add("secret", err.Error())
 		}
 	}
 	return errors.Join(*p...)
+}
+
+// validateHeaders refuses headers that would take the place of ours.
+func (c Config) validateHeaders(p *problems) {
+	for name := range c.Headers {
+		switch {
+		case c.CallbackURL.Header != "" && strings.EqualFold(name, c.CallbackURL.Header):
+			p.add("headers", "one has the name of callback_url.header, which has the callback URL: remove it")
+		case c.Secret != "" && strings.HasPrefix(strings.ToLower(name), "webhook-"):
+			p.add("headers", "one begins with webhook-, as those of the signature that secret makes do: remove it")
+		}
+	}
 }
 
 func (u CallbackURL) validate(p *problems, method string) {

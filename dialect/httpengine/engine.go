@@ -114,10 +114,13 @@ type prepared struct {
 // Prepare makes the request of what a route asks for. Its errors are *gateway.Fault.
 func (e *Engine) Prepare(c *gateway.Call) error {
 	asked := c.Options.Asked
-	p := &prepared{contentType: string(asked.ContentType), params: asked.Params}
+	p := &prepared{contentType: e.typeOf(asked), params: asked.Params}
 	var ok bool
 	if p.target, ok = e.url.append(nil, p.param); !ok {
 		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route has no value for a parameter of its engine's URL"}
+	}
+	if leadsAway(p.target) {
+		return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect path: a part of it is . or .. for the engine"}
 	}
 	if name := e.cfg.CallbackURL.Query; name != "" {
 		mark := byte('?')
@@ -177,6 +180,15 @@ func (e *Engine) spliced(c *gateway.Call, body []byte) error {
 	}
 	c.Body, c.Slots = s.edits.Apply(make([]byte, 0, len(body)+s.edits.Growth()), body, nil)
 	return nil
+}
+
+// typeOf gives the Content-Type of the request: the client's own. JSON that the client has not named is named, as an engine that reads by the
+// type would find no callback URL.
+func (e *Engine) typeOf(asked *gateway.Asked) string {
+	if len(asked.ContentType) == 0 && len(e.member) > 0 {
+		return jsonType
+	}
+	return string(asked.ContentType)
 }
 
 func badBody(why string) error {
@@ -339,7 +351,7 @@ func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byt
 		value, err := url.PathUnescape(string(line))
 		return value, found && err == nil
 	})
-	if !ok { // the engine's answer has not what its URL needs
+	if !ok || leadsAway(target) { // the engine's answer has not what its URL needs
 		return false, nil
 	}
 	dst.Header.SetMethod(e.cfg.Cancel.Method)

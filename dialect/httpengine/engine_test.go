@@ -3,7 +3,9 @@ package httpengine_test
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,12 +76,61 @@ func TestEncode(t *testing.T) {
 	if string(req.Body()) != "a;b\n" || string(h.ContentType()) != "text/csv" || string(h.Peek("X-Trace")) != "1" {
 		t.Errorf("%s\n%s", h, req.Body())
 	}
-	for _, dots := range []string{".", ".."} {
-		req := sent(t, engine(t, nil), call(gateway.Asked{Params: []gateway.Param{{Name: "kind", Value: dots}}}))
-		if got := string(req.Header.RequestURI()); strings.HasSuffix(got, "/"+dots) || !strings.HasPrefix(got, "/hooks/%2E") {
-			t.Errorf("%s: %s is another path", dots, got)
+}
+
+// What a client puts into a path stays in its segment.
+func TestPathsDoNotLeadAway(t *testing.T) {
+	with := func(url, a, b string) error {
+		e := engine(t, func(c *httpengine.Config) { c.URL = url })
+		return e.Prepare(call(gateway.Asked{Params: []gateway.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}}))
+	}
+	for _, f := range []struct{ url, a, b string }{
+		{"https://e/x/{a}", "..", ""},
+		{"https://e/x/{a}/y", ".", ""},
+		{"https://e/x/{a}", "../admin", ""},
+		{"https://e/x/{a}", "y/..\\admin", ""},
+		{"https://e/x/{a}{b}", ".", "."},
+		{"https://e/x/.{a}?q=1", ".", ""},
+	} {
+		wantFault(t, with(f.url, f.a, f.b), 400)
+	}
+	for _, f := range []struct{ url, a string }{
+		{"https://e/x/{a}", "..."},
+		{"https://e/x/{a}", "a..b"},
+		{"https://e/x/{a}", "%2e%2e"}, // the text itself, which is encoded once more
+		{"https://e/x?q={a}", "../admin"},
+	} {
+		if err := with(f.url, f.a, ""); err != nil {
+			t.Errorf("%s with %s: %v", f.url, f.a, err)
 		}
 	}
+}
+
+// FuzzTarget: what a client puts into a path or a query is found there again, and nothing else of the URL changes.
+func FuzzTarget(f *testing.F) {
+	e, err := httpengine.New(httpengine.Config{Name: "flow", Kind: "http", URL: "https://e/x/{a}/y?q={b}&r=1"}, httpengine.Options{CallbackURL: base})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("p2p", "a b&c=d#?/%41")
+	f.Add("..", "\xff")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		c := call(gateway.Asked{Params: []gateway.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}})
+		if e.Prepare(c) != nil {
+			return
+		}
+		req := new(fasthttp.Request)
+		if err := e.Encode(req, c, []string{token}, now); err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.ParseRequestURI(string(req.Header.RequestURI()))
+		if err != nil || u.Path != "/x/"+a+"/y" || slices.Contains(strings.Split(u.Path, "/"), "..") {
+			t.Errorf("%q: %s, %v", a, req.Header.RequestURI(), err)
+		}
+		if q := u.Query(); len(q) != 2 || q.Get("q") != b || q.Get("r") != "1" {
+			t.Errorf("%q: %v", b, q)
+		}
+	})
 }
 
 func TestCallbackURLInTheQuery(t *testing.T) {
@@ -112,8 +163,12 @@ func TestCallbackURLInTheBody(t *testing.T) {
 		{"a.b.cb", `{"a":{"b":null}}`, `{"a":{"b":{"cb":` + url + `}}}`},
 	} {
 		e := engine(t, func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Member: f.member} })
-		if got := string(sent(t, e, call(gateway.Asked{Body: []byte(f.body)})).Body()); got != f.want {
+		req := sent(t, e, call(gateway.Asked{Body: []byte(f.body)}))
+		if got := string(req.Body()); got != f.want {
 			t.Errorf("%s in %s:\n%s\nwant\n%s", f.member, f.body, got, f.want)
+		}
+		if kind := string(req.Header.ContentType()); kind != "application/json" {
+			t.Errorf("the Content-Type is %q", kind)
 		}
 	}
 	e := engine(t, func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Member: "cb"} })
@@ -391,9 +446,13 @@ func TestValidate(t *testing.T) {
 		"status.map": func(c *httpengine.Config) {
 			c.Status = httpengine.Status{From: "a", Map: map[string]string{"SECRET": "SECRET"}}
 		},
-		"cancel.url: must be set":      func(c *httpengine.Config) { c.Cancel.Method = "POST" },
-		"cancel.url: must have the":    func(c *httpengine.Config) { c.Cancel.URL = "https://other/SECRET" },
-		"cancel.method":                func(c *httpengine.Config) { c.Cancel = httpengine.Cancel{Method: "SECRET", URL: "https://e/"} },
+		"cancel.url: must be set":   func(c *httpengine.Config) { c.Cancel.Method = "POST" },
+		"cancel.url: must have the": func(c *httpengine.Config) { c.Cancel.URL = "https://other/SECRET" },
+		"cancel.method":             func(c *httpengine.Config) { c.Cancel = httpengine.Cancel{Method: "SECRET", URL: "https://e/"} },
+		"headers: one has the name": func(c *httpengine.Config) { c.Headers = map[string]signer.Secret{"x-callback-url": "SECRET"} },
+		"headers: one begins with": func(c *httpengine.Config) {
+			c.Headers, c.Secret = map[string]signer.Secret{"Webhook-Id": "SECRET"}, secret
+		},
 		"secret: must begin":           func(c *httpengine.Config) { c.Secret = "SECRET" },
 		"secret: must be 16":           func(c *httpengine.Config) { c.Secret = "whsec_QUJD" },
 		"secret: is not base64 behind": func(c *httpengine.Config) { c.Secret = "whsec_SECRET!" },

@@ -1,6 +1,7 @@
 package httpengine
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"strings"
@@ -97,18 +98,33 @@ func (t template) append(dst []byte, value func(name string) (string, bool)) (_ 
 	return dst, true
 }
 
-// appendEncoded appends a text in which nothing but unreserved characters (RFC 3986, 2.3) stands for itself. A text that is a dot segment
-// has its first dot encoded: else it would mean another path.
+// leadsAway reports whether a path has a segment that is "." or ".." when its percent-encoding is taken away. An engine, or a proxy on the way,
+// would read another path. A backslash counts as a slash, as some servers read it so.
+func leadsAway(target []byte) bool {
+	path, _, _ := bytes.Cut(target, []byte{'?'})
+	plain, err := url.PathUnescape(string(path))
+	if err != nil {
+		return true
+	}
+	for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// appendEncoded appends a text in which nothing but unreserved characters (RFC 3986, 2.3) stands for itself.
 func appendEncoded(dst []byte, text string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := range len(text) {
 		c := text[i]
 		plain := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c == '~' || c == '.'
-		if plain && (c != '.' || text != "." && text != "..") {
+		if plain {
 			dst = append(dst, c)
-			continue
+		} else {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
 		}
-		dst = append(dst, '%', hex[c>>4], hex[c&15])
 	}
 	return dst
 }
