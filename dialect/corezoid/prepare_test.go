@@ -1,0 +1,220 @@
+package corezoid_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+)
+
+var routeToken = strings.Repeat("T", correlator.TokenLen)
+
+// routed gives the package that the engine gets for what a route asks for.
+func routed(t *testing.T, asked gateway.Asked) (body string, err error) {
+	t.Helper()
+	d := dialect(t)
+	asked.Signer = login
+	if asked.Process == "" {
+		asked.Process = "1234"
+	}
+	c := &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
+	if err := d.Prepare(c); err != nil {
+		return "", err
+	}
+	req := new(fasthttp.Request)
+	if err := d.Encode(req, c, []string{routeToken}, now); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(req.Header.RequestURI()), "/"+login+"/") {
+		t.Errorf("signed by %s", req.Header.RequestURI())
+	}
+	if !json.Valid(req.Body()) {
+		t.Fatalf("no JSON: %s", req.Body())
+	}
+	return string(req.Body()), nil
+}
+
+func wantBodyFault(t *testing.T, err error) {
+	t.Helper()
+	if f, ok := errors.AsType[*gateway.Fault](err); !ok || f.Status != 400 || !strings.HasPrefix(f.Text, "Incorrect body: ") {
+		t.Errorf("got %v, want a fault about the body", err)
+	}
+}
+
+// wholeOf gives the members of the task's data, and their text. Every callback URL in it has the token.
+func wholeOf(t *testing.T, body string) (whole map[string]any, text string) {
+	t.Helper()
+	var pack struct {
+		Ops []struct {
+			Type, Obj string
+			ID        string
+			Data      json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &pack); err != nil || len(pack.Ops) != 1 || pack.Ops[0].Type != "create" || pack.Ops[0].Obj != "task" || pack.Ops[0].ID == "" {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if err := json.Unmarshal(pack.Ops[0].Data, &whole); err != nil {
+		t.Fatal(err)
+	}
+	if url, _ := whole["__callback_url"].(string); !strings.HasSuffix(url, "/"+routeToken) || strings.Contains(body, "00000000") {
+		t.Errorf("the callback URL is %s in %s", url, body)
+	}
+	return whole, string(pack.Ops[0].Data)
+}
+
+func TestPrepareMembers(t *testing.T) {
+	for _, f := range []struct{ body, begins string }{
+		{`{"amount":1.0,"big":12345678901234567890}`, `{"amount":1.0,"big":12345678901234567890,"__callback_url":"`},
+		{``, `{"__callback_url":"`},
+		{" \n", `{"__callback_url":"`},
+		{`{ }`, `{"__callback_url":"`},
+		{`{"__callback_url":"evil","a":1,"\u005f_callback_url":"evil"}`, `{"a":1,"__callback_url":"`},
+		{`{"a":{"__callback_url":"inner"}}`, `{"a":{"__callback_url":"inner"},"__callback_url":"`},
+		{`{"a":"\"\":0","__headers":{"x":"evil"}}`, `{"a":"\"\":0","__callback_url":"`},
+	} {
+		body, err := routed(t, gateway.Asked{Data: "members", Body: []byte(f.body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, text := wholeOf(t, body); !strings.HasPrefix(text, f.begins) || strings.Contains(text, "evil") {
+			t.Errorf("%s became %s", f.body, text)
+		}
+	}
+	for _, body := range []string{`[]`, `"x"`, `{"a":`, `{} x`, "{\"a\":\"\xff\"}", "\ufeff{}"} {
+		_, err := routed(t, gateway.Asked{Data: "members", Body: []byte(body)})
+		wantBodyFault(t, err)
+	}
+}
+
+// The process is a number, or the alias of one.
+func TestPrepareProcess(t *testing.T) {
+	for process, want := range map[string]string{"1234": `,"conv_id":1234,`, "transfers": `,"obj_alias":"transfers",`, `a"b`: `,"obj_alias":"a\"b",`} {
+		if body, err := routed(t, gateway.Asked{Process: process}); err != nil || !strings.Contains(body, want) {
+			t.Errorf("%s: %s, %v", process, body, err)
+		}
+	}
+}
+
+func TestPrepareRequest(t *testing.T) {
+	asked := gateway.Asked{
+		Data: "request", Method: "PUT", Path: []byte("/v1/x"), Query: []byte("a=1&a=2&b="), Params: []gateway.Param{{Name: "kind", Value: "p2p"}},
+		Headers: []gateway.Param{{Name: "X-A", Value: "1"}, {Name: "X-A", Value: "2"}}, Forwarded: []gateway.Param{{Name: "x-a", Value: "1"}}, Body: []byte(`{"n":1.0}`),
+	}
+	body, err := routed(t, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := wholeOf(t, body)
+	url := whole["__callback_url"]
+	delete(whole, "__callback_url")
+	want := map[string]any{
+		"method": "PUT", "path": "/v1/x", "params": map[string]any{"kind": "p2p"}, "query": map[string]any{"a": []any{"1", "2"}, "b": ""},
+		"headers": map[string]any{"X-A": "1, 2"}, "body": map[string]any{"n": 1.0}, "__headers": map[string]any{"x-a": "1"},
+		"api_gateway": map[string]any{"callback_url": url, "request": map[string]any{
+			"method": "PUT", "path": "/v1/x", "headers": map[string]any{"X-A": "1, 2"}, "body": map[string]any{"n": 1.0},
+		}},
+	}
+	if !reflect.DeepEqual(whole, want) {
+		t.Errorf("%v\nwant %v", whole, want)
+	}
+}
+
+func TestPrepareBoth(t *testing.T) {
+	body, err := routed(t, gateway.Asked{Data: "both", Method: "POST", Path: []byte("/v1/x"), Body: []byte(`{"n":2,"api_gateway":"evil"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, text := wholeOf(t, body)
+	inner, _ := whole["api_gateway"].(map[string]any)
+	if inner["callback_url"] != whole["__callback_url"] || whole["n"] != 2.0 || !strings.HasPrefix(text, `{"n":2,"api_gateway":{`) {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestPrepareRaw(t *testing.T) {
+	for in, want := range map[string]map[string]any{
+		"a;b\n\"":   {"body": "a;b\n\""},
+		"\x89PNG\n": {"body": "iVBORwo=", "encoding": "base64"},
+		"":          {"body": ""},
+	} {
+		body, err := routed(t, gateway.Asked{Data: "raw", Body: []byte(in)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, _ := wholeOf(t, body)
+		delete(whole, "__callback_url")
+		if !reflect.DeepEqual(whole, want) {
+			t.Errorf("%q became %v", in, whole)
+		}
+	}
+}
+
+// A route's client reads no 200 for a task that the engine has refused.
+func TestAckOfARoute(t *testing.T) {
+	d := dialect(t)
+	c := &gateway.Call{Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &gateway.Asked{Process: "1", Signer: login}}}
+	if err := d.Prepare(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{`{"request_proc":"ok","ops":[{"proc":"error","description":"no such process"}]}`, `{"request_proc":"format_error","ops":[]}`} {
+		ack, err := d.Ack(c, 200, nil, []byte(body))
+		if err != nil || ack.Package != nil || len(ack.Finals) != 1 || ack.Finals[0].Status != correlator.Errored || !json.Valid(ack.Finals[0].Body) {
+			t.Errorf("%s: %+v, %v", body, ack, err)
+		}
+	}
+	if ack, err := d.Ack(c, 403, nil, []byte(`{"request_proc":"fail","ops":[]}`)); err != nil || ack.Package == nil {
+		t.Errorf("403: %+v, %v", ack, err)
+	}
+}
+
+// What a callback says beside its body is kept where routes show it, and costs others nothing.
+func TestFieldsOfACallback(t *testing.T) {
+	d := dialect(t)
+	header := []string{"Content-Type: text/xml", "CZ-AG-Status-Code: 201", "Set-Cookie: a=b"}
+	if cb, _, err := d.Callback(received(t, "POST", "/", "<r/>", header...), 0); err != nil || cb.Head != nil {
+		t.Errorf("%+v, %v", cb, err)
+	}
+	d.SetFields([]string{"Content-Type", "cz-ag-status-code"})
+	cb, _, err := d.Callback(received(t, "POST", "/", "<r/>", header...), 0)
+	if err != nil || cb.Head == nil || cb.Head.ContentType != "application/json" || string(cb.Head.Fields) != "cz-ag-status-code: 201\r\n" {
+		t.Errorf("%+v, %v", cb.Head, err)
+	}
+	large := received(t, "POST", "/", "{}")
+	large.Header.Set("CZ-AG-Status-Code", strings.Repeat("x", 9000))
+	_, _, err = d.Callback(large, 0)
+	wantBodyFault(t, err)
+	d.SetFields(nil)
+	if cb, _, err = d.Callback(received(t, "POST", "/", "{}", header[1:]...), 0); err != nil || cb.Head != nil {
+		t.Errorf("%+v, %v", cb, err)
+	}
+}
+
+// How a task ended that has no result, in the engine's words where it has some.
+func TestAnswerWithoutAResult(t *testing.T) {
+	d := dialect(t)
+	for _, f := range []struct {
+		status     correlator.Status
+		body, said string
+	}{
+		{correlator.Errored, `{"message":"no \"funds\"","errorNumber":7}`, `no \"funds\"`},
+		{correlator.Errored, `{"message":""}`, `Error`},
+		{correlator.Errored, `{"message":7}`, `Error`},
+		{correlator.Errored, ``, `Error`},
+		{correlator.Errored, `[1`, `Error`},
+		{correlator.Cancelled, `{"a":{"message":"inner"},"message":"by hand"}`, `by hand`},
+		{correlator.Cancelled, ``, `Cancelled`},
+	} {
+		c := &gateway.Call{Ops: []gateway.Op{{Create: true, Ref: []byte(`"r"`)}}}
+		_, body := answer(d, c, &gateway.Reply{Finals: []correlator.Callback{{Status: f.status, Body: []byte(f.body)}}})
+		if want := `{"request_proc":"ok","ops":[{"proc":"error","ref":"r","description":"` + f.said + `"}]}`; body != want {
+			t.Errorf("%v %s: %s", f.status, f.body, body)
+		}
+	}
+}
