@@ -95,12 +95,22 @@ func (t *trip) cancelled() {
 	}
 }
 
-// forsake says that the client of a trip has left, and that nobody wants its task: the engine is asked to cancel it, now or when it has
-// answered.
+// forsake ends a trip whose client has left, and whose task nobody wants. Callbacks that come from now on hear that it is cancelled. The engine is
+// asked to cancel it, now or when it has answered.
 func (t *trip) forsake() {
 	t.mu.Lock()
 	t.unwanted = true
+	for op := range t.finals {
+		if !t.finals[op].Status.Final() {
+			t.finals[op].Status = correlator.Cancelled
+		}
+	}
 	t.mu.Unlock()
+	if t.g.save(t) {
+		t.end(correlator.Gone) // callbacks find the record
+	} else {
+		t.end(correlator.Written)
+	}
 	if t.engineTime.Load() != 0 {
 		t.cancelled()
 	}
@@ -146,6 +156,9 @@ func (q *cancels) again(c *cancelCall) bool {
 	q.open[c] = time.AfterFunc(firstCancelPause<<(c.attempts-1), func() {
 		q.mu.Lock()
 		_, stays := q.open[c]
+		if stays {
+			q.open[c] = nil
+		}
 		q.mu.Unlock()
 		if stays {
 			c.engine.client.Do(c)

@@ -70,9 +70,14 @@ func (t *trip) reported() {
 	t.mu.Lock()
 	waits := t.phase == parked && t.inTable && !t.joined
 	t.mu.Unlock()
-	if until := time.Now().Add(o.Idle); waits && until.Before(t.accepted.Add(t.call.Wait)) {
-		t.g.correlator.Extend(t.id, until)
+	if !waits {
+		return
 	}
+	until := time.Now().Add(o.Idle)
+	if end := t.accepted.Add(t.call.Wait); end.Before(until) {
+		until = end
+	}
+	t.g.correlator.Extend(t.id, until)
 }
 
 // streams reports whether the client of a decided trip is to hear events now.

@@ -193,6 +193,25 @@ func TestRouteHeartbeatAndIdle(t *testing.T) {
 	}
 }
 
+// A report near the end of the wait moves the client's deadline to that end, and not beyond.
+func TestRouteIdleEndsWithTheWait(t *testing.T) {
+	r := startRouted(t, func(c *rest.RouteConfig, e *httpengine.Config) {
+		c.Idle, c.AtWaitEnd = 2500*time.Millisecond, "timeout"
+		e.Status = httpengine.Status{From: "state", Map: map[string]string{"works": "progress"}}
+	})
+	began := time.Now()
+	reply := r.post(`{}`, "Prefer", "wait=3")
+	h := r.next(t)
+	h.answer(202, "", "")
+	for _, pause := range []time.Duration{0, 2 * time.Second} {
+		<-time.After(pause)
+		want(t, r.report(h, `1`, "X-Callback-Status", "progress"), 200, `{}`)
+	}
+	if a, took := got(t, reply), time.Since(began); a.status != 504 || took < 2900*time.Millisecond || took > 4200*time.Millisecond {
+		t.Errorf("after %v: %+v", took, a)
+	}
+}
+
 // As many streams as a caller may have are open, and no more.
 func TestRouteStreamsAreBounded(t *testing.T) {
 	r := startRouted(t)

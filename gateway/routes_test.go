@@ -325,7 +325,13 @@ func TestRouteCancelsForsakenTasks(t *testing.T) {
 		} else {
 			stop.answer(200, "", "")
 		}
-		wantReply(t, r.report(h, `{}`), 200, `{}`)
+		for _, status := range []string{"progress", "complete"} {
+			late := r.report(h, `{}`, "X-Callback-Status", status)
+			wantReply(t, late, 200, `{}`)
+			if late.header.Get("X-Callback-Status") != "cancel" {
+				t.Errorf("%s, %s: the worker does not hear that it can stop: %v", when, status, late.header)
+			}
+		}
 	}
 }
 

@@ -174,9 +174,6 @@ func (g *Gateway) lookUp(t *trip) error {
 		return err
 	}
 	if t.task.maker == t.dialect {
-		t.task.State = append([]byte{}, m.State...)
-	}
-	if t.task.maker == t.dialect {
 		t.task.State = m.State
 	}
 	if t.task.MayRead != nil {

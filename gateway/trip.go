@@ -273,12 +273,11 @@ func (t *trip) abandon() {
 	t.status = statusHungUp
 	t.exchange.Abort()
 	t.g.metrics.abandoned.Inc()
-	switch {
-	case t.kind == fetches, t.joined, t.onDisconnect() != Keep && !t.claimed.Load():
+	switch policy := t.onDisconnect(); {
+	case t.kind == fetches, t.joined, policy == Drop && !t.claimed.Load():
 		t.end(correlator.Written) // the engine hears 200
-		if t.kind == creates && !t.joined && t.onDisconnect() == Cancel {
-			t.forsake()
-		}
+	case policy == Cancel && !t.claimed.Load():
+		t.forsake()
 	default:
 		t.keep()
 	}
