@@ -44,7 +44,7 @@ func arrows() map[string]arrow {
 		"internal/httpfield":  {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
 		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
-		"internal/splice":     {nil, []string{jsontext}, "it edits bytes for whoever owns their meaning"},
+		"internal/splice":     {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
 		"correlator/correlatortest": {
 			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
 		},
@@ -299,6 +299,19 @@ func TestSpeaksOfItselfAlone(t *testing.T) {
 	for name, text := range sources(t) {
 		if found := traces.Find(text); found != nil {
 			t.Errorf("%s has %q", name, found)
+		}
+	}
+}
+
+// TestPlainWords wants no word that hides who does what.
+func TestPlainWords(t *testing.T) {
+	hides := regexp.MustCompile(`(?i)\b(who` + `ever|like` + `wise|to` + `ld)\b.*`)
+	for name, text := range sources(t) {
+		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "LICENSE") {
+			continue
+		}
+		for _, found := range hides.FindAll(text, -1) {
+			t.Errorf("%s: %s", name, found)
 		}
 	}
 }

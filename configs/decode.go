@@ -81,7 +81,7 @@ func (d *decoder) list(key string, n *yaml.Node, v reflect.Value) {
 	v.Set(out)
 }
 
-// defaulted is an element of a list whose keys have defaults.
+// defaulted is the type of a list's elements, if their keys have defaults.
 type defaulted interface{ SetDefaults() }
 
 // mapping takes names that the file chooses. Problems do not show them: a secret may stand in the wrong place.

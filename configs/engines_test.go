@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEngines gives engines that cannot work, and what is said of them.
+// TestEngines holds the problem of each engine that cannot work.
 func TestEngines(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()

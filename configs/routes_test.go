@@ -60,7 +60,7 @@ func TestRouteDefaults(t *testing.T) {
 	}
 }
 
-// TestRouteProblems wants each with its key, all of them at once, and no secret.
+// TestRouteProblems: one check reports every problem of the routes. Each problem names its key, and shows no secret.
 func TestRouteProblems(t *testing.T) {
 	_, _, err := load(t, oneLogin+`
 listen: {public_url: "https://api.example.com?x"}

@@ -1,8 +1,8 @@
 // Package correlator is the table of who waits for what: tokens that engines
 // call back with, the trips that wait behind them, and their deadlines.
 //
-// What an engine reports while it works are events: they are numbered, merged, kept with the record of the trip, and heard in order
-// by whoever follows the trip. They never change a final, and nothing follows the final of an op.
+// What an engine reports while it works are events. They are numbered, merged, and kept with the record of the trip. Those who follow the
+// trip hear them in order. An event never changes a final, and no event follows the final of its op.
 //
 // The table here lives in one process. Package correlator/redis makes one table
 // of many processes; package correlatortest holds the contract that both pass.
@@ -157,16 +157,16 @@ type Correlator interface {
 	Extend(id ID, deadline time.Time) bool
 	// Waiter gives the trip that is parked here under id; nil: there is none.
 	Waiter(id ID) Receiver
-	// Deliver hands a callback on to the trip wherever it is parked and returns when it is settled.
+	// Deliver hands a callback on to the trip, at the node where the trip is parked, and returns when the callback is settled.
 	//
-	// A final is settled when it is written or kept. A *Superseded says that the op was final before, and how; it is nil where nothing is
-	// known of that any more. ErrGone: nothing is known or kept of the trip.
+	// A final is settled when it is written to the client or kept. *Superseded: the op was final before; it has that final's status. A repeat
+	// of a final whose record has ended gives nil. ErrGone: the trip is not parked and has no record.
 	//
-	// Started and Progress get the next Seq and are kept if there is a record of the trip. If there is none nothing is kept: the trip hears them with
-	// Seq 0 if it is still parked. Either way the parked trip hears them at most once each, and perhaps not: what it says of them does
-	// not matter. A *Superseded says that the op is final. ErrTooLarge: the record is as it was.
+	// A Started or a Progress gets the next Seq and is kept if the trip has a record. Without a record nothing is kept, and the trip hears the
+	// event with Seq 0 if it is still parked. The parked trip hears each event at most once, and may miss one; its Disposition does not
+	// matter. *Superseded: the op is final. ErrTooLarge: the merged progress would be too large, and the record is as it was.
 	//
-	// ErrUnavailable: try again later; the context's end counts as that. A Head that is too large is an error of its own.
+	// ErrUnavailable: the same call may succeed later; so it is when the context ends. A Head that is too large is an error, too.
 	Deliver(ctx context.Context, id ID, cb Callback) error
 	// Close takes a trip out of the table and drops what was stored of its callbacks, unless a record is kept for it.
 	// It does no I/O that its caller waits for. Closing twice is harmless.
@@ -180,7 +180,7 @@ type Correlator interface {
 	Ready() error
 }
 
-// Admitting is a Correlator that tells what is no reason to refuse a new trip from what makes it unready.
+// Admitting is a Correlator that can be unready for a moment and still take new trips.
 type Admitting interface {
 	// Admits is nil while what comes for new trips will reach them, perhaps a little later than usual.
 	Admits() error
@@ -203,8 +203,8 @@ type Record struct {
 
 	// Lookup alone sets what follows: Save and Claim do not read it.
 
-	// Merged holds for each op the members of all that the engine has reported of it, as one JSON object in order of their names;
-	// nil for none. A later member replaces an earlier one of the same name. It is nil if there is none for any op.
+	// Merged holds, for each op, the members of all its events as one JSON object, in order of their names. A later member replaces an
+	// earlier one of the same name. An op without members has nil. Merged is nil if no op has members.
 	Merged [][]byte
 	// Seq is the number of the last event; 0: there was none.
 	Seq uint32
@@ -220,7 +220,7 @@ func (r Record) Complete() bool {
 	return true
 }
 
-// Key is what a client calls its request by, so that a repeat of it is not a second one.
+// Key is the name that a client gives its request. A repeat with the same key makes no second task.
 type Key struct {
 	Login string
 	Name  string // as the client sent it

@@ -18,7 +18,7 @@ func event(body string) correlator.Callback {
 	return correlator.Callback{Status: correlator.Progress, Body: []byte(body)}
 }
 
-// TestSizeOfACallback: what progress and heads need costs a trip that has none of it nothing.
+// TestSizeOfACallback: a trip has a Callback for each op, so a Callback must not grow for the sake of progress and heads.
 func TestSizeOfACallback(t *testing.T) {
 	if size := unsafe.Sizeof(correlator.Callback{}); size != 48 {
 		t.Errorf("a Callback has %d bytes", size)
@@ -53,7 +53,7 @@ func TestMembers(t *testing.T) {
 }
 
 // TestProgressCounts: what is kept counts as what it takes, goes with its record, and makes no more room than there is.
-func TestProgressCounts(t *testing.T) { //nolint:gocognit // one story, told in order
+func TestProgressCounts(t *testing.T) { //nolint:gocognit // one story, in its order
 	m := newMemory(t, correlator.Config{Retention: time.Hour})
 	expiry := time.Now().Add(time.Hour)
 	const n = 2000
@@ -106,7 +106,7 @@ func TestProgressCounts(t *testing.T) { //nolint:gocognit // one story, told in 
 // counter is a trip that counts what it hears.
 type counter struct {
 	heard, wrong *atomic.Int64
-	last         uint32 // owned by whoever calls
+	last         uint32 // the table calls Deliver for one event after the other
 }
 
 func (c *counter) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
@@ -121,7 +121,7 @@ func (c *counter) Deliver(cb correlator.Callback, done func(correlator.Dispositi
 func (*counter) Expire(error) {}
 
 // BenchmarkFollowers has 10,000 trips followed, and reports 10 events of each, 64 at a time. It reports figures of its own, of one go: -benchtime 1x.
-func BenchmarkFollowers(b *testing.B) { //nolint:gocognit // one story, told in order
+func BenchmarkFollowers(b *testing.B) { //nolint:gocognit // one story, in its order
 	const trips, events, atOnce = 10_000, 10, 64
 	m := newMemory(b, correlator.Config{Retention: time.Hour})
 	for b.Loop() {

@@ -99,7 +99,7 @@ func (t *Table) Park(id ID, r Receiver, deadline time.Time) error {
 func (t *Table) Extend(id ID, deadline time.Time) bool {
 	s := t.shard(id)
 	s.mu.Lock()
-	defer s.mu.Unlock() // for all of it: whoever ends the timer meanwhile would find it ended, and is not to be lost
+	defer s.mu.Unlock() // until the end: who ends the timer meanwhile would find it ended, and be lost
 	e := s.trips[id]
 	if e == nil || !e.End() {
 		return false

@@ -29,6 +29,16 @@
 // A request with an Idempotency-Key is bound to its key before it is parked (claim.go). A repeat, on any node, finds the key bound and joins
 // the trip that has it. A client that fetches a result and prefers to wait for it joins in the same way.
 //
+// # Clients that do not wait for the result
+//
+// A dialect says how the client of a call waits: Hold, HandOver, Stream (dialect.go). A trip that hands its client over is claimed before it
+// is forwarded, so that it has a record (handover.go). When the engine has taken the task the client is answered with the task's place, or
+// its connection becomes a stream of the task's events (stream.go). Both ends of a trip, and the streams, read the same record.
+//
+// An engine reports progress by callbacks that are not final (engine.go reads their status). The correlator numbers them, merges them into the record,
+// and brings them to the streams. Progress moves the deadline of a held client if its route has an idle time. A client that cancels a
+// task, or leaves one that nobody else wants, ends it with a final of the gateway's own; the engine is asked to stop (cancel.go).
+//
 // # What operators see
 //
 // reason.go has the words: why a request was refused, and how it ended. observe.go writes the one line that each create request has in the log, and
@@ -38,8 +48,9 @@
 // # Packages around it
 //
 // Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
-// has the connections to the engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects and engines (dialect.go) word
-// what clients and engines say; they may panic, and nobody else suffers.
+// has the connections to an engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects (dialect.go) word what clients
+// say, and engines (engine.go) what engines say; partner.go calls both. They may panic, and nobody else suffers. Each engine has its own
+// connections, breaker and limits. median.go remembers how long the tasks of a route take, for Retry-After. headers.go has the headers that every answer gets.
 //
 // # Invariants
 //
@@ -59,6 +70,8 @@
 //	work.run        one per client or callback that is being answered and whose answer asks the store, one per callback that nobody
 //	                waits for, one per deadline that has passed, and one per request of an operator; ends with the answer
 //	retryQueue.run  at most one; saves what the store could not take, ends when the queue is empty or with Close
+//	streams.wheel   one; writes the heartbeats of streams that are due, sleeps while no stream is open, ends with Close
+//	cancels.again   one per attempt of a timer that is due: it hands the request to the engine's client, and ends
 //
 // Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
 // Deadlines and the callbacks of other nodes come on the correlator's goroutines. None of them waits for a client, an engine or the store.
@@ -77,10 +90,12 @@
 //	final       the callback, or the engine's own answer, that ends an op
 //	outcome     how a trip ended, in one word
 //	reason      why a request was refused, in one word
-//	key         the client's name for a request, so that a repeat of it is not a second one
+//	key         the client's name for a request; a repeat with the same key makes no second task
 //	claim       to bind a key to a trip
 //	join        to wait for another trip, which has the key
 //	record      what is kept of a trip for a client that comes back
+//	event       one report of progress; it is numbered, and no event follows the final of its op
+//	stream      a connection that hears the events of a task
 //	engine      who does the work and calls back
 //	dialect     how clients speak
 //	fault       an error with its public answer

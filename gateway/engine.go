@@ -144,7 +144,7 @@ func (g *Gateway) addEngine(e NamedEngine, p Parts) error {
 	}
 	for _, other := range g.engines {
 		if other.name == e.Name || other.id == made.id {
-			return fmt.Errorf("engines: %s and %s cannot be told apart: give one another name", other.name, e.Name)
+			return fmt.Errorf("engines: %s and %s have the same id in tokens: rename one of them", other.name, e.Name)
 		}
 	}
 	made.setHeaders(e.Config.Headers)

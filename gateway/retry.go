@@ -164,6 +164,9 @@ func bytesOf(rec correlator.Record) (n int64) {
 	n = int64(len(rec.Meta))
 	for i := range rec.Finals {
 		n += int64(len(rec.Finals[i].Body))
+		if h := rec.Finals[i].Head; h != nil {
+			n += int64(len(h.ContentType) + len(h.Fields))
+		}
 	}
 	return n
 }

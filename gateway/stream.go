@@ -14,8 +14,8 @@ import (
 	"syncgate/internal/timerwheel"
 )
 
-// stream is a client that hears the events of a task as they come. It is the correlator's Receiver and the exchange's Waiter, and has no
-// goroutine and no buffer: an event is written by whoever brings it.
+// stream is a client that hears the events of a task as they come. It is the correlator's Receiver and the exchange's Waiter. It has no
+// goroutine and no buffer: the goroutine that brings an event writes it.
 type stream struct {
 	// Set before it begins, read-only afterwards.
 	g         *Gateway

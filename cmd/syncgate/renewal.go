@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// renewEvery is the time between two looks at the files of a certificate. Whoever replaces them does that days before the old one ends.
+// renewEvery is the time between two looks at the files of a certificate. They are replaced days before the old one ends.
 const renewEvery = 10 * time.Second
 
 // renewal has the TLS certificate read again. It has a goroutine of its own, as a file may be on a disk that does not answer.

@@ -28,7 +28,7 @@ func finals() map[string]func(*testing.T, Start) {
 	}
 }
 
-// supersedes delivers a callback whose op is final, with that status.
+// supersedes delivers a callback of an op that is final already, and wants a *Superseded with the final's status.
 func supersedes(t *testing.T, to correlator.Correlator, id correlator.ID, cb correlator.Callback, want correlator.Status) {
 	t.Helper()
 	err := to.Deliver(t.Context(), id, cb)
@@ -148,7 +148,7 @@ func hearsWhatTripHas(t *testing.T, start Start) {
 }
 
 // oneKindWins has a client cancel what the engine completes.
-func oneKindWins(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func oneKindWins(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	for i := range 200 {
 		id := own(t, n.Home, newKey())
@@ -228,7 +228,7 @@ func extendsNoMore(t *testing.T, start Start) {
 }
 
 // extendRace moves deadlines at the time when they end: each wait ends once, and not before its last deadline.
-func extendRace(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func extendRace(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	var all sync.WaitGroup
 	for range 200 {

@@ -42,7 +42,7 @@ func follow(t *testing.T, c correlator.Correlator, id correlator.ID, after uint3
 	return trip
 }
 
-// followEverywhere follows at each node, at one of them twice.
+// followEverywhere follows a trip at its home once, and at the other node twice.
 func followEverywhere(t *testing.T, n Nodes, id correlator.ID, after uint32) (trips []*Trip) {
 	t.Helper()
 	for _, c := range []correlator.Correlator{n.Home, n.Other, n.Other} {
@@ -121,7 +121,7 @@ func followsFrom(t *testing.T, start Start) {
 	}
 }
 
-func followsTheLast(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func followsTheLast(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	id := claimed(t, n, 1)
 	const more = 5
@@ -172,7 +172,7 @@ func followsLarge(t *testing.T, start Start) {
 	}
 }
 
-func followsToTheEnd(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func followsToTheEnd(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	for i := range 50 {
 		id := claimed(t, n, 2)

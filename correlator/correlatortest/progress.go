@@ -62,7 +62,7 @@ func claimed(t *testing.T, n Nodes, ops int) correlator.ID {
 	return id
 }
 
-func merges(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func merges(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour, Progress: 1 << 20})
 	id := claimed(t, n, 3)
 	nodes := []correlator.Correlator{n.Home, n.Other}
@@ -129,7 +129,7 @@ func keepsNoProgress(t *testing.T, start Start) {
 	}
 }
 
-func parkedHearsProgress(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func parkedHearsProgress(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	large := `"` + strings.Repeat("x", 100_000) + `"`
 	for _, recorded := range []bool{false, true} {
@@ -205,7 +205,7 @@ func boundsProgress(t *testing.T, start Start) {
 }
 
 // losesNoProgress has many report of one trip at once, at both nodes: each has a number of its own, and each member is there.
-func losesNoProgress(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+func losesNoProgress(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	const reporters, each = 50, 20
 	n := start(t, Options{Retention: time.Hour, Progress: 1 << 20})
 	id := claimed(t, n, 2)
@@ -278,8 +278,8 @@ func (forgetful) Deliver(_ correlator.Callback, done func(correlator.Disposition
 }
 func (forgetful) Expire(error) {}
 
-// savedLater has a trip be parked for a while before there is a record of it.
-func savedLater(t *testing.T, start Start) { //nolint:gocognit // one story, told in order
+// savedLater parks a trip, reports its progress, and saves its record only then.
+func savedLater(t *testing.T, start Start) { //nolint:gocognit // one story, in its order
 	n := start(t, Options{Retention: time.Hour})
 	for _, by := range []correlator.Correlator{n.Home, n.Other} {
 		id := park(t, n, forgetful{})

@@ -19,7 +19,7 @@ const (
 	flightsMost = 4
 	// lateAfter is when a batch is taken for stuck: those who come then do not wait for its end.
 	lateAfter = 5 * time.Millisecond
-	// queueMost is how many callbacks wait in a queue at most. Whoever comes then hears at once that it is unavailable.
+	// queueMost is how many callbacks wait in a queue at most. The next one hears at once that the store is unavailable.
 	queueMost = 1 << 14
 )
 

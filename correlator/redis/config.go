@@ -35,7 +35,7 @@ type Config struct {
 	Progress                           int64         `yaml:"-"`       // most bytes of what the engine has reported of an op, merged; 0: any number
 }
 
-// Default is the Config of a gateway that was told nothing else.
+// Default is the Config of a gateway whose configuration says nothing.
 func Default() Config {
 	return Config{
 		Mode:      Standalone,

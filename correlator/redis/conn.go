@@ -15,7 +15,7 @@ import (
 )
 
 // conn is a connection to Redis like any other, but that it reads and writes by package nowait: each system call that Go's scheduler
-// is told of may wake up its monitor, which costs more than a batch of callbacks (docs/decisions/loops.md).
+// knows may wake up its monitor, which costs more than a batch of callbacks (docs/decisions/loops.md).
 type conn struct {
 	net.Conn
 	raw syscall.RawConn
@@ -88,13 +88,13 @@ func (t *transfer) write(fd uintptr) (done bool) {
 		n, t.err = again(nowait.Write, fd, t.p[t.n:])
 		t.n += max(n, 0)
 	}
-	return t.err != unix.EAGAIN //nolint:errorlint // likewise
+	return t.err != unix.EAGAIN //nolint:errorlint // system calls do not wrap errors
 }
 
 // again makes a system call until no signal interrupts it.
 func again(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n int, err error) {
 	for {
-		if n, err = call(int(fd), p); err != unix.EINTR { //nolint:errorlint // likewise
+		if n, err = call(int(fd), p); err != unix.EINTR { //nolint:errorlint // as above
 			return n, err
 		}
 	}

@@ -19,7 +19,7 @@
 // A node that has missed an event reads it from the store; nobody hears an event behind one that is missing.
 //
 // A key is bound to a trip by a string of its own, after the record of the trip is stored. A binding without a record
-// counts for nothing, and is replaced by whoever claims the key next. What the home has claimed it claims again for trips
+// counts for nothing, and the next claim of the key replaces it. What the home has claimed it claims again for trips
 // in flight when it has lost its subscription, as Redis may have lost more. Claims live as long as Redis keeps them: one
 // that evicts keys, or restarts without what it had, forgets those of trips that are over.
 //
@@ -50,7 +50,7 @@
 // listener.run is the only reader of the subscription, and does nothing slow. prober.run says that the node lives and
 // replaces a subscription that does not bring its probes back. collector.run reads the inbox. cleaner.run removes what
 // the home has settled. watch.run looks for finals of trips that are waited for. binder.run undoes and restores claims.
-// All six end in Shutdown. batcher.fly takes callbacks to Redis while there are any, and tells whoever relayed them: at most four
+// All six end in Shutdown. batcher.fly takes callbacks to Redis while there are any, and tells those who relayed them: at most four
 // at a time, in a Cluster four for each home; Shutdown waits for them. The table's own goroutine expires trips. A timer reports a trouble that
 // lasts; it takes no goroutine meanwhile.
 package redis

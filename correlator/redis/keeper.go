@@ -51,7 +51,7 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 	if expired(id) {
 		return correlator.ID{}, correlator.ErrGone
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.store.timeout) // for all of it
+	ctx, cancel := context.WithTimeout(ctx, c.store.timeout) // for every attempt
 	defer cancel()
 	key, mine := keyName(c.store.prefix, k), bindingOf(fingerprint, id)
 	for seen := ""; ; {
@@ -65,7 +65,7 @@ func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [3
 		case bound == mine:
 			c.ledger.claim(newClaim(key, mine, rec))
 			return id, nil
-		case !recorded || c.binder.undoes(bound.id()): // likewise
+		case !recorded || c.binder.undoes(bound.id()): // the key is free here, too
 			seen = text
 		case bound.fingerprint() != fingerprint:
 			return correlator.ID{}, correlator.ErrOtherBody

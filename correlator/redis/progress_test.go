@@ -76,7 +76,7 @@ func TestProgressWithoutARecordIsNotWritten(t *testing.T) {
 }
 
 // TestProgressEndsWithItsRecord: its keys have the record's end, and go with a release.
-func TestProgressEndsWithItsRecord(t *testing.T) { //nolint:gocognit // one story, told in order
+func TestProgressEndsWithItsRecord(t *testing.T) { //nolint:gocognit // one story, in its order
 	s := redistest.Start(t)
 	home, other := start(t, config(s.URL())), start(t, config(s.URL()))
 	ttls := func(id correlator.ID) (all [3]int) {
@@ -174,7 +174,7 @@ func TestEventsThatAreMissed(t *testing.T) {
 }
 
 // TestStrangerReports: whoever writes to Redis and has no callback key reports nothing, and keeps nothing from being reported.
-func TestStrangerReports(t *testing.T) { //nolint:gocognit // one story, told in order
+func TestStrangerReports(t *testing.T) { //nolint:gocognit // one story, in its order
 	server := redistest.Start(t)
 	home, other := start(t, config(server.URL())), start(t, config(server.URL()))
 	another, _ := claim(t, home, newKey())
@@ -229,7 +229,7 @@ func TestStrangerReports(t *testing.T) { //nolint:gocognit // one story, told in
 // counter is a trip that counts what it hears.
 type counter struct {
 	heard *atomic.Int64
-	last  uint32 // owned by whoever calls
+	last  uint32 // the table calls Deliver for one event after the other
 	wrong *atomic.Int64
 }
 
@@ -246,7 +246,7 @@ func (*counter) Expire(error) {}
 
 // BenchmarkFollowers has 10,000 trips followed at one node, and 10 events of each come to another, 256 at a time. It reports figures of its own, of
 // one go: -benchtime 1x.
-func BenchmarkFollowers(b *testing.B) { //nolint:gocognit // one story, told in order
+func BenchmarkFollowers(b *testing.B) { //nolint:gocognit // one story, in its order
 	const trips, events, atOnce = 10_000, 10, 256
 	s := redistest.Start(b)
 	home, other := start(b, config(s.URL())), start(b, config(s.URL()))

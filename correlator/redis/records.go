@@ -19,7 +19,7 @@ const (
 	// undoneFor is how long a key remembers that a claim was undone. A claim that went out over a connection which was given up may come later than what
 	// undoes it: when Redis or the network stood still.
 	undoneFor = time.Minute
-	// watchFor is how long a node is told of a trip without asking again.
+	// watchFor is how long a node hears of a trip without asking again.
 	watchFor = 30 * time.Second
 )
 

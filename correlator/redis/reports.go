@@ -184,7 +184,7 @@ func (s *store) reporting(a alike, writes []*write, kept int) call {
 	return call{s.report, keys, args}
 }
 
-// newReport makes the write of an event. Its home is told with announce.
+// newReport makes the write of an event. announce: its home hears of it.
 func newReport(id correlator.ID, cb correlator.Callback, announce bool) *write {
 	w := &write{id: id, cb: cb, report: true, announce: announce, members: correlator.Members(cb.Body)}
 	for _, m := range w.members {

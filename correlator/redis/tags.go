@@ -43,7 +43,7 @@ const forgedEvery = time.Minute
 var errForged = errors.New("not made by a node that has our callback keys")
 
 // tags makes what is written to Redis, and checks what is read from there. Only the holders of callback.keys can make a tag, and each is good
-// for one statement about one trip. What has no good tag counts for nothing, whoever wrote it.
+// for one statement about one trip. What has no good tag counts for nothing.
 type tags struct {
 	keys *correlator.Keys
 	tell func(error) // may be nil; it must not block

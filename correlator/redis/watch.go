@@ -32,7 +32,7 @@ type watch struct {
 
 type watched struct {
 	waiters map[correlator.ID]*correlator.Follower // by the ids that they are parked under; nil for those who hear finals alone
-	known   int                                    // how many finals they have been told of
+	known   int                                    // how many finals they have heard
 }
 
 // after gives the last event that all who follow the trip know.
@@ -55,7 +55,7 @@ func newWatch(s *store, t *correlator.Table) *watch {
 
 // attach lets who is parked under own wait for a trip, and tells them what is there already. f is nil for those who hear finals alone. ErrGone.
 func (w *watch) attach(ctx context.Context, id, own correlator.ID, f *correlator.Follower) error {
-	g := w.add(id, own, f) // before the look: what comes after it is told to those who are here
+	g := w.add(id, own, f) // before the look: those who are here hear what comes after it
 	state, err := w.look(ctx, []glance{g})
 	if err == nil && state != recorded {
 		err = correlator.ErrGone
@@ -238,5 +238,5 @@ func (w *watch) waiters(id correlator.ID, s sight) map[correlator.ID]*correlator
 	return maps.Clone(t.waiters)
 }
 
-// ignore is a done for whoever only listens.
+// ignore is the done of those who only listen.
 func ignore(correlator.Disposition) {}

@@ -26,7 +26,7 @@ import (
 //	        | "+" home event { ":" event }   of trips of that home
 //	said    = entry ":" frame         it waits in the inbox
 //	        | entry "=" frame         it is stored in the hash of its trip
-//	        | entry "::"              likewise, and is to be fetched
+//	        | entry "::"              it is stored there, and is too large for the message
 //	event   = entry ":" number ":" size ":" report
 //	report  = status tag nonce body   status is one digit, the nonce 8 bytes
 //	kept    = number ":" op ":" report   in the list of a trip's events

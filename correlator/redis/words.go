@@ -105,7 +105,7 @@ func wordedNet(err error) error {
 	}
 }
 
-// address is an IP address with its port, after a blank; nothing where it is a name, which a server may have told.
+// address is an IP address with its port, after a blank; nothing where it is a name, which may come from a server.
 func address(a net.Addr) string {
 	if tcp, is := a.(*net.TCPAddr); is {
 		return " to " + tcp.String()

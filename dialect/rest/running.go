@@ -35,7 +35,7 @@ func progress(r *gateway.Reply) []byte {
 	return r.Merged[0]
 }
 
-// streamPath is where the events of one task can be heard by whoever has it: pages cannot send headers with an EventSource.
+// streamPath is a path that opens the events of one task without a credential: pages cannot send headers with an EventSource.
 func (d *Dialect) streamPath(task string) string {
 	id, err := d.outside.Keys.ParseTaskID([]byte(task))
 	if err != nil { // never: it was made with these keys

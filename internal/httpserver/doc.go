@@ -38,7 +38,7 @@
 //
 // Who sends, ends, aborts or cuts holds conn.mu, so there is one of them at a time and pieces do not mix. In the first case it owns the
 // connection. In the second one it does what Ready would do, if TryOwn lets it. If not, a loop or the timer owns the connection at this
-// moment; then the piece is put into unsent.queue, an end or an abort into conn.state. Nothing of that is lost: whoever owns a connection with
+// moment; then the piece is put into unsent.queue, an end or an abort into conn.state. Nothing is lost: the goroutine that owns a connection with
 // unsent bytes takes conn.mu, writes the queue, does what the state says, and ends its turn before it lets go of conn.mu (conn.turn). So a
 // piece is queued before that look, or TryOwn succeeds after it.
 //

@@ -1,9 +1,9 @@
--- Reads the finals and the events of a trip that is waited for, and has their node told of the next ones.
+-- Reads the finals and the events of a trip that is waited for, and has the node that asks hear the next ones.
 --
 -- KEYS  trip, watchers, left, merged, events
 -- ARGV  1 number of finals that are known
 --       2 channel of the node that asks
---       3 how long it is told without asking again, ms
+--       3 how long it hears them without asking again, ms
 --       4 number of the last event that is known, -1: they do not matter
 -- Returns 0 when there is no record, 1 when there is one, 2 when it has been released; the number of finals; the
 -- hash of the trip, or 0 when that many are known; and the events after the last one that is known. What there is nothing of at the end is left out.

@@ -1,4 +1,4 @@
--- Drops the record of a trip. Where somebody waits for it they are told, and what is final, and the events, can be read for a while.
+-- Drops the record of a trip. Those who wait for it hear that, and can read what is final, and the events, for a while.
 --
 -- KEYS  trip, watchers, left, merged, events
 -- ARGV  1 how long it can be read, ms

@@ -1,5 +1,5 @@
 -- Keeps what engines report of trips of one home, and announces it to those who watch and to the home. Without a record of the trip nothing is
--- kept, and the home alone hears of it.
+-- kept, and only the home hears the event.
 --
 -- An event of which the trip has the number already is this script's second run, after an answer that was lost: it changes nothing.
 --
@@ -61,18 +61,18 @@ end
 local function announce(trip, watchers, entry, seq, value, short)
   local small = #value <= inline
   local text = entry .. ':' .. seq .. ':' .. #value .. ':' .. value
-  local told = false
+  local heard = false
   if seq > 0 then
     for _, watcher in ipairs(try('SMEMBERS', watchers)) do
       if small then
         say(watcher, text)
-        told = told or watcher == channel
+        heard = heard or watcher == channel
       else
         try('PUBLISH', watcher, hint .. string.sub(entry, 1, 32))
       end
     end
   end
-  if publish ~= '' and not told then
+  if publish ~= '' and not heard then
     homeHears[#homeHears + 1] = small and text or entry .. ':0:' .. #short .. ':' .. short
   end
 end

@@ -1,4 +1,4 @@
--- Stores a record, or more of one. Whoever watches is told that there are new finals.
+-- Stores a record, or more of one. Those who watch hear that there are new finals.
 -- What the record has stands. What is stored without a record is not known to anybody but the trip, and stands only where
 -- the trip says nothing else. So does what waits in the inbox of its home.
 --
