@@ -29,6 +29,7 @@ const (
 )
 
 func arrows() map[string]arrow {
+	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
 	return map[string]arrow{
 		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
 		"correlator":      {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
@@ -62,17 +63,17 @@ func arrows() map[string]arrow {
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
-			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
+			words,
 			[]string{fasthttp, jsontext},
 			"a dialect words requests and answers, and parks nobody",
 		},
 		"dialect/httpengine": {
-			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
+			words,
 			[]string{fasthttp, jsontext},
 			"an engine words requests and reads answers, and parks nobody",
 		},
 		"dialect/rest": {
-			[]string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"},
+			words,
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
 			"a dialect words requests and answers, and parks nobody",
 		},

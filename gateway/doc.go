@@ -70,11 +70,10 @@
 //	work.run        one per client or callback that is being answered and whose answer asks the store, one per callback that nobody
 //	                waits for, one per deadline that has passed, and one per request of an operator; ends with the answer
 //	retryQueue.run  at most one; saves what the store could not take, ends when the queue is empty or with Close
-//	streams.wheel   one; writes the heartbeats of streams that are due, sleeps while no stream is open, ends with Close
-//	cancels.again   one per attempt of a timer that is due: it hands the request to the engine's client, and ends
 //
 // Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
-// Deadlines and the callbacks of other nodes come on the correlator's goroutines. None of them waits for a client, an engine or the store.
+// Deadlines and the callbacks of other nodes come on the correlator's goroutines, and heartbeats of streams on that of their timer wheel. None
+// waits for a client, an engine or the store.
 //
 // # Words
 //
