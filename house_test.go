@@ -82,6 +82,7 @@ func arrows() map[string]arrow {
 			[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway",
 		},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
+		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
 			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlstest"
 )
 
 const brokenCertificate = "the TLS certificate cannot be read again"
@@ -179,4 +180,12 @@ func wantMetricLine(t *testing.T, n *node, line string) {
 	if err != nil || !strings.Contains("\n"+string(text), "\n"+line+"\n") {
 		t.Errorf("no line %s: %v\n%s", line, err, text)
 	}
+}
+
+// certificateInto writes one that ends at some time to cert.pem and key.pem of a directory.
+func certificateInto(t *testing.T, dir string, end time.Time) (roots *x509.CertPool) {
+	t.Helper()
+	c := tlstest.New(t, 1, end)
+	c.Write(t, dir)
+	return c.Roots()
 }

@@ -2,23 +2,16 @@ package gateway_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlstest"
 )
 
 // A listener of its own for callbacks serves engines and nobody else, and the public one serves no engine.
@@ -76,43 +69,9 @@ func TestTLS(t *testing.T) {
 // certificate makes one for the loopback.
 func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
-	dir := t.TempDir()
-	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), certificateInto(t, dir, time.Now().Add(time.Hour))
-}
-
-// certificateInto writes one that ends at some time to cert.pem and key.pem of a directory.
-func certificateInto(t *testing.T, dir string, end time.Time) (roots *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte) {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("cert.pem", "CERTIFICATE", cert)
-	write("key.pem", "PRIVATE KEY", secret)
-	roots = x509.NewCertPool()
-	parsed, err := x509.ParseCertificate(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots.AddCert(parsed)
-	return roots
+	c := tlstest.New(t, 1, time.Now().Add(time.Hour))
+	certFile, keyFile = c.Write(t, t.TempDir())
+	return certFile, keyFile, c.Roots()
 }
 
 // The PROXY protocol tells where a client comes from; where it is wanted, a connection without it is none.

@@ -1,47 +1,17 @@
 package main_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syncgate/internal/tlstest"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// certificateInto writes one for the loopback to cert.pem and key.pem of a directory.
-func certificateInto(t *testing.T, dir string, serial int64, end time.Time) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // presents reports whether a listener has the certificate with a number.
 func presents(addr string, serial int64) bool {
@@ -57,7 +27,7 @@ func presents(addr string, serial int64) bool {
 func TestCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	end := time.Now().Add(100 * 24 * time.Hour).Truncate(time.Second)
-	certificateInto(t, dir, 1, end)
+	tlstest.New(t, 1, end).Write(t, dir)
 	at := free(t, 1)[0]
 	started := time.Now().Truncate(time.Second)
 	g := serve(t, at, "SYNCGATE_LISTEN_TLS_CERT_FILE="+filepath.Join(dir, "cert.pem"), "SYNCGATE_LISTEN_TLS_KEY_FILE="+filepath.Join(dir, "key.pem"))
@@ -70,7 +40,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Errorf("after the start: successful %g at %g", g.metric(successful), first)
 	}
 
-	certificateInto(t, dir, 2, end.Add(time.Hour))
+	tlstest.New(t, 2, end.Add(time.Hour)).Write(t, dir)
 	g.signal(syscall.SIGHUP)
 	g.logged(`"message":"configuration reloaded"`)
 	if !presents(at, 2) {
@@ -84,7 +54,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Errorf("after a reload: successful %g at %g, before at %g", g.metric(successful), second, first)
 	}
 
-	certificateInto(t, dir, 3, end)
+	tlstest.New(t, 3, end).Write(t, dir)
 	eventually(t, "the certificate is read again without a signal", func() bool { return presents(at, 3) })
 
 	if err := os.WriteFile(filepath.Join(dir, "key.pem"), []byte("none"), 0o600); err != nil {
@@ -114,12 +84,12 @@ func TestCheckWarnsOfACertificate(t *testing.T) {
 		13 * 24 * time.Hour: "warning: listen.tls.cert_file: expires at ",
 		-time.Hour:          "warning: listen.tls.cert_file: has expired at ",
 	} {
-		certificateInto(t, dir, 1, time.Now().Add(left))
+		tlstest.New(t, 1, time.Now().Add(left)).Write(t, dir)
 		if said := check(); !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
-	certificateInto(t, dir, 1, time.Now().Add(15*24*time.Hour))
+	tlstest.New(t, 1, time.Now().Add(15*24*time.Hour)).Write(t, dir)
 	if said := check(); strings.Contains(said, "warning: listen.tls") {
 		t.Errorf("a warning in\n%s", said)
 	}

@@ -3,13 +3,8 @@ package httpserver
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"syncgate/internal/tlstest"
 
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
@@ -319,35 +316,13 @@ func (s *suspension) fill(t testing.TB) (sent int) {
 
 var filling = strings.Repeat("0123456789abcde\n", 256)
 
-// certificates gives the configurations of a server and a client that know each other.
-func certificates(t testing.TB) (server, client *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(cert)
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
-	return server, &tls.Config{RootCAs: roots, ServerName: "test", MinVersion: tls.VersionTLS12}
-}
-
 // newTLSRig is newRig, with TLS if secure.
 func newTLSRig(t testing.TB, secure bool) *rig {
 	t.Helper()
 	if !secure {
 		return newRig(t, Config{}, ListenConfig{})
 	}
-	server, client := certificates(t)
+	server, client := tlstest.New(t, 1, time.Now().Add(time.Hour)).Configs()
 	r := newRig(t, Config{}, ListenConfig{TLS: server})
 	r.client = client
 	return r

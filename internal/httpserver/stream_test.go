@@ -7,13 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"syncgate/internal/eventloop"
+	"syncgate/internal/tlstest"
 )
 
 // TestStreamWays has streams on every kind of connection, with another request behind each.
 func TestStreamWays(t *testing.T) {
-	server, client := certificates(t)
+	server, client := tlstest.New(t, 1, time.Now().Add(time.Hour)).Configs()
 	whole := func(s string) []string { return []string{s} }
 	large := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3000000)
 	ways := []struct {
