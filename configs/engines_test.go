@@ -26,3 +26,53 @@ func TestEngines(t *testing.T) {
 	}
 	f(many.String(), "c.yaml:3: engines: there are 100, and at most 99 can be")
 }
+
+// TestEngineWarnings holds what is valid of an engine, and does not work or shows a secret.
+func TestEngineWarnings(t *testing.T) {
+	const outside = "callback: {base_url: \"https://sync.example\"}\n"
+	const inside = "callback: {base_url: \"http://127.0.0.1:8080\"}\nengine: {url: \"http://127.0.0.1:1\"}\n"
+	const unreachable, plain = "callback.base_url: is on the loopback of this machine, where the engine at engines[0].url cannot call it: set it", "engines[0].url: is not https, and headers go with every request"
+	for _, f := range []struct{ base, engine, want string }{
+		{outside, `url: "https://flow.example/"`, ""},
+		{outside, `url: "http://flow.example/"`, ""},
+		{outside, `url: "https://flow.example/", headers: {Authorization: x}`, ""},
+		{outside, `url: "http://flow.example/", headers: {Authorization: x}`, plain},
+		{outside, `url: "HTTP://flow.example/", headers: {Authorization: x}`, plain},
+		{outside, `url: "http://localhost:9/", headers: {Authorization: x}`, ""},
+		{inside, `url: "http://localhost:9/"`, ""},
+		{inside, `url: "https://flow.example/"`, unreachable},
+		{strings.Replace(inside, "127.0.0.1:8080", "[::1]", 1), `url: "https://flow.example/{kind}"`, unreachable},
+	} {
+		_, warnings, err := load(t, "auth: {credentials: [{login: a, secret: s}]}\n"+f.base+"engines: [{name: flow, kind: http, "+f.engine+"}]")
+		got := ""
+		if len(warnings) == 1 {
+			got = string(warnings[0])
+		}
+		if err != nil || len(warnings) > 1 || (f.want == "") != (got == "") || !strings.HasPrefix(got, f.want) {
+			t.Errorf("%s: %v, %q; want %q", f.engine, err, warnings, f.want)
+		}
+	}
+}
+
+// TestIdleNeedsProgress: only an engine whose own words say that a task is under way can keep a client waiting by them.
+func TestIdleNeedsProgress(t *testing.T) {
+	for status, can := range map[string]bool{
+		`{}`:                                        false,
+		`{map: {works: progress}}`:                  false,
+		`{from: state}`:                             true,
+		`{from: state, map: {works: progress}}`:     true,
+		`{from: state, map: {begun: start}}`:        true,
+		`{from: state, map: {done: complete}}`:      false,
+		`{from: state, map: {a: error, b: cancel}}`: false,
+	} {
+		_, _, err := load(t, `
+auth: {credentials: [{login: a, secret: s}]}
+callback: {base_url: "https://sync.example"}
+engines: [{name: flow, kind: http, url: "https://flow.example/", status: `+status+`}]
+routes: [{name: r, path: /v1/r, engine: flow, auth: none, idle: 5s}]
+`)
+		if refused := err != nil && strings.Contains(err.Error(), "routes[0].idle: "); refused == can {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}

@@ -128,7 +128,7 @@ func (c *Config) checkEngine(p *problems, key string, r *RouteConfig) {
 	}
 	e := c.Engines[i]
 	if r.Idle > 0 && !e.Progress {
-		p.add(at("idle"), "needs an engine that reports start or progress, and this one reports neither: every call would end after it. Remove it")
+		p.add(at("idle"), "needs an engine that reports start or progress, and this one reports neither, so it would never begin. Remove it, or set status of the engine")
 	}
 	if e.Corezoid {
 		r.checkCorezoid(p, at)
