@@ -11,11 +11,11 @@ import (
 func TestProblems(t *testing.T) {
 	f := func(text string, want ...string) { wantProblems(t, text, want...) }
 	f("engine:\n  urll: x\n",
-		"c.yaml:2: engine.urll: is not a key; here are: url, proxy, timeout, idle, max_connections, ack, headers, api_version")
+		"c.yaml:2: engine.urll: is not a key; here are: url, proxy, timeout, idle, max_connections, ack, merge, headers, api_version")
 	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
 		"c.yaml:3: engine.timeout: is set twice, first on line 2: remove one")
 	f("engine: http://x\n",
-		"c.yaml:1: engine: must be a section with keys: url, proxy, timeout, idle, max_connections, ack, headers, api_version")
+		"c.yaml:1: engine: must be a section with keys: url, proxy, timeout, idle, max_connections, ack, merge, headers, api_version")
 	f("engine: {timeout: 10}\n",
 		"c.yaml:1: engine.timeout: must be a duration with its unit, such as 500ms, 30s, 5m or 1h")
 	f("engine: {timeout: }\n",

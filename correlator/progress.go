@@ -54,13 +54,13 @@ type Member struct {
 	Text []byte // the name, a colon and the value, each as it came
 }
 
-// Members gives the members of a JSON object, the last one of each name, or none if body is no object. Its memory is not body's.
+// Members gives the members of a JSON object, the last one of each name. They are nil if body is no JSON object. Their memory is not body's.
 func Members(body []byte) []Member {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if first, err := d.Token(); err != nil || first != json.Delim('{') {
 		return nil
 	}
-	var all []Member
+	all := []Member{}
 	index := make(map[string]int)
 	for d.More() {
 		begin := d.InputOffset()

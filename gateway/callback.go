@@ -33,6 +33,10 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 	if err != nil {
 		return false, err
 	}
+	if a.engine.cfg.Merge && cb.Status == correlator.Complete {
+		g.mergeLater(in, id, cb, func(cb correlator.Callback) { g.deliverLater(id, cb, in.Exchange, answer, now) })
+		return true, nil
+	}
 	if err = g.deliverNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
 		in.Wait(nil)
 		g.deliverLater(id, cb, in.Exchange, answer, now)

@@ -59,7 +59,8 @@ type EngineConfig struct {
 	Timeout        time.Duration `yaml:"timeout"`
 	Idle           time.Duration `yaml:"idle"`
 	MaxConnections int           `yaml:"max_connections"`
-	Ack            string        `yaml:"ack"` // AckProtocol or AckAny
+	Ack            string        `yaml:"ack"`   // AckProtocol or AckAny
+	Merge          bool          `yaml:"merge"` // results of routes are laid over what the engine has reported, and over the request
 
 	// Headers go with every request to the engine. Their values are secrets.
 	Headers map[string]signer.Secret `yaml:"headers"`

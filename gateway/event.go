@@ -158,6 +158,9 @@ func (t *trip) acked(d *decision) {
 		return
 	}
 	for _, cb := range d.finals {
+		if t.merges() && cb.Status == correlator.Complete {
+			cb.Body = overlay(t.call.Options.Data, cb.Body)
+		}
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()
 			rec.Finals[cb.Op] = cb

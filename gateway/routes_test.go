@@ -307,17 +307,17 @@ func TestRouteCancelsForsakenTasks(t *testing.T) {
 		c.OnDisconnect = "cancel"
 		e.Cancel = httpengine.Cancel{URL: strings.TrimSuffix(e.URL, "/hooks/{kind}") + "/stop"}
 	})
-	for _, when := range []string{"before the engine's answer", "after it"} {
+	for answers, when := range []string{"before the engine's answer", "handed over, before the engine's answer", "after it"} {
 		c := r.dial()
-		_, _ = io.WriteString(c, request(http.MethodPost, "/v1/transfers/p2p", `{}`))
+		_, _ = io.WriteString(c, request(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer: "+map[bool]string{true: "respond-async"}[answers == 1]))
 		h := r.next(t)
 		if when == "after it" {
 			h.answer(202, "", "")
-			wantMetric(t, r.node, `syncgate_engine_request_duration_seconds_count{code="202"}`, 2)
+			wantMetric(t, r.node, `syncgate_engine_request_duration_seconds_count{code="202"}`, float64(answers+1))
 		}
 		_ = c.Close()
 		if when != "after it" {
-			waitFor(t, func() bool { return strings.Contains(r.log.String(), `"outcome":"hung_up"`) })
+			waitFor(t, func() bool { return strings.Count(r.log.String(), `"outcome":"hung_up"`) == answers+1 })
 			h.answer(202, "", "")
 		}
 		if stop := r.next(t); stop.path != "/stop" || stop.method != "POST" {

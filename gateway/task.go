@@ -30,6 +30,7 @@ type meta struct {
 	Engine       string   `json:"engine,omitempty"`  // that has it; empty: the default one
 	Route        string   `json:"route,omitempty"`
 	State        []byte   `json:"state,omitempty"`
+	Data         []byte   `json:"data,omitempty"` // of the request, for a result that is laid over it
 	Guarded      bool     `json:"guarded,omitempty"`
 	HandedOver   bool     `json:"handed_over,omitempty"` // its client did not wait
 	Acked        bool     `json:"acked,omitempty"`       // the engine has answered
@@ -50,7 +51,7 @@ func (t *trip) metaOf() []byte {
 	c := t.call
 	m := meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: make([]metaOp, len(c.Ops))}
 	if o := c.Options; o != nil {
-		m.Engine, m.Route, m.State, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Guarded, t.accepted.UnixMilli()
+		m.Engine, m.Route, m.State, m.Data, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Data, o.Guarded, t.accepted.UnixMilli()
 		m.HandedOver = t.handsOver()
 		if t.engineTime.Load() != 0 {
 			m.Acked, m.Accepted = true, o.Accepted
@@ -79,7 +80,7 @@ func callOf(rec correlator.Record) (c *Call, m meta, err error) {
 	}
 	c = &Call{Login: m.Login, TimeoutGiven: m.TimeoutGiven, Ops: make([]Op, len(m.Ops))}
 	if m.Created != 0 {
-		c.Options = &Options{Route: m.Route, Engine: m.Engine, State: m.State, Guarded: m.Guarded, Accepted: m.Accepted}
+		c.Options = &Options{Route: m.Route, Engine: m.Engine, State: m.State, Data: m.Data, Guarded: m.Guarded, Accepted: m.Accepted}
 	}
 	for i, op := range m.Ops {
 		c.Ops[i] = Op{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
@@ -167,6 +168,9 @@ func (g *Gateway) lookUp(t *trip) error {
 		return err
 	}
 	t.finals, t.task.merged = rec.Finals, rec.Merged
+	if m.Data != nil {
+		t.task.merged = [][]byte{overlay(m.Data, reported(rec, 0))}
+	}
 	if m.Created != 0 {
 		t.task.created = time.UnixMilli(m.Created)
 	}

@@ -112,7 +112,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.id, t.body, t.exchange = g.correlator.NewID(t.expiry()), in.TakeBody(), in.Exchange
-	if t.key == "" && t.handsOver() {
+	if t.key == "" && (t.handsOver() || t.merges()) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
@@ -139,6 +139,7 @@ func (t *trip) route(r Route) error {
 		return fmt.Errorf("route %s: there is no engine %s", o.Route, o.Engine)
 	}
 	t.engine = index
+	t.keepData()
 	return t.g.partners.prepare(t.g.engines[index], t.call)
 }
 
@@ -274,9 +275,12 @@ func (t *trip) abandon() {
 	t.exchange.Abort()
 	t.g.metrics.abandoned.Inc()
 	switch policy := t.onDisconnect(); {
-	case t.kind == fetches, t.joined, policy == Drop && !t.claimed.Load():
+	case t.kind == fetches, t.joined:
 		t.end(correlator.Written) // the engine hears 200
-	case policy == Cancel && !t.claimed.Load():
+	case policy == Drop && !t.keyed():
+		t.release()
+		t.end(correlator.Written)
+	case policy == Cancel && !t.keyed():
 		t.forsake()
 	default:
 		t.keep()

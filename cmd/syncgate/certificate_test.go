@@ -7,10 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syncgate/internal/tlstest"
 	"syscall"
 	"testing"
 	"time"
+
+	"syncgate/internal/tlstest"
 )
 
 // presents reports whether a listener has the certificate with a number.

@@ -28,6 +28,7 @@ type Config struct {
 	Final          []int                    `yaml:"final"`
 	Result         string                   `yaml:"result"`
 	Status         Status                   `yaml:"status"`
+	Merge          bool                     `yaml:"merge"` // results are laid over what was reported, and over the request
 	Cancel         Cancel                   `yaml:"cancel"`
 	Secret         signer.Secret            `yaml:"secret"`
 	SecretFile     string                   `yaml:"secret_file"`
@@ -100,7 +101,7 @@ func (c Config) filled() Config {
 func (c Config) Connection() gateway.EngineConfig {
 	c = c.filled()
 	return gateway.EngineConfig{
-		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: gateway.AckProtocol, Headers: c.Headers,
+		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: gateway.AckProtocol, Headers: c.Headers, Merge: c.Merge,
 	}
 }
 

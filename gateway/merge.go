@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"syncgate/correlator"
+	"syncgate/internal/httpfield"
+	"syncgate/internal/httpserver"
+)
+
+// Where an engine's merge is on, a result is laid over what was known before it: the members of the request, and over them those of the
+// engine's reports. Such a trip has a record from its beginning, so that what is reported is kept for the result.
+
+// merges reports whether the results of a call are laid over what came before them.
+func (t *trip) merges() bool {
+	return t.call != nil && t.call.Options != nil && t.g.engines[t.engine].cfg.Merge
+}
+
+// keepData keeps the members of the request for the result.
+func (t *trip) keepData() {
+	asked := t.call.Options.Asked
+	if t.merges() && asked != nil && httpfield.IsJSON(asked.ContentType) && len(correlator.Members(asked.Body)) > 0 {
+		t.call.Options.Data = append([]byte{}, asked.Body...)
+	}
+}
+
+// mergeLater completes the result of a callback by what is known of its trip, and delivers it. It does not wait for the store: a goroutine does.
+func (g *Gateway) mergeLater(in *httpserver.Incoming, id correlator.ID, cb correlator.Callback, deliver func(cb correlator.Callback)) {
+	in.Wait(nil)
+	g.work.run(func() {
+		if err := g.merge(id, &cb); err != nil {
+			g.answerCallback(in.Exchange, nil, id, cb.Op, "", err)
+			return
+		}
+		deliver(cb)
+	})
+}
+
+// merge lays a result over what is known of its trip. Where nothing is known any more the result stays as it is. ErrUnavailable.
+func (g *Gateway) merge(id correlator.ID, cb *correlator.Callback) error {
+	if g.keeper == nil {
+		return nil
+	}
+	if err := g.retries.save(id); err != nil {
+		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	rec, err := g.keeper.Lookup(ctx, id)
+	if errors.Is(err, correlator.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, m, err := callOf(rec)
+	if err != nil || m.Created == 0 { // of no route
+		return err
+	}
+	cb.Body = overlay(m.Data, reported(rec, cb.Op), cb.Body)
+	return nil
+}
+
+// reported gives the members that an engine has reported of an op, as an object.
+func reported(rec correlator.Record, op int) []byte {
+	if op < len(rec.Merged) && rec.Merged[op] != nil {
+		return rec.Merged[op]
+	}
+	return []byte("{}")
+}
+
+// overlay lays the members of objects over each other, the last on top. A top that is no object stays alone.
+func overlay(layers ...[]byte) []byte {
+	top := layers[len(layers)-1]
+	if correlator.Members(top) == nil {
+		return top
+	}
+	var all []correlator.Member
+	index := make(map[string]int)
+	for _, layer := range layers {
+		for _, m := range correlator.Members(layer) {
+			if i, there := index[m.Name]; there {
+				all[i] = m
+				continue
+			}
+			index[m.Name] = len(all)
+			all = append(all, m)
+		}
+	}
+	if len(all) == 0 {
+		return top
+	}
+	return correlator.Merge(all)
+}
