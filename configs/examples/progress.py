@@ -28,7 +28,7 @@ def work(task, url, pages):
 class Worker(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        if self.headers["Authorization"] != "Bearer " + os.environ["WORKER_TOKEN"]:
+        if not self.known():
             return self.answer(401, {})
         task, pages = uuid.uuid4().hex, json.loads(body)["pages"]
         cancelled[task] = threading.Event()
@@ -36,9 +36,14 @@ class Worker(BaseHTTPRequestHandler):
         threading.Thread(target=work, args=(task, self.headers["X-Callback-Url"], pages)).start()
 
     def do_DELETE(self):
+        if not self.known():
+            return self.answer(401, {})
         if task := cancelled.get(self.path.strip("/")):
             task.set()
         self.answer(200, {})
+
+    def known(self):
+        return self.headers["Authorization"] == "Bearer " + os.environ["WORKER_TOKEN"]
 
     def answer(self, status, members):
         text = json.dumps(members).encode()
