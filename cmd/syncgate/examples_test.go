@@ -180,8 +180,8 @@ func TestExampleWorkers(t *testing.T) {
 	}
 }
 
-// repeats wants that a worker takes nothing from strangers, and calls again after a 5xx. refused is what a stranger hears, and status what the
-// worker says with its result.
+// repeats wants that a worker takes nothing from strangers, and calls again after a 5xx and when nobody answers. refused is what a stranger
+// hears, and status what the worker says with its result.
 func repeats(t *testing.T, worker string, refused int, status, result string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -191,8 +191,11 @@ func repeats(t *testing.T, worker string, refused int, status, result string) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, r.Method+" "+r.Header.Get("X-Callback-Status")+" "+string(body))
-		if len(calls) == 1 {
+		switch len(calls) {
+		case 1:
 			w.WriteHeader(503)
+		case 2:
+			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
 	}))
 	defer gateway.Close()
@@ -208,7 +211,7 @@ func repeats(t *testing.T, worker string, refused int, status, result string) {
 		defer mu.Unlock()
 		return calls
 	}
-	eventually(t, "the worker has called again", func() bool { return len(so()) > 1 })
+	eventually(t, "the worker has called again", func() bool { return len(so()) > 2 })
 	for _, call := range so() {
 		if call != "POST "+status+" "+result {
 			t.Errorf("the worker calls %s", call)
