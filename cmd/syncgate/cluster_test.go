@@ -41,6 +41,13 @@ func balance(t *testing.T, address string, a, b *gate) {
 		"resolvers docker init-addr libc,none", "", // these addresses are numbers
 		"inter 1s", "inter 100ms",
 	).Replace(string(shipped))
+	startHaproxy(t, config)
+	eventually(t, "haproxy has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
+}
+
+// startHaproxy starts one with a configuration.
+func startHaproxy(t *testing.T, config string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +65,6 @@ func balance(t *testing.T, address string, a, b *gate) {
 			t.Logf("haproxy:\n%s", log)
 		}
 	})
-	eventually(t, "haproxy has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
 }
 
 // announced matches what a message to a node says of one callback: the trip's name and its op, the size of the callback, its status.
