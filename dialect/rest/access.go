@@ -155,9 +155,24 @@ func (c *caller) checkOrigin(h *fasthttp.RequestHeader) *gateway.Fault {
 	if lines := h.PeekAll(fasthttp.HeaderOrigin); len(lines) == 1 && c.allowsOrigin(string(lines[0])) {
 		return nil
 	}
+	return badOrigin(c.name)
+}
+
+func badOrigin(login string) *gateway.Fault {
 	return &gateway.Fault{
-		Status: fasthttp.StatusForbidden, Reason: gateway.BadOrigin, Login: c.name, Text: "This key is for pages of other origins, and for nobody else",
+		Status: fasthttp.StatusForbidden, Reason: gateway.BadOrigin, Login: login, Text: "This key is for pages of other origins, and for nobody else",
 	}
+}
+
+// mayHear refuses a page that has the token of a task's events and is not of the origins of the task's key. A key without origins hands its
+// tokens to whom it likes.
+func (c *callers) mayHear(login, origin string) error {
+	for _, one := range c.all {
+		if one.name == login && len(one.origins) > 0 && !one.allowsOrigin(origin) {
+			return badOrigin(login)
+		}
+	}
+	return nil
 }
 
 // authenticate gives whom the tasks of a request belong to, and its caller where that is an access entry.

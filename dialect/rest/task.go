@@ -132,6 +132,9 @@ func (d *Dialect) reader(c *gateway.TaskCall, t *table, req *fasthttp.Request, p
 		if err != nil || !d.outside.Keys.ParseEventsToken(token, id) {
 			return &gateway.Fault{Status: fasthttp.StatusNotFound, Reason: gateway.ForgedName, Text: "Not found: no such task"}
 		}
+		if origin := string(req.Header.Peek(fasthttp.HeaderOrigin)); origin != "" {
+			c.MayRead = func(of string, _ bool) error { return t.callers.mayHear(of, origin) }
+		}
 		return nil
 	case said.given:
 		by := t.callers.whose(said)

@@ -82,6 +82,14 @@ func TestTokenOfEvents(t *testing.T) {
 	if got := may(t, d, "access/web", true, "GET "+stream); got != 0 {
 		t.Errorf("its own events: %d", got)
 	}
+	for origin, want := range map[string]int{"https://shop.example": 0, "https://evil.example": 403} {
+		if got := may(t, d, "access/page", true, "GET "+stream, "Origin: "+origin); got != want {
+			t.Errorf("its own events, for a page of %s: %d", origin, got)
+		}
+	}
+	if got := may(t, d, "access/web", true, "GET "+stream, "Origin: https://any.example"); got != 0 {
+		t.Errorf("events of a key without origins, for a page: %d", got)
+	}
 	_, token, _ := strings.Cut(stream, "?")
 	for _, line := range []string{"/tasks/" + other + "/events?" + token, stream + "x", stream[:len(stream)-1], "/tasks/x/events?" + token} {
 		if got := may(t, d, "access/web", true, "GET "+line); got != 404 {
