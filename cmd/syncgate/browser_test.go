@@ -231,20 +231,8 @@ func site(t *testing.T, gateway string) *website {
 // browse opens the site in a new browser and gives what its page has seen.
 func browse(t *testing.T, w *website) seen {
 	t.Helper()
-	log := new(logbook)
-	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
-		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), w.URL)
-	browser.Stdout, browser.Stderr = log, log
-	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
-	if err := browser.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
-		_ = browser.Wait()
-		eventually(t, "all of the browser has ended", func() bool { return syscall.Kill(-browser.Process.Pid, 0) != nil })
-	}()
+	log, end := openBrowser(t, w.URL)
+	defer end()
 	select {
 	case s := <-w.heard:
 		if s.Origin != w.URL {
@@ -254,5 +242,24 @@ func browse(t *testing.T, w *website) seen {
 	case <-time.After(2 * patience):
 		t.Fatalf("the page has not reported:\n%s", log)
 		return seen{}
+	}
+}
+
+// openBrowser opens a page in a new browser, which end ends.
+func openBrowser(t *testing.T, url string) (log *logbook, end func()) {
+	t.Helper()
+	log = new(logbook)
+	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
+		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), url)
+	browser.Stdout, browser.Stderr = log, log
+	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return log, func() {
+		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
+		_ = browser.Wait()
+		eventually(t, "all of the browser has ended", func() bool { return syscall.Kill(-browser.Process.Pid, 0) != nil })
 	}
 }

@@ -81,7 +81,7 @@ func (j job) report(status, body string, header ...string) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Callback-Status", status)
-	for i := 0; i < len(header); i += 2 {
+	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
