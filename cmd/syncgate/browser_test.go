@@ -156,7 +156,8 @@ func wantForeign(t *testing.T, s seen) {
 // ear passes on what comes, to a gateway, and hears it.
 type ear struct {
 	net.Listener
-	log *logbook
+	log   *logbook
+	conns sync.Map // of its clients
 }
 
 func newEar(t *testing.T, gateway string) *ear {
@@ -165,7 +166,7 @@ func newEar(t *testing.T, gateway string) *ear {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ear{ln, new(logbook)}
+	e := &ear{Listener: ln, log: new(logbook)}
 	var running sync.WaitGroup
 	t.Cleanup(func() {
 		_ = ln.Close()
@@ -186,6 +187,8 @@ func newEar(t *testing.T, gateway string) *ear {
 // pass ends when either side closes.
 func (e *ear) pass(c net.Conn, gateway string) {
 	defer c.Close()
+	e.conns.Store(c, nil)
+	defer e.conns.Delete(c)
 	up, err := net.Dial("tcp", gateway)
 	if err != nil {
 		return
@@ -196,6 +199,14 @@ func (e *ear) pass(c net.Conn, gateway string) {
 		_ = c.Close()
 	}()
 	_, _ = io.Copy(up, io.TeeReader(c, e.log))
+}
+
+// cut breaks every connection.
+func (e *ear) cut() {
+	e.conns.Range(func(c, _ any) bool {
+		_ = c.(net.Conn).Close()
+		return true
+	})
 }
 
 func (e *ear) count(line string) int { return strings.Count(e.log.String(), line) }
