@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -121,10 +122,10 @@ const tried = (path, init) => fetch(gateway + path, init).then(async r => r.type
 })();
 </script>`
 
-// pageSite serves a page, passes on the steps that it wants done, and hears what it has seen.
+// pageSite serves a page, which is set when its origin is known, passes on the steps that it wants done, and hears what it has seen.
 type pageSite struct {
 	*httptest.Server
-	html  string
+	html  atomic.Pointer[string]
 	steps chan pageStep
 	seen  chan []byte
 }
@@ -140,7 +141,7 @@ func newPageSite(t *testing.T) *pageSite {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, s.html)
+		_, _ = io.WriteString(w, *s.html.Load())
 	})
 	mux.HandleFunc("POST /step/{name}", func(_ http.ResponseWriter, r *http.Request) {
 		step := pageStep{r.PathValue("name"), make(chan struct{})}
@@ -159,9 +160,10 @@ func newPageSite(t *testing.T) *pageSite {
 	return s
 }
 
-// run opens the page, does its steps, and reads what it has seen.
-func (s *pageSite) run(t *testing.T, seen any, do func(step string)) {
+// run opens a page, does its steps, and reads what it has seen.
+func (s *pageSite) run(t *testing.T, html string, seen any, do func(step string)) {
 	t.Helper()
+	s.html.Store(&html)
 	log, end := openBrowser(t, s.URL)
 	defer end()
 	for late := time.After(patience); ; {
@@ -198,8 +200,7 @@ access: [{name: page, key: %s, routes: [kept, forsaken], origins: ["%s"], rate: 
 	gateway := "http://" + front.Addr().String()
 
 	var seen routesSeen
-	own.html = fmt.Sprintf(routesPage, gateway, pageKey)
-	own.run(t, &seen, func(step string) { doStep(t, g, e, front, step) })
+	own.run(t, fmt.Sprintf(routesPage, gateway, pageKey), &seen, func(step string) { doStep(t, g, e, front, step) })
 	if seen.Origin != own.URL || seen.Aborted != "AbortError" {
 		t.Errorf("the page of %s has aborted a call and got %s", seen.Origin, seen.Aborted)
 	}
@@ -295,8 +296,7 @@ func wantNothingForeign(t *testing.T, e *jobs, gateway string, site *pageSite, s
 		Events []string
 		Opaque string
 	}
-	site.html = fmt.Sprintf(foreignPage, gateway, pageKey, stream)
-	site.run(t, &seen, func(step string) { t.Errorf("the foreign page wants %q", step) })
+	site.run(t, fmt.Sprintf(foreignPage, gateway, pageKey, stream), &seen, func(step string) { t.Errorf("the foreign page wants %q", step) })
 	for how, got := range seen.Tries {
 		if got != "TypeError" {
 			t.Errorf("a foreign page has tried %s and got %s", how, got)
