@@ -1,0 +1,188 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// crowdSize is how many clients each of these tests has at once.
+const crowdSize = 50
+
+// TestHomeDiesBetweenRedirects kills the home when its clients have their first redirects. Half of the clients follow it before, and are
+// cut while they wait. All of them go on at the other node, where the engine calls back.
+func TestHomeDiesBetweenRedirects(t *testing.T) {
+	p := startPair(t, "wait: {default: 1s, max: 1m}, at_wait_end: redirect")
+	var redirected, followed sync.WaitGroup
+	redirected.Add(crowdSize)
+	followed.Add(crowdSize / 2)
+	go func() { // ends with the clients, who wait for it
+		redirected.Wait()
+		followed.Wait()
+		p.kill()
+	}()
+	var cut atomic.Int64
+	crowdOf(crowdSize, func(nonce string, n int) {
+		a := p.atHome.post(nonce)
+		next := a.header.Get("Location")
+		redirected.Done()
+		follows := n%2 == 0
+		if follows {
+			followed.Done()
+		}
+		if a.status != 303 || !strings.HasPrefix(next, "/tasks/") {
+			t.Errorf("%s got %d %s", nonce, a.status, a.body)
+			return
+		}
+		if follows {
+			if a = p.atHome.ask(http.MethodGet, next, ""); a.status == 0 {
+				cut.Add(1)
+			} else if a.status == 303 {
+				next = a.header.Get("Location")
+			}
+		}
+		p.awaitDeath()
+		a = p.atOther.ask(http.MethodGet, next, "")
+		if a.status != 303 {
+			t.Errorf("%s got %d %s at the other node", nonce, a.status, a.body)
+			return
+		}
+		var called sync.WaitGroup
+		called.Go(func() { p.complete(nonce) })
+		for hops := 0; a.status == 303 && hops < 9; hops++ {
+			a = p.atOther.ask(http.MethodGet, a.header.Get("Location"), "")
+		}
+		called.Wait()
+		p.wantResult(nonce, a)
+	})
+	t.Logf("%d of %d clients were cut while they waited", cut.Load(), crowdSize)
+	if cut.Load() == 0 {
+		t.Error("no client waited at the home when it died")
+	}
+	p.other.stop()
+}
+
+// steps is how often the engine reports progress of each task.
+const steps = 20
+
+func stepOf(nonce string, n int) string { return fmt.Sprintf(`{"nonce":%q,"percent":%d}`, nonce, n) }
+
+// work has the engine report all progress of a task, and its result, at the other node.
+func (p *pair) work(nonce string, from int, each func()) {
+	for n := from; n <= steps; n++ {
+		p.report(p.atOther, nonce, "progress", stepOf(nonce, n))
+		each()
+	}
+	p.complete(nonce)
+}
+
+// wantEvents wants every event of a task once, and in order.
+func (p *pair) wantEvents(nonce string, heard []event) {
+	want := []event{{"0", "accepted", ""}}
+	for n := 1; n <= steps; n++ {
+		want = append(want, event{strconv.Itoa(n), "progress", stepOf(nonce, n)})
+	}
+	want = append(want, event{"end", "result", resultOf(nonce)})
+	for i := range max(len(want), len(heard)) {
+		if i >= len(want) || i >= len(heard) || want[i].data != "" && heard[i] != want[i] || heard[i].name != want[i].name {
+			p.t.Errorf("%s: event %d is not as it should be: %v", nonce, i, heard)
+			return
+		}
+	}
+}
+
+// locationOf gives where the task is that an event says is accepted.
+func locationOf(t *testing.T, e event) string {
+	var task struct{ Location string }
+	if err := json.Unmarshal([]byte(e.data), &task); err != nil || e.name != "accepted" || !strings.HasPrefix(task.Location, "/tasks/") {
+		t.Errorf("the first event is %v", e)
+	}
+	return task.Location
+}
+
+// TestHomeDiesBetweenEvents kills the home of open streams while the engine reports progress at the other node. The clients go on there.
+func TestHomeDiesBetweenEvents(t *testing.T) {
+	p := startPair(t, "wait: {default: 1s, max: 1m}")
+	half := newCountdown(crowdSize*steps/2, p.kill)
+	var cuts atomic.Int64
+	crowdOf(crowdSize, func(nonce string, n int) {
+		r, err := p.atHome.open(http.MethodPost, "/v1/orders", orderOf(nonce), "Accept", "text/event-stream")
+		if err != nil || r.StatusCode != 200 {
+			t.Errorf("%s: no stream: %v %v", nonce, r, err)
+			return
+		}
+		var f feed
+		var working sync.WaitGroup
+		defer working.Wait()
+		each := func(e event) {
+			if e.id == "0" {
+				working.Go(func() { p.work(nonce, 1, half.count) })
+			}
+		}
+		for whole := f.hear(r, each); !whole && f.cuts < 3; whole = f.hear(r, each) {
+			if len(f.heard) == 0 {
+				t.Errorf("%s: the stream ended before its first event", nonce)
+				return
+			}
+			path, header := locationOf(t, f.heard[0])+"/events", []string{"Last-Event-ID", f.last()}
+			if n%2 == 0 {
+				path, header = path+"?lastEventId="+f.last(), nil
+			}
+			if r, err = p.atOther.open(http.MethodGet, path, "", header...); err != nil || r.StatusCode != 200 {
+				t.Errorf("%s: the stream does not go on: %v %v", nonce, r, err)
+				return
+			}
+		}
+		cuts.Add(int64(f.cuts))
+		p.wantEvents(nonce, f.heard)
+	})
+	t.Logf("%d streams were cut", cuts.Load())
+	if n := cuts.Load(); n < crowdSize/2 || n > crowdSize {
+		t.Errorf("of %d streams %d were cut", crowdSize, n)
+	}
+	p.other.stop()
+}
+
+// TestHomeDiesBehindStreams has streams at the other node, and kills the home between two events: no stream is cut.
+func TestHomeDiesBehindStreams(t *testing.T) {
+	const atHome = steps / 4 // so many reports come to the home
+	p := startPair(t, "wait: {default: 1s, max: 1m}")
+	half := newCountdown(crowdSize*(steps-atHome)/2, p.kill)
+	var ready sync.WaitGroup // the home has heard all that it will hear
+	ready.Add(crowdSize)
+	crowdOf(crowdSize, func(nonce string, _ int) {
+		a := p.atHome.post(nonce, "Prefer", "respond-async")
+		r, err := p.atOther.open(http.MethodGet, a.header.Get("Location"), "", "Accept", "text/event-stream")
+		if a.status != 202 || err != nil || r.StatusCode != 200 {
+			t.Errorf("%s: no stream: %v, %v %v", nonce, a, r, err)
+			ready.Done()
+			return
+		}
+		var working sync.WaitGroup
+		working.Go(func() {
+			for n := 1; n <= atHome; n++ {
+				p.report(p.atHome, nonce, "progress", stepOf(nonce, n))
+			}
+			ready.Done()
+			ready.Wait()
+			p.work(nonce, atHome+1, half.count)
+		})
+		var f feed
+		if !f.hear(r, func(event) {}) {
+			t.Errorf("%s: the stream was cut behind %v", nonce, f.heard)
+		}
+		working.Wait()
+		p.wantEvents(nonce, f.heard)
+	})
+	select {
+	case <-p.home.ended:
+	default:
+		t.Error("the home was not killed")
+	}
+	p.other.stop()
+}
