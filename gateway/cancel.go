@@ -43,7 +43,7 @@ func (g *Gateway) cancelTask(t *trip) {
 		t.finals[op] = cb
 	}
 	t.task.Ended = !won
-	if won {
+	if won || t.finals[0].Status == correlator.Cancelled { // the node that cancelled it may have been killed before it asked
 		g.cancelAtEngine(t.id)
 	}
 	t.begin(false)
@@ -63,9 +63,26 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 	if err != nil || !m.Acked || !isCancelled(rec) {
 		return
 	}
-	if index, ok := g.engineNamed(m.Engine); ok {
+	if index, ok := g.engineNamed(m.Engine); ok && g.asksToCancel(ctx, id) {
 		g.cancels.ask(g.engines[index], id, m.Accepted)
 	}
+}
+
+// asksToCancel reports whether the caller is the one that asks the engine. The node of the client that cancels a task, the home node, and the node of
+// another client that cancels it can all find the task cancelled and the engine's answer there: the first that binds a key of the task asks. If the
+// store does not answer, the engine may be asked twice: that is better than never.
+func (g *Gateway) asksToCancel(ctx context.Context, id correlator.ID) bool {
+	const tries = 3
+	key := correlator.Key{Name: "\x01" + string(id[:])} // no client can send it
+	for range tries {
+		own := g.correlator.NewID(id.Expiry())
+		owner, err := g.keeper.Claim(ctx, key, [32]byte{}, own, correlator.Record{Finals: []correlator.Callback{{Status: correlator.Cancelled}}})
+		g.correlator.Close(own)
+		if err == nil {
+			return owner == own
+		}
+	}
+	return true
 }
 
 // isCancelled reports whether a client has cancelled what a record is of.

@@ -1,0 +1,145 @@
+package gateway_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
+)
+
+// cancellable is an engine that can be asked to cancel.
+func cancellable(_ *rest.RouteConfig, e *httpengine.Config) {
+	e.Cancel = httpengine.Cancel{Method: "DELETE", URL: strings.TrimSuffix(e.URL, "/hooks/{kind}") + "/jobs/{accepted.id}"}
+}
+
+// counter is how often an engine is asked to cancel each task.
+type counter struct {
+	engine *hooks
+	came   chan struct{} // a request to cancel
+	mu     sync.Mutex
+	counts map[string]int // by path; guarded by mu
+}
+
+// countCancels has the engine accept every task, and counts, until the end of the test.
+func countCancels(t *testing.T, e *hooks) *counter {
+	c := &counter{engine: e, came: make(chan struct{}, 1000), counts: make(map[string]int)}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			select {
+			case h := <-e.asked:
+				c.serve(h, n)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-ended })
+	return c
+}
+
+func (c *counter) serve(h *hook, n int) {
+	if h.method != http.MethodDelete {
+		h.answer(202, "application/json", fmt.Sprintf(`{"id":"n%d"}`, n))
+		return
+	}
+	c.mu.Lock()
+	c.counts[h.path]++
+	c.mu.Unlock()
+	h.answer(204, "", "")
+	c.came <- struct{}{}
+}
+
+// want wants one request for each of n tasks, and no more.
+func (c *counter) want(t *testing.T, n int) {
+	t.Helper()
+	late := time.After(5 * time.Second)
+	for range n {
+		select {
+		case <-c.came:
+		case <-late:
+			t.Fatalf("the engine was not asked %d times within 5 s", n)
+		}
+	}
+	select {
+	case <-c.came:
+	case <-time.After(200 * time.Millisecond): // nothing says that none will come
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path, times := range c.counts {
+		if times != 1 {
+			t.Errorf("the engine was asked %d times for %s", times, path)
+		}
+	}
+	if len(c.counts) != n {
+		t.Errorf("the engine was asked for %d tasks of %d", len(c.counts), n)
+	}
+}
+
+// cancelAtOnce has clients cancel their tasks as soon as they hear of them, at all of some nodes at the same time.
+func cancelAtOnce(t *testing.T, home *routed, nodes ...*routed) {
+	const tasks = 40
+	t.Helper()
+	asked := countCancels(t, home.hooks)
+	var all sync.WaitGroup
+	for range tasks {
+		all.Go(func() {
+			a := home.untilServed(func() answer { return <-home.post(`{}`, "Prefer", "respond-async") })
+			if a.status != 202 {
+				t.Errorf("%+v", a)
+				return
+			}
+			location := a.header.Get("Location")
+			var both sync.WaitGroup
+			for _, at := range nodes {
+				both.Go(func() { at.cancel(location, len(nodes) == 1) })
+			}
+			both.Wait()
+			wantReply(t, home.untilServed(func() answer { return nodes[0].do(http.MethodGet, location, "") }), 409, "")
+		})
+	}
+	all.Wait()
+	asked.want(t, tasks)
+}
+
+// cancel cancels a task. One that is alone has to be the first, unless it had to repeat its request.
+func (r *routed) cancel(location string, alone bool) {
+	tries := 0
+	a := r.untilServed(func() answer { tries++; return r.do(http.MethodDelete, location, "") })
+	if a.status != 202 && (alone && tries == 1 || a.status != 409) {
+		r.t.Errorf("%+v", a)
+	}
+}
+
+// untilServed repeats a request while it gets 503, as a client does: a busy machine may let Redis time out.
+func (*routed) untilServed(ask func() answer) (a answer) {
+	for range 20 {
+		if a = ask(); a.status != 503 {
+			break
+		}
+	}
+	return a
+}
+
+// The engine is asked once to cancel a task, whatever nodes find that it is cancelled.
+func TestEngineIsAskedOnceToCancel(t *testing.T) {
+	t.Run("one node", func(t *testing.T) {
+		n := startRouted(t, cancellable)
+		cancelAtOnce(t, n, n)
+	})
+	t.Run("another node", func(t *testing.T) {
+		n := startTwoNodes(t, cancellable)
+		cancelAtOnce(t, n.home, n.other)
+	})
+	t.Run("both nodes", func(t *testing.T) {
+		n := startTwoNodes(t, cancellable)
+		cancelAtOnce(t, n.home, n.home, n.other)
+	})
+}
