@@ -14,57 +14,78 @@ import (
 // crowdSize is how many clients each of these tests has at once.
 const crowdSize = 50
 
+// redirects are clients of a home that dies when all of them have their first redirect.
+type redirects struct {
+	*pair
+	redirected, followed sync.WaitGroup
+	cut                  atomic.Int64
+}
+
 // TestHomeDiesBetweenRedirects kills the home when its clients have their first redirects. Half of the clients follow it before, and are
 // cut while they wait. All of them go on at the other node, where the engine calls back.
 func TestHomeDiesBetweenRedirects(t *testing.T) {
-	p := startPair(t, "wait: {default: 1s, max: 1m}, at_wait_end: redirect")
-	var redirected, followed sync.WaitGroup
-	redirected.Add(crowdSize)
-	followed.Add(crowdSize / 2)
+	p := &redirects{pair: startPair(t, "wait: {default: 1s, max: 1m}, at_wait_end: redirect")}
+	p.redirected.Add(crowdSize)
+	p.followed.Add(crowdSize / 2)
 	go func() { // ends with the clients, who wait for it
-		redirected.Wait()
-		followed.Wait()
+		p.redirected.Wait()
+		p.followed.Wait()
 		p.kill()
 	}()
-	var cut atomic.Int64
 	crowdOf(crowdSize, func(nonce string, n int) {
-		a := p.atHome.post(nonce)
-		next := a.header.Get("Location")
-		redirected.Done()
-		follows := n%2 == 0
-		if follows {
-			followed.Done()
+		if next := p.atHomeFirst(nonce, n%2 == 0); next != "" {
+			p.awaitDeath()
+			p.goOn(nonce, next)
 		}
-		if a.status != 303 || !strings.HasPrefix(next, "/tasks/") {
-			t.Errorf("%s got %d %s", nonce, a.status, a.body)
-			return
-		}
-		if follows {
-			if a = p.atHome.ask(http.MethodGet, next, ""); a.status == 0 {
-				cut.Add(1)
-			} else if a.status == 303 {
-				next = a.header.Get("Location")
-			}
-		}
-		p.awaitDeath()
-		a = p.atOther.ask(http.MethodGet, next, "")
-		if a.status != 303 {
-			t.Errorf("%s got %d %s at the other node", nonce, a.status, a.body)
-			return
-		}
-		var called sync.WaitGroup
-		called.Go(func() { p.complete(nonce) })
-		for hops := 0; a.status == 303 && hops < 9; hops++ {
-			a = p.atOther.ask(http.MethodGet, a.header.Get("Location"), "")
-		}
-		called.Wait()
-		p.wantResult(nonce, a)
 	})
-	t.Logf("%d of %d clients were cut while they waited", cut.Load(), crowdSize)
-	if cut.Load() == 0 {
+	t.Logf("%d of %d clients were cut while they waited", p.cut.Load(), crowdSize)
+	if p.cut.Load() == 0 {
 		t.Error("no client waited at the home when it died")
 	}
-	p.other.stop()
+	p.end()
+}
+
+// atHomeFirst makes a task at the home and gives the URL of its redirect, which it may follow there.
+func (p *redirects) atHomeFirst(nonce string, follows bool) (next string) {
+	a := p.atHome.post(nonce)
+	p.redirected.Done()
+	if follows {
+		p.followed.Done()
+	}
+	next = a.header.Get("Location")
+	if a.status != 303 || !strings.HasPrefix(next, "/tasks/") {
+		p.t.Errorf("%s got %d %s", nonce, a.status, a.body)
+		return ""
+	}
+	if !follows {
+		return next
+	}
+	switch a = p.atHome.ask(http.MethodGet, next, ""); a.status {
+	case 0:
+		p.cut.Add(1)
+		return next
+	case 303:
+		return a.header.Get("Location")
+	default:
+		p.t.Errorf("%s got %d %s behind its first redirect", nonce, a.status, a.body)
+		return ""
+	}
+}
+
+// goOn follows redirects at the other node. The engine calls back behind the first of them.
+func (p *redirects) goOn(nonce, next string) {
+	a := p.atOther.ask(http.MethodGet, next, "")
+	if a.status != 303 {
+		p.t.Errorf("%s got %d %s at the other node", nonce, a.status, a.body)
+		return
+	}
+	var called sync.WaitGroup
+	called.Go(func() { p.complete(nonce) })
+	for hops := 0; a.status == 303 && hops < 9; hops++ {
+		a = p.atOther.ask(http.MethodGet, a.header.Get("Location"), "")
+	}
+	called.Wait()
+	p.wantResult(nonce, a)
 }
 
 // steps is how often the engine reports progress of each task.
@@ -111,11 +132,6 @@ func TestHomeDiesBetweenEvents(t *testing.T) {
 	half := newCountdown(crowdSize*steps/2, p.kill)
 	var cuts atomic.Int64
 	crowdOf(crowdSize, func(nonce string, n int) {
-		r, err := p.atHome.open(http.MethodPost, "/v1/orders", orderOf(nonce), "Accept", "text/event-stream")
-		if err != nil || r.StatusCode != 200 {
-			t.Errorf("%s: no stream: %v %v", nonce, r, err)
-			return
-		}
 		var f feed
 		var working sync.WaitGroup
 		defer working.Wait()
@@ -124,19 +140,9 @@ func TestHomeDiesBetweenEvents(t *testing.T) {
 				working.Go(func() { p.work(nonce, 1, half.count) })
 			}
 		}
-		for whole := f.hear(r, each); !whole && f.cuts < 3; whole = f.hear(r, each) {
-			if len(f.heard) == 0 {
-				t.Errorf("%s: the stream ended before its first event", nonce)
-				return
-			}
-			path, header := locationOf(t, f.heard[0])+"/events", []string{"Last-Event-ID", f.last()}
-			if n%2 == 0 {
-				path, header = path+"?lastEventId="+f.last(), nil
-			}
-			if r, err = p.atOther.open(http.MethodGet, path, "", header...); err != nil || r.StatusCode != 200 {
-				t.Errorf("%s: the stream does not go on: %v %v", nonce, r, err)
-				return
-			}
+		r := p.stream(p.atHome, http.MethodPost, "/v1/orders", orderOf(nonce))
+		for r != nil && !f.hear(r, each) && f.cuts < 3 {
+			r = p.resume(&f, n%2 == 0)
 		}
 		cuts.Add(int64(f.cuts))
 		p.wantEvents(nonce, f.heard)
@@ -145,7 +151,30 @@ func TestHomeDiesBetweenEvents(t *testing.T) {
 	if n := cuts.Load(); n < crowdSize/2 || n > crowdSize {
 		t.Errorf("of %d streams %d were cut", crowdSize, n)
 	}
-	p.other.stop()
+	p.end()
+}
+
+// stream opens a stream. It gives nil where there is none.
+func (p *pair) stream(at *client, method, path, body string, header ...string) *http.Response {
+	r, err := at.open(method, path, body, append(header, "Accept", "text/event-stream")...)
+	if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/event-stream" {
+		p.t.Errorf("%s %s: no stream: %v %v", method, path, r, err)
+		return nil
+	}
+	return r
+}
+
+// resume opens a stream at the other node that goes on behind the last event.
+func (p *pair) resume(f *feed, byQuery bool) *http.Response {
+	if len(f.heard) == 0 {
+		p.t.Error("a stream ended before its first event")
+		return nil
+	}
+	path := locationOf(p.t, f.heard[0]) + "/events"
+	if byQuery {
+		return p.stream(p.atOther, http.MethodGet, path+"?lastEventId="+f.last(), "")
+	}
+	return p.stream(p.atOther, http.MethodGet, path, "", "Last-Event-ID", f.last())
 }
 
 // TestHomeDiesBehindStreams has streams at the other node, and kills the home between two events: no stream is cut.
@@ -157,9 +186,8 @@ func TestHomeDiesBehindStreams(t *testing.T) {
 	ready.Add(crowdSize)
 	crowdOf(crowdSize, func(nonce string, _ int) {
 		a := p.atHome.post(nonce, "Prefer", "respond-async")
-		r, err := p.atOther.open(http.MethodGet, a.header.Get("Location"), "", "Accept", "text/event-stream")
-		if a.status != 202 || err != nil || r.StatusCode != 200 {
-			t.Errorf("%s: no stream: %v, %v %v", nonce, a, r, err)
+		r := p.stream(p.atOther, http.MethodGet, a.header.Get("Location"), "")
+		if r == nil {
 			ready.Done()
 			return
 		}
@@ -184,5 +212,5 @@ func TestHomeDiesBehindStreams(t *testing.T) {
 	default:
 		t.Error("the home was not killed")
 	}
-	p.other.stop()
+	p.end()
 }
