@@ -9,6 +9,9 @@
 // The result that the engine reports is, unless a body is chosen, the task's data without __callback_url and __sim,
 // so that whatever a client sends comes back to it.
 //
+// A request to any other path with a header X-Callback-Url is taken too, as engines of plain HTTP take it: its body is the
+// data of one task.
+//
 // # One task
 //
 // A package is verified and read. Each of its create ops becomes a task and is answered, unless its Ack refuses it. The

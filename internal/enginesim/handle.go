@@ -16,12 +16,16 @@ const (
 	typeText = "text/plain"
 )
 
-// handle takes one package. Everything that it keeps is copied by newTask and by the recorder.
+// handle takes one package, or one plain request. Everything that it keeps is copied by newTask and by the recorder.
 func (e *Engine) handle(ctx *fasthttp.RequestCtx) {
 	e.counters.requests.Add(1)
 	path, _, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte("?"))
 	login, stamp, sig, ok := route(path)
+	url := ctx.Request.Header.Peek(headerURL)
 	switch {
+	case !ok && len(url) > 0:
+		e.plain(ctx, path, url)
+		return
 	case !ok:
 		reply(ctx, fasthttp.StatusNotFound, typeHTML, "Not Found")
 		return

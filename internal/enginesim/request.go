@@ -39,6 +39,12 @@ type readers struct{ pool sync.Pool }
 
 // read reads a package. Its error says where the body stops making sense.
 func (p *readers) read(body []byte) ([]op, error) {
+	r := p.borrow(body)
+	defer p.giveBack(r)
+	return r.pack()
+}
+
+func (p *readers) borrow(body []byte) *reader {
 	r, ok := p.pool.Get().(*reader)
 	if !ok {
 		r = new(reader)
@@ -46,10 +52,12 @@ func (p *readers) read(body []byte) ([]op, error) {
 	// The Buffer aliases body and the Decoder the Buffer: nothing is copied.
 	r.buf, r.raw = *bytes.NewBuffer(body), body
 	r.dec.Reset(&r.buf, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	out, err := r.pack()
+	return r
+}
+
+func (p *readers) giveBack(r *reader) {
 	r.buf, r.raw = bytes.Buffer{}, nil
 	p.pool.Put(r)
-	return out, err
 }
 
 func (r *reader) pack() (ops []op, err error) {
