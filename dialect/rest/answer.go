@@ -20,7 +20,7 @@ const taskPath = "/tasks/"
 
 // Answer writes the reply to a call: the result as the engine gave it, or where it can be found, or why there is none.
 func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
-	s := stateOf(stateBytes(c))
+	s := d.current.Load().stateOf(stateBytes(c))
 	switch {
 	case final(r):
 		d.result(dst, &s, r)

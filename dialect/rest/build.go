@@ -12,7 +12,7 @@ import (
 func (c *Config) table(outside *Outside) (*table, error) {
 	var p problems
 	c.whole(&p)
-	t := &table{publicURL: strings.TrimRight(c.PublicURL, "/"), config: *c}
+	t := &table{publicURL: strings.TrimRight(c.PublicURL, "/"), config: *c, states: make(map[string]*state)}
 	names, known := make(map[string]int), make(map[string]*RouteConfig)
 	var placed []placedRoute
 	for i := range min(len(c.Routes), MostRoutes) {
@@ -26,6 +26,7 @@ func (c *Config) table(outside *Outside) (*table, error) {
 		if built == nil {
 			continue
 		}
+		t.states[string(built.state.text)] = &built.state
 		for _, pattern := range built.patterns() {
 			next := placedRoute{pattern, built, i}
 			next.checkTies(&p, key, placed)

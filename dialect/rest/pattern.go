@@ -67,7 +67,7 @@ func parseSegment(part string) (segment, error) {
 	case !ok:
 		return segment{}, errors.New("has a segment that no request can have: one that is empty, a dot or two dots, or that is not percent-encoded UTF-8")
 	}
-	return segment{text: text}, nil
+	return segment{text: string(text)}, nil
 }
 
 func isName(name string) bool {
@@ -101,8 +101,8 @@ func (p pattern) meets(q pattern) bool {
 }
 
 // splitPath gives the decoded segments of a raw path. It is not ok where a segment is none, or where there are too many: such a path matches
-// nothing. A slash that is percent-encoded stays in its segment.
-func splitPath(room []string, path []byte) (segments []string, ok bool) {
+// nothing. A slash that is percent-encoded stays in its segment. Segments may stand in path.
+func splitPath(room [][]byte, path []byte) (segments [][]byte, ok bool) {
 	rest, ok := bytes.CutPrefix(path, []byte("/"))
 	if !ok {
 		return nil, false
@@ -120,15 +120,14 @@ func splitPath(room []string, path []byte) (segments []string, ok bool) {
 	return segments, true
 }
 
-// decodeSegment takes percent-encoding back. Empty segments, and those that others resolve, are not ok.
-func decodeSegment(part []byte) (text string, ok bool) {
+// decodeSegment takes percent-encoding back. Empty segments, and those that others resolve, are not ok. text is part where that has none.
+func decodeSegment(part []byte) (text []byte, ok bool) {
 	if bytes.IndexByte(part, '%') >= 0 {
 		if part, ok = percentDecoded(part); !ok {
-			return "", false
+			return nil, false
 		}
 	}
-	text = string(part)
-	return text, text != "" && text != "." && text != ".." && utf8.ValidString(text)
+	return part, len(part) > 0 && string(part) != "." && string(part) != ".." && utf8.Valid(part)
 }
 
 func percentDecoded(part []byte) (decoded []byte, ok bool) {

@@ -48,12 +48,20 @@ func (s *state) encode() []byte {
 
 // with gives the state of a call, and its recorded form: the route's own where the call says nothing else.
 func (s *state) with(end string, wait time.Duration, hal bool, applied string) []byte {
-	own := *s
-	own.End, own.Wait, own.HAL, own.Applied = end, seconds(wait), hal, applied
-	if own.End == s.End && own.Wait == s.Wait && own.HAL == s.HAL && own.Applied == s.Applied {
+	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL && applied == s.Applied {
 		return s.text
 	}
+	own := *s
+	own.End, own.Wait, own.HAL, own.Applied = end, seconds(wait), hal, applied
 	return own.encode()
+}
+
+// stateOf reads a recorded state. Those of calls that say nothing are known.
+func (t *table) stateOf(text []byte) state {
+	if s := t.states[string(text)]; s != nil {
+		return *s
+	}
+	return stateOf(text)
 }
 
 // stateOf reads a recorded state. What is none is that of a route of which nothing is said.

@@ -12,6 +12,7 @@ import (
 type table struct {
 	root      node
 	callers   callers
+	states    map[string]*state // of calls that say nothing, by their text
 	publicURL string
 	tasks     *taskPlace
 	config    Config
@@ -72,14 +73,14 @@ func (n *node) add(p pattern, t *table, r *route) {
 }
 
 // find adds the places that segments lead to. It looks at no node twice.
-func (n *node) find(segments []string, found []*place) []*place {
+func (n *node) find(segments [][]byte, found []*place) []*place {
 	if len(segments) == 0 {
 		if n.here != nil {
 			found = append(found, n.here)
 		}
 		return found
 	}
-	if next := n.literal[segments[0]]; next != nil {
+	if next := n.literal[string(segments[0])]; next != nil {
 		found = next.find(segments[1:], found)
 	}
 	if n.parameter != nil {
@@ -90,7 +91,7 @@ func (n *node) find(segments []string, found []*place) []*place {
 
 // lookUp gives the place of a path, nil when there is none.
 func (t *table) lookUp(path []byte) *place {
-	var room [16]string
+	var room [16][]byte
 	segments, ok := splitPath(room[:], path)
 	if !ok {
 		return nil
@@ -147,11 +148,14 @@ func (r *route) parameters(path []byte) (params []gateway.Param, own []byte, sig
 	if r.Auth == AuthCorezoid {
 		own, signature = cutSignature(path, len(r.pattern))
 	}
-	var room [16]string
+	var room [16][]byte
+	if r.pattern.literals() == len(r.pattern) {
+		return nil, own, signature
+	}
 	segments, _ := splitPath(room[:], own)
 	for i, s := range r.pattern {
 		if s.parameter && i < len(segments) {
-			params = append(params, gateway.Param{Name: s.text, Value: segments[i]})
+			params = append(params, gateway.Param{Name: s.text, Value: string(segments[i])})
 		}
 	}
 	return params, own, signature

@@ -10,7 +10,7 @@ import (
 
 // View words what is known of a task in the form that the request asks for.
 func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, own func(dst *fasthttp.Response)) {
-	s := stateOf(c.State)
+	s := d.current.Load().stateOf(c.State)
 	var ours *state
 	if c.State != nil {
 		ours = &s

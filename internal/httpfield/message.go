@@ -10,7 +10,11 @@ import (
 // IsJSON reports whether a Content-Type is that of JSON: by its name, or by its suffix (RFC 6839, 3.1).
 func IsJSON(contentType []byte) bool {
 	media, _, _ := bytes.Cut(contentType, []byte{';'})
-	media = bytes.ToLower(bytes.TrimSpace(media))
+	media = bytes.TrimSpace(media)
+	if string(media) == "application/json" { // what nearly all say
+		return true
+	}
+	media = bytes.ToLower(media)
 	return string(media) == "application/json" || string(media) == "text/json" || bytes.HasSuffix(media, []byte("+json"))
 }
 
