@@ -40,6 +40,8 @@ type load struct {
 	rate        float64       // trips a second of all connections together; 0: each begins when the one before has ended
 	timeout     time.Duration // the package's timeout member; 0: none
 	delay       time.Duration // asked of the simulated engine, for each task; 0: the engine's own
+	plain       bool          // requests are for the route of a gateway, with the key of its caller
+	stream      bool          // each asks for a stream of events; with plain
 	keyed       bool          // each request has an Idempotency-Key of its own
 	split       bool          // head and body of each request go in two segments
 	roots       *x509.CertPool
@@ -67,6 +69,7 @@ func (l *load) flags(fs *flag.FlagSet) {
 	fs.Float64Var(&l.rate, "rate", l.rate, "trips a second of all connections together; 0: as fast as they come back")
 	fs.DurationVar(&l.timeout, "timeout", l.timeout, "the timeout member of each request; 0: none")
 	fs.DurationVar(&l.delay, "delay", l.delay, "asked of the simulated engine for each task; 0: as it was started")
+	fs.BoolVar(&l.plain, "plain", l.plain, "ask the route "+routePath+" in plain HTTP, with the secret as the key")
 	fs.BoolVar(&l.keyed, "keyed", l.keyed, "send an Idempotency-Key with each request")
 	fs.BoolVar(&l.split, "split", l.split, "send the head and the body of each request in two segments")
 	fs.Func("ca-file", "PEM `file` of certificates that verify an https gateway", func(file string) (err error) {
@@ -246,16 +249,56 @@ func (c *client) close() {
 	}
 }
 
-// compose makes the signed request of trip n.
+// compose makes the request of trip n.
 func (c *client) compose(n int64, now time.Time) {
-	l := &c.run.load
 	c.nonce = strconv.AppendInt(append(c.nonce[:0], c.run.nonce...), n, 10)
+	if c.run.plain {
+		c.composePlain()
+	} else {
+		c.composePackage(now)
+	}
+	if c.run.keyed {
+		c.req = fmt.Appendf(c.req, "Idempotency-Key: %s\r\n", c.nonce)
+	}
+	c.req = append(append(c.req, "\r\n"...), c.body...)
+}
+
+// composePackage makes the body and the head of a signed package, but for the end of the head.
+func (c *client) composePackage(now time.Time) {
+	l := &c.run.load
 	b := append(c.body[:0], '{')
 	if l.timeout > 0 {
 		b = append(b, `"timeout":`...)
 		b = append(strconv.AppendFloat(b, l.timeout.Seconds(), 'f', -1, 64), ',')
 	}
-	b = append(b, `"ops":[{"conv_id":1234,"type":"create","obj":"task","data":{`...)
+	b = c.appendData(append(b, `"ops":[{"conv_id":1234,"type":"create","obj":"task","data":`...))
+	c.body = append(b, `}]}`...)
+
+	var stamp [20]byte
+	at := signer.AppendTime(stamp[:0], now)
+	c.sig = signer.AppendSignature(c.sig[:0], at, []byte(l.secret), c.body)
+	c.req = fmt.Appendf(c.req[:0], "POST /api/1/json/%s/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
+		l.login, at, c.sig, c.host, len(c.body))
+}
+
+// composePlain makes the body and the head of a request for the route, but for the end of the head.
+func (c *client) composePlain() {
+	l := &c.run.load
+	c.body = c.appendData(c.body[:0])
+	c.req = fmt.Appendf(c.req[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
+		routePath, c.host, l.secret, len(c.body))
+	if l.timeout > 0 {
+		c.req = fmt.Appendf(c.req, "Prefer: wait=%.0f\r\n", l.timeout.Seconds())
+	}
+	if l.stream {
+		c.req = append(c.req, "Accept: text/event-stream\r\n"...)
+	}
+}
+
+// appendData appends the data of the task.
+func (c *client) appendData(b []byte) []byte {
+	l := &c.run.load
+	b = append(b, '{')
 	if l.delay > 0 {
 		b = append(b, `"__sim":{"delay_ms":`...)
 		b = append(strconv.AppendFloat(b, l.delay.Seconds()*1000, 'f', -1, 64), `},`...)
@@ -263,16 +306,5 @@ func (c *client) compose(n int64, now time.Time) {
 	if l.never {
 		b = append(b, `"__sim":{"callback":"never"},`...)
 	}
-	b = append(append(b, `"nonce":"`...), c.nonce...)
-	c.body = append(b, `"}}]}`...)
-
-	var stamp [20]byte
-	at := signer.AppendTime(stamp[:0], now)
-	c.sig = signer.AppendSignature(c.sig[:0], at, []byte(l.secret), c.body)
-	c.req = fmt.Appendf(c.req[:0], "POST /api/1/json/%s/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
-		l.login, at, c.sig, c.host, len(c.body))
-	if l.keyed {
-		c.req = fmt.Appendf(c.req, "Idempotency-Key: %s\r\n", c.nonce)
-	}
-	c.req = append(append(c.req, "\r\n"...), c.body...)
+	return append(append(append(b, `"nonce":"`...), c.nonce...), `"}`...)
 }

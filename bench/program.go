@@ -21,6 +21,7 @@ type program struct {
 	cross bool   // the engine sends each callback to the other node
 	keys  bool   // it knows an Idempotency-Key
 	tls   bool   // clients and the engine reach it by https
+	plain bool   // clients ask its route in plain HTTP, and it asks an engine of plain HTTP
 	split bool   // requests and callbacks reach it in two segments each
 
 	baseline bool // it is here to be compared with, and nobody's product
@@ -53,6 +54,7 @@ func programs() []program {
 		{name: "pipelined", title: "floor, pipelined to the engine", pkg: floor, nodes: 1, command: pipelinedArgs},
 		{name: "memory", title: "syncgate, in memory", pkg: gateway, keys: true, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
 		{name: "split", title: "syncgate, in memory, request and callback in two segments each", pkg: gateway, nodes: 1, split: true, files: 1, command: gatewayArgs},
+		{name: "route", title: "syncgate, in memory, a route before an http engine", pkg: gateway, nodes: 1, plain: true, profiled: true, files: 1, command: routeArgs},
 		{name: "floortls", title: "floor, TLS", pkg: floor, nodes: 1, tls: true, files: 1, command: floorTLSArgs},
 		{name: "tls", title: "syncgate, in memory, TLS", pkg: gateway, nodes: 1, tls: true, parks: true, files: 1, command: gatewayArgs},
 		{name: "redis", title: "syncgate, Redis", pkg: gateway, keys: true, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},
@@ -97,6 +99,9 @@ func subscribeArgs(_ string, at addresses) ([]string, error) {
 const (
 	login, secret = "bench", "secret of bench"
 
+	// routePath is where the gateway has a route in programs that are plain. The key of the caller is secret.
+	routePath = "/v1/bench"
+
 	// gatewayConfig is the gateway as it is shipped, apart from its addresses and who may call.
 	gatewayConfig = `listen:
   public: %q
@@ -108,11 +113,23 @@ log: {level: info, format: json}
 `
 	tlsConfig = `  tls: {cert_file: %q, key_file: %q}
 `
+	routeConfig = `engines: [{name: plain, kind: http, url: "http://%s/task"}]
+routes: [{name: bench, path: %s, engine: plain, wait: {max: %s}}]
+access: [{name: bench, key: %q, routes: [bench]}]
+`
 	redisConfig = `correlator: {backend: redis, redis: {url: "redis://%s"}}
 `
 )
 
-func gatewayArgs(dir string, at addresses) ([]string, error) {
+func gatewayArgs(dir string, at addresses) ([]string, error) { return configured(dir, at, "") }
+
+// routeArgs are those of a gateway that has a route before an engine of plain HTTP, which is the same one.
+func routeArgs(dir string, at addresses) ([]string, error) {
+	return configured(dir, at, fmt.Sprintf(routeConfig, at.engine, routePath, waits, secret))
+}
+
+// configured writes the gateway's configuration, with more at its end, and gives the arguments.
+func configured(dir string, at addresses, more string) ([]string, error) {
 	listen := ""
 	if at.tls {
 		listen = fmt.Sprintf(tlsConfig, filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
@@ -125,7 +142,7 @@ func gatewayArgs(dir string, at addresses) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
-	_, err = file.WriteString(config)
+	_, err = file.WriteString(config + more)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}

@@ -142,7 +142,7 @@ func (r *rig) load(connections int, during time.Duration) load {
 	for _, at := range r.at {
 		l.urls = append(l.urls, at.scheme()+"://"+at.public)
 	}
-	l.split, l.roots = r.program.split, r.roots
+	l.split, l.plain, l.roots = r.program.split, r.program.plain, r.roots
 	l.connections, l.during, l.trips, l.limit = connections, during, maxTrips, during+startTime
 	return l
 }

@@ -240,6 +240,7 @@ func (f *tripFigures) goals(l tripLoad) []goal {
 		most = 1
 	}
 	return []goal{
+		{"CPU of a held trip through a route before an http engine, " + l.name, 1.2, median(f.own.against("route", "memory")), " x Corezoid's", 2},
 		{"CPU of a trip in memory, " + l.name, most, median(f.together.against("memory", "floor")), " x floor", 2},
 		{"CPU of a trip whose request and callback come in two segments each, " + l.name, 1.05, median(f.together.against("split", "memory")), " x in one", 2},
 		{"CPU of both gateways, callback at the other node, " + l.name, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
