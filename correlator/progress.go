@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -56,37 +55,91 @@ type Member struct {
 
 // Members gives the members of a JSON object, the last one of each name. They are nil if body is no JSON object. Their memory is not body's.
 func Members(body []byte) []Member {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+	if first := bytes.TrimLeft(body, blanks); len(first) == 0 || first[0] != '{' || !json.Valid(body) {
 		return nil
 	}
 	all := []Member{}
-	index := make(map[string]int)
-	for d.More() {
-		begin := d.InputOffset()
-		if _, err := d.Token(); err != nil {
-			return nil
+	rest := bytes.TrimLeft(bytes.TrimLeft(body, blanks)[1:], blanks)
+	for rest[0] != '}' { // it is valid: there is one at the end
+		key := rest[:valueLen(rest)]
+		rest = bytes.TrimLeft(rest[len(key):], blanks)
+		rest = bytes.TrimLeft(rest[len(":"):], blanks)
+		value := rest[:valueLen(rest)]
+		rest = bytes.TrimLeft(rest[len(value):], blanks)
+		if rest[0] == ',' {
+			rest = bytes.TrimLeft(rest[len(","):], blanks)
 		}
-		key := bytes.TrimLeft(body[begin:d.InputOffset()], " \t\r\n,")
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil
+		all = append(all, Member{memberName(key), slices.Concat(key, []byte(":"), value)})
+	}
+	return lastOfEach(all)
+}
+
+// blanks may stand between what JSON consists of.
+const blanks = " \t\r\n"
+
+// valueLen gives the length of the value that valid JSON begins with. What follows it is a comma, a colon, a blank, or the end of what it is in.
+func valueLen(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += stringLen(text[i:]) - 1
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth <= 0 {
+				return i + 1 + depth // a number or a word ends before it
+			}
+		case ',', ':', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
 		}
-		m := Member{memberName(key), slices.Concat(key, []byte(":"), value)}
-		if i, again := index[m.Name]; again {
-			all[i] = m
+	}
+	return len(text)
+}
+
+// stringLen gives the length of the string that valid JSON begins with.
+func stringLen(text []byte) int {
+	i := 1
+	for ; text[i] != '"'; i++ {
+		if text[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// lastOfEach leaves the last member of each name, in the place of the first.
+func lastOfEach(all []Member) []Member {
+	const few = 16
+	if len(all) <= 1 {
+		return all
+	}
+	var index map[string]int
+	if len(all) > few {
+		index = make(map[string]int, len(all))
+	}
+	kept := all[:0]
+	for _, m := range all {
+		i, again := index[m.Name]
+		if index == nil {
+			i = slices.IndexFunc(kept, func(k Member) bool { return k.Name == m.Name })
+			again = i >= 0
+		}
+		if again {
+			kept[i] = m
 			continue
 		}
-		index[m.Name] = len(all)
-		all = append(all, m)
+		if index != nil {
+			index[m.Name] = len(kept)
+		}
+		kept = append(kept, m)
 	}
-	if _, err := d.Token(); err != nil {
-		return nil
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil
-	}
-	return all
+	return kept
 }
 
 // memberName gives the name that a string in JSON says. Half a surrogate pair is no character: a string with one stands for itself.

@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	// watchInterval is between two looks at the trips that are waited for here that nothing has asked for.
+	// watchInterval is between two looks at a trip that is waited for here that nothing has asked for, while there are up to watchLooks of them. So
+	// many are looked at in each interval, or an eighth of all: a hint is lost only with a subscription, which the prober sees, or within a Cluster. All
+	// are looked at in less than watchFor.
 	watchInterval = time.Second
+	watchLooks    = 500
+	watchRounds   = 8 // of which twice as many end before watchFor
 	// watchBatch is how many trips are looked at in one round trip.
 	watchBatch = 64
 	// nothingKnown is no number of finals: it has all of them shown.
@@ -28,11 +32,13 @@ type watch struct {
 	mu    sync.Mutex // guards the rest
 	trips map[correlator.ID]*watched
 	due   map[correlator.ID]struct{} // of which a hint has come; each of them is in trips
+	tick  uint32                     // intervals that have passed
 }
 
 type watched struct {
 	waiters map[correlator.ID]*correlator.Follower // by the ids that they are parked under; nil for those who hear finals alone
 	known   int                                    // how many finals they have heard
+	looked  uint32                                 // the interval of the last look
 }
 
 // after gives the last event that all who follow the trip know.
@@ -71,7 +77,7 @@ func (w *watch) add(id, own correlator.ID, f *correlator.Follower) glance {
 	defer w.mu.Unlock()
 	t := w.trips[id]
 	if t == nil {
-		t = &watched{waiters: make(map[correlator.ID]*correlator.Follower), known: nothingKnown}
+		t = &watched{waiters: make(map[correlator.ID]*correlator.Follower), known: nothingKnown, looked: w.tick}
 		w.trips[id] = t
 	}
 	t.waiters[own] = f
@@ -113,6 +119,25 @@ func (w *watch) all() {
 	kick(w.kicks)
 }
 
+// some has those trips looked at that it is time for.
+func (w *watch) some() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tick++
+	most := max(watchLooks, len(w.trips)/watchRounds+1)
+	age := uint32(min(len(w.trips)/watchLooks, watchRounds)) //nolint:gosec // at most watchRounds
+	for id, t := range w.trips {
+		if w.tick-t.looked < age {
+			continue
+		}
+		if most--; most < 0 {
+			break
+		}
+		w.due[id] = struct{}{}
+	}
+	kick(w.kicks)
+}
+
 // run looks until ctx ends.
 func (w *watch) run(ctx context.Context) {
 	ticker := time.NewTicker(watchInterval)
@@ -123,7 +148,7 @@ func (w *watch) run(ctx context.Context) {
 			return
 		case <-w.kicks:
 		case <-ticker.C:
-			w.all()
+			w.some()
 		}
 		for {
 			glances := w.batch()
@@ -147,6 +172,7 @@ func (w *watch) batch() (all []glance) {
 		}
 		delete(w.due, id)
 		t := w.trips[id]
+		t.looked = w.tick
 		all = append(all, glance{id, t.known, t.after()})
 	}
 	return all

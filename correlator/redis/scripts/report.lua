@@ -21,6 +21,8 @@ local n, at = (#KEYS - 1) / 4, 9
 local most = 1000 -- arguments of one command: Lua's stack has an end
 local tagLen, head, nonceLen, noncesLen = 16, 25, 8, 256 * 8
 
+local format = string.format -- of whole numbers: Lua and Redis write others with all their digits, which takes as long as a command
+
 local homeHears, watchersHear = {}, {}
 
 local function say(to, text)
@@ -29,8 +31,8 @@ local function say(to, text)
 end
 
 -- Gives a hash's fields. What is none is not ours.
-local function fields(key, ...)
-  local values = try('HMGET', key, ...)
+local function fields(key, names)
+  local values = try('HMGET', key, unpack(names))
   if values.err then
     call('UNLINK', key)
     return {}
@@ -38,16 +40,20 @@ local function fields(key, ...)
   return values
 end
 
--- Gives by how many bytes and members the merged object grows with those of ARGV from first to last.
-local function growth(merged, first, last)
+-- Gives by how many bytes and members the merged object grows with those of ARGV from first to last. known are the texts that it has of the first of
+-- them, up to most.
+local function growth(merged, first, last, known, offset)
   local bytes, count = 0, 0
   for i = first, last, 2 * most do
-    local names = {}
-    for j = i, math.min(i + 2 * most - 2, last), 2 do
-      names[#names + 1] = ARGV[j]
+    if i > first then
+      local names = {}
+      for j = i, math.min(i + 2 * most - 2, last), 2 do
+        names[#names + 1] = ARGV[j]
+      end
+      known, offset = call('HMGET', merged, unpack(names)), 0
     end
-    for j, before in ipairs(call('HMGET', merged, unpack(names))) do
-      local text = ARGV[i + 2 * j - 1]
+    for j = 1, (math.min(i + 2 * most - 1, last) - i + 1) / 2 do
+      local before, text = known[offset + j], ARGV[i + 2 * j - 1]
       if before then
         bytes = bytes + #text - #before
       else
@@ -60,7 +66,7 @@ end
 
 local function announce(trip, watchers, entry, seq, value, short)
   local small = #value <= inline
-  local text = entry .. ':' .. seq .. ':' .. #value .. ':' .. value
+  local text = format('%s:%d:%d:', entry, seq, #value) .. value
   local heard = false
   if seq > 0 then
     for _, watcher in ipairs(try('SMEMBERS', watchers)) do
@@ -73,7 +79,7 @@ local function announce(trip, watchers, entry, seq, value, short)
     end
   end
   if publish ~= '' and not heard then
-    homeHears[#homeHears + 1] = small and text or entry .. ':0:' .. #short .. ':' .. short
+    homeHears[#homeHears + 1] = small and text or format('%s:0:%d:', entry, #short) .. short
   end
 end
 
@@ -89,7 +95,7 @@ end
 
 local function report(trip, watchers, merged, events, entry, value, short, first, last)
   local op = string.sub(entry, 33)
-  local known = fields(trip, 'ops', op)
+  local known = fields(trip, {'ops', op})
   local ops, final = tonumber(known[1] or ''), known[2]
   if not ops then
     announce(trip, watchers, entry, 0, value, short)
@@ -101,7 +107,12 @@ local function report(trip, watchers, merged, events, entry, value, short, first
   if final then
     return {'trip', final}
   end
-  local state = fields(merged, 'seq', 'bytes', 'nonces', 'size:' .. op, 'count:' .. op)
+  local names = {'seq', 'bytes', 'nonces', 'size:' .. op, 'count:' .. op}
+  local stateLen = #names
+  for i = first, math.min(first + 2 * most - 2, last), 2 do
+    names[#names + 1] = ARGV[i]
+  end
+  local state = fields(merged, names)
   local seq, bytes, nonces = tonumber(state[1] or ''), tonumber(state[2] or '') or 0, state[3] or ''
   local size, count = tonumber(state[4] or '') or 1, tonumber(state[5] or '') or 0
   local nonce = string.sub(value, 2 + tagLen, 1 + tagLen + nonceLen)
@@ -112,22 +123,25 @@ local function report(trip, watchers, merged, events, entry, value, short, first
     return seq
   end
   if last > first then
-    local grows, added = growth(merged, first, last)
+    local grows, added = growth(merged, first, last, state, stateLen)
     size, count = size + grows, count + added
     if size > longest or count > members then
       return -1
     end
   end
   seq = seq + 1
-  local length = try('RPUSH', events, seq .. ':' .. op .. ':' .. value)
+  local event = format('%d:%s:', seq, op) .. value
+  local length = try('RPUSH', events, event)
   if type(length) ~= 'number' then -- no list, so it is not ours
     call('UNLINK', events)
-    length = call('RPUSH', events, seq .. ':' .. op .. ':' .. value)
+    length = call('RPUSH', events, event)
     bytes = 0
   end
   bytes = trim(events, length, bytes + #value - head)
-  call('HSET', merged, 'seq', seq, 'bytes', bytes, 'nonces', string.sub(nonces .. nonce, -noncesLen), 'size:' .. op, size, 'count:' .. op, count)
-  for i = first, last, 2 * most do
+  call('HSET', merged, 'seq', format('%d', seq), 'bytes', format('%d', bytes), 'nonces', string.sub(nonces .. nonce, -noncesLen),
+    'size:' .. op, format('%d', size), 'count:' .. op, format('%d', count),
+    unpack(ARGV, first, math.min(first + 2 * most - 1, last)))
+  for i = first + 2 * most, last, 2 * most do
     call('HSET', merged, unpack(ARGV, i, math.min(i + 2 * most - 1, last)))
   end
   if seq == 1 or length == 1 then
