@@ -55,6 +55,8 @@ func programs() []program {
 		{name: "memory", title: "syncgate, in memory", pkg: gateway, keys: true, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
 		{name: "split", title: "syncgate, in memory, request and callback in two segments each", pkg: gateway, nodes: 1, split: true, files: 1, command: gatewayArgs},
 		{name: "route", title: "syncgate, in memory, a route before an http engine", pkg: gateway, nodes: 1, plain: true, profiled: true, files: 1, command: routeArgs},
+		{name: "routeredis", title: "syncgate, Redis, a route before an http engine", pkg: gateway, nodes: 1, redis: true, plain: true, profiled: true, files: 1, command: routeArgs},
+		{name: "routeremote", title: "syncgate, Redis, two nodes, reports at the other", pkg: gateway, nodes: 2, redis: true, cross: true, plain: true, profiled: true, files: 1, command: routeArgs},
 		{name: "floortls", title: "floor, TLS", pkg: floor, nodes: 1, tls: true, files: 1, command: floorTLSArgs},
 		{name: "tls", title: "syncgate, in memory, TLS", pkg: gateway, nodes: 1, tls: true, parks: true, files: 1, command: gatewayArgs},
 		{name: "redis", title: "syncgate, Redis", pkg: gateway, keys: true, nodes: 1, redis: true, parks: true, profiled: true, files: 1, command: gatewayArgs},

@@ -99,6 +99,9 @@ func (r *rig) startEngine(ctx context.Context, dir string, s setting) (err error
 	if s.inside {
 		cfg := enginesim.Default()
 		cfg.Listen, cfg.Rewrite, cfg.Split = r.at[0].engine, rewrite, r.program.split
+		if r.program.plain {
+			cfg.Record = maxConnections // whose URLs streams need
+		}
 		cfg.Roots = r.roots
 		cfg.Behaviour.Delay = enginesim.Range{Min: s.delay, Max: s.delay}
 		r.sim, err = enginesim.Start(cfg)

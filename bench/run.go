@@ -85,6 +85,7 @@ func scenes() []namedScene {
 		{"memory", 2, new(memory)}, // long, and much the same each time
 		{"flat", 0, new(flat)},
 		{"hangups", 0, new(hangups)},
+		{"streams", 2, new(streams)}, // long, as memory is
 		{"table", 0, new(inProcess)},
 	}
 }

@@ -31,7 +31,7 @@ func tripLoads() []tripLoad {
 // compares reports whether a program is measured under the load. One that knows no keys is the same under both, and the floor is what
 // others are compared with.
 func (l tripLoad) compares(p program) bool {
-	return p.tls == l.tls && (!l.keyed || p.name == "floor" || p.keys)
+	return p.tls == l.tls && (!l.keyed || p.name == "floor" || p.keys) && !(p.plain && p.redis)
 }
 
 // floor is the program that others are compared with.

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/internal/enginesim"
+)
+
+// streams is the scene of clients that hear of their tasks as these go on.
+type streams struct {
+	parked, open, after samples // resident bytes of a client that is held, of a stream, and of one behind its events
+	own, redis          samples // processor time in microseconds an event
+	answered, all       samples // milliseconds from the first callback until the last was answered, and until the last event was read
+}
+
+const (
+	// eventsEach is how many events of progress each stream gets.
+	eventsEach = 10
+	// reporters is how many callbacks are on their way at once.
+	reporters = 256
+)
+
+func (s *streams) round(ctx context.Context, b *bench) error {
+	return b.each(ctx, func(p program) bool { return p.plain }, func(p program) error {
+		if !p.redis {
+			if err := s.held(ctx, b, p); err != nil {
+				return fmt.Errorf("held clients: %w", err)
+			}
+		}
+		return s.measure(ctx, b, p)
+	})
+}
+
+// held parks as many clients of the route as there are streams.
+func (s *streams) held(ctx context.Context, b *bench, p program) error {
+	f, err := b.found(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	c := gather(f.rig, 0)
+	defer c.leave(true)
+	each, err := f.grown(ctx, b, c)
+	if err != nil {
+		return err
+	}
+	s.parked.add(p.name, each)
+	return nil
+}
+
+// grown adds the clients of the scene, and gives the resident bytes that each takes.
+func (f *footing) grown(ctx context.Context, b *bench, c *crowd) (each float64, err error) {
+	n := min(b.few, b.room(f.program))
+	if err := c.grow(ctx, n); err != nil {
+		return 0, err
+	}
+	if c.run.stream {
+		if err := c.accepted(); err != nil {
+			return 0, err
+		}
+	}
+	return f.each(ctx, b, n)
+}
+
+// each gives the resident bytes that each of n clients takes.
+func (f *footing) each(ctx context.Context, b *bench, n int) (float64, error) {
+	node, _, _, err := f.settled(ctx, b)
+	return float64(node-f.resident) / float64(n), err
+}
+
+// measure opens streams, and has the engine report of every task.
+func (s *streams) measure(ctx context.Context, b *bench, p program) error {
+	f, err := b.found(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	c := gather(f.rig, 0)
+	c.run.stream = true
+	defer c.leave(true)
+	open, err := f.grown(ctx, b, c)
+	if err != nil {
+		return err
+	}
+	n := len(c.clients)
+	tasks := f.sim.Tasks()
+	tasks = tasks[len(tasks)-n:]
+	before, err := f.cpu()
+	if err != nil {
+		return err
+	}
+	answered, all, err := c.reported(ctx, tasks)
+	if err != nil {
+		return err
+	}
+	used, err := f.cpu()
+	if err != nil {
+		return err
+	}
+	used = used.less(before)
+	after, err := f.each(ctx, b, n)
+	if err != nil {
+		return err
+	}
+	a := func(d time.Duration) float64 { return micros(d) / float64(n*eventsEach) }
+	s.open.add(p.name, open)
+	s.after.add(p.name, after)
+	s.own.add(p.name, a(used.user+used.kernel))
+	s.redis.add(p.name, a(used.redis))
+	s.answered.add(p.name, micros(answered)/1000)
+	s.all.add(p.name, micros(all)/1000)
+	return nil
+}
+
+// reported has all events of the tasks reported and read. It gives how long that took until each was answered, and until each was read.
+func (c *crowd) reported(ctx context.Context, tasks []enginesim.Task) (answered, all time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, crowdTime)
+	defer cancel()
+	at := c.rig.at[len(c.rig.at)-1].public // where callbacks are to cross, the other node
+	began := time.Now()
+	errs := make(chan error, reporters)
+	var reporting sync.WaitGroup
+	for i := range reporters {
+		reporting.Go(func() { errs <- report(ctx, at, tasks[i*len(tasks)/reporters:(i+1)*len(tasks)/reporters]) })
+	}
+	read := make(chan error, 1)
+	go func() {
+		read <- c.hear()
+		all = time.Since(began)
+	}()
+	reporting.Wait()
+	answered = time.Since(began)
+	for range reporters {
+		err = errors.Join(err, <-errs)
+	}
+	return answered, all, errors.Join(err, <-read)
+}
+
+// report calls back with all events of some tasks, the first of each before the second of any.
+func report(ctx context.Context, at string, tasks []enginesim.Task) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return fmt.Errorf("connect for callbacks: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	var resp fasthttp.Response
+	var req []byte
+	in := bufio.NewReader(conn)
+	for n := range eventsEach {
+		for i := range tasks {
+			u, err := url.Parse(tasks[i].URL)
+			if err != nil {
+				return fmt.Errorf("read a callback URL: %w", err)
+			}
+			body := progress(tasks[i].Data, n)
+			req = fmt.Appendf(req[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nX-Callback-Status: progress\r\nContent-Length: %d\r\n\r\n%s",
+				u.Path, at, len(body), body)
+			if _, err := conn.Write(req); err != nil {
+				return fmt.Errorf("call back: %w", err)
+			}
+			resp.Reset()
+			if err := resp.ReadLimitBody(in, maxReply); err != nil {
+				return fmt.Errorf("call back: %w", err)
+			}
+			if resp.StatusCode() != fasthttp.StatusOK {
+				return fmt.Errorf("a callback is answered with %d %.200s", resp.StatusCode(), resp.Body())
+			}
+		}
+	}
+	return nil
+}
+
+// progress is what the engine reports of a task whose data is an object with a nonce.
+func progress(data []byte, n int) []byte {
+	return fmt.Appendf(nil, `{"percent":%d,%s`, 100*n/eventsEach, bytes.TrimPrefix(data, []byte("{")))
+}
+
+// accepted reads of every stream that the engine has its task.
+func (c *crowd) accepted() error {
+	return c.events(func(_ *client, text []byte) (bool, error) {
+		if !bytes.Contains(text, []byte("event: accepted\n")) {
+			return false, nil
+		}
+		if !bytes.HasPrefix(text, []byte("HTTP/1.1 200 ")) {
+			return false, fmt.Errorf("no stream: %.200s", text)
+		}
+		return true, nil
+	})
+}
+
+// hear reads all events of progress, which are to be those of its own task, in order.
+func (c *crowd) hear() error {
+	return c.events(func(cl *client, text []byte) (bool, error) {
+		const mark = "event: progress\ndata: "
+		if n := bytes.Count(text, []byte(mark)); n < eventsEach || !bytes.HasSuffix(text, []byte("\n\n")) && !bytes.HasSuffix(text, []byte("\n\n\r\n")) {
+			return false, nil
+		}
+		for n := range eventsEach {
+			want := "id: " + strconv.Itoa(n+1) + "\n" + mark + string(progress([]byte(`{"nonce":"`+string(cl.nonce)+`"}`), n)) + "\n\n"
+			_, rest, found := bytes.Cut(text, []byte(want))
+			if !found {
+				return false, fmt.Errorf("%w: no %q in %.2000q", errMismatch, want, text)
+			}
+			text = rest
+		}
+		return true, nil
+	})
+}
+
+// events reads of one stream after the other until whole says that it has what it is to have.
+func (c *crowd) events(whole func(cl *client, text []byte) (bool, error)) error {
+	buf := make([]byte, 64<<10)
+	limit := time.Now().Add(crowdTime)
+	for i, cl := range c.clients {
+		if err := cl.conn.SetReadDeadline(limit); err != nil {
+			return err
+		}
+		for n, done := 0, false; !done; {
+			more, err := cl.conn.Read(buf[n:])
+			if n += more; err != nil {
+				return fmt.Errorf("stream %d: %w, behind %.500q", i+1, err, buf[:n])
+			}
+			if done, err = whole(cl, buf[:n]); err != nil {
+				return fmt.Errorf("stream %d: %w", i+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *streams) sections(b *bench) []section {
+	n := figure(float64(b.few), 0)
+	sec := section{
+		title: "Streams of events",
+		text: n + " clients of a route wait for events (`Accept: text/event-stream`). The engine reports " + strconv.Itoa(eventsEach) + " times of each task, over " + strconv.Itoa(reporters) +
+			" connections. *All answered* is from the first report until the engine has the answer to the last, *all read* until every client has read its last event; load, engine, Redis and gateway share the processors. " +
+			"Memory is the resident memory of the process, less what it had before the first client, in bytes a client: of one that is held at the same route, of a stream, and of a stream when its events " +
+			"are written, which are kept for those who come back. With two nodes the clients are at one and the reports come to the other; the memory is that of the first.",
+		head: []string{"", "held client", "stream", "behind its events", "CPU, us/event", "Redis, us/event", "all answered, ms", "all read, ms"},
+		goals: []goal{
+			{"resident bytes of an open stream, " + n + " open", 1.5, s.open.median("route") / s.parked.median("route"), " x a held client", 2},
+			{strconv.Itoa(eventsEach) + " events to each of " + n + " streams, in memory", 2000, s.all.median("route"), " ms", 0},
+		},
+	}
+	for _, p := range b.among(s.all) {
+		redis := "-"
+		if p.redis {
+			redis = figure(s.redis.median(p.name), 1)
+		}
+		sec.rows = append(sec.rows, []string{
+			p.title, spread(s.parked[p.name], 0), spread(s.open[p.name], 0), spread(s.after[p.name], 0), figure(s.own.median(p.name), 1), redis,
+			spread(s.answered[p.name], 0), spread(s.all[p.name], 0),
+		})
+	}
+	return []section{sec}
+}
