@@ -102,7 +102,7 @@ func (s *records) release(k Key, id ID) {
 	s.drop(r)
 	watchers := r.watchers // nobody has r any more
 	s.mu.Unlock()
-	for w := range watchers {
+	for w := range watchers.all() {
 		s.table.Expire(w, ErrReleased)
 	}
 }
@@ -116,10 +116,7 @@ func (s *records) watch(id, own ID, f *Follower) ([]Callback, error) {
 		s.mu.Unlock()
 		return nil, ErrGone
 	}
-	if r.watchers == nil {
-		r.watchers = make(map[ID]*Follower)
-	}
-	r.watchers[own] = f
+	r.watchers.add(own, f)
 	finals := r.finals()
 	s.mu.Unlock()
 	if f != nil {
@@ -143,6 +140,6 @@ func (s *records) unwatch(id, own ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.byID[id]; r != nil {
-		delete(r.watchers, own)
+		r.watchers.remove(own)
 	}
 }

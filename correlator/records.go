@@ -47,11 +47,11 @@ type record struct {
 	expires      time.Time
 	timer        *timerwheel.Timer[*record]
 	older, newer *record
-	listed       bool             // it may be evicted
-	live         bool             // its trip may be parked
-	claim        *claim           // nil when no key is bound to it
-	reports      *reports         // nil until the engine has reported something
-	watchers     map[ID]*Follower // by the ids under which receivers wait for it, nil for those who hear finals alone; nil until one does
+	listed       bool     // it may be evicted
+	live         bool     // its trip may be parked
+	claim        *claim   // nil when no key is bound to it
+	reports      *reports // nil until the engine has reported something
+	watchers     watchers
 }
 
 // notice is what is new of a record, and the receivers that wait for it.
@@ -184,11 +184,11 @@ func (s *records) merge(r *record, rec Record) notice {
 
 // notice addresses finals to the receivers that wait for r.
 func (r *record) notice(finals ...Callback) notice {
-	if len(r.watchers) == 0 || len(finals) == 0 {
+	if len(finals) == 0 {
 		return notice{}
 	}
 	n := notice{of: r, finals: finals}
-	for own, f := range r.watchers {
+	for own, f := range r.watchers.all() {
 		if f != nil {
 			n.followers = append(n.followers, f)
 		} else {

@@ -78,7 +78,7 @@ func (s *records) append(r *record, cb Callback, members []Member) (n notice, er
 	p.size += op.merge(members, length)
 	p.add(cb)
 	s.count(r, r.cost())
-	for _, f := range r.watchers {
+	for _, f := range r.watchers.all() {
 		if f != nil {
 			n.followers = append(n.followers, f)
 		}

@@ -125,7 +125,7 @@ func (w *watch) some() {
 	defer w.mu.Unlock()
 	w.tick++
 	most := max(watchLooks, len(w.trips)/watchRounds+1)
-	age := uint32(min(len(w.trips)/watchLooks, watchRounds)) //nolint:gosec // at most watchRounds
+	age := uint32(min(len(w.trips)/watchLooks, watchRounds))
 	for id, t := range w.trips {
 		if w.tick-t.looked < age {
 			continue
