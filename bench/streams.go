@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -147,6 +147,15 @@ func (c *crowd) reported(ctx context.Context, tasks []enginesim.Task) (answered,
 	return answered, all, errors.Join(err, <-read)
 }
 
+// reporter is a connection over which an engine reports.
+type reporter struct {
+	conn net.Conn
+	in   *bufio.Reader
+	at   string
+	req  []byte
+	resp fasthttp.Response
+}
+
 // report calls back with all events of some tasks, the first of each before the second of any.
 func report(ctx context.Context, at string, tasks []enginesim.Task) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at)
@@ -155,36 +164,43 @@ func report(ctx context.Context, at string, tasks []enginesim.Task) error {
 	}
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	var resp fasthttp.Response
-	var req []byte
-	in := bufio.NewReader(conn)
+	r := &reporter{conn: conn, in: bufio.NewReader(conn), at: at}
 	for n := range eventsEach {
 		for i := range tasks {
-			u, err := url.Parse(tasks[i].URL)
-			if err != nil {
-				return fmt.Errorf("read a callback URL: %w", err)
-			}
-			body := progress(tasks[i].Data, n)
-			req = fmt.Appendf(req[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nX-Callback-Status: progress\r\nContent-Length: %d\r\n\r\n%s",
-				u.Path, at, len(body), body)
-			if _, err := conn.Write(req); err != nil {
+			if err := r.callBack(tasks[i].URL, progress(tasks[i].Data, n)); err != nil {
 				return fmt.Errorf("call back: %w", err)
-			}
-			resp.Reset()
-			if err := resp.ReadLimitBody(in, maxReply); err != nil {
-				return fmt.Errorf("call back: %w", err)
-			}
-			if resp.StatusCode() != fasthttp.StatusOK {
-				return fmt.Errorf("a callback is answered with %d %.200s", resp.StatusCode(), resp.Body())
 			}
 		}
 	}
 	return nil
 }
 
+// callBack makes one report, for which the engine is to hear 200.
+func (r *reporter) callBack(callbackURL string, body []byte) error {
+	_, path, _ := strings.Cut(callbackURL, "//")
+	path = path[strings.IndexByte(path, '/'):]
+	b := append(append(r.req[:0], "POST "...), path...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), r.at...)
+	b = append(b, "\r\nContent-Type: application/json\r\nX-Callback-Status: progress\r\nContent-Length: "...)
+	b = append(strconv.AppendInt(b, int64(len(body)), 10), "\r\n\r\n"...)
+	r.req = append(b, body...)
+	if _, err := r.conn.Write(r.req); err != nil {
+		return err
+	}
+	r.resp.Reset()
+	if err := r.resp.ReadLimitBody(r.in, maxReply); err != nil {
+		return err
+	}
+	if r.resp.StatusCode() != fasthttp.StatusOK {
+		return fmt.Errorf("status %d, %.200s", r.resp.StatusCode(), r.resp.Body())
+	}
+	return nil
+}
+
 // progress is what the engine reports of a task whose data is an object with a nonce.
 func progress(data []byte, n int) []byte {
-	return fmt.Appendf(nil, `{"percent":%d,%s`, 100*n/eventsEach, bytes.TrimPrefix(data, []byte("{")))
+	b := strconv.AppendInt(append(make([]byte, 0, len(data)+16), `{"percent":`...), int64(100*n/eventsEach), 10)
+	return append(append(b, ','), bytes.TrimPrefix(data, []byte("{"))...)
 }
 
 // accepted reads of every stream that the engine has its task.
