@@ -20,8 +20,8 @@ import (
 	"syncgate/internal/redistest"
 )
 
-// job is a task as the engine of a route has it.
-type job struct {
+// work is a task as the engine of a route has it.
+type work struct {
 	callback string        // path of the callback URL
 	asked    int           // how often the engine was asked for it
 	cancels  int           // how often the engine was asked to cancel it
@@ -34,13 +34,13 @@ type workshop struct {
 	t *testing.T
 
 	mu   sync.Mutex
-	jobs map[string]*job // by nonce
+	jobs map[string]*work // by nonce
 	slow bool            // the engine answers when the test lets it
 }
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
-	w := &workshop{t: t, jobs: make(map[string]*job)}
+	w := &workshop{t: t, jobs: make(map[string]*work)}
 	w.Server = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(func() {
 		w.CloseClientConnections()
@@ -68,7 +68,7 @@ func (w *workshop) serve(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	j := w.jobs[body.Nonce]
 	if j == nil {
-		j = &job{callback: callback.Path, answer: make(chan struct{})}
+		j = &work{callback: callback.Path, answer: make(chan struct{})}
 		w.jobs[body.Nonce] = j
 	}
 	j.asked++
@@ -87,7 +87,7 @@ func (w *workshop) serve(rw http.ResponseWriter, r *http.Request) {
 }
 
 // job gives a copy of what the engine has of a task. ok is false where the engine was not asked for it.
-func (w *workshop) job(nonce string) (j job, ok bool) {
+func (w *workshop) job(nonce string) (j work, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.jobs[nonce] == nil {
