@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +33,7 @@ type workshop struct {
 
 	mu   sync.Mutex
 	jobs map[string]*work // by nonce
-	slow bool            // the engine answers when the test lets it
+	slow bool             // the engine answers when the test lets it
 }
 
 func newWorkshop(t *testing.T) *workshop {
@@ -176,38 +174,18 @@ func crowdOf(n int, play func(nonce string, n int)) {
 
 func nonceOf(n int) string { return fmt.Sprintf("n%d", n) }
 
-// open sends a request and gives the response when its head is there.
-func (c *client) open(method, path, body string, header ...string) (*http.Response, error) {
-	r, err := http.NewRequest(method, c.url+path, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for pair := range slices.Chunk(header, 2) {
-		r.Header.Set(pair[0], pair[1])
-	}
-	return c.Do(r)
-}
-
-// ask sends a request and reads its answer. Status 0 is none.
-func (c *client) ask(method, path, body string, header ...string) answer {
-	r, err := c.open(method, path, body, header...)
+// reach sends a request and reads its answer. Status 0 is none.
+func (c *client) reach(method, path, body string, header ...string) answer {
+	a, err := c.try(method, path, body, header...)
 	if err != nil {
 		return answer{body: err.Error()}
 	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		return answer{body: err.Error()}
-	}
-	return answer{r.StatusCode, r.Header, string(b), r.Close}
+	return a
 }
 
 // post is a request of the route.
 func (c *client) post(nonce string, header ...string) answer {
-	return c.ask(http.MethodPost, "/v1/orders", orderOf(nonce), header...)
+	return c.reach(http.MethodPost, "/v1/orders", orderOf(nonce), header...)
 }
 
 func orderOf(nonce string) string  { return fmt.Sprintf(`{"nonce":%q}`, nonce) }
@@ -220,7 +198,7 @@ func (p *pair) report(at *client, nonce, status, body string) answer {
 		p.t.Errorf("%s: the engine was not asked", nonce)
 		return answer{}
 	}
-	a := at.ask(http.MethodPost, j.callback, body, "X-Callback-Status", status)
+	a := at.reach(http.MethodPost, j.callback, body, "X-Callback-Status: "+status)
 	if a.status != 200 || a.body != "{}" {
 		p.t.Errorf("%s: the callback got %d %s", nonce, a.status, a.body)
 	}

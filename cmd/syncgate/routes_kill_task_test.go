@@ -10,7 +10,7 @@ import (
 // untilDone reads a task at the other node until it is no longer running. It is never unknown.
 func (p *pair) untilDone(nonce, path string) answer {
 	for range 30 {
-		a := p.atOther.ask(http.MethodGet, path, "", "Prefer", "wait=1")
+		a := p.atOther.reach(http.MethodGet, path, "", "Prefer: wait=1")
 		if a.status != 202 {
 			return a
 		}
@@ -28,7 +28,7 @@ func TestHomeDiesBehindTasks(t *testing.T) {
 	half := newCountdown(crowdSize, p.kill)
 	var handed, repeated, unmade atomic.Int64
 	crowdOf(2*crowdSize, func(nonce string, _ int) {
-		a := p.atHome.post(nonce, "Prefer", "respond-async", "Idempotency-Key", nonce)
+		a := p.atHome.post(nonce, "Prefer: respond-async", "Idempotency-Key: "+nonce)
 		switch a.status {
 		case 202:
 			handed.Add(1)
@@ -39,7 +39,7 @@ func TestHomeDiesBehindTasks(t *testing.T) {
 		case 0:
 			p.awaitDeath()
 			repeated.Add(1)
-			if a = p.atOther.post(nonce, "Prefer", "respond-async", "Idempotency-Key", nonce); a.status != 202 {
+			if a = p.atOther.post(nonce, "Prefer: respond-async", "Idempotency-Key: "+nonce); a.status != 202 {
 				t.Errorf("%s: the repeat got %d %s", nonce, a.status, a.body)
 				return
 			}
@@ -51,7 +51,7 @@ func TestHomeDiesBehindTasks(t *testing.T) {
 		path := a.header.Get("Location")
 		if _, taken := p.engine.job(nonce); !taken { // the home died before it asked the engine: the key is bound to a task that nobody has
 			unmade.Add(1)
-			if a = p.atOther.ask(http.MethodGet, path, ""); a.status != 202 {
+			if a = p.atOther.reach(http.MethodGet, path, ""); a.status != 202 {
 				t.Errorf("%s: a task that was not made is %d %s", nonce, a.status, a.body)
 			}
 			return
@@ -84,7 +84,7 @@ func TestHomeDiesBeforeTheEngineAnswers(t *testing.T) {
 		answered.Wait()
 	}()
 	crowdOf(crowdSize, func(nonce string, n int) {
-		a := p.atHome.post(nonce, "Prefer", "respond-async", "Idempotency-Key", nonce)
+		a := p.atHome.post(nonce, "Prefer: respond-async", "Idempotency-Key: "+nonce)
 		if taken := n < crowdSize/2; taken {
 			handed.Add(1)
 			answered.Done()
@@ -104,7 +104,7 @@ func TestHomeDiesBeforeTheEngineAnswers(t *testing.T) {
 		}
 		var called sync.WaitGroup
 		called.Go(func() { p.complete(nonce) })
-		p.wantResult(nonce, p.atOther.post(nonce, "Idempotency-Key", nonce))
+		p.wantResult(nonce, p.atOther.post(nonce, "Idempotency-Key: "+nonce))
 		called.Wait()
 	})
 	if n := early.Load(); n != 0 {
@@ -121,14 +121,14 @@ func TestHomeDiesWhileTasksAreCancelled(t *testing.T) {
 	var made sync.WaitGroup
 	made.Add(crowdSize)
 	crowdOf(crowdSize, func(nonce string, n int) {
-		a := p.atHome.post(nonce, "Prefer", "respond-async")
+		a := p.atHome.post(nonce, "Prefer: respond-async")
 		made.Done()
 		made.Wait()
 		path := a.header.Get("Location")
 		p.cancel(nonce, path, []*client{p.atOther, p.atHome}[n%2])
 		half.count()
 		p.awaitDeath()
-		if a = p.atOther.ask(http.MethodGet, path, ""); a.status != 409 || a.header.Get("Content-Type") != "application/problem+json" {
+		if a = p.atOther.reach(http.MethodGet, path, ""); a.status != 409 || a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: a cancelled task is %d %s", nonce, a.status, a.body)
 		}
 		if a = p.report(p.atOther, nonce, "complete", resultOf(nonce)); a.header.Get("X-Callback-Status") != "cancel" {
@@ -151,10 +151,10 @@ func TestHomeDiesWhileTasksAreCancelled(t *testing.T) {
 
 // cancel cancels a task at a node, and again at the other one if it was cut.
 func (p *pair) cancel(nonce, path string, at *client) {
-	a := at.ask(http.MethodDelete, path, "")
+	a := at.reach(http.MethodDelete, path, "")
 	cut := a.status == 0 && at == p.atHome
 	if cut {
-		a = p.atOther.ask(http.MethodDelete, path, "")
+		a = p.atOther.reach(http.MethodDelete, path, "")
 	}
 	if a.status != 202 && (!cut || a.status != 409) { // the home may have cancelled it
 		p.t.Errorf("%s: cancelling got %d %s", nonce, a.status, a.body)

@@ -60,7 +60,7 @@ func (p *redirects) atHomeFirst(nonce string, follows bool) (next string) {
 	if !follows {
 		return next
 	}
-	switch a = p.atHome.ask(http.MethodGet, next, ""); a.status {
+	switch a = p.atHome.reach(http.MethodGet, next, ""); a.status {
 	case 0:
 		p.cut.Add(1)
 		return next
@@ -74,7 +74,7 @@ func (p *redirects) atHomeFirst(nonce string, follows bool) (next string) {
 
 // goOn follows redirects at the other node. The engine calls back behind the first of them.
 func (p *redirects) goOn(nonce, next string) {
-	a := p.atOther.ask(http.MethodGet, next, "")
+	a := p.atOther.reach(http.MethodGet, next, "")
 	if a.status != 303 {
 		p.t.Errorf("%s got %d %s at the other node", nonce, a.status, a.body)
 		return
@@ -82,7 +82,7 @@ func (p *redirects) goOn(nonce, next string) {
 	var called sync.WaitGroup
 	called.Go(func() { p.complete(nonce) })
 	for hops := 0; a.status == 303 && hops < 9; hops++ {
-		a = p.atOther.ask(http.MethodGet, a.header.Get("Location"), "")
+		a = p.atOther.reach(http.MethodGet, a.header.Get("Location"), "")
 	}
 	called.Wait()
 	p.wantResult(nonce, a)
@@ -156,7 +156,7 @@ func TestHomeDiesBetweenEvents(t *testing.T) {
 
 // stream opens a stream. It gives nil where there is none.
 func (p *pair) stream(at *client, method, path, body string, header ...string) *http.Response {
-	r, err := at.open(method, path, body, append(header, "Accept", "text/event-stream")...)
+	r, err := at.open(method, path, body, append(header, "Accept: text/event-stream")...)
 	if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/event-stream" {
 		p.t.Errorf("%s %s: no stream: %v %v", method, path, r, err)
 		return nil
@@ -174,7 +174,7 @@ func (p *pair) resume(f *feed, byQuery bool) *http.Response {
 	if byQuery {
 		return p.stream(p.atOther, http.MethodGet, path+"?lastEventId="+f.last(), "")
 	}
-	return p.stream(p.atOther, http.MethodGet, path, "", "Last-Event-ID", f.last())
+	return p.stream(p.atOther, http.MethodGet, path, "", "Last-Event-ID: "+f.last())
 }
 
 // TestHomeDiesBehindStreams has streams at the other node, and kills the home between two events: no stream is cut.
@@ -185,7 +185,7 @@ func TestHomeDiesBehindStreams(t *testing.T) {
 	var ready sync.WaitGroup // the home has heard all that it will hear
 	ready.Add(crowdSize)
 	crowdOf(crowdSize, func(nonce string, _ int) {
-		a := p.atHome.post(nonce, "Prefer", "respond-async")
+		a := p.atHome.post(nonce, "Prefer: respond-async")
 		r := p.stream(p.atOther, http.MethodGet, a.header.Get("Location"), "")
 		if r == nil {
 			ready.Done()
