@@ -166,7 +166,7 @@ func (s *pageSite) run(t *testing.T, html string, seen any, do func(step string)
 	s.html.Store(&html)
 	log, end := openBrowser(t, s.URL)
 	defer end()
-	for late := time.After(patience); ; {
+	for late := time.After(2 * patience); ; {
 		select {
 		case step := <-s.steps:
 			func() {

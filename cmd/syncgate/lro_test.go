@@ -49,7 +49,7 @@ routes: [{name: jobs, path: /v1/jobs, engine: jobs, wait: {default: 0s}}]
 access: [{name: azure, key: the-key, routes: [jobs]}]
 `, "SYNCGATE_LISTEN_PUBLIC_URL=http://"+at)
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	node, log := exec.CommandContext(ctx, "node", filepath.Join(dir, "poll.mjs"), "http://"+at+"/v1/jobs", "the-key"), new(logbook)
 	node.Stderr = log
