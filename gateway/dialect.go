@@ -98,6 +98,7 @@ type Options struct {
 	OnDisconnect string
 	Quotas       []Quota // that must have room, beside the login's limits
 	State        []byte  // the dialect's own, kept with the task
+	Applied      string  // Preference-Applied: the preferences that are honoured; empty: none
 	Data         []byte  // the request's members, over which the result is laid; nil: none
 	Guarded      bool    // the task is for nobody but Call.Login
 	Accepted     []byte  // what a Canceller needs, once the engine has answered

@@ -86,10 +86,13 @@ func (e *events) wantEnd() {
 func TestRouteIsStreamed(t *testing.T) {
 	r := startRouted(t)
 	opened := make(chan *events, 1)
-	go func() { opened <- r.stream(http.MethodPost, "/v1/transfers/p2p", `{}`) }()
+	go func() { opened <- r.stream(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer", "wait=30, respond-async") }()
 	h := r.next(t)
 	h.answer(202, "", "")
 	s := <-opened
+	if applied := s.resp.Header.Get("Preference-Applied"); applied != "wait=30" {
+		t.Errorf("applied: %q", applied)
+	}
 	if s.resp.StatusCode != 200 || s.resp.Header.Get("Content-Type") != "text/event-stream" || s.resp.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %v", s.resp.StatusCode, s.resp.Header)
 	}
@@ -105,7 +108,10 @@ func TestRouteIsStreamed(t *testing.T) {
 	if a := r.do(http.MethodGet, task.Location, ""); !strings.Contains(a.body, `"progress":{"of":3,"step":2}`) {
 		t.Errorf("the running view: %s", a.body)
 	}
-	other := r.stream(http.MethodGet, task.Location, "", "Last-Event-ID", "1")
+	other := r.stream(http.MethodGet, task.Location, "", "Last-Event-ID", "1", "Prefer", "wait=20")
+	if applied := other.resp.Header.Get("Preference-Applied"); applied != "wait=20" {
+		t.Errorf("applied: %q", applied)
+	}
 	other.want("2", "progress", `{"step":2,"of":3}`)
 	want(t, r.report(h, `{"done":1}`), 200, `{}`)
 	s.want("end", "result", `{"done":1}`)
@@ -139,10 +145,12 @@ func TestRouteStreamEnds(t *testing.T) {
 	if b, _ := io.ReadAll(refused.resp.Body); refused.resp.StatusCode != 409 || string(b) != "no" {
 		t.Errorf("refused: %d %s", refused.resp.StatusCode, b)
 	}
+	heard := make(chan answer, 1)
 	failed := play(func(h *hook) {
 		h.answer(202, "", "")
-		go r.report(h, `{"message":"no funds"}`, "X-Callback-Status", "error")
+		go func() { heard <- r.report(h, `{"message":"no funds"}`, "X-Callback-Status", "error") }()
 	})
+	want(t, got(t, heard), 200, `{}`)
 	failed.want("0", "accepted", "")
 	failed.want("end", "error", `{"message":"no funds"}`)
 	failed.wantEnd()

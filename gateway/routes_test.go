@@ -246,8 +246,10 @@ func TestRouteAtWaitEnd(t *testing.T) {
 	reply = r.post(`{}`)
 	h := r.next(t)
 	h.answer(202, "", "")
-	time.AfterFunc(2500*time.Millisecond, func() { r.report(h, `{"done":1}`) })
+	heard := make(chan answer, 1)
+	time.AfterFunc(2500*time.Millisecond, func() { heard <- r.report(h, `{"done":1}`) })
 	wantReply(t, got(t, reply), 200, `{"done":1}`) // Go's client follows
+	want(t, got(t, heard), 200, `{}`)
 }
 
 // A repeat with the same key is the same task, quoted or not.

@@ -26,6 +26,7 @@ type stream struct {
 	maker     uint8 // that made the task
 	own       bool  // the request made the task
 	requestID string
+	applied   string    // the preferences that are honoured
 	accepted  time.Time // of the task; zero: not known
 	places    func()    // gives back the places that admission gave; nil: there are none
 	beat      timerwheel.Timer[*stream]
@@ -52,8 +53,11 @@ func (t *trip) newStream() *stream {
 	for i := range s.finals {
 		s.finals[i].Op = i
 	}
-	if t.task != nil {
-		s.maker, s.accepted, s.last = t.task.maker, t.task.created, t.task.After
+	switch {
+	case t.task != nil:
+		s.maker, s.accepted, s.last, s.applied = t.task.maker, t.task.created, t.task.After, t.task.Applied
+	case t.call.Options != nil:
+		s.applied = t.call.Options.Applied
 	}
 	return s
 }
@@ -73,6 +77,9 @@ func (s *stream) begin(p page, deadline time.Time) {
 	}
 	resp.Header.SetContentType("text/event-stream")
 	resp.Header.Set("Vary", "Prefer, Accept")
+	if s.applied != "" {
+		resp.Header.Set("Preference-Applied", s.applied)
+	}
 	resp.Header.Set("X-Accel-Buffering", "no") // nginx would collect events
 	s.g.finishHeader(resp, s.requestID, p)
 	noStore(resp)

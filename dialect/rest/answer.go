@@ -37,8 +37,8 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 		d.locate(dst, r)
 	}
 	dst.Header.Set("Vary", vary)
-	if s.Applied != "" {
-		dst.Header.Set("Preference-Applied", s.Applied)
+	if c.Options != nil && c.Options.Applied != "" {
+		dst.Header.Set("Preference-Applied", c.Options.Applied)
 	}
 }
 

@@ -126,6 +126,8 @@ func TestStateOutlivesItsRoute(t *testing.T) {
 		open(gateway.ErrHandedOver, taskID(t)), open(errDeadline, taskID(t)), final(correlator.Complete, "x", head("text/plain", "X-Status: 201", "X-Show: 1", "Y: 1")),
 	} {
 		a, b := answer(d, c, r), answer(other, recorded, r)
+		wantHeaders(t, a, "Preference-Applied: wait=3")
+		a.Header.Del("Preference-Applied") // of the request alone
 		if a.String() != b.String() {
 			t.Errorf("%s\n%s", a, b)
 		}

@@ -18,7 +18,6 @@ type state struct {
 	Headers      []string `json:"h,omitempty"` // of the callback that the client gets
 	Wait         int      `json:"w,omitzero"`  // seconds, for which a client that is sent on waits again
 	HAL          bool     `json:"x,omitzero"`  // the client wants hal+json
-	Applied      string   `json:"a,omitempty"` // Preference-Applied
 
 	text []byte // as it is recorded; not to be changed
 }
@@ -47,12 +46,12 @@ func (s *state) encode() []byte {
 }
 
 // with gives the state of a call, and its recorded form: the route's own where the call says nothing else.
-func (s *state) with(end string, wait time.Duration, hal bool, applied string) []byte {
-	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL && applied == s.Applied {
+func (s *state) with(end string, wait time.Duration, hal bool) []byte {
+	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL {
 		return s.text
 	}
 	own := *s
-	own.End, own.Wait, own.HAL, own.Applied = end, seconds(wait), hal, applied
+	own.End, own.Wait, own.HAL = end, seconds(wait), hal
 	return own.encode()
 }
 
