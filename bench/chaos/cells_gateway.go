@@ -20,7 +20,7 @@ func slow(least, most int) func(w *world) string {
 	return func(*world) string { return fmt.Sprintf(`"delay_ms":[%d,%d]`, least, most) }
 }
 
-func gatewayCells() []cell { return slices.Concat(killCells(), stopCells()) }
+func gatewayCells() []cell { return slices.Concat(killCells(), routeCells(), stopCells()) }
 
 func killCells() []cell {
 	return []cell{

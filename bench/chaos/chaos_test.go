@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,4 +106,42 @@ func TestVerdicts(t *testing.T) {
 	if got := v.judge(trip); got.verdict != doubled {
 		t.Errorf("two packages: %s", got.verdict)
 	}
+}
+
+// A call of a route is judged by the same rules, whether its client polls or reads events.
+func TestVerdictsOfARoute(t *testing.T) {
+	began := time.Now()
+	reply := func(status int, body string) exchange {
+		return exchange{began: began, ended: began.Add(time.Millisecond), status: status, body: body, location: "/tasks/1"}
+	}
+	f := func(want verdict, heard []int, asked ...exchange) {
+		t.Helper()
+		trip, v := scene("", heard, asked...)
+		trip.rest = handedOver
+		if got := v.judge(trip); got.verdict != want {
+			t.Errorf("%s (%s), want %s", got.verdict, got.why, want)
+		}
+	}
+	running, result := reply(202, `{"id":"1","status":"running"}`), reply(200, `{"nonce":"n-0"}`)
+	f(recovered, []int{200}, running, result)
+	f(answered, []int{200}, result)
+	f(lost, []int{200}, running)
+	f(lost, []int{200}, running, reply(404, `{"type":"/errors/not-found"}`))
+	f(mistaken, []int{200}, running, reply(200, `{"nonce":"m-0"}`))
+	f(mistaken, []int{200}, running, reply(200, `<html>`))
+}
+
+func TestEventsAreRead(t *testing.T) {
+	const accepted = "id: 0\nevent: accepted\ndata: {\"id\":\"1\",\"location\":\"/tasks/1\"}\n\n:\n\n"
+	f := func(stream string, status int, body string, whole bool) {
+		t.Helper()
+		var x exchange
+		x.receiveEvents(&http.Response{Body: io.NopCloser(strings.NewReader(stream))})
+		if x.status != status || x.body != body || x.location != "/tasks/1" || (x.err == nil) != whole {
+			t.Errorf("%+v", x)
+		}
+	}
+	f(accepted+"id: end\nevent: result\ndata: {\"nonce\":\"n-0\"}\n\n", 200, `{"nonce":"n-0"}`, true)
+	f(accepted+"id: end\nevent: error\ndata: {}\n\n", 502, `{}`, true)
+	f(accepted, 0, "", false)
 }

@@ -24,6 +24,9 @@ const (
 
 // request makes the bytes of a create at an address, signed by a clock that is off by skew.
 func (t *trip) request(host string, skew time.Duration) string {
+	if t.rest != "" {
+		return t.restRequest(host)
+	}
 	body := t.body()
 	now := strconv.FormatInt(time.Now().Add(skew).Unix(), 10)
 	key := ""
@@ -56,12 +59,16 @@ func (x *exchange) receive(r *bufio.Reader) {
 		return
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		x.receiveEvents(resp)
+		return
+	}
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		x.err = err
 		return
 	}
-	if resp.Header.Get("Content-Type") != "application/json" {
+	if kind := resp.Header.Get("Content-Type"); kind != "application/json" && kind != "application/problem+json" {
 		x.err = fmt.Errorf("the balancer's own answer, %d", resp.StatusCode)
 		return
 	}
@@ -95,6 +102,9 @@ func (t *trip) look(ctx context.Context, host, location string, wait int) exchan
 	prefer := ""
 	if wait > 0 {
 		prefer = fmt.Sprintf("Prefer: wait=%d\r\n", wait)
+	}
+	if t.rest == streamed && wait > 0 {
+		prefer += "Last-Event-ID: 0\r\n" + streamed + "\r\n"
 	}
 	return t.send(ctx, "get", host, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", location, host, prefer))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,14 @@ type evidence struct {
 }
 
 func gather(e *enginesim.Engine) evidence {
-	v := evidence{promises.Gather(e.Tasks()), make(map[string]int)}
+	tasks := e.Tasks()
+	for i := range tasks {
+		var data struct{ Nonce string }
+		if tasks[i].Ref == "" && json.Unmarshal(tasks[i].Data, &data) == nil { // of a route
+			tasks[i].Ref = data.Nonce
+		}
+	}
+	v := evidence{promises.Gather(tasks), make(map[string]int)}
 	for _, r := range e.Requests() {
 		_, rest, _ := strings.Cut(string(r.Body), `"ref":"`)
 		ref, _, _ := strings.Cut(rest, `"`)

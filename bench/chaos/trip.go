@@ -17,6 +17,7 @@ type trip struct {
 	timeout time.Duration
 	sim     string // members of __sim, the same for every op
 	data    string // further members of data
+	rest    string // it is a call of the route, with this header; empty: a package
 
 	mu    sync.Mutex
 	asked []exchange // guarded by mu, in the order of their ends
@@ -55,6 +56,9 @@ func (t *trip) body() string {
 
 // complete is the one reply that is the whole result.
 func (t *trip) complete() string {
+	if t.rest != "" {
+		return t.restResult()
+	}
 	ops := make([]string, t.ops)
 	for i := range ops {
 		ops[i] = fmt.Sprintf(`{"proc":"ok","ref":%q,"data":{"nonce":%[1]q%s}}`, t.ref(i), t.data)
@@ -68,6 +72,13 @@ func (t *trip) answered(x exchange) bool { return x.status == 200 && x.body == t
 // read gives the ops whose results the client has read, and what is wrong with a reply: it has another's result, or one
 // that nobody made.
 func (t *trip) read() (read []bool, wrong string) {
+	if t.rest != "" {
+		return t.restRead()
+	}
+	return t.packageRead()
+}
+
+func (t *trip) packageRead() (read []bool, wrong string) {
 	read = make([]bool, t.ops)
 	for _, x := range t.asked {
 		if x.status == 0 {

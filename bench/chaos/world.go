@@ -35,6 +35,7 @@ type setup struct {
 	kind     string // of Redis; memory: one gateway
 	balanced bool   // clients and callbacks come through haproxy
 	absent   bool   // Redis is started only by the fault
+	routes   string // of the gateways' configuration
 	env      []string
 	engine   func(*enginesim.Config)
 }
@@ -59,6 +60,7 @@ type world struct {
 type node struct {
 	*process
 	dir, program string
+	routes       string
 	addr, admin  string
 	env          []string
 	mu           sync.Mutex
@@ -146,7 +148,7 @@ func (w *world) startNode(addr, admin string) error {
 	if w.balanced {
 		base = w.front
 	}
-	n := &node{dir: w.dir, program: filepath.Join(filepath.Dir(w.dir), "syncgate"), addr: addr, admin: admin}
+	n := &node{dir: w.dir, program: filepath.Join(filepath.Dir(w.dir), "syncgate"), routes: w.routes, addr: addr, admin: admin}
 	n.env = []string{
 		"SYNCGATE_LISTEN_PUBLIC=" + addr, "SYNCGATE_LISTEN_ADMIN=" + admin, "SYNCGATE_CALLBACK_BASE_URL=http://" + base,
 		"SYNCGATE_CALLBACK_KEYS=" + callbackKey, "SYNCGATE_ENGINE_URL=http://" + w.outbound.Addr(), "SYNCGATE_DRAIN_DELAY=1s",
@@ -175,7 +177,7 @@ func (w *world) startNode(addr, admin string) error {
 // start starts the gateway, or the next one at the same address, and waits until it lives.
 func (n *node) start(ctx context.Context) (err error) {
 	config := filepath.Join(n.dir, "gateway.yaml")
-	text := fmt.Sprintf("auth: {credentials: [{login: %q, secret: %q}]}\n", login, secret)
+	text := fmt.Sprintf("auth: {credentials: [{login: %q, secret: %q}]}\n", login, secret) + n.routes
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
