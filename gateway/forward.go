@@ -133,7 +133,7 @@ func (t *trip) Finished(took time.Duration, code string) {
 	}
 	a := t.exchanged
 	t.exchanged = engineAnswer{}
-	if t.call.Options != nil && a.outcome != unsent {
+	if t.call.Options != nil && a.outcome != unsent && a.outcome != said { // what was refused, or is done, is not to be cancelled
 		defer t.cancelled()
 	}
 	switch a.outcome {

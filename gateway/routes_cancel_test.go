@@ -143,3 +143,29 @@ func TestEngineIsAskedOnceToCancel(t *testing.T) {
 		cancelAtOnce(t, n.home, n.home, n.other)
 	})
 }
+
+// A client whose request has joined one that the engine refuses had a 202: its task is gone, and does not run for ever.
+func TestTaskOfARefusedRequestIsGone(t *testing.T) {
+	refuse := func(t *testing.T, home, other *routed) {
+		for n := range 10 {
+			key := fmt.Sprintf("k%d", n)
+			first := home.post(`{}`, "Prefer", "respond-async", "Idempotency-Key", key)
+			h := home.next(t)
+			joined := <-other.post(`{}`, "Prefer", "respond-async", "Idempotency-Key", key)
+			h.answer(422, "application/json", `{"reason":"no funds"}`)
+			wantReply(t, got(t, first), 422, `{"reason":"no funds"}`)
+			location := joined.header.Get("Location")
+			for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {
+				wantReply(t, other.do(http.MethodGet, location, ""), 410, "")
+			}
+		}
+	}
+	t.Run("one node", func(t *testing.T) {
+		n := startRouted(t, cancellable)
+		refuse(t, n, n)
+	})
+	t.Run("two nodes", func(t *testing.T) {
+		n := startTwoNodes(t, cancellable)
+		refuse(t, n.home, n.other)
+	})
+}
