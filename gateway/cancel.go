@@ -18,6 +18,8 @@ const (
 	// before.
 	cancelAttempts   = 5
 	firstCancelPause = time.Second
+	// storeTries is how often the store is asked that does not answer in time: nobody repeats what is asked here.
+	storeTries = 3
 )
 
 // cancelTask ends a task as its client wants: the ops that are open become final, on whatever node their clients wait, and the engine is
@@ -56,6 +58,9 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, id)
+	for try := 1; errors.Is(err, correlator.ErrUnavailable) && try < storeTries; try++ {
+		rec, err = g.keeper.Lookup(ctx, id)
+	}
 	if err != nil {
 		return // nobody can ask for it any more
 	}
@@ -72,9 +77,8 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 // another client that cancels it can all find the task cancelled and the engine's answer there: the first that binds a key of the task asks. If the
 // store does not answer, the engine may be asked twice: that is better than never.
 func (g *Gateway) asksToCancel(ctx context.Context, id correlator.ID) bool {
-	const tries = 3
 	key := correlator.Key{Name: "\x01" + string(id[:])} // no client can send it
-	for range tries {
+	for range storeTries {
 		own := g.correlator.NewID(id.Expiry())
 		owner, err := g.keeper.Claim(ctx, key, [32]byte{}, own, correlator.Record{Finals: []correlator.Callback{{Status: correlator.Cancelled}}})
 		g.correlator.Close(own)

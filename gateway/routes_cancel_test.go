@@ -59,12 +59,12 @@ func (c *counter) serve(h *hook, n int) {
 // want wants one request for each of n tasks, and no more.
 func (c *counter) want(t *testing.T, n int) {
 	t.Helper()
-	late := time.After(5 * time.Second)
-	for range n {
+	late := time.After(30 * time.Second)
+	for i := range n {
 		select {
 		case <-c.came:
 		case <-late:
-			t.Fatalf("the engine was not asked %d times within 5 s", n)
+			t.Fatalf("the engine was asked %d times within 30 s, want %d", i, n)
 		}
 	}
 	select {
@@ -85,7 +85,7 @@ func (c *counter) want(t *testing.T, n int) {
 
 // cancelAtOnce has clients cancel their tasks as soon as they hear of them, at all of some nodes at the same time.
 func cancelAtOnce(t *testing.T, home *routed, nodes ...*routed) {
-	const tasks = 40
+	const tasks = 20
 	t.Helper()
 	asked := countCancels(t, home.hooks)
 	var all sync.WaitGroup
