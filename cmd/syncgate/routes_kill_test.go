@@ -131,14 +131,23 @@ func TestHomeDiesBetweenEvents(t *testing.T) {
 	p := startPair(t, "wait: {default: 1s, max: 1m}")
 	half := newCountdown(crowdSize*steps/2, p.kill)
 	var cuts atomic.Int64
+	var opened sync.WaitGroup // the engine begins when every stream is open
+	opened.Add(crowdSize)
 	crowdOf(crowdSize, func(nonce string, n int) {
 		var f feed
 		var working sync.WaitGroup
 		defer working.Wait()
+		open := sync.OnceFunc(opened.Done)
+		defer open()
 		each := func(e event) {
-			if e.id == "0" {
-				working.Go(func() { p.work(nonce, 1, half.count) })
+			if e.id != "0" {
+				return
 			}
+			open()
+			working.Go(func() {
+				opened.Wait()
+				p.work(nonce, 1, half.count)
+			})
 		}
 		r := p.stream(p.atHome, http.MethodPost, "/v1/orders", orderOf(nonce))
 		for r != nil && !f.hear(r, each) && f.cuts < 3 {
