@@ -10,7 +10,7 @@
 // A record is stored with the callbacks of its trip, so it has every final whichever node that comes to, and whether or
 // not the home still lives. Without a record nobody but the home reads a callback, so it waits in the inbox itself, unless it
 // is large, and is gone when the home has heard it; a record that is stored before that takes it along. A node where somebody waits for a trip is on the list of those who watch it: each final,
-// and a release, is announced to them with a hint, and once a second they look for themselves.
+// and a release, is announced to them with a hint, and once a second, with many such trips every few seconds, they look for themselves.
 //
 // What an engine reports of its work is kept if there is a record of the trip, by one script: it gives the event its number, merges its members
 // into what is there, and announces the event, with its body if that is small, to the nodes that watch, and to the home. A final in the

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// watchInterval is between two looks at a trip that is waited for here that nothing has asked for, while there are up to watchLooks of them. So
-	// many are looked at in each interval, or an eighth of all: a hint is lost only with a subscription, which the prober sees, or within a Cluster. All
-	// are looked at in less than watchFor.
+	// watchInterval is between two looks at the trips that are waited for here that nothing has asked for. Each time there are watchLooks of them, or
+	// a part of all, one of watchRounds: a hint is lost only with a subscription, which the prober sees, or within a Cluster. So a look at each comes
+	// within twice as many intervals, which end before leftFor and watchFor do.
 	watchInterval = time.Second
 	watchLooks    = 500
-	watchRounds   = 8 // of which twice as many end before watchFor
+	watchRounds   = 4
 	// watchBatch is how many trips are looked at in one round trip.
 	watchBatch = 64
 	// nothingKnown is no number of finals: it has all of them shown.

@@ -16,7 +16,7 @@ if redis.call('HEXISTS', trip, 'ops') == 0 then
   trip, state = left, 2
 else
   local added = redis.call('SADD', watchers, ARGV[2])
-  if added == 1 or redis.call('PTTL', watchers) < ARGV[3] * 2 / 3 then -- a busy node asks again after half of it at the latest
+  if added == 1 or redis.call('PTTL', watchers) < ARGV[3] / 2 then
     redis.call('PEXPIRE', watchers, ARGV[3])
   end
 end

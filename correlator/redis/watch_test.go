@@ -1,0 +1,49 @@
+package redis
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"syncgate/correlator"
+)
+
+// TestLooksAreBounded: so many looks come in an interval, and each trip that is waited for has one in time.
+func TestLooksAreBounded(t *testing.T) {
+	for _, n := range []int{1, watchLooks, watchLooks + 1, 3*watchLooks + 7, 20 * watchLooks} {
+		w := newWatch(nil, nil)
+		for i := range n {
+			var id correlator.ID
+			binary.BigEndian.PutUint32(id[:], uint32(i)) //nolint:gosec // a few thousand
+			w.add(id, id, nil)
+		}
+		most := max(watchLooks, n/watchRounds+1)
+		last := make(map[correlator.ID]int)
+		for interval := 1; interval <= 10*watchRounds; interval++ {
+			w.some()
+			looks := w.batches()
+			if len(looks) > most || n <= watchLooks && len(looks) != n {
+				t.Errorf("of %d, %d looks in one interval, want at most %d", n, len(looks), most)
+			}
+			for _, g := range looks {
+				last[g.id] = interval
+			}
+			for id := range w.trips {
+				if late := time.Duration(interval-last[id]) * watchInterval; late >= min(leftFor, watchFor) {
+					t.Fatalf("of %d, one was not looked at for %v", n, late)
+				}
+			}
+		}
+	}
+}
+
+// batches takes all that is due.
+func (w *watch) batches() (all []glance) {
+	for {
+		some := w.batch()
+		if len(some) == 0 {
+			return all
+		}
+		all = append(all, some...)
+	}
+}
