@@ -40,6 +40,10 @@ func TestQuick(t *testing.T) {
 		`(?m)^\| Go net/http, SUBSCRIBE per request \| [1-9]`,
 		`(?m)^(\| node, ioredis, SUBSCRIBE per request \| [1-9]|- node, ioredis, SUBSCRIBE per request: )`,
 		`(?m)(\| instructions, thousands: user \| kernel \| x floor \|$|perf. was not to be had)`,
+		`(?m)^\| CPU of a held trip through a route before an http engine, parked 20 ms, 256 connections \| at most 1\.20 x Corezoid's \| [0-9.]+ x Corezoid's \|`,
+		`(?m)^\| 10 events to each of 300 streams, in memory \| at most 2,000 ms \| [1-9]`,
+		`(?m)^\| syncgate, in memory, a route before an http engine \| [0-9,-]+ \| [1-9][0-9,]* \| [1-9][0-9,]* \| [1-9][0-9.]* \| - \| [1-9]`,
+		`(?m)^\| syncgate, Redis, two nodes, reports at the other \| - \| [1-9][0-9,]* \| [1-9][0-9,]* \| [1-9][0-9.]* \| [1-9][0-9.]* \| [1-9]`,
 		`(?m)^\| RST \| [0-9]`, `(?m)^\| expired before it \| 0 \|$`,
 		`!\[Memory of a parked client\]\(memory\.svg\)`, `!\[CPU of a trip while others wait\]\(cpu\.svg\)`,
 	} {
