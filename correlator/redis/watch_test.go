@@ -14,12 +14,7 @@ import (
 func TestLooksAreBounded(t *testing.T) {
 	for _, n := range []int{1, watchLooks, watchLooks + 1, 3*watchLooks + 7, 20 * watchLooks} {
 		w, last := newWatch(nil, nil), make(map[correlator.ID]int)
-		for i := range n {
-			var id correlator.ID
-			binary.BigEndian.PutUint32(id[:], uint32(i))
-			w.add(id, id, nil)
-			last[id] = 0
-		}
+		w.addMany(n, last)
 		most := max(watchLooks, n/watchRounds+1)
 		for interval := 1; interval <= 10*watchRounds; interval++ {
 			w.some()
@@ -35,6 +30,16 @@ func TestLooksAreBounded(t *testing.T) {
 				t.Fatalf("of %d, one was not looked at for %v", n, late)
 			}
 		}
+	}
+}
+
+// addMany has so many trips waited for.
+func (w *watch) addMany(n int, last map[correlator.ID]int) {
+	for i := range n {
+		var id correlator.ID
+		binary.BigEndian.PutUint32(id[:], uint32(i))
+		w.add(id, id, nil)
+		last[id] = 0
 	}
 }
 
