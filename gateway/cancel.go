@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/redact"
 )
 
 const (
@@ -221,8 +222,9 @@ type cancelCall struct {
 
 	// Owned by the exchange, from attempt to attempt.
 	attempts int
-	status   int  // 0: there was no answer
-	cannot   bool // the engine has no such request
+	status   int   // 0: there was no answer
+	cannot   bool  // there is no such request
+	unworded error // why there is none for this task; nil: the engine has none for any
 	err      error
 }
 
@@ -232,6 +234,7 @@ func (c *cancelCall) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 	task := string(c.q.g.keys.AppendTaskID(nil, c.id))
 	request, can, err := c.q.g.partners.encodeCancel(c.engine, dst, task, c.accepted, now)
 	c.cannot = err != nil || !can
+	c.unworded = err
 	if err == nil && !can {
 		err = errCannotCancel
 	}
@@ -257,10 +260,37 @@ func (c *cancelCall) Finished(_ time.Duration, _ string) {
 	c.attempts++
 	failed := c.status == 0 || c.status >= 500 || c.status == fasthttp.StatusTooManyRequests || c.status == fasthttp.StatusRequestTimeout
 	switch {
-	case !failed, c.cannot:
+	case c.cannot:
 		c.q.done(c)
+		if c.unworded != nil {
+			c.warn("an engine cannot be asked to cancel a task")
+		}
+	case !failed:
+		c.q.done(c)
+		if c.status >= 300 && !knowsNoTask(c.status) {
+			c.warn("an engine has refused to cancel a task")
+		}
 	case !c.q.again(c):
-		c.q.g.log.Warn().Err(c.err).Int("status", c.status).Int("attempts", c.attempts).Stringer("trip", c.id).Str("engine", c.engine.name).
-			Msg("an engine could not be asked to cancel a task")
+		c.warn("an engine could not be asked to cancel a task")
 	}
+}
+
+// warn says to operators what has become of the call.
+func (c *cancelCall) warn(message string) {
+	line := c.q.g.log.Warn().Stringer("trip", c.id).Str("engine", c.engine.name).Int("attempts", c.attempts)
+	if c.status != 0 {
+		line = line.Int("status", c.status)
+	}
+	switch {
+	case c.unworded != nil:
+		line = line.Str("error", redact.Error(c.unworded))
+	case c.err != nil:
+		line = line.Err(c.err)
+	}
+	line.Msg(message)
+}
+
+// knowsNoTask reports whether an engine says that it has no such task, or that the task is over: then there is nothing to cancel.
+func knowsNoTask(status int) bool {
+	return status == fasthttp.StatusNotFound || status == fasthttp.StatusConflict || status == fasthttp.StatusGone
 }

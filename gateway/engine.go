@@ -30,7 +30,7 @@ type Engine interface {
 // Canceller is an Engine that can be asked to cancel a task.
 type Canceller interface {
 	// EncodeCancel fills dst with the request that cancels a task. task is its id for clients, accepted is Ack.Accepted. False: this engine
-	// cannot be asked.
+	// cannot be asked to cancel any task. An error: it cannot be asked for this one, and says why to operators.
 	EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) (bool, error)
 }
 

@@ -169,3 +169,50 @@ func TestTaskOfARefusedRequestIsGone(t *testing.T) {
 		refuse(t, n.home, n.other)
 	})
 }
+
+// Operators hear of every task that was cancelled and that its engine may go on with, and of no other.
+func TestUncancelledTasksAreLogged(t *testing.T) {
+	r := startRouted(t, func(_ *rest.RouteConfig, e *httpengine.Config) { cancellable(nil, e) })
+	const refused, unasked = `"message":"an engine has refused to cancel a task"`, `"message":"an engine cannot be asked to cancel a task"`
+	for _, f := range []struct {
+		accepted string
+		status   int // of the answer to the cancel; 0: it is not asked
+		line     string
+	}{
+		{`{"id":"1"}`, 401, refused},
+		{`{"id":"2"}`, 302, refused},
+		{`{}`, 0, unasked},
+		{`{"id":".."}`, 0, unasked},
+		{`{"id":"3"}`, 204, ""},
+		{`{"id":"4"}`, 404, ""},
+		{`{"id":"5"}`, 409, ""},
+	} {
+		before := r.log.String()
+		reply := r.post(`{}`, "Prefer", "respond-async")
+		r.next(t).answer(202, "application/json", f.accepted)
+		location := got(t, reply).header.Get("Location")
+		wantReply(t, r.do(http.MethodDelete, location, ""), 202, "")
+		if f.status != 0 {
+			r.next(t).answer(f.status, "", "")
+		}
+		if f.line != "" {
+			waitFor(t, func() bool { return strings.Contains(strings.TrimPrefix(r.log.String(), before), f.line) })
+		}
+	}
+	if lines := r.log.String(); strings.Count(lines, refused) != 2 || strings.Count(lines, unasked) != 2 {
+		t.Errorf("%s", lines)
+	}
+}
+
+// An engine that has no request to cancel is no trouble.
+func TestEngineWithoutCancelIsNotLogged(t *testing.T) {
+	r := startRouted(t)
+	reply := r.post(`{}`, "Prefer", "respond-async")
+	h := r.next(t)
+	h.answer(202, "", "")
+	wantReply(t, r.do(http.MethodDelete, got(t, reply).header.Get("Location"), ""), 202, "")
+	wantReply(t, r.report(h, `{}`), 200, `{}`)
+	if lines := r.log.String(); strings.Contains(lines, `"level":"warn"`) {
+		t.Errorf("%s", lines)
+	}
+}

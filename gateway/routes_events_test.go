@@ -86,7 +86,9 @@ func (e *events) wantEnd() {
 func TestRouteIsStreamed(t *testing.T) {
 	r := startRouted(t)
 	opened := make(chan *events, 1)
-	go func() { opened <- r.stream(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer", "wait=30, respond-async") }()
+	go func() {
+		opened <- r.stream(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer", "wait=30, respond-async")
+	}()
 	h := r.next(t)
 	h.answer(202, "", "")
 	s := <-opened

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -351,8 +352,11 @@ func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byt
 		value, err := url.PathUnescape(string(line))
 		return value, found && err == nil
 	})
-	if !ok || leadsAway(target) { // the engine's answer has not what its URL needs
-		return false, nil
+	if !ok {
+		return false, errors.New("the engine's answer to the task has not what cancel.url needs")
+	}
+	if leadsAway(target) {
+		return false, errors.New("what the engine's answer to the task has for cancel.url would name another path")
 	}
 	dst.Header.SetMethod(e.cfg.Cancel.Method)
 	dst.Header.SetHost(e.cancel.host)

@@ -394,7 +394,7 @@ func TestGetCallback(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	f := func(cancel string, taken string) (ok bool, target string) {
+	f := func(cancel string, taken string) (target string, err error) {
 		e := engine(t, func(c *httpengine.Config) { c.Cancel = httpengine.Cancel{Method: "DELETE", URL: cancel} })
 		c := call(gateway.Asked{})
 		if err := e.Prepare(c); err != nil {
@@ -405,21 +405,27 @@ func TestCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		var req fasthttp.Request
-		if ok, err = e.EncodeCancel(&req, "ID", ack.Accepted, now); err != nil {
-			t.Fatal(err)
+		ok, err := e.EncodeCancel(&req, "ID", ack.Accepted, now)
+		if ok != (err == nil) {
+			t.Fatal(ok, err)
 		}
-		return ok, string(req.Header.RequestURI())
+		return string(req.Header.RequestURI()), err
 	}
 	const host = "https://flow.internal:8443"
-	if ok, target := f(host+"/jobs/{accepted.job.id}/{kind}?t={task}", `{"job":{"id":"a b"}}`); !ok || target != "/jobs/a%20b/p2p?t=ID" {
-		t.Errorf("%v, %s", ok, target)
+	if target, err := f(host+"/jobs/{accepted.job.id}/{kind}?t={task}", `{"job":{"id":"a b"}}`); err != nil || target != "/jobs/a%20b/p2p?t=ID" {
+		t.Errorf("%s, %v", target, err)
 	}
-	if ok, target := f(host+"/stop/{task}", `no JSON`); !ok || target != "/stop/ID" {
-		t.Errorf("%v, %s", ok, target)
+	if target, err := f(host+"/stop/{task}", `no JSON`); err != nil || target != "/stop/ID" {
+		t.Errorf("%s, %v", target, err)
 	}
-	if ok, _ := f(host+"/jobs/{accepted.job.id}", `{}`); ok {
-		t.Error("a cancel without what its URL needs")
+	for taken, want := range map[string]string{`{}`: "has not what cancel.url needs", `{"job":{"id":".."}}`: "another path"} {
+		if _, err := f(host+"/jobs/{accepted.job.id}", taken); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", taken, err)
+		}
 	}
+}
+
+func TestNoCancel(t *testing.T) {
 	if ok, err := engine(t, nil).EncodeCancel(new(fasthttp.Request), "ID", nil, now); ok || err != nil {
 		t.Errorf("an engine that cannot be asked: %v, %v", ok, err)
 	}
