@@ -138,7 +138,7 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 		g.metrics.callback(outcome)
 		setDelivered(resp, answer)
 	}
-	noStore(resp)
+	noStore(resp, false)
 	g.closeIfLeaving(resp)
 	g.hook("reply")
 	x.Reply(resp)

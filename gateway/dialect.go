@@ -18,7 +18,7 @@ type Dialect interface {
 	// Accept verifies a request of a Create route and reads it, copying what it keeps, in the order signature, time, encoding, body.
 	// Its errors are *Fault, with the Login of a request whose credentials were right.
 	Accept(req *fasthttp.Request, r Route, now time.Time) (*Call, error)
-	// Answer writes status and body of a reply, and where the client finds what comes later.
+	// Answer writes status and body of a reply, and where the client finds what comes later. r is good until it returns.
 	Answer(dst *fasthttp.Response, c *Call, r *Reply)
 	// Refuse words a fault.
 	Refuse(dst *fasthttp.Response, f *Fault, requestID string)

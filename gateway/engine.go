@@ -71,14 +71,14 @@ func NewEngineTask(id []byte) (t EngineTask) {
 func (t *EngineTask) bytes() []byte { return t.text[:t.size] }
 
 const (
-	statusHeader = "X-Callback-Status"
+	statusHeader = "X-Callback-Status" // as it is looked up: in its canonical form
 	statusQuery  = "callback_status"
 )
 
 // StatusOf reads the status that stands in the head of a callback: X-Callback-Status, else callback_status of its query. Open: neither is
 // there, and what is in the body counts. An unknown word is a *Fault.
 func StatusOf(req *fasthttp.Request) (correlator.Status, error) {
-	word := req.Header.Peek(statusHeader)
+	word := req.Header.PeekCanonical([]byte(statusHeader))
 	if len(word) == 0 {
 		word = queryValue(req.Header.RequestURI(), statusQuery)
 	}

@@ -54,10 +54,9 @@ func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page)
 	g.closeIfLeaving(dst)
 }
 
-// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone.
-// The result of a route may say otherwise.
-func noStore(dst *fasthttp.Response) {
-	if len(dst.Header.Peek("Cache-Control")) == 0 {
+// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone. The result of a route may say otherwise: routed.
+func noStore(dst *fasthttp.Response, routed bool) {
+	if !routed || len(dst.Header.Peek("Cache-Control")) == 0 {
 		dst.Header.Set("Cache-Control", "no-store")
 	}
 }

@@ -189,7 +189,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 		g.finishHeader(in.Response, a.requestID, a.page())
 	}
 	if err != nil || a.route != routeHealth && a.route != routeReady {
-		noStore(in.Response)
+		noStore(in.Response, a.dialect > 0)
 	}
 	g.closeIfLeaving(in.Response)
 	g.hook("reply")
@@ -274,7 +274,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	switch a.route {
 	case routeCallback:
 		g.refuseCallback(dst, f, a.token)
-		noStore(dst)
+		noStore(dst, false)
 		return
 	case routeCreate:
 		g.refusedUnread(a, f, why)
@@ -286,7 +286,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		setForwarded(dst, false)
 	}
 	g.finishHeader(dst, a.requestID, a.page())
-	noStore(dst)
+	noStore(dst, false)
 }
 
 // refusedUnread gives a create its line in the log that was not read whole.

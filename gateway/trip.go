@@ -211,7 +211,7 @@ func (t *trip) reply() {
 		setForwarded(resp, t.refusal == nil || t.unworded)
 	}
 	t.g.finishHeader(resp, t.requestID, page{t.origin, t.listed, t.dialect > 0})
-	noStore(resp)
+	noStore(resp, t.dialect > 0)
 	t.status = resp.StatusCode()
 	t.g.hook("reply")
 	t.exchange.Reply(resp)
@@ -244,16 +244,24 @@ func (t *trip) word(dst *fasthttp.Response) {
 	}
 }
 
+// replies pools *Reply: what goes through the interface of a dialect does not stay on the stack.
+var replies = sync.Pool{New: func() any { return new(Reply) }}
+
 // wordReply words what has come of the ops, and keeps what the client may come back for.
 func (t *trip) wordReply(dst *fasthttp.Response) {
-	r := Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
-	if o := t.call.Options; o != nil {
+	r := replies.Get().(*Reply) //nolint:forcetypeassert // New fills the pool with nothing else
+	defer func() {
+		*r = Reply{}
+		replies.Put(r)
+	}()
+	*r = Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
+	if o := t.call.Options; o != nil && t.why != nil { // a result says nothing of later
 		r.RetryAfter = t.g.medians.of(o.Route)
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
 	}
-	if err := t.g.partners.answer(t.dialect, dst, t.call, &r); err != nil {
+	if err := t.g.partners.answer(t.dialect, dst, t.call, r); err != nil {
 		t.unworded, t.refusal = true, faultOf(err)
 		t.g.refuse(t.dialect, dst, t.refusal, t.requestID)
 		if r.Task != "" {
