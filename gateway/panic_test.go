@@ -39,9 +39,7 @@ func TestPanicWhileAnswering(t *testing.T) {
 	e.next(t).accept()
 	wantClosed(t, c, 5*time.Second)
 	waitLog(t, n, "answering a client panicked")
-	if left := n.memo.Len(); left != 0 {
-		t.Errorf("%d trips are left in the table", left)
-	}
+	waitFor(t, func() bool { return n.memo.Len() == 0 }) // the trip leaves the table behind its line in the log
 	store.broken.Store(false)
 	reply := n.createLater(oneOp(`{}`))
 	a := e.next(t)
