@@ -50,7 +50,7 @@ func (d *decoder) section(key string, n *yaml.Node, v reflect.Value) {
 		first := lines[name.Value]
 		switch {
 		case !known && looksLikeKey(name.Value):
-			d.wrong(at, name, "is not a key; here are: "+names(v))
+			d.wrong(at, name, "is not a key; the keys here are: "+names(v))
 		case !known:
 			d.wrong(key, name, "has a key that there is not; here are: "+names(v))
 		case first > 0:

@@ -11,7 +11,7 @@ import (
 func TestProblems(t *testing.T) {
 	f := func(text string, want ...string) { wantProblems(t, text, want...) }
 	f("engine:\n  urll: x\n",
-		"c.yaml:2: engine.urll: is not a key; here are: url, proxy, timeout, idle, max_connections, ack, merge, headers, api_version")
+		"c.yaml:2: engine.urll: is not a key; the keys here are: url, proxy, timeout, idle, max_connections, ack, merge, headers, api_version")
 	f("engine:\n  timeout: 1s\n  timeout: 2s\n",
 		"c.yaml:3: engine.timeout: is set twice, first on line 2: remove one")
 	f("engine: http://x\n",
