@@ -166,8 +166,8 @@ func TestProblemsOfAccess(t *testing.T) {
 	f("routes: must name at least one", ok(func(e *rest.AccessConfig) { e.Routes = nil }))
 	f("routes[0]: is not the name of a route", ok(func(e *rest.AccessConfig) { e.Routes[0] = "q" }))
 	f("routes[1]: is there already", ok(func(e *rest.AccessConfig) { e.Routes = []string{"k", "k"} }))
-	f("routes[0]: wants a user", ok(func(e *rest.AccessConfig) { e.Routes[0] = "b" }))
-	f("routes[0]: wants a key", ok(func(e *rest.AccessConfig) { e.Key, e.User, e.Password = "", "c", "d" }))
+	f("user: must not be empty: the route b wants a user", ok(func(e *rest.AccessConfig) { e.Routes[0] = "b" }))
+	f("key: must not be empty: the route k wants a key", ok(func(e *rest.AccessConfig) { e.Key, e.User, e.Password = "", "c", "d" }))
 	f("", ok(func(e *rest.AccessConfig) { e.Routes[0] = "n" })) // an entry may list what everybody may call
 }
 

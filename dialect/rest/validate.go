@@ -245,11 +245,12 @@ func (c *Config) checkAccess(p *problems, key string, e *AccessConfig, unique ma
 			p.add(item(at("origins"), i), "is not an origin as browsers send it, such as https://shop.example (lower case, no path)")
 		}
 	}
-	e.checkRoutes(p, at("routes"), known)
+	e.checkRoutes(p, key, known)
 }
 
 // checkRoutes checks that a caller can call what it is said to.
-func (c *AccessConfig) checkRoutes(p *problems, key string, known map[string]*RouteConfig) {
+func (c *AccessConfig) checkRoutes(p *problems, entry string, known map[string]*RouteConfig) {
+	key := entry + ".routes"
 	if len(c.Routes) == 0 {
 		p.add(key, "must name at least one route")
 	}
@@ -261,9 +262,9 @@ func (c *AccessConfig) checkRoutes(p *problems, key string, known map[string]*Ro
 		case slices.Contains(c.Routes[:i], name):
 			p.add(item(key, i), "is there already")
 		case r.Auth == AuthKey && len(c.liveKeys()) == 0:
-			p.add(item(key, i), "wants a key, and this entry has none")
+			p.add(entry+".key", "must not be empty: the route %s wants a key", name)
 		case r.Auth == AuthBasic && c.User == "":
-			p.add(item(key, i), "wants a user and a password, and this entry has none")
+			p.add(entry+".user", "must not be empty: the route %s wants a user and a password", name)
 		}
 	}
 }
