@@ -35,7 +35,8 @@ const (
 )
 
 const (
-	doLogin   = "check the user and the password in correlator.redis.url"
+	doLogin   = "check username and password under correlator.redis, or those in correlator.redis.url"
+	doNoLogin = "take the password out of correlator.redis"
 	doMode    = "set correlator.redis.mode to what the server is"
 	doMaster  = "name the master in correlator.redis.url, or use correlator.redis.mode sentinel or cluster, which find it"
 	doWait    = "nothing if it ends by itself; else see the server's log"
@@ -52,9 +53,9 @@ func sentences() []sentence {
 		{"ERR invalid password", "ERR invalid password", partLogin, doLogin},
 		{
 			"ERR AUTH <password> called without any password configured", "ERR AUTH called without any password configured for the default user", partLogin,
-			"take the password out of correlator.redis.url, or set one at the server",
+			doNoLogin + ", or set one at the server",
 		},
-		{"ERR Client sent AUTH, but no password is set", "ERR Client sent AUTH, but no password is set", partLogin, "take the password out of correlator.redis.url"},
+		{"ERR Client sent AUTH, but no password is set", "ERR Client sent AUTH, but no password is set", partLogin, doNoLogin},
 		{"NOPERM", "NOPERM this user has no permissions", "", doGrant},
 		{"ERR The user executing the script can't", "ERR The user executing the script can't run this command", partTrial, doGrant},
 		{"ERR This instance has cluster support disabled", "ERR This instance has cluster support disabled", partMode, doMode},
