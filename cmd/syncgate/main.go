@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"syncgate/configs"
@@ -81,12 +82,12 @@ func (p *program) main(args []string) int {
 }
 
 func unknownCommand(name string) error {
-	var names, all []string // all: with the words that people try
+	var names, alike []string // alike: the words that people try
 	meant := make(map[string]string)
 	for _, c := range commands() {
 		names = append(names, c.name)
+		alike = append(alike, strings.Fields(c.alike)...)
 		for _, word := range append(strings.Fields(c.alike), c.name) {
-			all = append(all, word)
 			meant[word] = c.name
 		}
 	}
@@ -94,7 +95,7 @@ func unknownCommand(name string) error {
 		return usageError(fmt.Sprintf("flags follow a command, and %q does not: write syncgate serve --config FILE; syncgate --help lists the commands", name))
 	}
 	text := fmt.Sprintf("there is no command %q", name)
-	if near := nearest(name, all); near != "" {
+	if near := nearest(name, append(slices.Clip(names), alike...)); near != "" {
 		return usageError(text + ", did you mean " + meant[near] + "? syncgate --help lists all")
 	}
 	return usageError(text + ", there is " + strings.Join(names, ", ") + "; syncgate --help explains")
