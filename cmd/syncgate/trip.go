@@ -75,7 +75,7 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 		printWhereabouts(p.out, &a)
 	}
 	if len(a.Trips) == 0 && a.Record == nil {
-		return errors.New("this gateway knows no such trip")
+		return errors.New("this gateway knows no such trip: a request that was refused before its login was proved is only in the log, and each node knows its own requests")
 	}
 	return nil
 }
