@@ -22,7 +22,7 @@ func (c *Config) warnings() (all []Warning) {
 	switch base, engine := hostOf(c.Callback.BaseURL), hostOf(c.Engine.URL); {
 	case isUnspecified(base):
 		all = append(all, "callback.base_url: is the address of every interface, which nobody can call: set it to the URL at which the engine reaches this gateway")
-	case isLoopback(base) && !isLoopback(engine) && c.usesDefaultEngine():
+	case isLoopback(base) && !isLoopback(engine) && c.UsesDefaultEngine():
 		all = append(all, "callback.base_url: is on the loopback of this machine, where the engine at engine.url cannot call it: set it to the URL at which "+
 			"the engine reaches this gateway")
 	}
@@ -37,8 +37,8 @@ func (c *Config) warnings() (all []Warning) {
 	return append(all, c.engineWarnings()...)
 }
 
-// usesDefaultEngine reports whether somebody may ask the engine of the section engine.
-func (c *Config) usesDefaultEngine() bool {
+// UsesDefaultEngine reports whether somebody may ask the engine of the section engine.
+func (c *Config) UsesDefaultEngine() bool {
 	ofRoute := func(r rest.RouteConfig) bool { return r.Engine == gateway.DefaultEngine }
 	return len(c.Auth.Credentials) > 0 || len(c.Routes) == 0 || slices.ContainsFunc(c.Routes, ofRoute)
 }

@@ -42,7 +42,7 @@ func (r *findings) line(verdict, key, format string, args []any) {
 }
 
 // errOnline is the end of a report that has errors.
-const errOnline = usageError("what is said to be an error above keeps the gateway from serving")
+const errOnline = usageError("each line above that begins with error keeps the gateway from serving: correct it and check again")
 
 // online looks at everything around a gateway that has this configuration.
 func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
@@ -52,8 +52,10 @@ func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
 		r.warn(key, "%s", text)
 	}
 	r.redis(c)
-	engineTime := r.engine(c, p.getenv)
-	r.clock(c, engineTime)
+	if c.UsesDefaultEngine() {
+		r.clock(c, r.engine(c, p.getenv))
+	}
+	r.otherEngines(c, p.getenv)
 	r.callback(c)
 	r.files(c)
 	if r.errors > 0 {
@@ -135,6 +137,28 @@ func (r *findings) engine(c *configs.Config, getenv func(string) (string, bool))
 	}
 	r.ok(key, "answers%s, after %v", way, rounded(at.answered.Sub(at.asked)))
 	return at
+}
+
+// otherEngines connects to each engine beside the default one. It sends nothing: a request may be the start of some work.
+func (r *findings) otherEngines(c *configs.Config, getenv func(string) (string, bool)) {
+	for i, e := range c.Engines {
+		at := fmt.Sprintf("engines[%d]", i)
+		proxy, from, err := proxyOf(at, e.Connection(), getenv)
+		if err != nil {
+			r.fail(from, "%v", err)
+			continue
+		}
+		root, _, _ := strings.Cut(e.URL, "{") // a parameter of a route may follow the host
+		ctx, cancel := context.WithTimeout(context.Background(), onlineTimeout)
+		conn, err := upstream.Dial(ctx, upstream.Config{URL: root, Proxy: proxy})
+		cancel()
+		if err != nil {
+			r.fail(at+".url", "%v; start the engine %s, or check its URL, the firewall, and whether a proxy is needed (%s.proxy)", err, e.Name, at)
+			continue
+		}
+		_ = conn.Close() // nothing was asked
+		r.ok(at+".url", "the engine %s takes connections", e.Name)
+	}
 }
 
 const clockTolerance = 5 * time.Second

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,7 +58,7 @@ func checkOnline(t *testing.T, status int, env []string, want ...string) {
 		t.Errorf("%q: a secret is in\n%s", env, said)
 	}
 	for line := range strings.Lines(said) {
-		if !regexp.MustCompile(`^((ok|warning|error): +\S+: .+|syncgate check: what is said to be an error .*)\n$`).MatchString(line) {
+		if !regexp.MustCompile(`^((ok|warning|error): +\S+: .+|syncgate check: each line above that begins with error .*)\n$`).MatchString(line) {
 			t.Errorf("%q: the line %q", env, line)
 		}
 	}
@@ -93,6 +95,22 @@ func TestCheckOnlineOfRedis(t *testing.T) {
 	checkOnline(t, 2, append(of(r.URL()), "SYNCGATE_CORRELATOR_REDIS_PASSWORD="+secretText), "error: +correlator.redis.url: .*WRONGPASS")
 	checkOnline(t, 0, append(of(r.URL()), "SYNCGATE_CORRELATOR_REDIS_PASSWORD="+secretText+"x"), "ok: +correlator.redis.url: Redis answers")
 	checkOnline(t, 2, of("redis://"+closed(t)), "error: +correlator.redis.url: .*connection refused")
+}
+
+// TestCheckOnlineOfOtherEngines: engines of routes are looked at, and the default one is not where nobody can ask it.
+func TestCheckOnlineOfOtherEngines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	f := func(status int, url string, want string) {
+		t.Helper()
+		text := "engines: [{name: flow, kind: http, url: \"" + url + "/hooks/{kind}\"}]\n" +
+			"routes: [{name: flow, path: \"/v1/{kind}\", engine: flow, auth: none}]\nengine: {url: \"http://" + closed(t) + "\"}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checkOnline(t, status, []string{"SYNCGATE_CONFIG=" + file}, want)
+	}
+	f(0, answers(t, 200, ""), `ok: +engines\[0\].url: the engine flow takes connections$`)
+	f(2, "http://"+closed(t), `error: +engines\[0\].url: .*connection refused; start the engine flow, or check its URL, `)
 }
 
 func TestCheckOnlineOfTheEngine(t *testing.T) {

@@ -157,8 +157,13 @@ func (n *node) announce() {
 	if a := n.gateway.AdminAddr(); a.IsValid() {
 		admin = a.String()
 	}
+	engine := func(line *zerolog.Event) {
+		if n.config.UsesDefaultEngine() {
+			line.Str("engine", n.config.Engine.URL)
+		}
+	}
 	n.log.Info().Stringer("public", n.gateway.PublicAddr()).Stringer("callback", n.gateway.CallbackAddr()).Str("admin", admin).
-		Str("engine", n.config.Engine.URL).Str("correlator", n.config.Correlator.Backend).Stringer("node", n.table.Node()).Str("version", versionText()).Msg("serving")
+		Func(engine).Str("correlator", n.config.Correlator.Backend).Stringer("node", n.table.Node()).Str("version", versionText()).Msg("serving")
 }
 
 func newTable(c *configs.Config, keys *correlator.Keys, log zerolog.Logger) (table, error) {
