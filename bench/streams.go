@@ -266,7 +266,7 @@ func (s *streams) sections(b *bench) []section {
 			"are written, which are kept for those who come back. With two nodes the clients are at one and the reports come to the other; the memory is that of the first.",
 		head: []string{"", "held client", "stream", "behind its events", "CPU, us/event", "Redis, us/event", "all answered, ms", "all read, ms"},
 		goals: []goal{
-			{"resident bytes of an open stream, " + n + " open", 1.5, s.open.median("route") / s.parked.median("route"), " x a held client", 2},
+			{"resident bytes of an open stream, " + n + " open", 1.1, s.open.median("route") / s.parked.median("route"), " x a held client", 2},
 			{strconv.Itoa(eventsEach) + " events to each of " + n + " streams, in memory", 2000, s.all.median("route"), " ms", 0},
 		},
 	}
