@@ -221,6 +221,9 @@ func TestRouteIsHandedOver(t *testing.T) {
 	if !strings.Contains(r.log.String(), `"message":"task ended"`) {
 		t.Errorf("no line says that the task has ended:\n%s", r.log)
 	}
+	if trip := r.findOne(t, strings.TrimPrefix(location, "/tasks/")); len(trip.Late) != 1 || !trip.Late[0].Kept || trip.Ops[0].State != "final" {
+		t.Errorf("operators see %+v", trip)
+	}
 }
 
 // At the end of its wait a call becomes a task, or times out, or the client is sent on until the result is there.

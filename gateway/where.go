@@ -247,6 +247,13 @@ func (g *Gateway) report(ops []traceOp) TripReport {
 			r.Ops = append(r.Ops, ops[i].report())
 		}
 	}
+	for _, late := range r.Late {
+		for i := range r.Ops {
+			if late.Kept && r.Ops[i].Op == late.Op && r.Ops[i].State == "open" {
+				r.Ops[i].State = "final"
+			}
+		}
+	}
 	return r
 }
 

@@ -143,7 +143,8 @@ func TestWhereIsALateCallback(t *testing.T) {
 		waitLog(t, n, `"outcome":"timeout"`)
 		waitLog(t, n, fmt.Sprintf(`"trip":"%s","op":0,"kept":%v,"late":`, a.tokens[0][:8], retention > 0))
 		r := n.findOne(t, a.tokens[0])
-		if len(r.Late) == 0 || r.Late[0].Kept != (retention > 0) || (r.KeptUntil != nil) != (retention > 0) {
+		state := map[bool]string{true: "final", false: "open"}[retention > 0]
+		if len(r.Late) == 0 || r.Late[0].Kept != (retention > 0) || (r.KeptUntil != nil) != (retention > 0) || r.Ops[0].State != state {
 			t.Errorf("retention %v: %+v", retention, r)
 		}
 		kept, gone, repeated := 1.0, 0.0, 1.0

@@ -167,12 +167,16 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 	if t.HungUp {
 		fmt.Fprint(w, "  the client had left, and did not get the reply\n")
 	}
+	what := "late callback"
+	if t.Outcome == "handed_over" { // its client did not wait
+		what = "callback"
+	}
 	for _, late := range t.Late {
 		kept := " not kept"
 		if late.Kept {
 			kept = " kept"
 		}
-		step("late callback", &late.At, kept)
+		step(what, &late.At, kept)
 	}
 	step("kept until", t.KeptUntil, "")
 	if hasNoCallback(t) {
