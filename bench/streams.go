@@ -136,15 +136,17 @@ func (c *crowd) reported(ctx context.Context, tasks []enginesim.Task) (answered,
 	}
 	read := make(chan error, 1)
 	go func() {
-		read <- c.hear()
+		err := c.hear()
 		all = time.Since(began)
+		read <- err
 	}()
 	reporting.Wait()
 	answered = time.Since(began)
 	for range reporters {
 		err = errors.Join(err, <-errs)
 	}
-	return answered, all, errors.Join(err, <-read)
+	err = errors.Join(err, <-read)
+	return answered, all, err
 }
 
 // reporter is a connection over which an engine reports.
