@@ -2,6 +2,7 @@ package signer
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -46,4 +47,24 @@ func AppendWebhookSignature(dst, id, stamp, body, key []byte) []byte {
 	mac.Write([]byte{'.'})
 	mac.Write(body)
 	return base64.StdEncoding.AppendEncode(append(dst, "v1,"...), mac.Sum(nil))
+}
+
+// AppendWebhookSignatures appends the value of webhook-signature for a receiver with several live secrets: one signature for each key, in
+// their order, with a space between two. A receiver takes the request when one of them is right, so a secret can be rotated while both are
+// sent. Without a key it appends nothing.
+func AppendWebhookSignatures(dst, id, stamp, body []byte, keys [][]byte) []byte {
+	for i, key := range keys {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = AppendWebhookSignature(dst, id, stamp, body, key)
+	}
+	return dst
+}
+
+// NewWebhookSecret makes a random secret of 32 bytes, as ParseWebhookSecret reads it.
+func NewWebhookSecret() Secret {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails: the runtime stops the process instead
+	return Secret(WebhookPrefix + base64.StdEncoding.EncodeToString(key[:]))
 }

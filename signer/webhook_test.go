@@ -1,8 +1,13 @@
 package signer_test
 
 import (
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"syncgate/signer"
 )
@@ -28,5 +33,35 @@ func TestWebhookSecrets(t *testing.T) {
 	}
 	if _, err := signer.ParseWebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwQQ"); err != nil {
 		t.Errorf("base64 without its padding: %v", err)
+	}
+}
+
+// TestRotatedSecrets has the specification's reference library verify with each of two live secrets, and refuse with a third.
+func TestRotatedSecrets(t *testing.T) {
+	id, stamp, body := "msg_1", strconv.FormatInt(time.Now().Unix(), 10), []byte(`{"a":1}`)
+	var keys [][]byte
+	live := []signer.Secret{signer.NewWebhookSecret(), signer.NewWebhookSecret()}
+	for _, secret := range live {
+		key, err := signer.ParseWebhookSecret(string(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	head := http.Header{}
+	head.Set("webhook-id", id)
+	head.Set("webhook-timestamp", stamp)
+	head.Set("webhook-signature", string(signer.AppendWebhookSignatures(nil, []byte(id), []byte(stamp), body, keys)))
+	for i, secret := range append(live, signer.NewWebhookSecret()) {
+		receiver, err := standardwebhooks.NewWebhook(string(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := receiver.Verify(body, head); (err == nil) != (i < len(live)) {
+			t.Errorf("secret %d: %v", i, err)
+		}
+	}
+	if got := signer.AppendWebhookSignatures([]byte("x"), nil, nil, nil, nil); string(got) != "x" {
+		t.Errorf("without a key: %q", got)
 	}
 }
