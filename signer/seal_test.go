@@ -97,7 +97,7 @@ func TestSealingKeysRotate(t *testing.T) {
 		t.Errorf("a key that is gone opens: %v", err)
 	}
 	for _, keys := range [][]string{nil, {oldKey, "short"}} {
-		if err := s.Set(keys); err == nil || strings.Contains(err.Error(), "short"+"x") {
+		if err := s.Set(keys); err == nil || strings.Contains(err.Error(), "short") {
 			t.Errorf("%d keys: %v", len(keys), err)
 		}
 	}

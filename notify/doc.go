@@ -1,0 +1,2 @@
+// Package notify sends notifications.
+package notify
