@@ -1,0 +1,201 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"syncgate/signer"
+)
+
+// maxAnswer is how much is read of the head of an answer, and of its body.
+const maxAnswer = 64 << 10
+
+// Outcome is what came of an attempt, as metrics and logs name it.
+type Outcome string
+
+// The values of Outcome.
+const (
+	OutcomeDelivered   Outcome = "delivered"   // 2xx
+	OutcomeRefused     Outcome = "refused"     // 403
+	OutcomeGone        Outcome = "gone"        // 410
+	OutcomeStatus      Outcome = "status"      // any other status
+	OutcomeTimeout     Outcome = "timeout"     // no status in time
+	OutcomeUnreachable Outcome = "unreachable" // no connection, or one that broke before there was a status
+	OutcomeBlocked     Outcome = "blocked"     // the Guard allows the receiver no more, or none of its addresses
+	OutcomeUnreadable  Outcome = "unreadable"  // what is stored cannot be opened
+	OutcomeEnded       Outcome = "ended"       // the subscription stands no more; nothing was sent
+	OutcomeCut         Outcome = "cut"         // Close cut it off
+)
+
+func outcomes() []Outcome {
+	return []Outcome{
+		OutcomeDelivered, OutcomeRefused, OutcomeGone, OutcomeStatus, OutcomeTimeout, OutcomeUnreachable, OutcomeBlocked, OutcomeUnreadable,
+		OutcomeEnded, OutcomeCut,
+	}
+}
+
+// attempt makes one attempt of a claimed notification and stores what came of it before anything else.
+func (s *Sender) attempt(j Job) {
+	ctx, cancel := context.WithTimeout(s.cut, s.live.Load().Timeout)
+	defer cancel()
+	last := Attempt{At: time.Now(), Number: j.Attempt}
+	answer, err := s.try(ctx, j)
+	last.Duration = time.Since(last.At)
+	v := s.judge(ctx, j, last, answer, err)
+	s.settle(v)
+	if answer != nil { // the rest of it says nothing, and its connection can be used again
+		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
+		_ = answer.Body.Close()
+	}
+	s.metrics.count(v.Last.Outcome)
+	s.logAttempt(j, v)
+	s.hosts.end(j.Host, len(j.Body), v.Last.Outcome == OutcomeTimeout)
+	s.look()
+}
+
+// errEnded says that the subscription stands no more.
+var errEnded = errors.New("the subscription has ended")
+
+// try sends the request and gives the answer, whose body is not read yet.
+func (s *Sender) try(ctx context.Context, j Job) (*http.Response, error) {
+	use := s.live.Load()
+	header, keys, err := j.open(s.Sealer)
+	if err != nil {
+		return nil, &unreadableError{err}
+	}
+	if s.Stands != nil && j.Subscription != "" {
+		if stands, err := s.Stands(ctx, j.Subscription); err == nil && !stands {
+			return nil, errEnded
+		}
+	}
+	u, err := use.Guard.parse(j.URL)
+	if err != nil {
+		return nil, err
+	}
+	u.Fragment, u.RawFragment = "", ""
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(j.Body))
+	if err != nil {
+		return nil, refused("it is not a URL")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "syncgate")
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	sign(req.Header, j, keys)
+	return use.transport.RoundTrip(req) // it follows no redirect
+}
+
+// sign sets the headers of Standard Webhooks: the same id each time, a new timestamp.
+func sign(h http.Header, j Job, keys [][]byte) {
+	stamp := strconv.FormatInt(time.Now().Unix(), 10)
+	h.Set("Webhook-Id", j.ID)
+	h.Set("Webhook-Timestamp", stamp)
+	if len(keys) > 0 {
+		h.Set("Webhook-Signature", string(signer.AppendWebhookSignatures(nil, []byte(j.ID), []byte(stamp), j.Body, keys)))
+	}
+}
+
+// judge decides what becomes of a notification.
+func (s *Sender) judge(ctx context.Context, j Job, last Attempt, answer *http.Response, err error) Verdict {
+	v := Verdict{ID: j.ID, Host: j.Host, Token: j.Token, State: Open, Last: last}
+	var retryAfter time.Duration
+	if err != nil {
+		v.Last.Outcome, v.Last.Error = s.classify(ctx, err)
+	} else {
+		v.Last.Status = answer.StatusCode
+		v.State, v.Last.Outcome = s.classifyStatus(answer.StatusCode)
+		retryAfter = delayOf(answer)
+	}
+	switch {
+	case v.Last.Outcome == OutcomeCut: // it is another process's turn, and at once
+		v.Step = j.Step
+		return v
+	case v.Last.Outcome == OutcomeEnded:
+		v.State = Gone
+	case v.State == Gone && s.Gone != nil && j.Subscription != "":
+		if err := s.Gone(ctx, j.Subscription); err != nil {
+			v.State, v.Last.Error = Open, "the subscription could not be ended"
+		}
+	}
+	if v.State != Open {
+		return v
+	}
+	age := j.Age + time.Since(last.At)
+	after, step, ok := s.schedule.next(j.Step, age, s.live.Load().Window, retryAfter, rand.Float64()) //nolint:gosec // jitter is no secret
+	if !ok {
+		v.State = Dead
+	}
+	v.After, v.Step = after, step
+	return v
+}
+
+func (s *Sender) classifyStatus(status int) (State, Outcome) {
+	switch {
+	case status >= 200 && status < 300:
+		return Delivered, OutcomeDelivered
+	case status == http.StatusForbidden:
+		return Refused, OutcomeRefused
+	case status == http.StatusGone:
+		return Gone, OutcomeGone
+	default:
+		return Open, OutcomeStatus
+	}
+}
+
+// delayOf gives the Retry-After of a 429 or 503: seconds, or a date.
+func delayOf(answer *http.Response) time.Duration {
+	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	text := answer.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		const most = 1 << 30 // seconds; a Duration has room for more
+		return time.Duration(min(seconds, most)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// settle stores a verdict, and tries until it is stored, so that a 2xx that was heard is known whenever the store is back. While Close waits no longer it has
+// a second left.
+func (s *Sender) settle(v Verdict) {
+	const most = time.Second
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, most) {
+		ctx, cancel := context.WithTimeout(context.Background(), most)
+		err := s.store.Finish(ctx, v)
+		cancel()
+		if err == nil {
+			return
+		}
+		select {
+		case <-s.cut.Done():
+			s.Log.Error().Err(err).Str("id", v.ID).Str("outcome", string(v.Last.Outcome)).Msg("the outcome of an attempt is not stored: another process makes it again")
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *Sender) logAttempt(j Job, v Verdict) {
+	line := s.Log.Info().Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
+		Str("outcome", string(v.Last.Outcome)).Str("state", string(v.State)).Dur("duration", v.Last.Duration)
+	if v.Last.Status > 0 {
+		line = line.Int("status", v.Last.Status)
+	}
+	if v.Last.Error != "" {
+		line = line.Str("error", v.Last.Error)
+	}
+	if v.State == Open {
+		line = line.Dur("next", v.After)
+	}
+	line.Msg("notification")
+}

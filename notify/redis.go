@@ -1,0 +1,218 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// shardsOfCluster is how many slots notifications take in a Cluster. It is part of the keys: another number would find none of them.
+const shardsOfCluster = 8
+
+var (
+	//go:embed scripts/common.lua
+	commonText string
+	//go:embed scripts/put.lua
+	putText string
+	//go:embed scripts/claim.lua
+	claimText string
+	//go:embed scripts/finish.lua
+	finishText string
+	//go:embed scripts/retry.lua
+	retryText string
+	//go:embed scripts/drop.lua
+	dropText string
+	//go:embed scripts/stats.lua
+	statsText string
+)
+
+func script(text string) *goredis.Script { return goredis.NewScript(commonText + text) }
+
+// Redis is a Store that all processes share which have the same Redis (or Valkey, Sentinel, Cluster) and prefix.
+//
+// Keys begin with the prefix and :notify:1:{notify-0}: with the number of the shard, so that all of one shard is in one slot of a Cluster. A notification is in
+// the shard of its host. A Cluster has eight shards, others one. Times are those of Redis. scripts/common.lua says what the keys hold.
+type Redis struct {
+	client goredis.UniversalClient
+	most   int
+	shards []string // what the keys of each begin with
+	turn   atomic.Uint32
+
+	put, claim, finish, retry, drop, stats *goredis.Script
+}
+
+// NewRedis makes a Store of at most so many open notifications, 0: any number. prefix begins every key. It sends nothing yet, and does not
+// close the client.
+func NewRedis(client goredis.UniversalClient, prefix string, most int) *Redis {
+	r := &Redis{
+		client: client, put: script(putText), claim: script(claimText), finish: script(finishText), retry: script(retryText),
+		drop: script(dropText), stats: script(statsText),
+	}
+	n := 1
+	if _, ok := client.(*goredis.ClusterClient); ok {
+		n = shardsOfCluster
+	}
+	for i := range n {
+		r.shards = append(r.shards, fmt.Sprintf("%s:notify:1:{notify-%d}:", prefix, i))
+	}
+	if most > 0 {
+		r.most = (most + n - 1) / n
+	}
+	return r
+}
+
+// shard gives what the keys of a host begin with.
+func (r *Redis) shard(host string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(host))
+	return r.shards[int(h.Sum32()%uint32(len(r.shards)))] //nolint:gosec // there are eight at most
+}
+
+// unavailable words an error of Redis or of the way to it. Redis quotes arguments in some of its errors: of those only the first word is kept.
+func unavailable(what string, err error) error {
+	var answer goredis.Error
+	if errors.As(err, &answer) {
+		code, _, _ := strings.Cut(answer.Error(), " ")
+		return fmt.Errorf("%w: %s: redis answers %.32q", ErrUnavailable, what, code)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
+}
+
+// Put is Store's.
+func (r *Redis) Put(ctx context.Context, n Record) error {
+	shard := r.shard(n.Host)
+	done, err := r.put.Run(ctx, r.client, []string{shard + "n:" + n.ID}, shard, n.ID, n.Host, n.Subscription, n.URL, n.Body, n.Sealed, r.most).Int()
+	switch {
+	case err != nil:
+		return unavailable("put", err)
+	case done < 0:
+		return ErrFull
+	}
+	return nil
+}
+
+// once is a command that go-redis does not send again after an answer that was lost: what a claim took the first time would be claimed
+// and not sent, until its lease ends.
+type once struct{ *goredis.Cmd }
+
+// NoRetry is go-redis's.
+func (once) NoRetry() bool { return true }
+
+func (r *Redis) runOnce(ctx context.Context, s *goredis.Script, text string, key string, args []any) *goredis.Cmd {
+	run := func(name, script string) *goredis.Cmd {
+		cmd := goredis.NewCmd(ctx, append([]any{name, script, 1, key}, args...)...)
+		cmd.SetFirstKeyPos(3)
+		_ = r.client.Process(ctx, once{cmd}) // the command keeps the error
+		return cmd
+	}
+	cmd := run("evalsha", s.Hash())
+	if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = run("eval", commonText+text)
+	}
+	return cmd
+}
+
+// Claim is Store's. It looks into the shards in turn.
+func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Duration, err error) {
+	token := rand.Text()
+	next = math.MaxInt64
+	first := int(r.turn.Add(1))
+	for i := range r.shards {
+		shard := r.shards[(first+i)%len(r.shards)]
+		args := []any{shard, token, room.Most - len(jobs), room.Lease.Milliseconds(), room.Grace.Milliseconds(), room.Slots}
+		for host, free := range room.Free {
+			if r.shard(host) == shard {
+				args = append(args, host, free)
+			}
+		}
+		reply, err := r.runOnce(ctx, r.claim, claimText, shard+"hosts", args).Slice()
+		if err != nil {
+			return jobs, next, unavailable("claim", err)
+		}
+		more, wait, err := parseClaim(reply, token)
+		if err != nil {
+			return jobs, next, err
+		}
+		jobs = append(jobs, more...)
+		next = min(next, wait)
+		if len(jobs) >= room.Most {
+			break
+		}
+	}
+	return jobs, next, nil
+}
+
+var errReply = fmt.Errorf("%w: redis answers what no script of ours does", ErrUnavailable)
+
+func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err error) {
+	if len(reply) != 2 {
+		return nil, 0, errReply
+	}
+	next = milliseconds(reply[0])
+	if next < 0 {
+		next = math.MaxInt64
+	}
+	rows, _ := reply[1].([]any)
+	for _, row := range rows {
+		f, ok := row.([]any)
+		if !ok || len(f) != 10 {
+			return nil, 0, errReply
+		}
+		j := Job{Token: token}
+		j.ID, j.Host, j.Subscription, j.URL = text(f[0]), text(f[1]), text(f[2]), text(f[3])
+		j.Body, j.Sealed = []byte(text(f[4])), []byte(text(f[5]))
+		j.Attempt, j.Step = number(f[6]), max(0, number(f[7]))
+		j.Age, j.Created = max(0, milliseconds(f[8])), time.UnixMilli(milliseconds(f[9]).Milliseconds())
+		jobs = append(jobs, j)
+	}
+	return jobs, next, nil
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// number gives 0 for what is none.
+func number(v any) int {
+	switch v := v.(type) {
+	case int64:
+		return int(v)
+	case string:
+		n, _ := strconv.Atoi(v)
+		return n
+	}
+	return 0
+}
+
+func milliseconds(v any) time.Duration { return time.Duration(number(v)) * time.Millisecond }
+
+// Finish is Store's.
+func (r *Redis) Finish(ctx context.Context, v Verdict) error {
+	last, err := json.Marshal(v.Last)
+	if err != nil {
+		return err
+	}
+	keep := KeepEnded
+	if v.State == Delivered {
+		keep = KeepDelivered
+	}
+	shard := r.shard(v.Host)
+	err = r.finish.Run(ctx, r.client, []string{shard + "n:" + v.ID},
+		shard, v.ID, v.Token, string(v.State), v.After.Milliseconds(), v.Step, last, keep.Milliseconds()).Err()
+	if err != nil {
+		return unavailable("finish", err)
+	}
+	return nil
+}
