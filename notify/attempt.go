@@ -30,7 +30,7 @@ const (
 	OutcomeBlocked     Outcome = "blocked"     // the Guard allows the receiver no more, or none of its addresses
 	OutcomeUnreadable  Outcome = "unreadable"  // what is stored cannot be opened
 	OutcomeEnded       Outcome = "ended"       // the subscription stands no more; nothing was sent
-	OutcomeCut         Outcome = "cut"         // Close cut it off
+	OutcomeCut         Outcome = "cut"         // Close cut it off, or the process was stopped before it began
 )
 
 func outcomes() []Outcome {
@@ -40,12 +40,17 @@ func outcomes() []Outcome {
 	}
 }
 
-// attempt makes one attempt of a claimed notification and stores what came of it before anything else.
-func (s *Sender) attempt(j Job) {
-	ctx, cancel := context.WithTimeout(s.cut, s.live.Load().Timeout)
+// attempt makes one attempt of a claimed notification and stores what came of it before anything else. After latest it makes none: a process that was
+// stopped meanwhile has lost the claim.
+func (s *Sender) attempt(use *live, j Job, latest time.Time) {
+	ctx, cancel := context.WithTimeout(s.cut, use.Timeout)
 	defer cancel()
 	last := Attempt{At: time.Now(), Number: j.Attempt}
-	answer, err := s.try(ctx, j)
+	var answer *http.Response
+	err := errLate
+	if last.At.Before(latest) {
+		answer, err = s.try(ctx, use, j)
+	}
 	last.Duration = time.Since(last.At)
 	v := s.judge(ctx, j, last, answer, err)
 	s.settle(v)
@@ -59,12 +64,13 @@ func (s *Sender) attempt(j Job) {
 	s.look()
 }
 
-// errEnded says that the subscription stands no more.
-var errEnded = errors.New("the subscription has ended")
+var (
+	errEnded = errors.New("the subscription has ended")
+	errLate  = errors.New("the claim is too old")
+)
 
 // try sends the request and gives the answer, whose body is not read yet.
-func (s *Sender) try(ctx context.Context, j Job) (*http.Response, error) {
-	use := s.live.Load()
+func (s *Sender) try(ctx context.Context, use *live, j Job) (*http.Response, error) {
 	header, keys, err := j.open(s.Sealer)
 	if err != nil {
 		return nil, &unreadableError{err}

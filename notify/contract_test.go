@@ -25,7 +25,7 @@ func TestEachAttemptIsSigned(t *testing.T) {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
 		})
-		store, c := open(), quick(t)
+		store, c := open(), quick()
 		c.Schedule, c.Window = []time.Duration{0, 1100 * time.Millisecond}, time.Minute
 		s := sender(t, store, c)
 		n := hook(r)
@@ -61,7 +61,7 @@ func TestStatuses(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
 		other := receive(t, nil) // where redirects lead
 		var gone atomic.Int32
-		c := quick(t)
+		c := quick()
 		c.Gone = func(_ context.Context, subscription string) error {
 			if subscription != "sub-410" {
 				t.Errorf("%s is gone", subscription)
@@ -110,7 +110,7 @@ func TestStatuses(t *testing.T) {
 func TestAttemptsFollowTheSchedule(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
 		r := receive(t, with(500))
-		store, c := open(), quick(t)
+		store, c := open(), quick()
 		s := sender(t, store, c)
 		n := hook(r)
 		begin := time.Now()
@@ -134,7 +134,7 @@ func TestAttemptsFollowTheSchedule(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
-		store, c := open(), quick(t)
+		store, c := open(), quick()
 		c.Window = time.Minute
 		s := sender(t, store, c)
 		for name, value := range map[string]func() string{
@@ -173,7 +173,7 @@ func TestWindowBoundsRetryAfter(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		})
 		store := open()
-		s := sender(t, store, quick(t))
+		s := sender(t, store, quick())
 		n := hook(r)
 		send(t, s, n)
 		if e := becomes(t, store, n.ID, notify.Dead); e.Attempts != 2 || e.Ended.Sub(e.Created) < 900*time.Millisecond {
@@ -200,7 +200,7 @@ func TestFaultyAnswers(t *testing.T) {
 			}
 		}
 		store := open()
-		c := quick(t)
+		c := quick()
 		c.Window = 5 * time.Second
 		s := sender(t, store, c)
 		for name, row := range map[string]struct {
@@ -251,7 +251,7 @@ func TestOperators(t *testing.T) {
 		r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(int(answer.Load())) })
 		refuses := receive(t, with(403))
 		store := open()
-		s := sender(t, store, quick(t))
+		s := sender(t, store, quick())
 		var ids []string
 		for range 5 {
 			n := hook(r)
@@ -331,7 +331,7 @@ func TestASecondSend(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
 		r := receive(t, nil)
 		store := open()
-		s := sender(t, store, quick(t))
+		s := sender(t, store, quick())
 		n := hook(r)
 		for range 10 {
 			send(t, s, n)
@@ -350,7 +350,7 @@ func TestASecondSend(t *testing.T) {
 func TestLogAndMetrics(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
 		log, registry := new(logs), prometheus.NewRegistry()
-		c := quick(t)
+		c := quick()
 		c.Log, c.Metrics = zerolog.New(log), registry
 		store := open()
 		s := sender(t, store, c)
@@ -410,7 +410,7 @@ func TestFull(t *testing.T) {
 	for name, start := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			r := receive(t, with(500))
-			c := quick(t)
+			c := quick()
 			c.Schedule = []time.Duration{0, time.Hour}
 			s := sender(t, start(t, 3)(), c)
 			for i := range 4 {
@@ -425,7 +425,7 @@ func TestFull(t *testing.T) {
 // TestInvalid has notifications that cannot be sent refused before they are stored.
 func TestInvalid(t *testing.T) {
 	store := notify.NewMemory(10, 1<<20)
-	s := sender(t, store, quick(t))
+	s := sender(t, store, quick())
 	ok := notify.Notification{ID: "msg_1", URL: "https://8.8.8.8/"}
 	many := make(map[string]string)
 	for i := range 40 {

@@ -61,32 +61,37 @@ func each(t *testing.T, test func(t *testing.T, open func() notify.Store)) {
 	}
 }
 
-func sealer(t testing.TB) *signer.Sealer {
+func sealer() *signer.Sealer {
 	s, err := signer.NewSealer([]string{sealingKey})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return s
 }
 
-func local(t testing.TB) *notify.Guard {
+// local is a Guard that allows receivers of this machine.
+func local() *notify.Guard {
 	g, err := notify.NewGuard(notify.GuardConfig{AllowHTTP: true, AllowNetworks: networks("127.0.0.0/8")})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return g
 }
 
 // quick is a Config whose times are short.
-func quick(t testing.TB) notify.Config {
+func quick() notify.Config {
 	return notify.Config{
-		Settings: notify.Settings{Guard: local(t), Timeout: 300 * time.Millisecond, Window: time.Second},
-		Sealer:   sealer(t),
+		Settings: notify.Settings{Guard: local(), Timeout: 300 * time.Millisecond, Window: time.Second},
+		Sealer:   sealer(),
 		Schedule: []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 600 * time.Millisecond},
 		Poll:     50 * time.Millisecond,
 		Grace:    grace,
 	}
 }
+
+// takeover is when another Sender takes over from one with a Config that was killed in the middle of an attempt, at the latest; a machine that does
+// other things as well gets a second more.
+func takeover(c notify.Config) time.Duration { return c.Timeout + 2*c.Grace + c.Poll + time.Second }
 
 // sender runs a Sender until the end of the test.
 func sender(t *testing.T, store notify.Store, c notify.Config) *notify.Sender {

@@ -199,14 +199,15 @@ func (s *Sender) claimAll() time.Duration {
 		if room.Most <= 0 {
 			return poll // the end of an attempt looks again
 		}
-		room.Lease, room.Grace = s.live.Load().Timeout+s.Grace, s.Grace
+		use, began := s.live.Load(), time.Now()
+		room.Lease, room.Grace = use.Timeout+s.Grace, s.Grace
 		ctx, cancel := context.WithTimeout(context.Background(), s.Grace)
 		jobs, next, err := s.store.Claim(ctx, room)
 		cancel()
 		s.report(err)
 		for _, j := range jobs {
 			s.hosts.begin(j.Host, len(j.Body))
-			s.attempts.Go(func() { s.attempt(j) })
+			s.attempts.Go(func() { s.attempt(use, j, began.Add(s.Grace)) })
 		}
 		select {
 		case <-s.stopping:

@@ -30,6 +30,8 @@ func (s *Sender) classify(ctx context.Context, err error) (Outcome, string) {
 		return OutcomeUnreadable, unreadable.Error()
 	case errors.As(err, &blocked):
 		return OutcomeBlocked, blocked.Error()
+	case errors.Is(err, errLate):
+		return OutcomeCut, err.Error()
 	case s.cut.Err() != nil:
 		return OutcomeCut, "the process ends"
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

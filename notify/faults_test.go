@@ -1,0 +1,267 @@
+package notify_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"syncgate/internal/redistest"
+	"syncgate/notify"
+)
+
+// durable is a Redis that loses nothing that it answered.
+func durable(t *testing.T) *redistest.Server {
+	return redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+}
+
+func redisStore(t *testing.T, server *redistest.Server) notify.Store {
+	return notify.NewRedis(client(t, server), "faults", 0)
+}
+
+// TestKilledInTheMiddle has a process killed with attempts that run, attempts that failed, and attempts that were delivered.
+func TestKilledInTheMiddle(t *testing.T) {
+	const each = 10
+	server := durable(t)
+	store := redisStore(t, server)
+	victim := startChild(t, server, "faults")
+	var hangs *receiver
+	hangs = receive(t, func(_ http.ResponseWriter, r *http.Request, n int) {
+		if n == 1 {
+			hangs.hang(r)
+		}
+	})
+	fails := receive(t, func(w http.ResponseWriter, _ *http.Request, n int) {
+		if n == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	takes := receive(t, nil)
+	ids := make(map[string]bool)
+	for _, r := range []*receiver{hangs, fails, takes} {
+		for range each {
+			n := hook(r)
+			put(t, store, n)
+			ids[n.ID] = true
+		}
+	}
+	hangs.await(t, each)
+	fails.await(t, each)
+	eventually(t, "what is taken is stored", func() bool {
+		stats, err := store.Stats(t.Context())
+		return err == nil && stats.Open == 2*each
+	})
+	if err := victim.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	sender(t, redisStore(t, server), childConfig())
+	for id := range ids {
+		becomes(t, store, id, notify.Delivered)
+	}
+	after := time.Since(killed)
+	t.Logf("all are delivered %v after the kill", after)
+	if after > takeover(childConfig())+time.Second { // the receiver's own second
+		t.Errorf("the takeover took %v", after)
+	}
+	for _, r := range []*receiver{hangs, fails} {
+		for id, n := range r.counts() {
+			if n != 2 {
+				t.Errorf("%s came %d times", id, n)
+			}
+		}
+	}
+	for id, n := range takes.counts() {
+		if n != 1 {
+			t.Errorf("%s came %d times, and was taken the first time", id, n)
+		}
+	}
+}
+
+// put stores a notification with a Sender that sends nothing.
+func put(t *testing.T, store notify.Store, n notify.Notification) {
+	t.Helper()
+	idle := idleStore{store}
+	c := quick()
+	s, err := notify.New(idle, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, n)
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// idleStore gives no work.
+type idleStore struct{ notify.Store }
+
+func (idleStore) Claim(context.Context, notify.Room) ([]notify.Job, time.Duration, error) {
+	return nil, time.Hour, nil
+}
+
+// TestRedisRestarts has 200 notifications open while Redis is killed, and started with what it had.
+func TestRedisRestarts(t *testing.T) {
+	const all = 200
+	server := durable(t)
+	var up atomic.Bool
+	var mu sync.Mutex
+	taken := make(map[string]int)
+	r := receive(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		taken[r.Header.Get("webhook-id")]++
+	})
+	c := quick()
+	c.Window, c.PerHost = time.Minute, 32
+	c.Schedule = []time.Duration{0, 200 * time.Millisecond}
+	one, two := sender(t, redisStore(t, server), c), sender(t, redisStore(t, server), c)
+	var ids []string
+	for i := range all {
+		n := hook(r)
+		send(t, []*notify.Sender{one, two}[i%2], n)
+		ids = append(ids, n.ID)
+	}
+	r.await(t, all)
+	server.Kill()
+	if err := one.Send(t.Context(), hook(r)); err == nil {
+		t.Error("a notification is stored without a Redis")
+	}
+	server.Restart()
+	up.Store(true)
+	back := time.Now()
+	store := redisStore(t, server)
+	for _, id := range ids {
+		becomes(t, store, id, notify.Delivered)
+	}
+	t.Logf("all are delivered %v after the restart", time.Since(back))
+	mu.Lock()
+	defer mu.Unlock()
+	for _, id := range ids {
+		if taken[id] != 1 {
+			t.Errorf("%s was taken %d times", id, taken[id])
+		}
+	}
+}
+
+// TestHeardWhileRedisIsAway has receivers take notifications while there is no Redis, for longer than all leases: none of them is sent again.
+func TestHeardWhileRedisIsAway(t *testing.T) {
+	const all = 50
+	server := durable(t)
+	answer := make(chan struct{})
+	r := receive(t, func(http.ResponseWriter, *http.Request, int) { <-answer })
+	c := quick()
+	c.Timeout, c.PerHost, c.Window, c.Grace = time.Second, all, time.Minute, time.Second
+	store := redisStore(t, server)
+	var ids []string
+	for range all {
+		n := hook(r)
+		put(t, store, n)
+		ids = append(ids, n.ID)
+	}
+	for range 2 {
+		sender(t, redisStore(t, server), c)
+	}
+	r.await(t, all)
+	server.Kill()
+	close(answer)
+	<-time.After(c.Timeout + c.Grace + 200*time.Millisecond) // the outage
+	server.Restart()
+	for _, id := range ids {
+		becomes(t, store, id, notify.Delivered)
+	}
+	for id, n := range r.counts() {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+}
+
+// TestManySendersOneStore has each notification sent once, whoever of two Senders claims it.
+func TestManySendersOneStore(t *testing.T) {
+	each(t, func(t *testing.T, open func() notify.Store) {
+		const all = 300
+		r := receive(t, nil)
+		store := open()
+		for range 2 {
+			s := sender(t, open(), quick())
+			for range all / 2 {
+				send(t, s, hook(r))
+			}
+		}
+		eventually(t, "all are delivered", func() bool {
+			stats, err := store.Stats(t.Context())
+			return err == nil && stats.Open == 0
+		})
+		counts := r.counts()
+		if len(counts) != all {
+			t.Errorf("%d of %d came", len(counts), all)
+		}
+		for id, n := range counts {
+			if n != 1 {
+				t.Errorf("%s came %d times", id, n)
+			}
+		}
+	})
+}
+
+// TestReceiversThatHang has 2 of 20 receivers answer nothing: the others have theirs within a bound, in which no attempt at those ends.
+func TestReceiversThatHang(t *testing.T) {
+	each(t, func(t *testing.T, open func() notify.Store) {
+		const receivers, hanging, all = 20, 2, 2000
+		store, c := open(), quick()
+		c.Timeout, c.Window, c.Slots, c.PerHost = time.Minute, time.Hour, 64, 8
+		s := sender(t, store, c)
+		begin := time.Now()
+		var most [hanging]atomic.Int32
+		rs := make([]*receiver, receivers)
+		for i := range rs {
+			var now atomic.Int32
+			rs[i] = receive(t, func(_ http.ResponseWriter, r *http.Request, _ int) {
+				if i < hanging {
+					if n := now.Add(1); n > most[i].Load() {
+						most[i].Store(n)
+					}
+					rs[i].hang(r)
+				}
+			})
+		}
+		for i := range all {
+			send(t, s, hook(rs[i%receivers]))
+		}
+		const left = all / receivers * hanging
+		eventually(t, "the others have theirs", func() bool {
+			stats, err := store.Stats(t.Context())
+			return err == nil && stats.Open <= left
+		})
+		t.Logf("%d notifications to %d receivers: %v", all-left, receivers-hanging, time.Since(begin))
+		for i, r := range rs {
+			if i < hanging {
+				if n := most[i].Load(); n != int32(c.PerHost) { //nolint:gosec // it is 8
+					t.Errorf("a receiver that hangs has %d connections", n)
+				}
+				continue
+			}
+			for id, n := range r.counts() {
+				if n != 1 {
+					t.Errorf("%s came %d times", id, n)
+				}
+			}
+			if len(r.counts()) != all/receivers {
+				t.Errorf("receiver %d had %d", i, len(r.counts()))
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := s.Close(ctx); err == nil {
+			t.Error("attempts at receivers that hang ended by themselves")
+		}
+	})
+}
