@@ -175,7 +175,7 @@ func delayOf(answer *http.Response) time.Duration {
 // a second left.
 func (s *Sender) settle(v Verdict) {
 	const most = time.Second
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, most) {
+	for wait := min(20*time.Millisecond, s.Grace/10); ; wait = min(2*wait, s.Grace/10) {
 		ctx, cancel := context.WithTimeout(context.Background(), most)
 		err := s.store.Finish(ctx, v)
 		cancel()

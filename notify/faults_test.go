@@ -120,7 +120,7 @@ func TestRedisRestarts(t *testing.T) {
 		taken[r.Header.Get("webhook-id")]++
 	})
 	c := quick()
-	c.Window, c.PerHost = time.Minute, 32
+	c.Window, c.PerHost, c.Grace = time.Minute, 32, 2*time.Second
 	c.Schedule = []time.Duration{0, 200 * time.Millisecond}
 	one, two := sender(t, redisStore(t, server), c), sender(t, redisStore(t, server), c)
 	var ids []string
@@ -158,7 +158,7 @@ func TestHeardWhileRedisIsAway(t *testing.T) {
 	answer := make(chan struct{})
 	r := receive(t, func(http.ResponseWriter, *http.Request, int) { <-answer })
 	c := quick()
-	c.Timeout, c.PerHost, c.Window, c.Grace = time.Second, all, time.Minute, time.Second
+	c.PerHost, c.Window, c.Grace = all, time.Minute, 2*time.Second
 	store := redisStore(t, server)
 	var ids []string
 	for range all {

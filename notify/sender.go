@@ -36,7 +36,7 @@ type Config struct {
 	Poll     time.Duration   // between two looks for what other processes left; 0: 1 s
 	// Grace is how long the storing of an outcome may take, twice: another process takes a notification over Timeout + 2 Grace + Poll after its attempt
 	// began, at the latest, when this process was killed; and it does not while an outcome, heard in time, is stored within Grace after the
-	// store is back. 0: 5 s.
+	// store is back. go-redis may take a second until it sees that, so 2 s is the least that keeps this promise through a restart of Redis. 0: 5 s.
 	Grace time.Duration
 	// Gone hears that a receiver answered 410, and has the subscription ended. Where it fails the notification stays open, and it
 	// is asked again after the next attempt. It may be called twice. nil: nobody hears.
