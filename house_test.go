@@ -77,6 +77,13 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
 			"a dialect words requests and answers, and parks nobody",
 		},
+		"notify": {
+			[]string{"signer"},
+			[]string{
+				"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang",
+			},
+			"it delivers bytes to URLs, and does not know what they are about",
+		},
 		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
 		"internal/promises": {
 			[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway",

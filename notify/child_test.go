@@ -39,7 +39,7 @@ func child() {
 // startChild starts one, which the end of the test kills if nobody did.
 func startChild(t *testing.T, server *redistest.Server, prefix string) *os.Process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(os.Args[0]) //nolint:gosec // it is this test
 	cmd.Env = append(os.Environ(), childEnv+"="+server.Addr()+" "+prefix)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

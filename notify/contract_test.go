@@ -38,48 +38,52 @@ func TestEachAttemptIsSigned(t *testing.T) {
 		if len(had) != 2 || e.Attempts != 2 || e.Last == nil || e.Last.Status != 200 || e.Last.Number != 2 || e.Last.Outcome != notify.OutcomeDelivered {
 			t.Errorf("%d requests, %+v, %+v", len(had), e, e.Last)
 		}
-		stamps := make(map[string]bool)
-		for _, q := range had {
-			verify(t, q, secret)
-			verify(t, q, newSecret)
-			stamps[q.header.Get("webhook-timestamp")] = true
-			if q.id != n.ID || string(q.body) != `{"a":1}` || q.path != "/hook?token=1" {
-				t.Errorf("%s, %q, %s", q.id, q.body, q.path)
-			}
-			if q.header.Get("Content-Type") != "application/hal+json" || q.header.Get("X-Coreos-Hmac-Signature") != "abc" {
-				t.Errorf("header: %v", q.header)
-			}
-		}
-		if len(stamps) != 2 {
-			t.Errorf("the timestamps are %v", stamps)
-		}
+		signed(t, n, had)
 	})
 }
 
-// TestStatuses has every class of status answered, and what must come of it.
+// signed wants that requests have all of a notification with two secrets, and a timestamp each.
+func signed(t *testing.T, n notify.Notification, had []request) {
+	t.Helper()
+	stamps := make(map[string]bool)
+	for _, q := range had {
+		verify(t, q, secret)
+		verify(t, q, newSecret)
+		stamps[q.header.Get("webhook-timestamp")] = true
+		if q.id != n.ID || string(q.body) != `{"a":1}` || q.path != "/hook?token=1" {
+			t.Errorf("%s, %q, %s", q.id, q.body, q.path)
+		}
+		if q.header.Get("Content-Type") != "application/hal+json" || q.header.Get("X-Coreos-Hmac-Signature") != "abc" {
+			t.Errorf("header: %v", q.header)
+		}
+	}
+	if len(stamps) != len(had) {
+		t.Errorf("the timestamps are %v", stamps)
+	}
+}
+
+// states are what must come of each status.
+var states = map[int]notify.State{
+	200: notify.Delivered, 201: notify.Delivered, 202: notify.Delivered, 204: notify.Delivered, 226: notify.Delivered, 299: notify.Delivered,
+	403: notify.Refused, 410: notify.Gone,
+	300: notify.Dead, 301: notify.Dead, 302: notify.Dead, 303: notify.Dead, 304: notify.Dead, 307: notify.Dead, 308: notify.Dead,
+	400: notify.Dead, 401: notify.Dead, 404: notify.Dead, 408: notify.Dead, 409: notify.Dead, 418: notify.Dead, 429: notify.Dead,
+	500: notify.Dead, 502: notify.Dead, 503: notify.Dead, 504: notify.Dead, 599: notify.Dead,
+}
+
+// TestStatuses has every class of status answered.
 func TestStatuses(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
 		other := receive(t, nil) // where redirects lead
-		var gone atomic.Int32
-		c := quick()
+		gone := make(chan string, len(states))
+		store, c := open(), quick()
 		c.Gone = func(_ context.Context, subscription string) error {
-			if subscription != "sub-410" {
-				t.Errorf("%s is gone", subscription)
-			}
-			gone.Add(1)
+			gone <- subscription
 			return nil
 		}
-		store := open()
 		s := sender(t, store, c)
-		want := map[int]notify.State{
-			200: notify.Delivered, 201: notify.Delivered, 202: notify.Delivered, 204: notify.Delivered, 226: notify.Delivered, 299: notify.Delivered,
-			403: notify.Refused, 410: notify.Gone,
-			300: notify.Dead, 301: notify.Dead, 302: notify.Dead, 303: notify.Dead, 304: notify.Dead, 307: notify.Dead, 308: notify.Dead,
-			400: notify.Dead, 401: notify.Dead, 404: notify.Dead, 408: notify.Dead, 409: notify.Dead, 418: notify.Dead, 429: notify.Dead,
-			500: notify.Dead, 502: notify.Dead, 503: notify.Dead, 504: notify.Dead, 599: notify.Dead,
-		}
 		receivers, ids := make(map[int]*receiver), make(map[int]string)
-		for status := range want {
+		for status := range states {
 			receivers[status] = receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 				w.Header().Set("Location", other.URL+"/elsewhere")
 				w.WriteHeader(status)
@@ -89,17 +93,14 @@ func TestStatuses(t *testing.T) {
 			ids[status] = n.ID
 			send(t, s, n)
 		}
-		for status, state := range want {
+		for status, state := range states {
 			e := becomes(t, store, ids[status], state)
-			if had := len(receivers[status].requests()); (had > 1) != (state == notify.Dead) || had != e.Attempts {
-				t.Errorf("%d: %d requests, %d attempts", status, had, e.Attempts)
-			}
-			if e.Last.Status != status {
-				t.Errorf("%d: %+v", status, e.Last)
+			if had := len(receivers[status].requests()); (had > 1) != (state == notify.Dead) || had != e.Attempts || e.Last.Status != status {
+				t.Errorf("%d: %d requests, %d attempts, %+v", status, had, e.Attempts, e.Last)
 			}
 		}
-		if gone.Load() != 1 {
-			t.Errorf("%d subscriptions are gone", gone.Load())
+		if len(gone) != 1 || <-gone != "sub-410" {
+			t.Errorf("%d more subscriptions are gone, or another", len(gone))
 		}
 		if had := other.requests(); len(had) > 0 {
 			t.Errorf("a redirect was followed: %v", had)
@@ -120,9 +121,9 @@ func TestAttemptsFollowTheSchedule(t *testing.T) {
 		if len(had) != 5 || e.Attempts != 5 { // 0, 50, 200, 600 and, as the last gap repeats, 1000 ms
 			t.Fatalf("%d requests, %d attempts", len(had), e.Attempts)
 		}
-		for i, offset := range []time.Duration{0, 50, 200, 600, 1000} {
+		for i, offset := range []int{0, 50, 200, 600, 1000} {
 			at := had[i].at.Sub(begin)
-			if least := offset * time.Millisecond * 8 / 10; at < least || at > offset*time.Millisecond+500*time.Millisecond {
+			if ms := int(at.Milliseconds()); ms < offset*8/10 || ms > offset+500 {
 				t.Errorf("attempt %d after %v", i+1, at)
 			}
 		}
@@ -249,62 +250,72 @@ func TestOperators(t *testing.T) {
 		var answer atomic.Int32
 		answer.Store(500)
 		r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(int(answer.Load())) })
-		refuses := receive(t, with(403))
 		store := open()
 		s := sender(t, store, quick())
 		var ids []string
 		for range 5 {
 			n := hook(r)
 			n.URL += "?token=querysecret"
-			n.Body = []byte("bodysecret")
-			n.Header = map[string]string{"X-Key": "headersecret"}
+			n.Body, n.Header = []byte("bodysecret"), map[string]string{"X-Key": "headersecret"}
 			send(t, s, n)
 			ids = append(ids, n.ID)
 		}
-		no := hook(refuses)
+		no := hook(receive(t, with(403)))
 		no.Subscription = "sub-2"
 		send(t, s, no)
 		for _, id := range ids {
 			becomes(t, store, id, notify.Dead)
 		}
 		becomes(t, store, no.ID, notify.Refused)
-		listed := pages(t, store, notify.Filter{State: notify.Dead, Limit: 2})
-		if len(listed) != len(ids) {
-			t.Errorf("%d dead are listed", len(listed))
-		}
-		if text := fmt.Sprintf("%+v", listed); strings.Contains(text, "querysecret") || strings.Contains(text, "bodysecret") || strings.Contains(text, "headersecret") {
-			t.Errorf("a list shows %s", text)
-		}
-		if all := pages(t, store, notify.Filter{State: notify.Refused, Subscription: "sub-1"}); len(all) != 0 {
-			t.Errorf("another subscription's: %v", all)
-		}
-		if all := pages(t, store, notify.Filter{State: notify.Refused, Subscription: "sub-2"}); len(all) != 1 || all[0].ID != no.ID || all[0].URL != refuses.URL+"/hook" {
-			t.Errorf("refused: %v", all)
-		}
-		stats, err := store.Stats(t.Context())
-		if want := (notify.Stats{Dead: len(ids), Refused: 1}); err != nil || stats != want {
-			t.Errorf("%+v, %v", stats, err)
-		}
+		lists(t, store, ids, no)
 		answer.Store(200)
-		if err := s.Retry(t.Context(), ids[0]); err != nil {
-			t.Error(err)
-		}
-		becomes(t, store, ids[0], notify.Delivered)
-		if err := s.Retry(t.Context(), ids[0]); !errors.Is(err, notify.ErrDelivered) {
-			t.Errorf("one that is delivered is tried again: %v", err)
-		}
-		if err := store.Drop(t.Context(), ids[1]); err != nil {
-			t.Error(err)
-		}
-		for _, f := range []func(context.Context, string) error{store.Drop, store.Retry} {
-			if err := f(t.Context(), ids[1]); !errors.Is(err, notify.ErrUnknown) {
-				t.Errorf("one that was dropped: %v", err)
-			}
-		}
-		if _, err := store.Show(t.Context(), ids[1]); !errors.Is(err, notify.ErrUnknown) {
+		acts(t, s, store, ids)
+	})
+}
+
+// lists wants some ids listed as dead, two a page, and one notification as refused, and nothing shown that is secret.
+func lists(t *testing.T, store notify.Store, dead []string, refused notify.Notification) {
+	t.Helper()
+	listed := pages(t, store, notify.Filter{State: notify.Dead, Limit: 2})
+	if len(listed) != len(dead) {
+		t.Errorf("%d dead are listed", len(listed))
+	}
+	if text := fmt.Sprintf("%+v", listed); strings.Contains(text, "querysecret") || strings.Contains(text, "bodysecret") || strings.Contains(text, "headersecret") {
+		t.Errorf("a list shows %s", text)
+	}
+	if all := pages(t, store, notify.Filter{State: notify.Refused, Subscription: "sub-1"}); len(all) != 0 {
+		t.Errorf("another subscription's: %v", all)
+	}
+	all := pages(t, store, notify.Filter{State: notify.Refused, Subscription: refused.Subscription})
+	if len(all) != 1 || all[0].ID != refused.ID || all[0].URL != refused.URL {
+		t.Errorf("refused: %v", all)
+	}
+	if stats, err := store.Stats(t.Context()); err != nil || stats != (notify.Stats{Dead: len(dead), Refused: 1}) {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
+// acts has one of the dead tried again, and another dropped.
+func acts(t *testing.T, s *notify.Sender, store notify.Store, dead []string) {
+	t.Helper()
+	if err := s.Retry(t.Context(), dead[0]); err != nil {
+		t.Error(err)
+	}
+	becomes(t, store, dead[0], notify.Delivered)
+	if err := s.Retry(t.Context(), dead[0]); !errors.Is(err, notify.ErrDelivered) {
+		t.Errorf("one that is delivered is tried again: %v", err)
+	}
+	if err := store.Drop(t.Context(), dead[1]); err != nil {
+		t.Error(err)
+	}
+	for _, f := range []func(context.Context, string) error{store.Drop, store.Retry} {
+		if err := f(t.Context(), dead[1]); !errors.Is(err, notify.ErrUnknown) {
 			t.Errorf("one that was dropped: %v", err)
 		}
-	})
+	}
+	if _, err := store.Show(t.Context(), dead[1]); !errors.Is(err, notify.ErrUnknown) {
+		t.Errorf("one that was dropped: %v", err)
+	}
 }
 
 // pages lists all pages.

@@ -22,7 +22,7 @@ type names struct {
 }
 
 // resolver serves names on a port of 127.0.0.1 until the end of the test.
-func resolver(t *testing.T, answers map[string][][]string) (*net.Resolver, *names) {
+func resolver(t *testing.T, answers map[string][][]string) *net.Resolver {
 	t.Helper()
 	n := &names{answers: answers, asked: make(map[string]int)}
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -37,7 +37,7 @@ func resolver(t *testing.T, answers map[string][][]string) (*net.Resolver, *name
 	})
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", c.LocalAddr().String())
-	}}, n
+	}}
 }
 
 func (n *names) serve(c net.PacketConn) {
@@ -86,7 +86,7 @@ func (n *names) answer(packet []byte) ([]byte, error) {
 func TestNamesAreJudgedWhenDialled(t *testing.T) {
 	l, port := listen(t)
 	defer func() { _ = l.Close() }()
-	r, _ := resolver(t, map[string][][]string{
+	r := resolver(t, map[string][][]string{
 		"loopback.example.":   {{"127.0.0.1"}},
 		"loopback6.example.":  {{"::1"}},
 		"both.example.":       {{"127.0.0.1", "::1"}},
@@ -125,7 +125,7 @@ func TestNamesAreJudgedWhenDialled(t *testing.T) {
 func TestASecondResolution(t *testing.T) {
 	l, port := listen(t)
 	defer func() { _ = l.Close() }()
-	r, _ := resolver(t, map[string][][]string{"turns.example.": {{"127.0.0.1"}, {"10.0.0.1"}}, "mixed.example.": {{"10.0.0.1", "127.0.0.1"}}})
+	r := resolver(t, map[string][][]string{"turns.example.": {{"127.0.0.1"}, {"10.0.0.1"}}, "mixed.example.": {{"10.0.0.1", "127.0.0.1"}}})
 	g := guard(t, notify.GuardConfig{Resolver: r, AllowNetworks: networks("127.0.0.0/8")})
 	c, err := g.DialContext(t.Context(), "tcp", "turns.example:"+port)
 	if err != nil {

@@ -67,18 +67,9 @@ func TestKilledInTheMiddle(t *testing.T) {
 	if after > takeover(childConfig())+time.Second { // the receiver's own second
 		t.Errorf("the takeover took %v", after)
 	}
-	for _, r := range []*receiver{hangs, fails} {
-		for id, n := range r.counts() {
-			if n != 2 {
-				t.Errorf("%s came %d times", id, n)
-			}
-		}
-	}
-	for id, n := range takes.counts() {
-		if n != 1 {
-			t.Errorf("%s came %d times, and was taken the first time", id, n)
-		}
-	}
+	hangs.came(t, each, 2)
+	fails.came(t, each, 2)
+	takes.came(t, each, 1)
 }
 
 // put stores a notification with a Sender that sends nothing.
@@ -177,11 +168,7 @@ func TestHeardWhileRedisIsAway(t *testing.T) {
 	for _, id := range ids {
 		becomes(t, store, id, notify.Delivered)
 	}
-	for id, n := range r.counts() {
-		if n != 1 {
-			t.Errorf("%s came %d times", id, n)
-		}
-	}
+	r.came(t, all, 1)
 }
 
 // TestManySendersOneStore has each notification sent once, whoever of two Senders claims it.
@@ -200,63 +187,38 @@ func TestManySendersOneStore(t *testing.T) {
 			stats, err := store.Stats(t.Context())
 			return err == nil && stats.Open == 0
 		})
-		counts := r.counts()
-		if len(counts) != all {
-			t.Errorf("%d of %d came", len(counts), all)
-		}
-		for id, n := range counts {
-			if n != 1 {
-				t.Errorf("%s came %d times", id, n)
-			}
-		}
+		r.came(t, all, 1)
 	})
 }
 
 // TestReceiversThatHang has 2 of 20 receivers answer nothing: the others have theirs within a bound, in which no attempt at those ends.
 func TestReceiversThatHang(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
-		const receivers, hanging, all = 20, 2, 2000
+		const hanging, taking, all = 2, 18, 100 // all: notifications to each
 		store, c := open(), quick()
 		c.Timeout, c.Window, c.Slots, c.PerHost = time.Minute, time.Hour, 64, 8
 		s := sender(t, store, c)
 		begin := time.Now()
-		var most [hanging]atomic.Int32
-		rs := make([]*receiver, receivers)
-		for i := range rs {
-			var now atomic.Int32
-			rs[i] = receive(t, func(_ http.ResponseWriter, r *http.Request, _ int) {
-				if i < hanging {
-					if n := now.Add(1); n > most[i].Load() {
-						most[i].Store(n)
-					}
-					rs[i].hang(r)
-				}
-			})
+		var hang, take []*receiver
+		for range hanging {
+			var r *receiver
+			r = receive(t, func(_ http.ResponseWriter, q *http.Request, _ int) { r.hang(q) })
+			hang = append(hang, r)
 		}
-		for i := range all {
-			send(t, s, hook(rs[i%receivers]))
+		for range taking {
+			take = append(take, receive(t, nil))
 		}
-		const left = all / receivers * hanging
+		sendAll(t, s, append(hang, take...), all)
 		eventually(t, "the others have theirs", func() bool {
 			stats, err := store.Stats(t.Context())
-			return err == nil && stats.Open <= left
+			return err == nil && stats.Open <= hanging*all
 		})
-		t.Logf("%d notifications to %d receivers: %v", all-left, receivers-hanging, time.Since(begin))
-		for i, r := range rs {
-			if i < hanging {
-				if n := most[i].Load(); n != int32(c.PerHost) { //nolint:gosec // it is 8
-					t.Errorf("a receiver that hangs has %d connections", n)
-				}
-				continue
-			}
-			for id, n := range r.counts() {
-				if n != 1 {
-					t.Errorf("%s came %d times", id, n)
-				}
-			}
-			if len(r.counts()) != all/receivers {
-				t.Errorf("receiver %d had %d", i, len(r.counts()))
-			}
+		t.Logf("%d notifications to %d receivers: %v", taking*all, taking, time.Since(begin))
+		for _, r := range take {
+			r.came(t, all, 1)
+		}
+		for _, r := range hang {
+			r.came(t, c.PerHost, 1)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -264,4 +226,14 @@ func TestReceiversThatHang(t *testing.T) {
 			t.Error("attempts at receivers that hang ended by themselves")
 		}
 	})
+}
+
+// sendAll sends so many notifications to each receiver, in turn.
+func sendAll(t *testing.T, s *notify.Sender, to []*receiver, each int) {
+	t.Helper()
+	for range each {
+		for _, r := range to {
+			send(t, s, hook(r))
+		}
+	}
 }

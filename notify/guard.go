@@ -151,7 +151,7 @@ func isName(host string) bool {
 	if host == "" || len(host) > 254 {
 		return false
 	}
-	for _, label := range strings.Split(strings.TrimSuffix(host, "."), ".") {
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
 		if label == "" || len(label) > 63 {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	secret     = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	newSecret  = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDMfKQ9r8GKYo="
+	secret     = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"             //nolint:gosec // the specification's example
+	newSecret  = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDMfKQ9r8GKYo=" //nolint:gosec // of this test
 	sealingKey = "0123456789abcdef0123456789abcdef"
 	grace      = 200 * time.Millisecond
 	patience   = 20 * time.Second // what a test waits for at most
@@ -181,11 +182,21 @@ func (r *receiver) requests() []request {
 func (r *receiver) counts() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make(map[string]int, len(r.of))
-	for id, n := range r.of {
-		all[id] = n
+	return maps.Clone(r.of)
+}
+
+// came wants that so many ids came, each of them n times.
+func (r *receiver) came(t testing.TB, ids, n int) {
+	t.Helper()
+	counts := r.counts()
+	if len(counts) != ids {
+		t.Errorf("%d ids came, want %d", len(counts), ids)
 	}
-	return all
+	for id, times := range counts {
+		if times != n {
+			t.Errorf("%s came %d times, want %d", id, times, n)
+		}
+	}
 }
 
 // await waits until the receiver had n requests.

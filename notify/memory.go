@@ -16,15 +16,15 @@ type Memory struct {
 	most  int
 	bytes int64
 
-	mu       sync.Mutex
-	all      map[string]*item
-	hosts    map[string]*line
-	lines    queue[*line]
-	open     int
-	held     int64   // bytes of all bodies
-	ended    []*item // not delivered, in the order of their ends
-	told     []*item // delivered, in that order
-	sequence int64
+	mu        sync.Mutex
+	all       map[string]*item
+	hosts     map[string]*line
+	lines     queue[*line]
+	open      int
+	held      int64   // bytes of all bodies
+	ended     []*item // not delivered, in the order of their ends
+	delivered []*item // delivered, in that order
+	sequence  int64
 }
 
 // NewMemory makes a Store of at most so many open notifications, and of so many bytes of bodies. What has ended is forgotten, oldest first, where it
@@ -97,7 +97,7 @@ func (m *Memory) remove(it *item) {
 	m.close(it)
 	m.held -= int64(len(it.rec.Body))
 	delete(m.all, it.rec.ID)
-	m.ended, m.told = without(m.ended, it), without(m.told, it)
+	m.ended, m.delivered = without(m.ended, it), without(m.delivered, it)
 }
 
 func without(items []*item, it *item) []*item {
@@ -112,8 +112,8 @@ func (m *Memory) forget(now time.Time) {
 	for len(m.ended) > 0 && (now.Sub(m.ended[0].endedAt) > KeepEnded || len(m.ended) > m.most) {
 		m.remove(m.ended[0])
 	}
-	for len(m.told) > 0 && (now.Sub(m.told[0].endedAt) > KeepDelivered || len(m.told) > m.most) {
-		m.remove(m.told[0])
+	for len(m.delivered) > 0 && (now.Sub(m.delivered[0].endedAt) > KeepDelivered || len(m.delivered) > m.most) {
+		m.remove(m.delivered[0])
 	}
 }
 
@@ -193,7 +193,7 @@ func (m *Memory) Finish(_ context.Context, v Verdict) error {
 	}
 	m.held -= int64(len(it.rec.Body))
 	it.rec.Body, it.rec.Sealed = nil, nil
-	m.told = append(m.told, it)
+	m.delivered = append(m.delivered, it)
 	m.forget(now)
 	return nil
 }

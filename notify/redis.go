@@ -81,8 +81,7 @@ func (r *Redis) shard(host string) string {
 
 // unavailable words an error of Redis or of the way to it. Redis quotes arguments in some of its errors: of those only the first word is kept.
 func unavailable(what string, err error) error {
-	var answer goredis.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[goredis.Error](err); ok {
 		code, _, _ := strings.Cut(answer.Error(), " ")
 		return fmt.Errorf("%w: %s: redis answers %.32q", ErrUnavailable, what, code)
 	}

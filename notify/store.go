@@ -148,7 +148,7 @@ type Store interface {
 	// Claim gives due notifications, oldest first, and next, how long until another is due. No other Claim gives them before their lease ended
 	// and, after somebody has seen that, the grace as well.
 	Claim(ctx context.Context, room Room) (jobs []Job, next time.Duration, err error)
-	// Finish stores a verdict. Delivered is stored whoever claimed the notification meanwhile; other verdicts count for nothing once the claim
+	// Finish stores a verdict. Delivered is stored even if somebody else has claimed the notification meanwhile; other verdicts count for nothing once the claim
 	// is lost. One about a notification that is not there counts for nothing.
 	Finish(ctx context.Context, v Verdict) error
 	// List gives entries of one state, oldest first, and the cursor of the rest, empty when there is none.

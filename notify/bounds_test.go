@@ -1,0 +1,111 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"syncgate/notify"
+)
+
+// TestRoom is how slots and bytes bound what may be claimed.
+func TestRoom(t *testing.T) {
+	h := notify.NewHosts(20, 8)
+	wants := func(what string, most int, free map[string]int) {
+		t.Helper()
+		if r := h.Room(); r.Most != most || r.Slots != 8 || !maps.Equal(r.Free, free) {
+			t.Errorf("%s: %+v", what, r)
+		}
+	}
+	wants("nothing runs", 16, map[string]int{})
+	for range 5 {
+		h.Begin("a", 1)
+	}
+	h.Begin("large", 40<<20)
+	wants("two hosts", 14, map[string]int{"a": 3, "large": 0})
+	h.End("a", 1, true)
+	wants("a host is slow", 15, map[string]int{"a": 0, "large": 0})
+	h.End("a", 1, false)
+	wants("a host is slow no more", 16, map[string]int{"a": 5, "large": 0})
+	h.End("large", 40<<20, true)
+	wants("a slow host has nothing that runs", 16, map[string]int{"a": 5, "large": 1})
+	for i := range 8 {
+		h.Begin("large"+strconv.Itoa(i), 32<<20)
+	}
+	if r := h.Room(); r.Most != 0 {
+		t.Errorf("256 MiB run: %+v", r)
+	}
+	for i := range 1000 {
+		h.Begin("slow"+strconv.Itoa(i), 0)
+		h.End("slow"+strconv.Itoa(i), 0, true)
+	}
+	if r := h.Room(); len(r.Free) > 300 {
+		t.Errorf("%d hosts are remembered", len(r.Free))
+	}
+}
+
+// TestMemoryIsBounded has a store of 10 notifications and 1000 bytes forget what ended, and refuse what it has no room for.
+func TestMemoryIsBounded(t *testing.T) {
+	m, ctx := notify.NewMemory(10, 1000), t.Context()
+	room := notify.Room{Most: 100, Slots: 100, Lease: time.Minute, Grace: time.Minute}
+	for state, want := range map[notify.State]int{notify.Delivered: 10, notify.Dead: 3} {
+		var ids []string
+		for i := range 50 {
+			id := fmt.Sprint(state, i)
+			if err := m.Put(ctx, notify.Record{ID: id, Host: "h", Body: make([]byte, 300)}); err != nil {
+				t.Fatal(err)
+			}
+			finish(t, m, claim(t, m, room, 1)[id], state)
+			ids = append(ids, id)
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			_, err := m.Show(ctx, id)
+			return err != nil
+		})
+		if len(ids) != want {
+			t.Errorf("%d are known as %s", len(ids), state)
+		}
+	}
+	for i := range 4 {
+		err := m.Put(ctx, notify.Record{ID: strconv.Itoa(i), Host: "h", Body: make([]byte, 300)})
+		if errors.Is(err, notify.ErrFull) != (i == 3) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if stats, err := m.Stats(ctx); err != nil || stats.Open != 3 || stats.Dead != 0 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
+// TestLateClaims has a claim answered so late that it may be another's: nothing is sent for it.
+func TestLateClaims(t *testing.T) {
+	r := receive(t, nil)
+	store := notify.NewMemory(10, 1<<20)
+	s := sender(t, &lateStore{Store: store}, quick())
+	n := hook(r)
+	send(t, s, n)
+	if e := becomes(t, store, n.ID, notify.Delivered); e.Attempts != 2 {
+		t.Errorf("%+v", e)
+	}
+	r.came(t, 1, 1)
+}
+
+// lateStore gives the first job after the grace.
+type lateStore struct {
+	notify.Store
+	late atomic.Bool
+}
+
+func (s *lateStore) Claim(ctx context.Context, room notify.Room) ([]notify.Job, time.Duration, error) {
+	jobs, next, err := s.Store.Claim(ctx, room)
+	if len(jobs) > 0 && !s.late.Swap(true) {
+		<-time.After(room.Grace + 50*time.Millisecond)
+	}
+	return jobs, next, err
+}

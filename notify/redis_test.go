@@ -1,0 +1,152 @@
+package notify_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/internal/redistest"
+	"syncgate/notify"
+)
+
+// TestCluster has notifications in all shards of a Cluster of three, and the operators find them.
+func TestCluster(t *testing.T) {
+	const hosts = 20
+	masters := redistest.StartMasters(t, 3)
+	var addrs []string
+	for _, m := range masters {
+		addrs = append(addrs, m.Addr())
+	}
+	open := func() notify.Store {
+		c := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true})
+		t.Cleanup(func() { _ = c.Close() })
+		return notify.NewRedis(c, "cluster", 0)
+	}
+	store := open()
+	senders := []*notify.Sender{sender(t, open(), quick()), sender(t, open(), quick())}
+	var answer atomic.Int32
+	answer.Store(500)
+	ids := make(map[string]bool)
+	for i := range hosts {
+		r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(int(answer.Load())) })
+		n := hook(r)
+		send(t, senders[i%2], n)
+		ids[n.ID] = true
+	}
+	for id := range ids {
+		becomes(t, store, id, notify.Dead)
+	}
+	if listed := pages(t, store, notify.Filter{State: notify.Dead, Limit: 3}); len(listed) != hosts {
+		t.Errorf("%d are listed", len(listed))
+	}
+	if stats, err := store.Stats(t.Context()); err != nil || stats != (notify.Stats{Dead: hosts}) {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	answer.Store(200)
+	for id := range ids {
+		if err := store.Retry(t.Context(), id); err != nil { // the others look by themselves
+			t.Error(err)
+		}
+		becomes(t, store, id, notify.Delivered)
+	}
+	used := 0
+	for _, m := range masters {
+		if m.Do("DBSIZE") != ":0" {
+			used++
+		}
+	}
+	if used < 2 {
+		t.Errorf("all is at %d server", used)
+	}
+}
+
+// TestFailover has a master killed with notifications open that its replica has.
+func TestFailover(t *testing.T) {
+	const all = 100
+	f := redistest.StartFailover(t, "main")
+	var addrs []string
+	for _, s := range f.Sentinels {
+		addrs = append(addrs, s.Addr())
+	}
+	open := func() notify.Store {
+		c := goredis.NewFailoverClient(&goredis.FailoverOptions{
+			MasterName: "main", SentinelAddrs: addrs, Protocol: 2, DialTimeout: time.Second, ReadTimeout: time.Second, DisableIdentity: true,
+		})
+		t.Cleanup(func() { _ = c.Close() })
+		return notify.NewRedis(c, "failover", 0)
+	}
+	var up atomic.Bool
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	c := quick()
+	c.Schedule, c.Window, c.Grace = []time.Duration{0, time.Second}, time.Minute, 2*time.Second
+	store := open()
+	s := sender(t, open(), c)
+	var ids []string
+	for range all {
+		n := hook(r)
+		send(t, s, n)
+		ids = append(ids, n.ID)
+	}
+	f.Master.Do("WAIT", "1", "5000")
+	f.Master.Kill()
+	f.AwaitPromotion()
+	up.Store(true)
+	begin := time.Now()
+	for _, id := range ids {
+		becomes(t, store, id, notify.Delivered)
+	}
+	t.Logf("all are delivered %v after the promotion", time.Since(begin))
+}
+
+// TestErrorsOfRedisShowNothing has a Redis quote what it was sent.
+func TestErrorsOfRedisShowNothing(t *testing.T) {
+	q := redistest.StartQuoting(t, func(command []string) string { return "-ERR unknown command '" + strings.Join(command, " ") + "'" })
+	c := goredis.NewClient(&goredis.Options{Addr: q.Addr(), Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = c.Close() })
+	store := notify.NewRedis(c, "quoting", 0)
+	put := store.Put(t.Context(), notify.Record{ID: "id", URL: "https://h/?querysecret", Body: []byte("bodysecret"), Sealed: []byte("sealed")})
+	_, _, claimed := store.Claim(t.Context(), notify.Room{Most: 1, Slots: 1})
+	_, _, listed := store.List(t.Context(), notify.Filter{})
+	_, shown := store.Show(t.Context(), "id")
+	_, counted := store.Stats(t.Context())
+	for _, err := range []error{put, claimed, listed, shown, counted, store.Retry(t.Context(), "id"), store.Finish(t.Context(), notify.Verdict{ID: "id"})} {
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "ERR") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestIdle counts what a Sender without work asks of Redis.
+func TestIdle(t *testing.T) {
+	server := redistest.Start(t)
+	c := quick()
+	c.Poll = 0 // as it is by itself: 1 s
+	sender(t, redisStore(t, server), c)
+	calls := func() (n int) {
+		for line := range strings.Lines(server.Do("INFO", "commandstats")) {
+			name, rest, _ := strings.Cut(line, ":calls=")
+			if name == "cmdstat_evalsha" || name == "cmdstat_eval" {
+				count := 0
+				_, _ = fmt.Sscanf(rest, "%d", &count)
+				n += count
+			}
+		}
+		return n
+	}
+	eventually(t, "it looks", func() bool { return calls() >= 2 })
+	before := calls()
+	begin := time.Now()
+	eventually(t, "it looks again", func() bool { return calls() >= before+2 })
+	if after := time.Since(begin); after < 1400*time.Millisecond {
+		t.Errorf("two looks take %v", after)
+	}
+}
