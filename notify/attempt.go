@@ -71,12 +71,12 @@ var (
 
 // try sends the request and gives the answer, whose body is not read yet.
 func (s *Sender) try(ctx context.Context, use *live, j Job) (*http.Response, error) {
-	header, keys, err := j.open(s.Sealer)
+	header, keys, err := j.open(s.config.Sealer)
 	if err != nil {
 		return nil, &unreadableError{err}
 	}
-	if s.Stands != nil && j.Subscription != "" {
-		if stands, err := s.Stands(ctx, j.Subscription); err == nil && !stands {
+	if s.config.Stands != nil && j.Subscription != "" {
+		if stands, err := s.config.Stands(ctx, j.Subscription); err == nil && !stands {
 			return nil, errEnded
 		}
 	}
@@ -125,8 +125,8 @@ func (s *Sender) judge(ctx context.Context, j Job, last Attempt, answer *http.Re
 		return v
 	case v.Last.Outcome == OutcomeEnded:
 		v.State = Gone
-	case v.State == Gone && s.Gone != nil && j.Subscription != "":
-		if err := s.Gone(ctx, j.Subscription); err != nil {
+	case v.State == Gone && s.config.Gone != nil && j.Subscription != "":
+		if err := s.config.Gone(ctx, j.Subscription); err != nil {
 			v.State, v.Last.Error = Open, "the subscription could not be ended"
 		}
 	}
@@ -175,7 +175,7 @@ func delayOf(answer *http.Response) time.Duration {
 // a second left.
 func (s *Sender) settle(v Verdict) {
 	const most = time.Second
-	for wait := min(20*time.Millisecond, s.Grace/10); ; wait = min(2*wait, s.Grace/10) {
+	for wait := min(20*time.Millisecond, s.config.Grace/10); ; wait = min(2*wait, s.config.Grace/10) {
 		ctx, cancel := context.WithTimeout(context.Background(), most)
 		err := s.store.Finish(ctx, v)
 		cancel()
@@ -184,7 +184,7 @@ func (s *Sender) settle(v Verdict) {
 		}
 		select {
 		case <-s.cut.Done():
-			s.Log.Error().Err(err).Str("id", v.ID).Str("outcome", string(v.Last.Outcome)).Msg("the outcome of an attempt is not stored: another process makes it again")
+			s.config.Log.Error().Err(err).Str("id", v.ID).Str("outcome", string(v.Last.Outcome)).Msg("the outcome of an attempt is not stored: another process makes it again")
 			return
 		case <-time.After(wait):
 		}
@@ -192,8 +192,8 @@ func (s *Sender) settle(v Verdict) {
 }
 
 func (s *Sender) logAttempt(j Job, v Verdict) {
-	line := s.Log.Info().Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
-		Str("outcome", string(v.Last.Outcome)).Str("state", string(v.State)).Dur("duration", v.Last.Duration)
+	line := s.config.Log.Info().Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
+		Str("outcome", string(v.Last.Outcome)).Str("state", string(v.State)).Dur("took", v.Last.Duration)
 	if v.Last.Status > 0 {
 		line = line.Int("status", v.Last.Status)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -108,4 +110,41 @@ func (s *lateStore) Claim(ctx context.Context, room notify.Room) ([]notify.Job, 
 		<-time.After(room.Grace + 50*time.Millisecond)
 	}
 	return jobs, next, err
+}
+
+// TestNoHandshake has a receiver take connections and say nothing: the attempt's time-out ends the connection too.
+func TestNoHandshake(t *testing.T) {
+	l, port := listen(t)
+	ends := make(chan error, 10)
+	var reads sync.WaitGroup
+	reads.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			reads.Go(func() {
+				_, err := io.Copy(io.Discard, c)
+				_ = c.Close()
+				ends <- err
+			})
+		}
+	})
+	store, c := notify.NewMemory(10, 1<<20), quick()
+	s := sender(t, store, c)
+	n := notify.Notification{ID: "silent", URL: "https://127.0.0.1:" + port}
+	send(t, s, n)
+	e := becomes(t, store, n.ID, notify.Dead)
+	for range e.Attempts {
+		select {
+		case <-ends:
+		case <-time.After(patience):
+			t.Fatal("a connection stays")
+		}
+	}
+	if e.Last.Outcome != notify.OutcomeTimeout {
+		t.Errorf("%+v", e.Last)
+	}
+	_ = l.Close()
+	reads.Wait()
 }

@@ -376,7 +376,7 @@ func TestLogAndMetrics(t *testing.T) {
 		becomes(t, store, n.ID, notify.Delivered)
 		eventually(t, "each attempt is logged", func() bool { return strings.Count(log.String(), n.ID) == 2 })
 		text := log.String()
-		for _, want := range []string{`"subscription":"sub-1"`, `"attempt":1`, `"attempt":2`, `"status":500`, `"status":200`, `"duration":`, `"outcome":"delivered"`} {
+		for _, want := range []string{`"subscription":"sub-1"`, `"attempt":1`, `"attempt":2`, `"status":500`, `"status":200`, `"took":`, `"outcome":"delivered"`} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the log has no %s: %s", want, text)
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -60,8 +61,7 @@ func (c Config) withDefaults() Config {
 
 // Sender makes the attempts. All methods are safe for concurrent use.
 type Sender struct {
-	Config
-
+	config   Config
 	store    Store
 	schedule schedule
 	hosts    *hosts
@@ -99,7 +99,7 @@ func New(store Store, c Config) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{
-		Config: c, store: store, schedule: plan, hosts: newHosts(c.Slots, c.PerHost),
+		config: c, store: store, schedule: plan, hosts: newHosts(c.Slots, c.PerHost),
 		poke: make(chan struct{}, 1), stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if err := s.Set(c.Settings); err != nil {
@@ -123,12 +123,13 @@ func (s *Sender) Set(c Settings) error {
 		return errors.New("notify: window and timeout must not be negative")
 	}
 	next := &live{c, &http.Transport{
-		DialContext:            c.Guard.DialContext,
+		DialContext:            c.dial,
 		TLSClientConfig:        c.TLS,
+		TLSHandshakeTimeout:    c.Timeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
-		MaxIdleConns:           s.Slots,
-		MaxIdleConnsPerHost:    s.PerHost,
+		MaxIdleConns:           s.config.Slots,
+		MaxIdleConnsPerHost:    s.config.PerHost,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxAnswer,
 	}}
@@ -136,6 +137,13 @@ func (s *Sender) Set(c Settings) error {
 		before.transport.CloseIdleConnections()
 	}
 	return nil
+}
+
+// dial connects within the time-out: a dial may outlive the attempt that began it.
+func (c Settings) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return c.Guard.DialContext(ctx, network, address)
 }
 
 // Send stores a notification, whose first attempt is made at once. When it returns nil the notification is not lost as long as its Store loses nothing.
@@ -147,7 +155,7 @@ func (s *Sender) Send(ctx context.Context, n Notification) error {
 		return ErrClosed
 	default:
 	}
-	r, err := n.record(s.live.Load().Guard, s.Sealer)
+	r, err := n.record(s.live.Load().Guard, s.config.Sealer)
 	if err != nil {
 		return err
 	}
@@ -193,21 +201,21 @@ func (s *Sender) run() {
 
 // claimAll begins the attempts that are due, as far as there is room, and gives how long to wait until the next look.
 func (s *Sender) claimAll() time.Duration {
-	poll := s.Poll - time.Duration(rand.Int64N(int64(s.Poll)/4+1)) //nolint:gosec // it spreads looks and keeps no secret
+	poll := s.config.Poll - time.Duration(rand.Int64N(int64(s.config.Poll)/4+1)) //nolint:gosec // it spreads looks and keeps no secret
 	for {
 		room := s.hosts.room()
 		if room.Most <= 0 {
 			return poll // the end of an attempt looks again
 		}
 		use, began := s.live.Load(), time.Now()
-		room.Lease, room.Grace = use.Timeout+s.Grace, s.Grace
-		ctx, cancel := context.WithTimeout(context.Background(), s.Grace)
+		room.Lease, room.Grace = use.Timeout+s.config.Grace, s.config.Grace
+		ctx, cancel := context.WithTimeout(s.cut, s.config.Grace)
 		jobs, next, err := s.store.Claim(ctx, room)
 		cancel()
 		s.report(err)
 		for _, j := range jobs {
 			s.hosts.begin(j.Host, len(j.Body))
-			s.attempts.Go(func() { s.attempt(use, j, began.Add(s.Grace)) })
+			s.attempts.Go(func() { s.attempt(use, j, began.Add(s.config.Grace)) })
 		}
 		select {
 		case <-s.stopping:
@@ -224,9 +232,9 @@ func (s *Sender) claimAll() time.Duration {
 func (s *Sender) report(err error) {
 	switch {
 	case err != nil && !s.failing:
-		s.Log.Error().Err(err).Msg("notifications wait: their store does not answer")
+		s.config.Log.Error().Err(err).Msg("notifications wait: their store does not answer")
 	case err == nil && s.failing:
-		s.Log.Info().Msg("notifications go on: their store answers again")
+		s.config.Log.Info().Msg("notifications go on: their store answers again")
 	}
 	s.failing = err != nil
 }

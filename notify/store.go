@@ -86,7 +86,7 @@ type Attempt struct {
 	Duration time.Duration `json:"duration_ns"`      // until the head of the answer, or the failure
 	Status   int           `json:"status,omitempty"` // 0: no answer
 	Outcome  Outcome       `json:"outcome"`          // the class
-	Error    string        `json:"error,omitempty"`  // words about a failure that has no status
+	Error    string        `json:"error,omitempty"`  // words about a failure without a status, for operators alone: they may name an address
 	Number   int           `json:"attempt"`          // 1 for the first
 }
 
