@@ -53,13 +53,16 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	}
 	last.Duration = time.Since(last.At)
 	v := s.judge(ctx, j, last, answer, err)
-	s.settle(v)
+	stored := s.settle(v)
 	if answer != nil { // the rest of it says nothing, and its connection can be used again
 		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
 		_ = answer.Body.Close()
 	}
 	s.metrics.count(v.Last.Outcome)
 	s.logAttempt(j, v)
+	if stored && s.config.Settled != nil {
+		s.config.Settled(j.ID, j.Subscription, v.State, v.Last)
+	}
 	s.hosts.end(j.Host, len(j.Body), v.Last.Outcome == OutcomeTimeout)
 	s.look()
 }
@@ -172,20 +175,20 @@ func delayOf(answer *http.Response) time.Duration {
 }
 
 // settle stores a verdict, and tries until it is stored, so that a 2xx that was heard is known whenever the store is back. While Close waits no longer it has
-// a second left.
-func (s *Sender) settle(v Verdict) {
+// a second left. It reports whether it is stored.
+func (s *Sender) settle(v Verdict) bool {
 	const most = time.Second
 	for wait := min(20*time.Millisecond, s.config.Grace/10); ; wait = min(2*wait, s.config.Grace/10) {
 		ctx, cancel := context.WithTimeout(context.Background(), most)
 		err := s.store.Finish(ctx, v)
 		cancel()
 		if err == nil {
-			return
+			return true
 		}
 		select {
 		case <-s.cut.Done():
 			s.config.Log.Error().Err(err).Str("id", v.ID).Str("outcome", string(v.Last.Outcome)).Msg("the outcome of an attempt is not stored: another process makes it again")
-			return
+			return false
 		case <-time.After(wait):
 		}
 	}

@@ -454,6 +454,7 @@ func TestInvalid(t *testing.T) {
 		"a header's line":       func(n *notify.Notification) { n.Header = map[string]string{"X": "a\r\nY: b"} },
 		"a header's name":       func(n *notify.Notification) { n.Header = map[string]string{"X Y": "a"} },
 		"a header twice":        func(n *notify.Notification) { n.Header = map[string]string{"x-a": "a", "X-A": "b"} },
+		"a large body":          func(n *notify.Notification) { n.Body = make([]byte, notify.MaxBody+1) },
 		"many headers":          func(n *notify.Notification) { n.Header = many },
 		"a large header":        func(n *notify.Notification) { n.Header = map[string]string{"X": strings.Repeat("x", 9<<10)} },
 	} {

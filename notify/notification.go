@@ -13,6 +13,9 @@ import (
 	"syncgate/signer"
 )
 
+// MaxBody is how long a body may be, in bytes.
+const MaxBody = 16 << 20
+
 const (
 	maxID      = 128 // bytes of an id, and of a subscription
 	maxHeaders = 32
@@ -28,7 +31,7 @@ type Notification struct {
 	Subscription string
 	// URL is the receiver's, at most MaxURL bytes. The Guard judges it.
 	URL string
-	// Body is sent byte for byte.
+	// Body is sent byte for byte: at most MaxBody.
 	Body []byte
 	// Header is sent with each attempt, and is stored sealed: at most 32 names with one value each, 8 KiB. Content-Type is application/json
 	// unless it says otherwise. Names that HTTP or the signature needs are refused.
@@ -61,6 +64,9 @@ func (n Notification) record(g *Guard, s *signer.Sealer) (Record, error) {
 	}
 	if len(n.Subscription) > maxID || strings.ContainsFunc(n.Subscription, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return Record{}, invalid("the subscription must be at most %d printable ASCII characters", maxID)
+	}
+	if len(n.Body) > MaxBody {
+		return Record{}, invalid("the body has more than %d bytes", MaxBody)
 	}
 	u, err := g.parse(n.URL)
 	if err != nil {

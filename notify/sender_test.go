@@ -166,11 +166,11 @@ func (s *taking) Put(_ context.Context, r notify.Record) error {
 	return nil
 }
 
-// TestSubscriptionsEnd has a 410 reported until somebody takes the report, and a subscription that stands no more have nothing sent.
-func TestSubscriptionsEnd(t *testing.T) {
+// TestGoneIsReported has a 410 reported until somebody takes the report, and what came of each attempt heard.
+func TestGoneIsReported(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
-		r, quietly := receive(t, with(410)), receive(t, nil)
 		var reports atomic.Int32
+		heard := make(chan notify.State, 10)
 		c := quick()
 		c.Gone = func(context.Context, string) error {
 			if reports.Add(1) < 3 {
@@ -178,8 +178,36 @@ func TestSubscriptionsEnd(t *testing.T) {
 			}
 			return nil
 		}
+		c.Settled = func(_, subscription string, state notify.State, last notify.Attempt) {
+			if subscription == "sub-1" && last.Status == 410 {
+				heard <- state
+			}
+		}
+		store := open()
+		s := sender(t, store, c)
+		n := hook(receive(t, with(410)))
+		send(t, s, n)
+		if e := becomes(t, store, n.ID, notify.Gone); e.Attempts != 3 || reports.Load() != 3 {
+			t.Errorf("%d attempts, %d reports", e.Attempts, reports.Load())
+		}
+		for _, want := range []notify.State{notify.Open, notify.Open, notify.Gone} {
+			if got := <-heard; got != want {
+				t.Errorf("it is heard that the notification is %s, and was to be %s", got, want)
+			}
+		}
+	})
+}
+
+// TestEndedSubscriptions has nothing sent for a subscription that stands no more, and all for one of which nobody knows.
+func TestEndedSubscriptions(t *testing.T) {
+	each(t, func(t *testing.T, open func() notify.Store) {
+		r, quietly := receive(t, nil), receive(t, nil)
+		c := quick()
 		c.Stands = func(_ context.Context, subscription string) (bool, error) {
-			return subscription != "cancelled", nil
+			if subscription == "cancelled" {
+				return false, nil
+			}
+			return false, errors.New("nobody knows")
 		}
 		store := open()
 		s := sender(t, store, c)
@@ -187,9 +215,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 		m.Subscription = "cancelled"
 		send(t, s, n)
 		send(t, s, m)
-		if e := becomes(t, store, n.ID, notify.Gone); e.Attempts != 3 || reports.Load() != 3 {
-			t.Errorf("%d attempts, %d reports", e.Attempts, reports.Load())
-		}
+		becomes(t, store, n.ID, notify.Delivered)
 		if e := becomes(t, store, m.ID, notify.Gone); e.Last.Outcome != notify.OutcomeEnded || len(quietly.requests()) != 0 {
 			t.Errorf("%+v, %d requests", e.Last, len(quietly.requests()))
 		}
