@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -43,6 +45,8 @@ func outcomes() []Outcome {
 // attempt makes one attempt of a claimed notification and stores what came of it before anything else. After latest it makes none: a process that was
 // stopped meanwhile has lost the claim.
 func (s *Sender) attempt(use *live, j Job, latest time.Time) {
+	slow := false
+	defer func() { s.end(j, slow, recover()) }()
 	ctx, cancel := context.WithTimeout(s.cut, use.Timeout)
 	defer cancel()
 	last := Attempt{At: time.Now(), Number: j.Attempt}
@@ -53,6 +57,7 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	}
 	last.Duration = time.Since(last.At)
 	v := s.judge(ctx, j, last, answer, err)
+	slow = v.Last.Outcome == OutcomeTimeout
 	stored := s.settle(v)
 	if answer != nil { // the rest of it says nothing, and its connection can be used again
 		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
@@ -63,7 +68,14 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	if stored && s.config.Settled != nil {
 		s.config.Settled(j.ID, j.Subscription, v.State, v.Last)
 	}
-	s.hosts.end(j.Host, len(j.Body), v.Last.Outcome == OutcomeTimeout)
+}
+
+// end gives the slot of an attempt back. One that panicked before its outcome was stored is made again when its lease has ended.
+func (s *Sender) end(j Job, slow bool, panicked any) {
+	if panicked != nil {
+		s.config.Log.Error().Str("panic", fmt.Sprintf("%T", panicked)).Bytes("stack", debug.Stack()).Str("id", j.ID).Msg("an attempt panicked")
+	}
+	s.hosts.end(j.Host, len(j.Body), slow)
 	s.look()
 }
 

@@ -8,10 +8,13 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"syncgate/notify"
 )
@@ -110,6 +113,33 @@ func (s *lateStore) Claim(ctx context.Context, room notify.Room) ([]notify.Job, 
 		<-time.After(room.Grace + 50*time.Millisecond)
 	}
 	return jobs, next, err
+}
+
+// TestAPanicCostsOneAttempt has what hears of attempts panic: the notification is delivered once, and others are.
+func TestAPanicCostsOneAttempt(t *testing.T) {
+	log, r := new(logs), receive(t, nil)
+	c := quick()
+	c.Log, c.PerHost = zerolog.New(log), 1
+	c.Settled = func(string, string, notify.State, notify.Attempt) { panic("bodysecret") }
+	c.Stands = func(_ context.Context, subscription string) (bool, error) {
+		if subscription == "panics" && strings.Count(log.String(), "an attempt panicked") < 2 {
+			panic("bodysecret")
+		}
+		return true, nil
+	}
+	store := notify.NewMemory(10, 1<<20)
+	s := sender(t, store, c)
+	n, m := hook(r), hook(r)
+	m.Subscription = "panics"
+	send(t, s, n)
+	send(t, s, m)
+	for _, id := range []string{n.ID, m.ID} {
+		becomes(t, store, id, notify.Delivered)
+	}
+	r.came(t, 2, 1)
+	if strings.Contains(log.String(), "bodysecret") {
+		t.Errorf("the log shows %s", log)
+	}
 }
 
 // TestNoHandshake has a receiver take connections and say nothing: the attempt's time-out ends the connection too.
