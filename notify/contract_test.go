@@ -422,7 +422,7 @@ func TestFull(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := receive(t, with(500))
 			c := quick()
-			c.Schedule = []time.Duration{0, time.Hour}
+			c.Schedule, c.Window = []time.Duration{0, time.Hour}, day
 			s := sender(t, start(t, 3)(), c)
 			for i := range 4 {
 				if err := s.Send(t.Context(), hook(r)); errors.Is(err, notify.ErrFull) != (i == 3) {

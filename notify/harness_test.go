@@ -58,7 +58,10 @@ func options(addr string) *goredis.Options {
 // each runs a test of the contract for each Store.
 func each(t *testing.T, test func(t *testing.T, open func() notify.Store)) {
 	for name, start := range stores(t) {
-		t.Run(name, func(t *testing.T) { test(t, start(t, 10_000)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t, 10_000))
+		})
 	}
 }
 

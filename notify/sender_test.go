@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -302,7 +304,9 @@ func TestASlowHostHasOneSlot(t *testing.T) {
 // TestSettings has TLS, and a reload, count for the attempts that follow.
 func TestSettings(t *testing.T) {
 	var had atomic.Int32
-	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { had.Add(1) }))
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { had.Add(1) }))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	store, c := notify.NewMemory(100, 1<<20), quick()
 	s := sender(t, store, c)
