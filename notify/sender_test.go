@@ -133,6 +133,7 @@ func TestNothingElseIsSent(t *testing.T) {
 		"key":          func(_ *notify.Record, c *notify.Config) { c.Sealer = other },
 	} {
 		store, c := notify.NewMemory(10, 1<<20), quick()
+		c.Window = 200 * time.Millisecond
 		taken := &taking{Store: store}
 		s, err := notify.New(taken, c)
 		if err != nil {
@@ -326,22 +327,34 @@ func TestSettings(t *testing.T) {
 	send(t, s, n)
 	becomes(t, store, n.ID, notify.Delivered)
 
-	r := receive(t, with(500))
-	n = hook(r)
-	send(t, s, n)
-	r.await(t, 1)
-	strict := c.Settings
-	strict.Guard = guard(t, notify.GuardConfig{AllowHTTP: true})
-	if err := s.Set(strict); err != nil {
-		t.Fatal(err)
-	}
-	if e := becomes(t, store, n.ID, notify.Dead); e.Last.Outcome != notify.OutcomeBlocked {
-		t.Errorf("%+v", e.Last)
-	}
 	if err := s.Set(notify.Settings{}); err == nil {
 		t.Error("a Sender without a Guard")
 	}
 	if had.Load() != 1 {
 		t.Errorf("the receiver with TLS had %d", had.Load())
+	}
+}
+
+// TestAStricterGuard has a reload forbid what is open: a scheme, and the addresses of a name.
+func TestAStricterGuard(t *testing.T) {
+	for name, strict := range map[string]*notify.Guard{
+		"scheme":    guard(t, notify.GuardConfig{AllowNetworks: networks("127.0.0.0/8", "::1/128")}),
+		"addresses": guard(t, notify.GuardConfig{AllowHTTP: true}),
+	} {
+		r := receive(t, with(500))
+		store, c := notify.NewMemory(100, 1<<20), quick()
+		c.Guard = guard(t, notify.GuardConfig{AllowHTTP: true, AllowNetworks: networks("127.0.0.0/8", "::1/128")})
+		s := sender(t, store, c)
+		n := hook(r)
+		n.URL = strings.Replace(n.URL, "127.0.0.1", "localhost", 1)
+		send(t, s, n)
+		r.await(t, 1)
+		c.Guard = strict
+		if err := s.Set(c.Settings); err != nil {
+			t.Fatal(err)
+		}
+		if e := becomes(t, store, n.ID, notify.Dead); e.Last.Outcome != notify.OutcomeBlocked {
+			t.Errorf("%s: %+v", name, e.Last)
+		}
 	}
 }
