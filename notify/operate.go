@@ -135,7 +135,7 @@ func (r *Redis) Drop(ctx context.Context, id string) error { return r.each(ctx, 
 // each runs a script about an id in the shards, until one has it.
 func (r *Redis) each(ctx context.Context, what string, s *goredis.Script, id string) error {
 	for _, shard := range r.shards {
-		done, err := s.Run(ctx, r.client, []string{shard + "n:" + id}, shard, id).Int()
+		done, err := r.run(ctx, s, shard, "n:"+id, id).Int()
 		switch {
 		case err != nil:
 			return unavailable(what, err)
@@ -151,7 +151,7 @@ func (r *Redis) each(ctx context.Context, what string, s *goredis.Script, id str
 // Stats is Store's.
 func (r *Redis) Stats(ctx context.Context) (s Stats, err error) {
 	for _, shard := range r.shards {
-		counts, err := r.stats.Run(ctx, r.client, []string{shard + "hosts"}, shard, KeepEnded.Milliseconds()).Int64Slice()
+		counts, err := r.run(ctx, r.stats, shard, "hosts", KeepEnded.Milliseconds()).Int64Slice()
 		if err != nil {
 			return Stats{}, unavailable("stats", err)
 		}

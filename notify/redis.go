@@ -91,7 +91,7 @@ func unavailable(what string, err error) error {
 // Put is Store's.
 func (r *Redis) Put(ctx context.Context, n Record) error {
 	shard := r.shard(n.Host)
-	done, err := r.put.Run(ctx, r.client, []string{shard + "n:" + n.ID}, shard, n.ID, n.Host, n.Subscription, n.URL, n.Body, n.Sealed, r.most).Int()
+	done, err := r.run(ctx, r.put, shard, "n:"+n.ID, n.ID, n.Host, n.Subscription, n.URL, n.Body, n.Sealed, r.most).Int()
 	switch {
 	case err != nil:
 		return unavailable("put", err)
@@ -101,6 +101,28 @@ func (r *Redis) Put(ctx context.Context, n Record) error {
 	return nil
 }
 
+// keys are those that a script of a shard names. The second one never exists: so a Cluster runs no script in a slot that is on its way
+// to another server, where a script would find a part of the keys and take the others for gone. It answers TRYAGAIN until the slot has moved.
+func keys(shard, key string) []string { return []string{shard + key, shard + "none"} }
+
+// run runs a script on a key of a shard. Where the slot moves it tries again for up to a second.
+func (r *Redis) run(ctx context.Context, s *goredis.Script, shard, key string, args ...any) *goredis.Cmd {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	args = append([]any{shard}, args...)
+	for {
+		cmd := s.Run(ctx, r.client, keys(shard, key), args...)
+		if !goredis.HasErrorPrefix(cmd.Err(), "TRYAGAIN") {
+			return cmd
+		}
+		select {
+		case <-ctx.Done():
+			return cmd
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // once is a command that go-redis does not send again after an answer that was lost: what a claim took the first time would be claimed
 // and not sent, until its lease ends.
 type once struct{ *goredis.Cmd }
@@ -108,16 +130,21 @@ type once struct{ *goredis.Cmd }
 // NoRetry is go-redis's.
 func (once) NoRetry() bool { return true }
 
-func (r *Redis) runOnce(ctx context.Context, s *goredis.Script, text string, key string, args []any) *goredis.Cmd {
+// runOnce runs the claim of a shard.
+func (r *Redis) runOnce(ctx context.Context, shard string, args []any) *goredis.Cmd {
 	run := func(name, script string) *goredis.Cmd {
-		cmd := goredis.NewCmd(ctx, append([]any{name, script, 1, key}, args...)...)
+		all := []any{name, script, 2}
+		for _, key := range keys(shard, "hosts") {
+			all = append(all, key)
+		}
+		cmd := goredis.NewCmd(ctx, append(append(all, shard), args...)...)
 		cmd.SetFirstKeyPos(3)
 		_ = r.client.Process(ctx, once{cmd}) // the command keeps the error
 		return cmd
 	}
-	cmd := run("evalsha", s.Hash())
+	cmd := run("evalsha", r.claim.Hash())
 	if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = run("eval", commonText+text)
+		cmd = run("eval", commonText+claimText)
 	}
 	return cmd
 }
@@ -129,13 +156,13 @@ func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Dur
 	first := int(r.turn.Add(1))
 	for i := range r.shards {
 		shard := r.shards[(first+i)%len(r.shards)]
-		args := []any{shard, token, room.Most - len(jobs), room.Lease.Milliseconds(), room.Grace.Milliseconds(), room.Slots}
+		args := []any{token, room.Most - len(jobs), room.Lease.Milliseconds(), room.Grace.Milliseconds(), room.Slots}
 		for host, free := range room.Free {
 			if r.shard(host) == shard {
 				args = append(args, host, free)
 			}
 		}
-		reply, err := r.runOnce(ctx, r.claim, claimText, shard+"hosts", args).Slice()
+		reply, err := r.runOnce(ctx, shard, args).Slice()
 		if err != nil {
 			return jobs, next, unavailable("claim", err)
 		}
@@ -208,8 +235,7 @@ func (r *Redis) Finish(ctx context.Context, v Verdict) error {
 		keep = KeepDelivered
 	}
 	shard := r.shard(v.Host)
-	err = r.finish.Run(ctx, r.client, []string{shard + "n:" + v.ID},
-		shard, v.ID, v.Token, string(v.State), v.After.Milliseconds(), v.Step, last, keep.Milliseconds()).Err()
+	err = r.run(ctx, r.finish, shard, "n:"+v.ID, v.ID, v.Token, string(v.State), v.After.Milliseconds(), v.Step, last, keep.Milliseconds()).Err()
 	if err != nil {
 		return unavailable("finish", err)
 	}

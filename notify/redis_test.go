@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -148,5 +149,59 @@ func TestIdle(t *testing.T) {
 	eventually(t, "it looks again", func() bool { return calls() >= before+2 })
 	if after := time.Since(begin); after < 1400*time.Millisecond {
 		t.Errorf("two looks take %v", after)
+	}
+}
+
+// TestASlotMoves has the slots of all shards move to other servers of a Cluster, while notifications are open and more are sent: none is lost, and
+// none comes again after a 2xx.
+func TestASlotMoves(t *testing.T) {
+	const before, meanwhile = 160, 160
+	masters := redistest.StartMasters(t, 3)
+	var addrs []string
+	for _, m := range masters {
+		addrs = append(addrs, m.Addr())
+	}
+	c := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = c.Close() })
+	store := notify.NewRedis(c, "moves", 0)
+	var up atomic.Bool
+	receivers := make([]*receiver, 16)
+	var taken sync.Map
+	for i := range receivers {
+		receivers[i] = receive(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+			if !up.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+			} else if _, twice := taken.LoadOrStore(r.Header.Get("webhook-id"), true); twice {
+				t.Error("one came again after it was taken")
+			}
+		})
+	}
+	config := quick()
+	config.Window, config.Grace = time.Minute, 2*time.Second
+	s := sender(t, store, config)
+	for i := range before {
+		send(t, s, hook(receivers[i%len(receivers)]))
+	}
+	up.Store(true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range meanwhile {
+			send(t, s, hook(receivers[i%len(receivers)]))
+		}
+	}()
+	for i := range 8 {
+		slot := masters.Slot(fmt.Sprintf("moves:notify:1:{notify-%d}:hosts", i))
+		masters.Move(slot, (masters.Owner(slot)+1)%len(masters))
+	}
+	<-done
+	eventually(t, "all are delivered", func() bool {
+		stats, err := store.Stats(t.Context())
+		return err == nil && stats.Open == 0
+	})
+	n := 0
+	taken.Range(func(any, any) bool { n++; return true })
+	if n != before+meanwhile {
+		t.Errorf("%d were taken", n)
 	}
 }

@@ -15,7 +15,7 @@ local jobs = {}
 local function claim(id, host)
   local key = prefix .. 'n:' .. id
   local n = call('HMGET', key, 'state', 'lease', 'seen', 'sub', 'url', 'body', 'sealed', 'step', 'since', 'created')
-  if n[1] ~= 'open' then
+  if n[1] ~= 'open' then -- Redis has lost it, or evicted it
     call('ZREM', prefix .. 'due:' .. host, id)
     return false
   end

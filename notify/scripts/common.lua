@@ -1,4 +1,4 @@
--- Begins every script. ARGV[1] is what all keys of the shard begin with.
+-- Begins every script. ARGV[1] is what all keys of the shard begin with. KEYS[2] never exists; keys in redis.go says why.
 --
 -- n:{id}         hash: a notification. "state", "host", "sub", "url", "body", "sealed", "size"; "created", "since" (when its window began) and "ended", in
 --                Unix milliseconds; "attempts", "step"; "lease", the token of a claim, and "seen": somebody has seen that it ended; "last", JSON.
