@@ -59,22 +59,25 @@ func TestRoom(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m, ctx := notify.NewMemory(10, 1000), t.Context()
 	room := notify.Room{Most: 100, Slots: 100, Lease: time.Minute, Grace: time.Minute}
-	for state, want := range map[notify.State]int{notify.Delivered: 10, notify.Dead: 3} {
+	for _, row := range []struct {
+		state      notify.State
+		size, want int
+	}{{notify.Delivered, 300, 10}, {notify.Dead, 0, 10}, {notify.Dead, 300, 3}} {
 		var ids []string
 		for i := range 50 {
-			id := fmt.Sprint(state, i)
-			if err := m.Put(ctx, notify.Record{ID: id, Host: "h", Body: make([]byte, 300)}); err != nil {
+			id := fmt.Sprint(row.state, row.size, "-", i)
+			if err := m.Put(ctx, notify.Record{ID: id, Host: "h", Body: make([]byte, row.size)}); err != nil {
 				t.Fatal(err)
 			}
-			finish(t, m, claim(t, m, room, 1)[id], state)
+			finish(t, m, claim(t, m, room, 1)[id], row.state)
 			ids = append(ids, id)
 		}
 		ids = slices.DeleteFunc(ids, func(id string) bool {
 			_, err := m.Show(ctx, id)
 			return err != nil
 		})
-		if len(ids) != want {
-			t.Errorf("%d are known as %s", len(ids), state)
+		if len(ids) != row.want {
+			t.Errorf("%d of %d bytes are known as %s", len(ids), row.size, row.state)
 		}
 	}
 	for i := range 4 {

@@ -187,11 +187,13 @@ func TestASlotMoves(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range meanwhile {
-			send(t, s, hook(receivers[i%len(receivers)]))
+			if err := s.Send(t.Context(), hook(receivers[i%len(receivers)])); err != nil {
+				t.Error(err)
+			}
 		}
 	}()
-	for i := range 8 {
-		slot := masters.Slot(fmt.Sprintf("moves:notify:1:{notify-%d}:hosts", i))
+	for i := range 16 { // each twice
+		slot := masters.Slot(fmt.Sprintf("moves:notify:1:{notify-%d}:hosts", i%8))
 		masters.Move(slot, (masters.Owner(slot)+1)%len(masters))
 	}
 	<-done
