@@ -130,6 +130,13 @@ func TestAttemptsFollowTheSchedule(t *testing.T) {
 		if e.Ended.IsZero() || !e.Due.IsZero() || e.Last.Outcome != notify.OutcomeStatus {
 			t.Errorf("%+v", e)
 		}
+		if err := s.Retry(t.Context(), n.ID); err != nil { // it has a new window
+			t.Fatal(err)
+		}
+		becomes(t, store, n.ID, notify.Open)
+		if e := becomes(t, store, n.ID, notify.Dead); e.Attempts != 10 {
+			t.Errorf("after a retry: %d attempts", e.Attempts)
+		}
 	})
 }
 

@@ -112,7 +112,7 @@ func (r *Redis) run(ctx context.Context, s *goredis.Script, shard, key string, a
 	args = append([]any{shard}, args...)
 	for {
 		cmd := s.Run(ctx, r.client, keys(shard, key), args...)
-		if !goredis.HasErrorPrefix(cmd.Err(), "TRYAGAIN") {
+		if !moves(cmd.Err()) {
 			return cmd
 		}
 		select {
@@ -121,6 +121,11 @@ func (r *Redis) run(ctx context.Context, s *goredis.Script, shard, key string, a
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// moves reports whether an error says that a slot is on its way, or that go-redis has gone after it as often as it does. Such a script has not run.
+func moves(err error) bool {
+	return goredis.HasErrorPrefix(err, "TRYAGAIN") || goredis.HasErrorPrefix(err, "MOVED") || goredis.HasErrorPrefix(err, "ASK")
 }
 
 // once is a command that go-redis does not send again after an answer that was lost: what a claim took the first time would be claimed
