@@ -121,12 +121,7 @@ func TestAttemptsFollowTheSchedule(t *testing.T) {
 		if len(had) != 5 || e.Attempts != 5 { // 0, 50, 200, 600 and, as the last gap repeats, 1000 ms
 			t.Fatalf("%d requests, %d attempts", len(had), e.Attempts)
 		}
-		for i, offset := range []int{0, 50, 200, 600, 1000} {
-			at := had[i].at.Sub(begin)
-			if ms := int(at.Milliseconds()); ms < offset*8/10 || ms > offset+500 {
-				t.Errorf("attempt %d after %v", i+1, at)
-			}
-		}
+		offsets(t, begin, had)
 		if e.Ended.IsZero() || !e.Due.IsZero() || e.Last.Outcome != notify.OutcomeStatus {
 			t.Errorf("%+v", e)
 		}
@@ -138,6 +133,17 @@ func TestAttemptsFollowTheSchedule(t *testing.T) {
 			t.Errorf("after a retry: %d attempts", e.Attempts)
 		}
 	})
+}
+
+// offsets wants requests when the schedule of quick has them.
+func offsets(t *testing.T, begin time.Time, had []request) {
+	t.Helper()
+	for i, offset := range []int{0, 50, 200, 600, 1000} {
+		at := had[i].at.Sub(begin)
+		if ms := int(at.Milliseconds()); ms < offset*8/10 || ms > offset+500 {
+			t.Errorf("attempt %d after %v", i+1, at)
+		}
+	}
 }
 
 func TestRetryAfter(t *testing.T) {
