@@ -120,6 +120,7 @@ func (s *lateStore) Claim(ctx context.Context, room notify.Room) ([]notify.Job, 
 
 // TestAPanicCostsOneAttempt has what hears of attempts panic: the notification is delivered once, and others are.
 func TestAPanicCostsOneAttempt(t *testing.T) {
+	t.Parallel()
 	log, r := new(logs), receive(t, nil)
 	c := quick()
 	c.Log, c.PerHost = zerolog.New(log), 1
@@ -147,6 +148,7 @@ func TestAPanicCostsOneAttempt(t *testing.T) {
 
 // TestNoHandshake has a receiver take connections and say nothing: the attempt's time-out ends the connection too.
 func TestNoHandshake(t *testing.T) {
+	t.Parallel()
 	l, port := listen(t)
 	ends := make(chan struct{}, 10)
 	var reads sync.WaitGroup

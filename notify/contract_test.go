@@ -448,6 +448,7 @@ func TestFull(t *testing.T) {
 
 // TestInvalid has notifications that cannot be sent refused before they are stored.
 func TestInvalid(t *testing.T) {
+	t.Parallel()
 	store := notify.NewMemory(10, 1<<20)
 	s := sender(t, store, quick())
 	ok := notify.Notification{ID: "msg_1", URL: "https://8.8.8.8/"}

@@ -144,6 +144,7 @@ func TestRedisRestarts(t *testing.T) {
 
 // TestHeardWhileRedisIsAway has receivers take notifications while there is no Redis, for longer than all leases: none of them is sent again.
 func TestHeardWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	const all = 50
 	server := durable(t)
 	answer := make(chan struct{})

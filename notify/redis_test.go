@@ -17,6 +17,7 @@ import (
 
 // TestCluster has notifications in all shards of a Cluster of three, and the operators find them.
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	const hosts = 20
 	masters := redistest.StartMasters(t, 3)
 	var addrs []string
@@ -68,6 +69,7 @@ func TestCluster(t *testing.T) {
 
 // TestFailover has a master killed with notifications open that its replica has.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	const all = 100
 	f := redistest.StartFailover(t, "main")
 	var addrs []string
@@ -128,6 +130,7 @@ func TestErrorsOfRedisShowNothing(t *testing.T) {
 
 // TestIdle counts what a Sender without work asks of Redis.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := quick()
 	c.Poll = 0 // as it is by itself: 1 s

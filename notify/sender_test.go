@@ -119,6 +119,7 @@ func TestClaimsAreFair(t *testing.T) {
 
 // TestNothingElseIsSent has a store hold what the Sender did not put there: another body, another receiver, a key that is gone.
 func TestNothingElseIsSent(t *testing.T) {
+	t.Parallel()
 	r := receive(t, nil)
 	other, err := signer.NewSealer([]string{"fedcba9876543210fedcba9876543210"})
 	if err != nil {
@@ -304,6 +305,7 @@ func TestASlowHostHasOneSlot(t *testing.T) {
 
 // TestSettings has TLS, and a reload, count for the attempts that follow.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	var had atomic.Int32
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { had.Add(1) }))
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -337,6 +339,7 @@ func TestSettings(t *testing.T) {
 
 // TestAStricterGuard has a reload forbid what is open: a scheme, and the addresses of a name.
 func TestAStricterGuard(t *testing.T) {
+	t.Parallel()
 	for name, strict := range map[string]*notify.Guard{
 		"scheme":    guard(t, notify.GuardConfig{AllowNetworks: networks("127.0.0.0/8", "::1/128")}),
 		"addresses": guard(t, notify.GuardConfig{AllowHTTP: true}),
