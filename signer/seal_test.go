@@ -45,7 +45,7 @@ func TestSeals(t *testing.T) {
 		if len(one) != len(secret)+signer.SealedBy {
 			t.Errorf("%d bytes are %d when they are sealed", len(secret), len(one))
 		}
-		if bytes.Equal(one[1:29], two[1:29]) || secret != "" && bytes.Contains(one, []byte(secret)) {
+		if bytes.Equal(one[1:29], two[1:29]) || len(secret) > 8 && bytes.Contains(one, []byte(secret)) { // a short one is in random bytes, too
 			t.Error("the salt and nonce repeat, or the secret can be read")
 		}
 		for _, sealed := range [][]byte{one, two} {
