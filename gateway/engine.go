@@ -58,12 +58,12 @@ type Ack struct {
 // none.
 type EngineTask struct {
 	size uint8
-	text [31]byte
+	text [36]byte // a UUID has room
 }
 
 // NewEngineTask takes the beginning of an id.
 func NewEngineTask(id []byte) (t EngineTask) {
-	t.size = uint8(copy(t.text[:], id)) //nolint:gosec // at most 31
+	t.size = uint8(copy(t.text[:], id)) //nolint:gosec // at most 36
 	return t
 }
 

@@ -159,6 +159,6 @@ func TestUnknownPathsAreCounted(t *testing.T) {
 	wantMetric(t, n, `syncgate_refusals_total{reason="path"}`, 2)
 	wantMetric(t, n, `syncgate_refusals_total{reason="method"}`, 1)
 	wantMetric(t, n, `syncgate_requests_total{route="ready"}`, 0)
-	waitLog(t, n, `"method":"GET","path":"/admin/login.php","message":"no such path or method"`)
+	waitLog(t, n, `"method":"GET","path":"/admin/login.php","why":"Not found: no such path","message":"request refused"`)
 	waitLog(t, n, `"path":"/api/1/json/1/2/.../more"`)
 }

@@ -182,7 +182,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	case err != nil:
 		f := g.failed(err, a.requestID)
 		g.metrics.refused(f)
-		g.noteUnknown(f, in, a)
+		g.noteRefused(f, in, a)
 		g.refuse(a.dialect, in.Response, a.unlist(f), a.requestID)
 	}
 	if a.route != routeCallback {
@@ -296,12 +296,13 @@ func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError)
 	t.observe(true)
 }
 
-// noteUnknown leaves a line at debug about a path or a method that is none of ours: somebody has mistyped it, or tries what there is.
-func (g *Gateway) noteUnknown(f *Fault, in *httpserver.Incoming, a *heading) {
-	if line := g.log.Debug(); line.Enabled() && (f.Status == fasthttp.StatusNotFound || f.Status == fasthttp.StatusMethodNotAllowed) {
+// noteRefused leaves a line at debug about a request that makes no task and was refused: a question about a task, a path or a method that is
+// none of ours.
+func (g *Gateway) noteRefused(f *Fault, in *httpserver.Incoming, a *heading) {
+	if line := g.log.Debug(); line.Enabled() {
 		h := &in.Request.Header
 		line.Str("request_id", a.requestID).Str("remote", g.proxies.Client(in.RemoteAddr().Addr(), h)).Int("status", f.Status).
-			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Msg("no such path or method")
+			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Str("why", f.Text).Msg("request refused")
 	}
 }
 

@@ -356,6 +356,10 @@ func TestRouteAccess(t *testing.T) {
 	wantReply(t, r.do(http.MethodGet, location, "", "Authorization", "Bearer "+shopKey), 202, "")
 	wantReply(t, r.do(http.MethodGet, location, "", "X-Api-Key", "a-key-of-another"), 404, "")
 	wantReply(t, r.do(http.MethodGet, location, ""), 401, "")
+	waitFor(t, func() bool { return strings.Count(r.log.String(), `"message":"request refused"`) == 2 })
+	if lines := r.log.String(); strings.Contains(lines, strings.TrimPrefix(location, "/tasks/")) {
+		t.Errorf("the log has the task's id:\n%s", lines)
+	}
 	wantReply(t, r.do(http.MethodGet, "/api/1"+location, ""), 401, "")
 	if a := r.do(http.MethodPut, "/v1/transfers/p2p", ""); a.status != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
 		t.Errorf("%+v", a)
