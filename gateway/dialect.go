@@ -96,6 +96,7 @@ type Options struct {
 	Idle   time.Duration // the wait also ends when the engine reports nothing for so long after it has begun; 0: it does not
 	// OnDisconnect is what becomes of the task of a client that hangs up: Keep, Drop or Cancel; empty: on_disconnect.
 	OnDisconnect string
+	ComesBack    bool    // a client whose wait ends without a result is sent to the task: that is no time-out
 	Quotas       []Quota // that must have room, beside the login's limits
 	State        []byte  // the dialect's own, kept with the task
 	Applied      string  // Preference-Applied: the preferences that are honoured; empty: none

@@ -241,18 +241,25 @@ func TestRouteAtWaitEnd(t *testing.T) {
 	}
 	r = startRouted(t, short("timeout"))
 	reply = r.post(`{}`)
-	r.next(t).answer(202, "", "")
+	h := r.next(t)
+	h.answer(202, "", "")
 	if a := got(t, reply); a.status != 504 || a.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("timeout: %+v", a)
 	}
+	want(t, r.report(h, `{}`), 200, `{}`)
+	waitLog(t, r.node, `"message":"late callback"`)
 	r = startRouted(t, short("redirect"))
 	reply = r.post(`{}`)
-	h := r.next(t)
+	h = r.next(t)
 	h.answer(202, "", "")
 	heard := make(chan answer, 1)
 	time.AfterFunc(2500*time.Millisecond, func() { heard <- r.report(h, `{"done":1}`) })
 	wantReply(t, got(t, reply), 200, `{"done":1}`) // Go's client follows
 	want(t, got(t, heard), 200, `{}`)
+	waitLog(t, r.node, `"message":"task ended"`)
+	if strings.Contains(r.log.String(), "late callback") {
+		t.Error("the callback is late for a client that was sent on")
+	}
 }
 
 // A repeat with the same key is the same task, quoted or not.

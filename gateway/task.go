@@ -32,7 +32,7 @@ type meta struct {
 	State        []byte   `json:"state,omitempty"`
 	Data         []byte   `json:"data,omitempty"` // of the request, for a result that is laid over it
 	Guarded      bool     `json:"guarded,omitempty"`
-	HandedOver   bool     `json:"handed_over,omitempty"` // its client did not wait
+	HandedOver   bool     `json:"handed_over,omitempty"` // its client did not wait, or comes back for the result
 	Acked        bool     `json:"acked,omitempty"`       // the engine has answered
 	Accepted     []byte   `json:"accepted,omitempty"`    // of its answer
 	Created      int64    `json:"created,omitempty"`     // Unix milliseconds
@@ -52,7 +52,7 @@ func (t *trip) metaOf() []byte {
 	m := meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: make([]metaOp, len(c.Ops))}
 	if o := c.Options; o != nil {
 		m.Engine, m.Route, m.State, m.Data, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Data, o.Guarded, t.accepted.UnixMilli()
-		m.HandedOver = t.handsOver()
+		m.HandedOver = t.handsOver() || o.ComesBack
 		if t.engineTime.Load() != 0 {
 			m.Acked, m.Accepted = true, o.Accepted
 		}

@@ -146,6 +146,7 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader) *gateway.Faul
 		end = EndRedirect
 	}
 	hal := r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
+	c.Options.ComesBack = end != EndTimeout
 	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal), honoured(p)
 	return nil
 }
