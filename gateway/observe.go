@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/internal/redact"
@@ -56,7 +57,7 @@ func (t *trip) outcome() string {
 		return t.refusal.why().outcome
 	case t.whole != nil:
 		return outcomeEngineRefused
-	case errors.Is(t.why, ErrHandedOver):
+	case errors.Is(t.why, ErrHandedOver), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
 		return outcomeHandedOver
 	case errors.Is(t.why, correlator.ErrDeadline):
 		return outcomeTimeout
@@ -69,6 +70,11 @@ func (t *trip) outcome() string {
 	default:
 		return t.resultOutcome()
 	}
+}
+
+// isSentToTask reports whether a client whose wait has ended was sent to its task. Where nothing could be kept it heard of a time-out.
+func (t *trip) isSentToTask() bool {
+	return t.call.Options != nil && t.call.Options.ComesBack && t.status < fasthttp.StatusBadRequest
 }
 
 // resultOutcome is outcome for a trip whose ops are all final.

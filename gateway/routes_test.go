@@ -239,6 +239,7 @@ func TestRouteAtWaitEnd(t *testing.T) {
 	if a := got(t, reply); a.status != 202 || a.header.Get("Location") == "" {
 		t.Errorf("task: %+v", a)
 	}
+	waitLog(t, r.node, `"outcome":"handed_over"`)
 	r = startRouted(t, short("timeout"))
 	reply = r.post(`{}`)
 	h := r.next(t)
@@ -246,6 +247,7 @@ func TestRouteAtWaitEnd(t *testing.T) {
 	if a := got(t, reply); a.status != 504 || a.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("timeout: %+v", a)
 	}
+	waitLog(t, r.node, `"outcome":"timeout"`)
 	want(t, r.report(h, `{}`), 200, `{}`)
 	waitLog(t, r.node, `"message":"late callback"`)
 	r = startRouted(t, short("redirect"))
