@@ -78,6 +78,7 @@ func maskURL(s string) string {
 	if err != nil || u.Scheme == "" || u.Opaque != "" {
 		return s // a URL that has secrets was checked, and is none of these
 	}
+	hides := u.User != nil
 	if _, has := u.User.Password(); has {
 		u.User = url.UserPassword(u.User.Username(), masked)
 	} else if u.User != nil {
@@ -88,7 +89,11 @@ func maskURL(s string) string {
 		if strings.Contains(name, "password") {
 			query.Set(name, masked)
 			u.RawQuery = query.Encode()
+			hides = true
 		}
+	}
+	if !hides {
+		return s // as it was written: an engine's URL has {names}, which String would encode
 	}
 	return strings.ReplaceAll(u.String(), url.QueryEscape(masked), masked)
 }

@@ -206,6 +206,14 @@ func TestYAMLMasksPasswordsInParameters(t *testing.T) {
 	}
 }
 
+func TestYAMLKeepsTheNamesInURLs(t *testing.T) {
+	const url = "https://flow.example/{kind}?a=1&A=%20"
+	c := mustLoad(t, "callback: {base_url: \"https://sync.example\"}\nengines: [{name: flow, kind: http, url: \""+url+"\"}]")
+	if out := dump(t, c); !strings.Contains(out, url) {
+		t.Errorf("no %s in\n%s", url, out)
+	}
+}
+
 func TestDiff(t *testing.T) {
 	a := mustLoad(t, "callback: {keys: ["+key32+"]}\nlimits: {ops: 5}")
 	b := mustLoad(t, "cors: {origins: []}\nlimits: {ops: 6, body: 1KiB}\nauth: {credentials: [{login: a, secret: s}]}\nengine: {timeout: 1s}")
