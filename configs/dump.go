@@ -15,9 +15,14 @@ import (
 
 const masked = "***"
 
-// YAML writes the configuration as a file would have it, with a mask for every signer.Secret and for passwords inside URLs.
+// YAML writes the configuration as a file would have it, defaults included, with a mask for every signer.Secret and for passwords inside URLs.
 func (c *Config) YAML() ([]byte, error) {
-	out, err := yaml.Dump(dump(reflect.ValueOf(c).Elem()))
+	whole := *c
+	whole.Engines = slices.Clone(c.Engines)
+	for i := range whole.Engines {
+		whole.Engines[i] = whole.Engines[i].Filled()
+	}
+	out, err := yaml.Dump(dump(reflect.ValueOf(&whole).Elem()))
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
 	}

@@ -214,6 +214,20 @@ func TestYAMLKeepsTheNamesInURLs(t *testing.T) {
 	}
 }
 
+// What is printed of engines is what they do, and can be read again.
+func TestYAMLHasTheDefaultsOfEngines(t *testing.T) {
+	c := mustLoad(t, "callback: {base_url: \"https://sync.example\"}\nengines: [{name: flow, kind: http, url: \"https://flow.example/\"}, {name: b, kind: http, url: \"https://b.example/\", method: PUT, timeout: 3s}]")
+	out := dump(t, c)
+	for _, line := range []string{"method: POST", "method: PUT", "header: X-Callback-Url", "accepted: [200, 201, 202, 204]", "timeout: 10s", "timeout: 3s"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %s in\n%s", line, out)
+		}
+	}
+	if again := dump(t, mustLoad(t, out)); again != out {
+		t.Errorf("%s\nbecomes\n%s", out, again)
+	}
+}
+
 func TestDiff(t *testing.T) {
 	a := mustLoad(t, "callback: {keys: ["+key32+"]}\nlimits: {ops: 5}")
 	b := mustLoad(t, "cors: {origins: []}\nlimits: {ops: 6, body: 1KiB}\nauth: {credentials: [{login: a, secret: s}]}\nengine: {timeout: 1s}")

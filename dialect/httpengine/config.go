@@ -70,8 +70,8 @@ func Default() Config {
 	}
 }
 
-// filled gives the configuration with what is not set as Default has it.
-func (c Config) filled() Config {
+// Filled gives the configuration with what is not set as Default has it.
+func (c Config) Filled() Config {
 	d := Default()
 	if c.Method == "" {
 		c.Method = d.Method
@@ -99,7 +99,7 @@ func (c Config) filled() Config {
 
 // Connection is what package gateway needs to connect.
 func (c Config) Connection() gateway.EngineConfig {
-	c = c.filled()
+	c = c.Filled()
 	return gateway.EngineConfig{
 		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: gateway.AckProtocol, Headers: c.Headers, Merge: c.Merge,
 	}
@@ -134,7 +134,7 @@ func (c Config) Params() []string {
 
 // Validate gives every problem at once, joined; each begins with its key below that of the engine, as in "url: ...".
 func (c Config) Validate() error {
-	c = c.filled()
+	c = c.Filled()
 	p := &problems{}
 	p.url("url", c.URL, false)
 	p.method("method", c.Method)

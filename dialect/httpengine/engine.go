@@ -64,7 +64,7 @@ func New(cfg Config, o Options) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("engine %s: %w", cfg.Name, err)
 	}
-	e := &Engine{cfg: cfg.filled(), callbackURL: o.CallbackURL}
+	e := &Engine{cfg: cfg.Filled(), callbackURL: o.CallbackURL}
 	e.url, _ = parseTemplate(e.cfg.URL) // Validate has seen all of them
 	if e.cfg.Cancel.URL != "" {
 		e.cancel, _ = parseTemplate(e.cfg.Cancel.URL)
