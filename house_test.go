@@ -31,24 +31,20 @@ const (
 func arrows() map[string]arrow {
 	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
 	return map[string]arrow{
-		"signer":          {nil, nil, "it is pure: what it says depends on its arguments alone"},
-		"correlator":      {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
-		"internal/nowait": {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
-		"internal/eventloop": {
-			[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS",
-		},
+		"signer":             {nil, nil, "it is pure: what it says depends on its arguments alone"},
+		"correlator":         {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
+		"internal/nowait":    {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
+		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
 		"internal/upstream": {
 			[]string{"internal/eventloop"},
 			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
 			"it sends requests and reads answers, and does not know what they are about",
 		},
-		"internal/httpfield":  {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
-		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
-		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
-		"internal/splice":     {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
-		"correlator/correlatortest": {
-			[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it",
-		},
+		"internal/httpfield":        {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/redact":           {nil, nil, "it cleans words, and does not know where they are shown"},
+		"internal/timerwheel":       {nil, nil, "it knows times, and not what they end"},
+		"internal/splice":           {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
+		"correlator/correlatortest": {[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it"},
 		"correlator/redis": {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
@@ -63,14 +59,10 @@ func arrows() map[string]arrow {
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
-			words,
-			[]string{fasthttp, jsontext},
-			"a dialect words requests and answers, and parks nobody",
+			words, []string{fasthttp, jsontext}, "a dialect words requests and answers, and parks nobody",
 		},
 		"dialect/httpengine": {
-			words,
-			[]string{fasthttp, jsontext},
-			"an engine words requests and reads answers, and parks nobody",
+			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",
 		},
 		"dialect/rest": {
 			words,
@@ -79,15 +71,11 @@ func arrows() map[string]arrow {
 		},
 		"notify": {
 			[]string{"signer"},
-			[]string{
-				"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang",
-			},
+			[]string{"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it delivers bytes to URLs, and does not know what they are about",
 		},
-		"internal/enginesim": {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
-		"internal/promises": {
-			[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway",
-		},
+		"internal/enginesim":  {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
+		"internal/promises":   {[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway"},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},

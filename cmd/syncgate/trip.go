@@ -167,21 +167,21 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 	if t.HungUp {
 		fmt.Fprint(w, "  the client had left, and did not get the reply\n")
 	}
-	what := "late callback"
-	if t.Outcome == "handed_over" { // its client did not wait
-		what = "callback"
-	}
 	for _, late := range t.Late {
-		kept := " not kept"
-		if late.Kept {
-			kept = " kept"
-		}
-		step(what, &late.At, kept)
+		step(lateName(t), &late.At, map[bool]string{true: " kept", false: " not kept"}[late.Kept])
 	}
 	step("kept until", t.KeptUntil, "")
 	if hasNoCallback(t) {
 		fmt.Fprint(w, "  no callback has come: look for the task in the engine, and whether the engine can reach callback.base_url\n")
 	}
+}
+
+// lateName names a callback that came when its client had its reply. It is not late for a client that did not wait for it.
+func lateName(t *gateway.TripReport) string {
+	if t.Outcome == "handed_over" {
+		return "callback"
+	}
+	return "late callback"
 }
 
 // hasNoCallback reports whether a trip timed out and a callback is still missing.
