@@ -34,7 +34,8 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 		return false, err
 	}
 	if a.engine.cfg.Merge && cb.Status == correlator.Complete {
-		g.mergeLater(in, id, cb, func(cb correlator.Callback) { g.deliverLater(id, cb, in.Exchange, answer, now) })
+		in.Wait(nil)
+		g.mergeLater(id, cb, in.Exchange, answer, now)
 		return true, nil
 	}
 	if err = g.deliverNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"syncgate/correlator"
 	"syncgate/internal/httpfield"
@@ -27,14 +28,13 @@ func (t *trip) keepData() {
 }
 
 // mergeLater completes the result of a callback by what is known of its trip, and delivers it. It does not wait for the store: a goroutine does.
-func (g *Gateway) mergeLater(in *httpserver.Incoming, id correlator.ID, cb correlator.Callback, deliver func(cb correlator.Callback)) {
-	in.Wait(nil)
+func (g *Gateway) mergeLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte, now time.Time) {
 	g.work.run(func() {
 		if err := g.merge(id, &cb); err != nil {
-			g.answerCallback(in.Exchange, nil, id, cb.Op, "", err)
+			g.answerCallback(x, answer, id, cb.Op, "", err)
 			return
 		}
-		deliver(cb)
+		g.deliverLater(id, cb, x, answer, now)
 	})
 }
 
