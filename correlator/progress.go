@@ -54,13 +54,17 @@ type Member struct {
 }
 
 // Members gives the members of a JSON object, the last one of each name. They are nil if body is no JSON object. Their memory is not body's.
-func Members(body []byte) []Member {
+// ErrTooLarge: there are more than MergedMembers, repeated ones included. Each takes many times its bytes.
+func Members(body []byte) ([]Member, error) {
 	if first := bytes.TrimLeft(body, blanks); len(first) == 0 || first[0] != '{' || !json.Valid(body) {
-		return nil
+		return nil, nil //nolint:nilnil // what is no object has no members, and is no error
 	}
 	all := []Member{}
 	rest := bytes.TrimLeft(bytes.TrimLeft(body, blanks)[1:], blanks)
 	for rest[0] != '}' { // it is valid: there is one at the end
+		if len(all) == MergedMembers {
+			return nil, ErrTooLarge
+		}
 		key := rest[:valueLen(rest)]
 		rest = bytes.TrimLeft(rest[len(key):], blanks)
 		rest = bytes.TrimLeft(rest[len(":"):], blanks)
@@ -71,7 +75,22 @@ func Members(body []byte) []Member {
 		}
 		all = append(all, Member{memberName(key), slices.Concat(key, []byte(":"), value)})
 	}
-	return lastOfEach(all)
+	return lastOfEach(all), nil
+}
+
+// Overlay gives the object of all members of some JSON objects, in order of their names. A member replaces those of the same name in the layers
+// before its own. It is nil if the last layer is no object of at most MergedMembers members, or if there is no member at all. Of the
+// other layers those that are none are left out.
+func Overlay(layers ...[]byte) []byte {
+	var all []Member
+	for i, layer := range layers {
+		members, err := Members(layer)
+		if i == len(layers)-1 && (members == nil || err != nil) {
+			return nil
+		}
+		all = append(all, members...)
+	}
+	return Merge(lastOfEach(all))
 }
 
 // blanks may stand between what JSON consists of.
@@ -156,8 +175,8 @@ func memberName(key []byte) string {
 
 // ParseMember reads the Text of a Member.
 func ParseMember(text []byte) (m Member, ok bool) {
-	all := Members(slices.Concat([]byte("{"), text, []byte("}")))
-	if len(all) != 1 || !bytes.Equal(all[0].Text, text) {
+	all, err := Members(slices.Concat([]byte("{"), text, []byte("}")))
+	if err != nil || len(all) != 1 || !bytes.Equal(all[0].Text, text) {
 		return Member{}, false
 	}
 	return all[0], true

@@ -1,6 +1,7 @@
 package correlator_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -35,7 +36,11 @@ func TestMembers(t *testing.T) {
 		`{"\ud800":1}`:                       `"\ud800"="\ud800":1 `,
 	} {
 		var got strings.Builder
-		for _, m := range correlator.Members([]byte(body)) {
+		members, err := correlator.Members([]byte(body))
+		if isObject := json.Valid([]byte(body)) && strings.HasPrefix(strings.TrimSpace(body), "{"); err != nil || (members != nil) != isObject {
+			t.Errorf("%s has %v, %v", body, members, err)
+		}
+		for _, m := range members {
 			fmt.Fprintf(&got, "%s=%s ", m.Name, m.Text)
 			if again, ok := correlator.ParseMember(m.Text); !ok || again.Name != m.Name {
 				t.Errorf("%s is parsed as %v", m.Text, again)
@@ -48,6 +53,43 @@ func TestMembers(t *testing.T) {
 	for _, text := range []string{``, `"a"`, `"a":1,"b":2`, `"a":1}`, ` "a":1`, `"a": 1`} {
 		if m, ok := correlator.ParseMember([]byte(text)); ok {
 			t.Errorf("%q is %v", text, m)
+		}
+	}
+}
+
+// TestMembersAreBounded: an object of a few bytes a member takes many times its bytes, so there are only so many.
+func TestMembersAreBounded(t *testing.T) {
+	most := `{` + strings.Repeat(`"a":0,`, correlator.MergedMembers-1) + `"a":1`
+	if all, err := correlator.Members([]byte(most + `}`)); err != nil || len(all) != 1 || string(all[0].Text) != `"a":1` {
+		t.Errorf("%v, %v", all, err)
+	}
+	if all, err := correlator.Members([]byte(most + `,"a":2}`)); !errors.Is(err, correlator.ErrTooLarge) || all != nil {
+		t.Errorf("%d members, %v", len(all), err)
+	}
+}
+
+func TestOverlay(t *testing.T) {
+	many := `{` + strings.Repeat(`"a":0,`, correlator.MergedMembers) + `"a":1}`
+	for _, f := range []struct {
+		layers []string
+		want   string
+	}{
+		{[]string{`{"b":1,"a":1.0}`, `{"c":3,"b":2}`, `{ "b" : 4 }`}, `{"a":1.0,"b":4,"c":3}`},
+		{[]string{`{"a":1}`, ``, `{"b":2}`}, `{"a":1,"b":2}`},
+		{[]string{`{"a":1}`, `[1]`, `{}`}, `{"a":1}`},
+		{[]string{`{"a":1}`, `{"\u0061":2}`}, `{"\u0061":2}`},
+		{[]string{`{"a":1}`, `[2]`}, ``},
+		{[]string{`{"a":1}`, ``}, ``},
+		{[]string{`{"a":1}`, many}, ``},
+		{[]string{many, `{"b":2}`}, `{"b":2}`},
+		{[]string{`{}`, `{}`}, ``},
+	} {
+		var layers [][]byte
+		for _, layer := range f.layers {
+			layers = append(layers, []byte(layer))
+		}
+		if got := string(correlator.Overlay(layers...)); got != f.want {
+			t.Errorf("%.60q gives %s, want %s", f.layers, got, f.want)
 		}
 	}
 }

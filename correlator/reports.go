@@ -32,7 +32,9 @@ func (s *records) report(id ID, cb Callback) (seq uint32, err error) {
 	s.mu.Lock()
 	if s.byID[id] != nil {
 		s.mu.Unlock()
-		members = Members(cb.Body) // it may take a while
+		if members, err = Members(cb.Body); err != nil { // it may take a while: without the mutex
+			return 0, fmt.Errorf("correlator: report: %w", err)
+		}
 		s.mu.Lock()
 	}
 	r := s.byID[id]

@@ -159,7 +159,7 @@ func (t *trip) acked(d *decision) {
 	}
 	for _, cb := range d.finals {
 		if t.merges() && cb.Status == correlator.Complete {
-			cb.Body = overlay(t.call.Options.Data, cb.Body)
+			cb.Body = onTop(cb.Body, t.call.Options.Data)
 		}
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()

@@ -22,8 +22,8 @@ func (t *trip) merges() bool {
 // keepData keeps the members of the request for the result.
 func (t *trip) keepData() {
 	asked := t.call.Options.Asked
-	if t.merges() && asked != nil && httpfield.IsJSON(asked.ContentType) && len(correlator.Members(asked.Body)) > 0 {
-		t.call.Options.Data = append([]byte{}, asked.Body...)
+	if t.merges() && asked != nil && httpfield.IsJSON(asked.ContentType) {
+		t.call.Options.Data = correlator.Overlay(asked.Body)
 	}
 }
 
@@ -59,8 +59,16 @@ func (g *Gateway) merge(id correlator.ID, cb *correlator.Callback) error {
 	if err != nil || m.Created == 0 { // of no route
 		return err
 	}
-	cb.Body = overlay(m.Data, reported(rec, cb.Op), cb.Body)
+	cb.Body = onTop(cb.Body, m.Data, reported(rec, cb.Op))
 	return nil
+}
+
+// onTop lays a result over what was known before it. A result that is no object, or has too many members to be merged, stays as it is.
+func onTop(result []byte, before ...[]byte) []byte {
+	if merged := correlator.Overlay(append(before, result)...); merged != nil {
+		return merged
+	}
+	return result
 }
 
 // reported gives the members that an engine has reported of an op, as an object.
@@ -69,28 +77,4 @@ func reported(rec correlator.Record, op int) []byte {
 		return rec.Merged[op]
 	}
 	return []byte("{}")
-}
-
-// overlay lays the members of objects over each other, the last on top. A top that is no object stays alone.
-func overlay(layers ...[]byte) []byte {
-	top := layers[len(layers)-1]
-	if correlator.Members(top) == nil {
-		return top
-	}
-	var all []correlator.Member
-	index := make(map[string]int)
-	for _, layer := range layers {
-		for _, m := range correlator.Members(layer) {
-			if i, there := index[m.Name]; there {
-				all[i] = m
-				continue
-			}
-			index[m.Name] = len(all)
-			all = append(all, m)
-		}
-	}
-	if len(all) == 0 {
-		return top
-	}
-	return correlator.Merge(all)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"syncgate/correlator"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 )
@@ -14,6 +15,7 @@ import (
 // Where the engine's merge is on, a result is laid over what was reported, and that over the request.
 func TestRouteMerges(t *testing.T) {
 	r := startRouted(t, func(_ *rest.RouteConfig, e *httpengine.Config) { e.Merge, e.Final = true, []int{203} })
+	many := `{` + strings.Repeat(`"a":0,`, correlator.MergedMembers) + `"a":1}`
 	const task = `{"kind":"card","amount":1.0,"step":"none"}`
 	for _, f := range []struct {
 		name, reported, result, want string
@@ -21,6 +23,7 @@ func TestRouteMerges(t *testing.T) {
 		{"an object", `{"step":"packing","note":"x"}`, `{"done":true,"note":"y"}`, `{"amount":1.0,"done":true,"kind":"card","note":"y","step":"packing"}`},
 		{"nothing reported", "", `{"done":true}`, `{"amount":1.0,"done":true,"kind":"card","step":"none"}`},
 		{"an empty object", `{"step":"packing"}`, `{}`, `{"amount":1.0,"kind":"card","step":"packing"}`},
+		{"too many members to be merged", `{"step":"packing"}`, many, many},
 		{"no object", `{"step":"packing"}`, `[1]`, `[1]`},
 		{"progress that is no object", `40`, `{"done":true}`, `{"amount":1.0,"done":true,"kind":"card","step":"none"}`},
 	} {
@@ -45,6 +48,11 @@ func TestRouteMerges(t *testing.T) {
 	reply := r.post(task, "Content-Type", "application/json")
 	r.next(t).answer(203, "application/json", `{"amount":2}`)
 	want(t, got(t, reply), 200, `{"amount":2,"kind":"card","step":"none"}`)
+	reply = r.post(`{}`, "Content-Type", "application/json", "Prefer", "respond-async")
+	r.next(t).answer(202, "", "")
+	if a := r.do(http.MethodGet, got(t, reply).header.Get("Location"), ""); a.status != 202 || strings.Contains(a.body, "progress") {
+		t.Errorf("nothing is known yet: %+v", a)
+	}
 	reply = r.post(`a=1`, "Content-Type", "text/plain")
 	h := r.next(t)
 	h.answer(202, "", "")

@@ -169,7 +169,7 @@ func (g *Gateway) lookUp(t *trip) error {
 	}
 	t.finals, t.task.merged = rec.Finals, rec.Merged
 	if m.Data != nil {
-		t.task.merged = [][]byte{overlay(m.Data, reported(rec, 0))}
+		t.task.merged = [][]byte{correlator.Overlay(m.Data, reported(rec, 0))}
 	}
 	if m.Created != 0 {
 		t.task.created = time.UnixMilli(m.Created)

@@ -199,6 +199,9 @@ func boundsProgress(t *testing.T, start Start) {
 	deliver(t, n.Other, id, event(0, all), nil)
 	deliver(t, n.Home, id, event(0, all), nil)
 	deliver(t, n.Other, id, event(0, `{"one more":1}`), correlator.ErrTooLarge)
+	for _, by := range []correlator.Correlator{n.Home, n.Other} { // one event with too many, though all have one name
+		deliver(t, by, id, event(0, `{`+strings.Repeat(`"0":0,`, correlator.MergedMembers)+`"0":0}`), correlator.ErrTooLarge)
+	}
 	if rec := lookup(t, n.Home, id); len(rec.Merged) != 1 || len(rec.Merged[0]) != len(all) || rec.Seq != 2 {
 		t.Errorf("event %d, merged %d bytes", rec.Seq, len(rec.Merged[0]))
 	}

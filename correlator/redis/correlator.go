@@ -168,8 +168,11 @@ func (c *Correlator) reportHere(ctx context.Context, id correlator.ID, cb correl
 		c.Offer(id, cb, ignore)
 		return nil
 	}
-	w, err := c.batcher.wait(ctx, newReport(id, cb, false))
+	w, err := newReport(id, cb, false)
 	if err != nil {
+		return err
+	}
+	if w, err = c.batcher.wait(ctx, w); err != nil {
 		return unavailable("keep what is reported", err)
 	}
 	if err := c.relayed(w); err != nil {
@@ -272,7 +275,11 @@ func (c *Correlator) relay(id correlator.ID, cb correlator.Callback, done func(e
 	w := &write{id: id, cb: cb, when: always, announce: true}
 	switch {
 	case reports:
-		w = newReport(id, cb, true)
+		var err error
+		if w, err = newReport(id, cb, true); err != nil {
+			done(err)
+			return
+		}
 	case c.store.retention == 0:
 		w.when = ifAlive
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"crypto/rand"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -184,14 +185,18 @@ func (s *store) reporting(a alike, writes []*write, kept int) call {
 	return call{s.report, keys, args}
 }
 
-// newReport makes the write of an event. announce: its home hears of it.
-func newReport(id correlator.ID, cb correlator.Callback, announce bool) *write {
-	w := &write{id: id, cb: cb, report: true, announce: announce, members: correlator.Members(cb.Body)}
+// newReport makes the write of an event. announce: its home hears of it. ErrTooLarge.
+func newReport(id correlator.ID, cb correlator.Callback, announce bool) (*write, error) {
+	members, err := correlator.Members(cb.Body)
+	if err != nil {
+		return nil, fmt.Errorf("correlator/redis: report: %w", err)
+	}
+	w := &write{id: id, cb: cb, report: true, announce: announce, members: members}
 	for _, m := range w.members {
 		w.extra += len(m.Name) + len(m.Text)
 	}
 	_, _ = rand.Read(w.nonce[:]) // never fails: the runtime stops the process instead
-	return w
+	return w, nil
 }
 
 // parseReported says what became of an event: it is kept under a number, or not, or there is a final instead, which may not be ours.

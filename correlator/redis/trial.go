@@ -75,7 +75,11 @@ func (s *store) tryReports(ctx context.Context, id correlator.ID) error {
 	defer cancel()
 	var events []*write
 	for range 2 {
-		events = append(events, newReport(id, correlator.Callback{Op: 1, Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true))
+		event, err := newReport(id, correlator.Callback{Op: 1, Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true)
+		if err != nil {
+			return err
+		}
+		events = append(events, event)
 	}
 	if err := firstError(s.together(ctx, []call{s.reporting(alikeOf(events[0]), events, 1)})); err != nil {
 		return unavailable("keep what is reported", err)

@@ -298,7 +298,11 @@ func TestReportIsRunTwice(t *testing.T) {
 	}
 	var batch []*write
 	for range 3 {
-		batch = append(batch, newReport(id, correlator.Callback{Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true))
+		w, err := newReport(id, correlator.Callback{Status: correlator.Progress, Body: []byte(`{"a":1}`)}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, w)
 	}
 	for range 3 {
 		for _, w := range batch {
