@@ -69,7 +69,7 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 	if err != nil || !m.Acked || !isCancelled(rec) {
 		return
 	}
-	if index, ok := g.engineNamed(m.Engine); ok && g.asksToCancel(ctx, id) {
+	if index, ok := g.engineNamed(m.Engine); ok && g.engines[index].cancel != nil && g.asksToCancel(ctx, id) {
 		g.cancels.ask(g.engines[index], id, m.Accepted)
 	}
 }
@@ -98,7 +98,7 @@ func isCancelled(rec correlator.Record) bool {
 // cancelled asks the engine to cancel what its client has left or cancelled before the engine answered. It is called when the engine has.
 func (t *trip) cancelled() {
 	e := t.g.engines[t.engine]
-	if _, can := e.code.(Canceller); !can {
+	if e.cancel == nil {
 		return
 	}
 	t.mu.Lock()
@@ -106,33 +106,34 @@ func (t *trip) cancelled() {
 	t.unwanted = false
 	t.mu.Unlock()
 	switch {
-	case unwanted:
-		t.g.cancels.ask(e, t.id, t.call.Options.Accepted)
-	case t.claimed.Load():
+	case t.claimed.Load(): // others can know the task, and ask as well: its record says who does
 		t.g.work.run(func() {
 			if t.g.save(t) { // with what the engine has answered: another node may be asked to cancel
 				t.g.cancelAtEngine(t.id)
 			}
 		})
+	case unwanted:
+		t.g.cancels.ask(e, t.id, t.call.Options.Accepted)
 	}
 }
 
-// forsake ends a trip whose client has left, and whose task nobody wants. Callbacks that come from now on hear that it is cancelled. The engine is
-// asked to cancel it, now or when it has answered.
+// forsake ends a trip whose client has left, and whose task nobody wants. Callbacks that come from now on find a record that says so. The engine is
+// asked to cancel the task, now or when it has answered.
 func (t *trip) forsake() {
-	t.mu.Lock()
-	t.unwanted = true
-	for op := range t.finals {
-		if !t.finals[op].Status.Final() {
-			t.finals[op].Status = correlator.Cancelled
+	rec := t.record()
+	for op := range rec.Finals {
+		if !rec.Finals[op].Status.Final() {
+			rec.Finals[op].Status = correlator.Cancelled
 		}
 	}
-	t.mu.Unlock()
-	if t.g.save(t) {
-		t.end(correlator.Gone) // callbacks find the record
+	if t.g.saveRecord(t, rec) {
+		t.end(correlator.Gone)
 	} else {
 		t.end(correlator.Written)
 	}
+	t.mu.Lock()
+	t.unwanted = true
+	t.mu.Unlock()
 	if t.engineTime.Load() != 0 {
 		t.cancelled()
 	}
@@ -222,9 +223,8 @@ type cancelCall struct {
 
 	// Owned by the exchange, from attempt to attempt.
 	attempts int
-	status   int   // 0: there was no answer
-	cannot   bool  // there is no such request
-	unworded error // why there is none for this task; nil: the engine has none for any
+	status   int  // 0: there was no answer
+	cannot   bool // there is no such request for this task: err says why
 	err      error
 }
 
@@ -232,16 +232,10 @@ type cancelCall struct {
 func (c *cancelCall) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 	c.status, c.err = 0, nil
 	task := string(c.q.g.keys.AppendTaskID(nil, c.id))
-	request, can, err := c.q.g.partners.encodeCancel(c.engine, dst, task, c.accepted, now)
-	c.cannot = err != nil || !can
-	c.unworded = err
-	if err == nil && !can {
-		err = errCannotCancel
-	}
+	request, err := c.q.g.partners.encodeCancel(c.engine, dst, task, c.accepted, now)
+	c.cannot = err != nil
 	return request, err
 }
-
-var errCannotCancel = errors.New("gateway: the engine cannot be asked to cancel")
 
 // Answered notes the answer.
 func (c *cancelCall) Answered(status int, _ *fasthttp.ResponseHeader, _ []byte) bool {
@@ -262,9 +256,7 @@ func (c *cancelCall) Finished(_ time.Duration, _ string) {
 	switch {
 	case c.cannot:
 		c.q.done(c)
-		if c.unworded != nil {
-			c.warn("an engine cannot be asked to cancel a task")
-		}
+		c.warn("an engine cannot be asked to cancel a task")
 	case !failed:
 		c.q.done(c)
 		if c.status >= 300 && !knowsNoTask(c.status) {
@@ -281,11 +273,8 @@ func (c *cancelCall) warn(message string) {
 	if c.status != 0 {
 		line = line.Int("status", c.status)
 	}
-	switch {
-	case c.unworded != nil:
-		line = line.Str("error", redact.Error(c.unworded))
-	case c.err != nil:
-		line = line.Err(c.err)
+	if c.err != nil {
+		line = line.Str("error", redact.Error(c.err))
 	}
 	line.Msg(message)
 }

@@ -27,11 +27,13 @@ type Engine interface {
 	Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error)
 }
 
-// Canceller is an Engine that can be asked to cancel a task.
+// Canceller is an Engine that may be asked to cancel a task.
 type Canceller interface {
-	// EncodeCancel fills dst with the request that cancels a task. task is its id for clients, accepted is Ack.Accepted. False: this engine
-	// cannot be asked to cancel any task. An error: it cannot be asked for this one, and says why to operators.
-	EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) (bool, error)
+	// Cancels reports whether the engine has a request that cancels a task. It is asked once.
+	Cancels() bool
+	// EncodeCancel fills dst with the request that cancels a task. task is its id for clients, accepted is Ack.Accepted. An error means that there is
+	// no such request for this task; operators see it.
+	EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) error
 }
 
 // Ack is what the engine's answer to a forwarded package says.
@@ -130,6 +132,7 @@ type engine struct {
 	name   string
 	id     correlator.EngineID
 	code   Engine
+	cancel Canceller // nil: it cannot be asked to cancel
 	cfg    EngineConfig
 	client *upstream.Client
 
@@ -146,6 +149,9 @@ func (g *Gateway) addEngine(e NamedEngine, p Parts) error {
 		if other.name == e.Name || other.id == made.id {
 			return fmt.Errorf("engines: %s and %s have the same id in tokens: rename one of them", other.name, e.Name)
 		}
+	}
+	if c, ok := e.Code.(Canceller); ok && c.Cancels() {
+		made.cancel = c
 	}
 	made.setHeaders(e.Config.Headers)
 	through, err := e.Config.proxy()

@@ -190,23 +190,19 @@ func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, now t
 	return append(append(dst, req.Header.Header()...), body...), nil
 }
 
-// encodeCancel appends the request that has an engine cancel a task. False: it cannot be asked.
-func (p *partners) encodeCancel(e *engine, dst []byte, task string, accepted []byte, now time.Time) (request []byte, can bool, err error) {
+// encodeCancel appends the request that has an engine cancel a task.
+func (p *partners) encodeCancel(e *engine, dst []byte, task string, accepted []byte, now time.Time) (request []byte, err error) {
 	request = dst
-	c, ok := e.code.(Canceller)
-	if !ok {
-		return dst, false, nil
-	}
 	req := fasthttp.AcquireRequest()
 	defer fasthttp.ReleaseRequest(req)
 	defer p.recovered("EncodeCancel", &err)
-	if can, err = c.EncodeCancel(req, task, accepted, now); err != nil || !can {
-		return dst, false, err
+	if err = e.cancel.EncodeCancel(req, task, accepted, now); err != nil {
+		return dst, err
 	}
 	e.addHeaders(&req.Header)
 	body := req.Body()
 	req.Header.SetContentLength(len(body))
-	return append(append(dst, req.Header.Header()...), body...), true, nil
+	return append(append(dst, req.Header.Header()...), body...), nil
 }
 
 // ack reads the engine's answer.

@@ -1,13 +1,17 @@
 package gateway_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 )
@@ -214,5 +218,69 @@ func TestEngineWithoutCancelIsNotLogged(t *testing.T) {
 	wantReply(t, r.report(h, `{}`), 200, `{}`)
 	if lines := r.log.String(); strings.Contains(lines, `"level":"warn"`) {
 		t.Errorf("%s", lines)
+	}
+}
+
+// slowStore is a store that counts what it saves, and whose answers to some look-ups come too late.
+type slowStore struct {
+	*correlator.Memory
+	saves atomic.Int64
+	late  atomic.Int64 // look-ups that fail from now on
+}
+
+func (s *slowStore) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	s.saves.Add(1)
+	return s.Memory.Save(ctx, id, rec)
+}
+
+func (s *slowStore) Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
+	if s.late.Add(-1) >= 0 {
+		return correlator.Record{}, correlator.ErrUnavailable
+	}
+	return s.Memory.Lookup(ctx, id)
+}
+
+// The engine is asked to cancel although the store does not answer at first: nobody repeats what the gateway has to ask.
+func TestCancelOutlastsASlowStore(t *testing.T) {
+	store := new(slowStore)
+	r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store.Memory = m; return store }, cancellable)
+	opened := make(chan *events, 1)
+	go func() { opened <- r.stream(http.MethodPost, "/v1/transfers/p2p", `{}`) }()
+	h := r.next(t)
+	s := <-opened // after a second, without the engine's answer
+	v, _ := s.next()
+	var task struct{ Location string }
+	if err := json.Unmarshal([]byte(v.data), &task); err != nil {
+		t.Fatal(err)
+	}
+	wantReply(t, r.do(http.MethodDelete, task.Location, ""), 202, "")
+	s.want("end", "cancelled", "")
+	s.wantEnd()
+	store.late.Store(2)
+	h.answer(202, "application/json", `{"id":"17"}`)
+	if stop := r.next(t); stop.method != http.MethodDelete || stop.path != "/jobs/17" {
+		t.Errorf("%s %s", stop.method, stop.path)
+	} else {
+		stop.answer(204, "", "")
+	}
+}
+
+// A task costs one write more where the engine can be asked to cancel, and none where it cannot.
+func TestCancelCostsItsEnginesAlone(t *testing.T) {
+	for _, f := range []struct {
+		saves  int64
+		change []func(*rest.RouteConfig, *httpengine.Config)
+	}{{1, nil}, {2, []func(*rest.RouteConfig, *httpengine.Config){cancellable}}} {
+		store := new(slowStore)
+		r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store.Memory = m; return store }, f.change...)
+		reply := r.post(`{}`, "Prefer", "respond-async")
+		h := r.next(t)
+		h.answer(202, "application/json", `{"id":"1"}`)
+		wantReply(t, got(t, reply), 202, "")
+		waitFor(t, func() bool { return store.saves.Load() >= f.saves })
+		want(t, r.report(h, `{}`), 200, `{}`)
+		if n := store.saves.Load(); n != f.saves {
+			t.Errorf("%d writes, want %d", n, f.saves)
+		}
 	}
 }

@@ -81,6 +81,12 @@ const shopKey = "a-key-of-the-shop"
 
 func startRouted(t *testing.T, change ...func(*rest.RouteConfig, *httpengine.Config)) *routed {
 	t.Helper()
+	return startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { return m }, change...)
+}
+
+// startRoutedOver is startRouted with another store.
+func startRoutedOver(t *testing.T, over func(*correlator.Memory) correlator.Correlator, change ...func(*rest.RouteConfig, *httpengine.Config)) *routed {
+	t.Helper()
 	e := newHooks(t)
 	engine := httpengine.Config{Name: "flow", Kind: "http", URL: e.URL + "/hooks/{kind}"}
 	route := rest.DefaultRoute()
@@ -89,7 +95,10 @@ func startRouted(t *testing.T, change ...func(*rest.RouteConfig, *httpengine.Con
 	for _, f := range change {
 		f(&route, &engine)
 	}
-	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) { addRoutes(t, n.keys, p, []rest.RouteConfig{route}, engine) })
+	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
+		p.Correlator = over(n.memo)
+		addRoutes(t, n.keys, p, []rest.RouteConfig{route}, engine)
+	})
 	return &routed{n, e, t}
 }
 
@@ -346,6 +355,11 @@ func TestRouteCancelsForsakenTasks(t *testing.T) {
 				t.Errorf("%s, %s: the worker does not hear that it can stop: %v", when, status, late.header)
 			}
 		}
+	}
+	select {
+	case h := <-r.asked:
+		t.Errorf("the engine is asked once more: %s %s", h.method, h.path)
+	case <-time.After(200 * time.Millisecond): // nothing says that none will come
 	}
 }
 

@@ -238,13 +238,15 @@ func (t *trip) record() correlator.Record {
 }
 
 // save keeps the trip's record for a client that comes back. False: nothing is kept, by configuration or by failure.
-func (g *Gateway) save(t *trip) bool {
+func (g *Gateway) save(t *trip) bool { return g.saveRecord(t, t.record()) }
+
+func (g *Gateway) saveRecord(t *trip, rec correlator.Record) bool {
 	if g.keeper == nil || g.cfg.Results.Retention <= 0 && !t.claimed.Load() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := g.keeper.Save(ctx, t.id, t.record()); err != nil {
+	if err := g.keeper.Save(ctx, t.id, rec); err != nil {
 		g.log.Error().Err(err).Stringer("trip", t.id).Msg("a result cannot be kept for a client that did not get it")
 		return false
 	}

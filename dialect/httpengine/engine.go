@@ -338,11 +338,11 @@ func (m *message) text(path []step) (text string, ok bool) {
 // mostAccepted bounds Ack.Accepted, in bytes.
 const mostAccepted = 4 << 10
 
+// Cancels reports whether the configuration says how a task is cancelled.
+func (e *Engine) Cancels() bool { return e.cfg.Cancel.URL != "" }
+
 // EncodeCancel makes the request that cancels a task.
-func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) (bool, error) {
-	if e.cfg.Cancel.URL == "" {
-		return false, nil
-	}
+func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byte, now time.Time) error {
 	target, ok := e.cancel.append(nil, func(name string) (string, bool) {
 		if name == taskName {
 			return task, true
@@ -353,17 +353,17 @@ func (e *Engine) EncodeCancel(dst *fasthttp.Request, task string, accepted []byt
 		return value, found && err == nil
 	})
 	if !ok {
-		return false, errors.New("the engine's answer to the task has not what cancel.url needs")
+		return errors.New("the engine's answer to the task has not what cancel.url needs")
 	}
 	if leadsAway(target) {
-		return false, errors.New("what the engine's answer to the task has for cancel.url would name another path")
+		return errors.New("what the engine's answer to the task has for cancel.url would name another path")
 	}
 	dst.Header.SetMethod(e.cfg.Cancel.Method)
 	dst.Header.SetHost(e.cancel.host)
 	dst.SetRequestURIBytes(target)
 	dst.Header.SetNoDefaultContentType(true)
 	e.sign(dst, requestName("cancel "+task), now)
-	return true, nil
+	return nil
 }
 
 func quote(s string) string {

@@ -405,10 +405,7 @@ func TestCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		var req fasthttp.Request
-		ok, err := e.EncodeCancel(&req, "ID", ack.Accepted, now)
-		if ok != (err == nil) {
-			t.Fatal(ok, err)
-		}
+		err = e.EncodeCancel(&req, "ID", ack.Accepted, now)
 		return string(req.Header.RequestURI()), err
 	}
 	const host = "https://flow.internal:8443"
@@ -425,9 +422,10 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestNoCancel(t *testing.T) {
-	if ok, err := engine(t, nil).EncodeCancel(new(fasthttp.Request), "ID", nil, now); ok || err != nil {
-		t.Errorf("an engine that cannot be asked: %v, %v", ok, err)
+func TestCancels(t *testing.T) {
+	with := engine(t, func(c *httpengine.Config) { c.Cancel.URL = "https://flow.internal:8443/stop" })
+	if without := engine(t, nil); without.Cancels() || !with.Cancels() {
+		t.Errorf("without: %v, with: %v", without.Cancels(), with.Cancels())
 	}
 }
 
