@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
+	"syncgate/gateway"
 )
 
 // cancellable is an engine that can be asked to cancel.
@@ -226,11 +228,15 @@ type slowStore struct {
 	*correlator.Memory
 	saves atomic.Int64
 	late  atomic.Int64 // look-ups that fail from now on
+	first func()       // called when the first record is saved, before anybody hears that; nil: nothing is
 }
 
 func (s *slowStore) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
-	s.saves.Add(1)
-	return s.Memory.Save(ctx, id, rec)
+	err := s.Memory.Save(ctx, id, rec)
+	if s.saves.Add(1) == 1 && s.first != nil {
+		s.first()
+	}
+	return err
 }
 
 func (s *slowStore) Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error) {
@@ -282,5 +288,29 @@ func TestCancelCostsItsEnginesAlone(t *testing.T) {
 		if n := store.saves.Load(); n != f.saves {
 			t.Errorf("%d writes, want %d", n, f.saves)
 		}
+	}
+}
+
+// The engine answers in the moment when its client has left: it is asked to cancel by one of the two, and not by both.
+func TestEngineAnswersWhileItsClientLeaves(t *testing.T) {
+	store, saved, leave := new(slowStore), make(chan struct{}), make(chan struct{})
+	store.first = func() { close(saved); <-leave }
+	r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store.Memory = m; return store }, func(c *rest.RouteConfig, e *httpengine.Config) {
+		cancellable(c, e)
+		c.OnDisconnect = gateway.Cancel
+	})
+	c := r.dial()
+	_, _ = io.WriteString(c, request(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer: respond-async"))
+	h := r.next(t)
+	_ = c.Close()
+	<-saved
+	h.answer(202, "application/json", `{"id":"17"}`)
+	r.next(t).answer(204, "", "") // the one that saw the engine's answer
+	close(leave)
+	waitFor(t, func() bool { return strings.Contains(r.log.String(), `"outcome":"hung_up"`) })
+	select {
+	case h := <-r.asked:
+		t.Errorf("the engine is asked once more: %s %s", h.method, h.path)
+	case <-time.After(200 * time.Millisecond): // nothing says that none will come
 	}
 }
