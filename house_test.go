@@ -300,6 +300,30 @@ func TestSpeaksOfItselfAlone(t *testing.T) {
 	}
 }
 
+// TestSuppressionsSuppress wants that a comment which turns a linter off names one that is on.
+func TestSuppressionsSuppress(t *testing.T) {
+	text, err := os.ReadFile(".golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := map[string]bool{"errcheck": true, "govet": true, "ineffassign": true, "staticcheck": true, "unused": true} // of default: standard
+	_, enabled, _ := strings.Cut(string(text), "\n  enable:\n")
+	enabled, _, _ = strings.Cut(enabled, "\n  settings:")
+	for _, line := range regexp.MustCompile(`(?m)^    - (\w+)`).FindAllStringSubmatch(enabled, -1) {
+		on[line[1]] = true
+	}
+	directive := regexp.MustCompile(`//` + `nolint:([\w,]+)`)
+	for name, text := range sources(t) {
+		for _, found := range directive.FindAllSubmatch(text, -1) {
+			for linter := range strings.SplitSeq(string(found[1]), ",") {
+				if !on[linter] {
+					t.Errorf("%s turns off %s, which is not on", name, linter)
+				}
+			}
+		}
+	}
+}
+
 // TestPlainWords wants no word that hides who does what.
 func TestPlainWords(t *testing.T) {
 	hides := regexp.MustCompile(`(?i)\b(who` + `ever|like` + `wise|to` + `ld)\b.*`)

@@ -53,14 +53,14 @@ func writePEM(file, kind string, der []byte) error {
 // roots verify a program's certificate; nil: it has none.
 func (p program) roots(dir string) (*x509.CertPool, error) {
 	if !p.tls {
-		return nil, nil //nolint:nilnil // nil is the system's, for a program without TLS
+		return nil, nil // nil is the system's, for a program without TLS
 	}
 	return readRoots(filepath.Join(dir, certFile))
 }
 
 // readRoots reads the certificates that verify a server.
 func readRoots(file string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // who runs it names it
+	text, err := os.ReadFile(file) //nolint:gosec // the user of the bench names the file
 	if err != nil {
 		return nil, fmt.Errorf("read certificates: %w", err)
 	}

@@ -35,7 +35,7 @@ func start(ctx context.Context, dir, name string, args ...string) (*process, err
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &process{name: filepath.Base(name), log: log.Name(), done: make(chan struct{})}
-	p.cmd = exec.CommandContext(ctx, name, args...) //nolint:gosec // programs that we built
+	p.cmd = exec.CommandContext(ctx, name, args...) //nolint:gosec // the callers name programs that we built, node and redis-server
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	err = p.cmd.Start()
 	_ = log.Close() // the program has its own

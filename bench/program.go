@@ -176,7 +176,7 @@ func (b *bench) build(ctx context.Context) error {
 			}
 			continue
 		}
-		out, err := exec.CommandContext(ctx, "go", "build", "-o", p.path(b.dir), p.pkg).CombinedOutput() //nolint:gosec // constants
+		out, err := exec.CommandContext(ctx, "go", "build", "-o", p.path(b.dir), p.pkg).CombinedOutput() //nolint:gosec // the table of programs is a constant
 		if err != nil {
 			return fmt.Errorf("build %s: %w\n%s", p.pkg, err, out)
 		}

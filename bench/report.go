@@ -83,7 +83,7 @@ func (b *bench) report(ctx context.Context, all []section) string {
 
 // fill replaces the bench's part of a document. It appends that where there is none, and makes the document where there is none.
 func fill(file, part string) error {
-	text, err := os.ReadFile(file) //nolint:gosec // the user names it
+	text, err := os.ReadFile(file) //nolint:gosec // the user of the bench names the document
 	if err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("read the document: %w", err)
 	}

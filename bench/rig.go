@@ -100,7 +100,7 @@ func (r *rig) startEngine(ctx context.Context, dir string, s setting) (err error
 		cfg := enginesim.Default()
 		cfg.Listen, cfg.Rewrite, cfg.Split = r.at[0].engine, rewrite, r.program.split
 		if r.program.plain {
-			cfg.Record = maxConnections // whose URLs streams need
+			cfg.Record = maxConnections // the scene of streams reports to the callback URLs of these requests
 		}
 		cfg.Roots = r.roots
 		cfg.Behaviour.Delay = enginesim.Range{Min: s.delay, Max: s.delay}

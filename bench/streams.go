@@ -199,7 +199,7 @@ func (r *reporter) callBack(callbackURL string, body []byte) error {
 	return nil
 }
 
-// progress is what the engine reports of a task whose data is an object with a nonce.
+// progress gives the body of the engine's report number n. data is the task's data, a JSON object with at least one member.
 func progress(data []byte, n int) []byte {
 	b := strconv.AppendInt(append(make([]byte, 0, len(data)+16), `{"percent":`...), int64(100*n/eventsEach), 10)
 	return append(append(b, ','), bytes.TrimPrefix(data, []byte("{"))...)

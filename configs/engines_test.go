@@ -54,7 +54,7 @@ func TestEngineWarnings(t *testing.T) {
 	}
 }
 
-// TestIdleNeedsProgress: only an engine whose own words say that a task is under way can keep a client waiting by them.
+// TestIdleNeedsProgress: a route may have idle only if status of its engine can give start or progress.
 func TestIdleNeedsProgress(t *testing.T) {
 	for status, can := range map[string]bool{
 		`{}`:                                        false,

@@ -57,7 +57,7 @@ type Member struct {
 // ErrTooLarge: there are more than MergedMembers, repeated ones included. Each takes many times its bytes.
 func Members(body []byte) ([]Member, error) {
 	if first := bytes.TrimLeft(body, blanks); len(first) == 0 || first[0] != '{' || !json.Valid(body) {
-		return nil, nil //nolint:nilnil // what is no object has no members, and is no error
+		return nil, nil // what is no object has no members, and is no error
 	}
 	all := []Member{}
 	rest := bytes.TrimLeft(bytes.TrimLeft(body, blanks)[1:], blanks)

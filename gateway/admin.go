@@ -34,7 +34,7 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 			}
 		}()
 		if !g.operate(ctx) {
-			noStore(&ctx.Response, false)
+			noStore(&ctx.Response)
 		}
 		x.Reply(&ctx.Response)
 	})

@@ -139,7 +139,7 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 		g.metrics.callback(outcome)
 		setDelivered(resp, answer)
 	}
-	noStore(resp, false)
+	noStore(resp)
 	g.closeIfLeaving(resp)
 	g.hook("reply")
 	x.Reply(resp)

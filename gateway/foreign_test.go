@@ -41,7 +41,7 @@ func (s strict) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader
 func startStrict(t *testing.T, url string, change ...func(*gateway.Config)) *node {
 	t.Helper()
 	return startParts(t, url, func(_ *node, p *gateway.Parts) {
-		p.Engine = strict{p.Engine.(*corezoid.Dialect)} //nolint:forcetypeassert // the harness made it
+		p.Engine = strict{p.Engine.(*corezoid.Dialect)} // the harness made it
 	}, change...)
 }
 

@@ -150,7 +150,7 @@ func newBench(t *testing.T, w way) *bench {
 		url = secure.URL
 	}
 	b.node = startParts(t, url, func(_ *node, p *gateway.Parts) {
-		b.fragile.Dialect = p.Dialect.(*corezoid.Dialect) //nolint:forcetypeassert // the harness made it
+		b.fragile.Dialect = p.Dialect.(*corezoid.Dialect) // the harness made it
 		p.Dialect, p.Engine = b.fragile, b.fragile
 		if w.engines {
 			p.TrustEngine(roots)
@@ -169,7 +169,7 @@ func newBench(t *testing.T, w way) *bench {
 
 func (b *bench) secured(roots *x509.CertPool) {
 	b.url = "https://" + b.PublicAddr().String()
-	b.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12} //nolint:forcetypeassert // the harness made it
+	b.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12} // the harness made it
 }
 
 // sends sends a create of the bench's way.

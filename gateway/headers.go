@@ -54,10 +54,13 @@ func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page)
 	g.closeIfLeaving(dst)
 }
 
-// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone. The result of a route may say otherwise: routed.
-func noStore(dst *fasthttp.Response, routed bool) {
-	if !routed || len(dst.Header.Peek("Cache-Control")) == 0 {
-		dst.Header.Set("Cache-Control", "no-store")
+// noStore keeps an answer out of every cache: it is one client's, or true for this moment alone.
+func noStore(dst *fasthttp.Response) { dst.Header.Set("Cache-Control", "no-store") }
+
+// noStoreOf is noStore for the answer of a dialect. The result of a route may say itself how long it is good.
+func noStoreOf(dialect uint8, dst *fasthttp.Response) {
+	if dialect == 0 || len(dst.Header.Peek("Cache-Control")) == 0 {
+		noStore(dst)
 	}
 }
 

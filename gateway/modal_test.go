@@ -55,7 +55,7 @@ func (m modal) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply)
 func startModal(t *testing.T, url string, change ...func(*gateway.Config)) *node {
 	t.Helper()
 	return startParts(t, url, func(_ *node, p *gateway.Parts) {
-		p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} //nolint:forcetypeassert // the harness made it
+		p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} // the harness made it
 	}, change...)
 }
 

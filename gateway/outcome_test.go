@@ -294,7 +294,7 @@ func (end *ending) run(t *testing.T, outcome string) {
 		case "correlator_down":
 			p.Correlator = down{n.memo}
 		case "handed_over":
-			p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} //nolint:forcetypeassert // the harness made it
+			p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} // the harness made it
 		case "internal_error":
 			p.Dialect = panicking{p.Dialect}
 		}

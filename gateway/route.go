@@ -99,7 +99,7 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 	if l == g.admin {
 		return httpserver.Verdict{Limit: httpserver.FreeBody}
 	}
-	a := g.headings.Get().(*heading) //nolint:forcetypeassert // New fills the pool with nothing else
+	a := g.headings.Get().(*heading) // New fills the pool with nothing else
 	*a = heading{}
 	g.read(a, l, h)
 	v := httpserver.Verdict{Limit: httpserver.FreeBody, Budget: g.requestBodies, Decided: a.fault != nil, Tag: a}
@@ -168,7 +168,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	if in.Listener == g.admin {
 		return g.serveAdmin(in)
 	}
-	a := in.Verdict.Tag.(*heading) //nolint:forcetypeassert // Head's own
+	a := in.Verdict.Tag.(*heading) // Head's own
 	defer g.headings.Put(a)
 	suspended, err := g.serve(in, a)
 	switch {
@@ -189,7 +189,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 		g.finishHeader(in.Response, a.requestID, a.page())
 	}
 	if err != nil || a.route != routeHealth && a.route != routeReady {
-		noStore(in.Response, a.dialect > 0)
+		noStoreOf(a.dialect, in.Response)
 	}
 	g.closeIfLeaving(in.Response)
 	g.hook("reply")
@@ -274,7 +274,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	switch a.route {
 	case routeCallback:
 		g.refuseCallback(dst, f, a.token)
-		noStore(dst, false)
+		noStore(dst)
 		return
 	case routeCreate:
 		g.refusedUnread(a, f, why)
@@ -286,7 +286,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		setForwarded(dst, false)
 	}
 	g.finishHeader(dst, a.requestID, a.page())
-	noStore(dst, false)
+	noStore(dst)
 }
 
 // refusedUnread gives a create its line in the log that was not read whole.

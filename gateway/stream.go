@@ -82,7 +82,7 @@ func (s *stream) begin(p page, deadline time.Time) {
 	}
 	resp.Header.Set("X-Accel-Buffering", "no") // nginx would collect events
 	s.g.finishHeader(resp, s.requestID, p)
-	noStore(resp, false)
+	noStore(resp)
 	resp.SetBodyRaw(append(first, ":\n\n"...)) // so that proxies send the head on
 	s.g.streams.add(s)
 	if gone := s.exchange.SetWaiter(s); gone || !s.exchange.Begin(resp) {
@@ -111,7 +111,7 @@ func (s *stream) begin(p page, deadline time.Time) {
 func (s *stream) refuse(resp *fasthttp.Response, p page, err error) {
 	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), s.requestID)
 	s.g.finishHeader(resp, s.requestID, p)
-	noStore(resp, false)
+	noStore(resp)
 	s.exchange.Reply(resp)
 }
 

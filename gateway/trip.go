@@ -211,7 +211,7 @@ func (t *trip) reply() {
 		setForwarded(resp, t.refusal == nil || t.unworded)
 	}
 	t.g.finishHeader(resp, t.requestID, page{t.origin, t.listed, t.dialect > 0})
-	noStore(resp, t.dialect > 0)
+	noStoreOf(t.dialect, resp)
 	t.status = resp.StatusCode()
 	t.g.hook("reply")
 	t.exchange.Reply(resp)
@@ -249,7 +249,7 @@ var replies = sync.Pool{New: func() any { return new(Reply) }}
 
 // wordReply words what has come of the ops, and keeps what the client may come back for.
 func (t *trip) wordReply(dst *fasthttp.Response) {
-	r := replies.Get().(*Reply) //nolint:forcetypeassert // New fills the pool with nothing else
+	r := replies.Get().(*Reply) // New fills the pool with nothing else
 	defer func() {
 		*r = Reply{}
 		replies.Put(r)

@@ -56,7 +56,7 @@ func (q queue[T]) Swap(i, j int) {
 
 // Push is heap.Interface's.
 func (q *queue[T]) Push(x any) {
-	t := x.(T) //nolint:forcetypeassert // heap.Push gives what this file gives it
+	t := x.(T) // heap.Push gives what this file gives it
 	t.where().index = len(*q)
 	*q = append(*q, t)
 }

@@ -136,7 +136,7 @@ func build(ctx context.Context, dir string, race bool) error {
 	if race {
 		args = append(args, "-race")
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, "syncgate/cmd/syncgate")...).CombinedOutput() //nolint:gosec // constants
+	out, err := exec.CommandContext(ctx, "go", append(args, "syncgate/cmd/syncgate")...).CombinedOutput() //nolint:gosec // the arguments are constants and a directory that we made
 	if err != nil {
 		return fmt.Errorf("build the gateway: %w\n%s", err, out)
 	}

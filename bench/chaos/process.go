@@ -32,7 +32,7 @@ func start(ctx context.Context, dir, program string, env []string, args ...strin
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &process{name: name, log: log.Name(), done: make(chan struct{})}
-	p.cmd = exec.CommandContext(ctx, program, args...) //nolint:gosec // programs that we built or that the package is about
+	p.cmd = exec.CommandContext(ctx, program, args...) //nolint:gosec // the callers name programs that we built, redis-server and haproxy
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = append(os.Environ(), env...)
 	err = p.cmd.Start()

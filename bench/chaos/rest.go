@@ -17,7 +17,7 @@ const (
 	streamed   = "Accept: text/event-stream"
 )
 
-// routed is a setup whose gateways have a route in front of the same engine.
+// routed is a setup with a route. The route and the signed requests use the same engine.
 func routed() setup {
 	return setup{routes: fmt.Sprintf("routes: [{name: work, path: /v1/work, conv_id: 1, login: %q, auth: none, wait: {max: 60s}}]\n", login)}
 }

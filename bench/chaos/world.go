@@ -43,7 +43,7 @@ type setup struct {
 // world is what a fault happens to.
 type world struct {
 	setup
-	ctx context.Context //nolint:containedctx // of the children, who live as long as the world
+	ctx context.Context // of the children, who live as long as the world
 	dir string
 
 	engine   *enginesim.Engine
@@ -224,7 +224,7 @@ func status(url string) int {
 // ask gets what a child says within a second, over a connection of its own.
 func ask(url string) (*http.Response, error) {
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	return c.Get(url) //nolint:noctx // the time-out bounds it, with the reading of the body
+	return c.Get(url) // the time-out bounds it, with the reading of the body
 }
 
 // haproxy's configuration: as the product ships it in what matters, but faster to notice.
@@ -335,7 +335,7 @@ func (w *world) panics() error {
 		return fmt.Errorf("find the logs: %w", err)
 	}
 	for _, name := range logs {
-		text, err := os.ReadFile(name) //nolint:gosec // our own
+		text, err := os.ReadFile(name) //nolint:gosec // a log that this run wrote
 		if err != nil {
 			return fmt.Errorf("read a log: %w", err)
 		}

@@ -166,7 +166,7 @@ func TestEngineThatWantsASignature(t *testing.T) {
 	g.stop()
 }
 
-// steered is a gateway whose engine does what its task says.
+// steered is a gateway and its engine. The text of a task says what the engine answers and reports.
 type steered struct {
 	*client
 	gate   *gate

@@ -37,7 +37,7 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 }
 
-// example starts a gateway with an example, whose engine is at another address.
+// example starts a gateway with an example's file. It replaces the address of the engine that stands in the file by another one.
 func example(t *testing.T, file, stands, engine string) *gate {
 	t.Helper()
 	text, err := os.ReadFile(examplesDir + file)

@@ -96,7 +96,7 @@ func (j job) report(status, body string, header ...string) error {
 	return nil
 }
 
-// serveRoutes starts a gate with routes in front of this engine, whose name is jobs. text has routes and access.
+// serveRoutes starts a gateway. Its configuration has text, which is the sections routes and access, and this engine under the name jobs.
 func (e *jobs) serveRoutes(t *testing.T, at, text string, env ...string) *gate {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "routes.yaml")

@@ -142,7 +142,7 @@ func (p *pair) kill() {
 	})
 }
 
-// end ends the other node, whose log has no complaint: a home that is gone is no fault of this node.
+// end stops the other node, and wants no warning and no error in its log: that the home was killed is not a fault of the other node.
 func (p *pair) end() {
 	p.t.Helper()
 	p.other.stop()
@@ -163,7 +163,7 @@ func (p *pair) awaitDeath() {
 	}
 }
 
-// crowdOf runs one client for each nonce, and waits for all of them.
+// crowdOf runs n clients at once, and waits until all have ended. Each client has its own nonce.
 func crowdOf(n int, play func(nonce string, n int)) {
 	var all sync.WaitGroup
 	for i := range n {

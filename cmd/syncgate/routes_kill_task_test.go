@@ -73,7 +73,35 @@ func TestHomeDiesBeforeTheEngineAnswers(t *testing.T) {
 	var early, handed atomic.Int64
 	var answered sync.WaitGroup
 	answered.Add(crowdSize / 2)
-	go func() { // ends with the clients, who wait for it
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		crowdOf(crowdSize, func(nonce string, n int) {
+			a := p.atHome.post(nonce, "Prefer: respond-async", "Idempotency-Key: "+nonce)
+			if taken := n < crowdSize/2; taken {
+				handed.Add(1)
+				answered.Done()
+				p.awaitDeath()
+				if a.status != 202 {
+					t.Errorf("%s got %d %s", nonce, a.status, a.body)
+					return
+				}
+				p.complete(nonce)
+				p.wantResult(nonce, p.untilDone(nonce, a.header.Get("Location")))
+				return
+			}
+			p.awaitDeath()
+			if a.status != 0 {
+				t.Errorf("%s got %d %s though the engine has not answered", nonce, a.status, a.body)
+				return
+			}
+			var called sync.WaitGroup
+			called.Go(func() { p.complete(nonce) })
+			p.wantResult(nonce, p.atOther.post(nonce, "Idempotency-Key: "+nonce))
+			called.Wait()
+		})
+	})
+	func() {
+		defer clients.Wait() // they wait for the kill
 		defer p.kill()
 		eventually(t, "the engine has every task", func() bool { return p.engine.size() == crowdSize })
 		early.Store(handed.Load())
@@ -83,30 +111,6 @@ func TestHomeDiesBeforeTheEngineAnswers(t *testing.T) {
 		}
 		answered.Wait()
 	}()
-	crowdOf(crowdSize, func(nonce string, n int) {
-		a := p.atHome.post(nonce, "Prefer: respond-async", "Idempotency-Key: "+nonce)
-		if taken := n < crowdSize/2; taken {
-			handed.Add(1)
-			answered.Done()
-			p.awaitDeath()
-			if a.status != 202 {
-				t.Errorf("%s got %d %s", nonce, a.status, a.body)
-				return
-			}
-			p.complete(nonce)
-			p.wantResult(nonce, p.untilDone(nonce, a.header.Get("Location")))
-			return
-		}
-		p.awaitDeath()
-		if a.status != 0 {
-			t.Errorf("%s got %d %s though the engine has not answered", nonce, a.status, a.body)
-			return
-		}
-		var called sync.WaitGroup
-		called.Go(func() { p.complete(nonce) })
-		p.wantResult(nonce, p.atOther.post(nonce, "Idempotency-Key: "+nonce))
-		called.Wait()
-	})
 	if n := early.Load(); n != 0 {
 		t.Errorf("%d clients were answered before the engine was", n)
 	}

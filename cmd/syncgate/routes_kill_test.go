@@ -14,15 +14,15 @@ import (
 // crowdSize is how many clients each of these tests has at once.
 const crowdSize = 50
 
-// redirects are clients of a home that dies when all of them have their first redirect.
+// redirects is a pair of nodes and the state of clients that follow redirects. The home is killed when every client has its first redirect.
 type redirects struct {
 	*pair
 	redirected, followed sync.WaitGroup
 	cut                  atomic.Int64
 }
 
-// TestHomeDiesBetweenRedirects kills the home when its clients have their first redirects. Half of the clients follow it before, and are
-// cut while they wait. All of them go on at the other node, where the engine calls back.
+// TestHomeDiesBetweenRedirects kills the home when every client has its first redirect. Half of the clients have followed it by then, and the
+// kill cuts their connections. Then all clients follow their redirects at the other node. The engine calls back there.
 func TestHomeDiesBetweenRedirects(t *testing.T) {
 	p := &redirects{pair: startPair(t, "wait: {default: 1s, max: 1m}, at_wait_end: redirect")}
 	p.redirected.Add(crowdSize)
@@ -72,7 +72,7 @@ func (p *redirects) atHomeFirst(nonce string, follows bool) (next string) {
 	}
 }
 
-// goOn follows redirects at the other node. The engine calls back behind the first of them.
+// goOn follows redirects at the other node. The engine calls back when the client has its first redirect from there.
 func (p *redirects) goOn(nonce, next string) {
 	a := p.atOther.reach(http.MethodGet, next, "")
 	if a.status != 303 {

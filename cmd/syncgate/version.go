@@ -8,7 +8,7 @@ import (
 )
 
 // release is the version that the linker sets: -ldflags "-X main.release=v1.2.3".
-var release string //nolint:gochecknoglobals // the linker can set nothing else
+var release string // the linker can set nothing else
 
 func version(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseFlags(fs, args, 0); err != nil {

@@ -137,7 +137,7 @@ func (s *store) bound(ctx context.Context, key string) (binding, error) {
 	}
 	b, err := s.tags.parseBound(key, text)
 	if err != nil {
-		return "", nil //nolint:nilerr // it is counted, and binds nothing
+		return "", nil // it is counted, and binds nothing
 	}
 	return b, nil
 }
@@ -318,7 +318,7 @@ func (t *tags) parseSeen(id correlator.ID, s sight, parts []any) (sight, error) 
 	}
 	rec, err := t.parseRecord(id, fields)
 	if err != nil || s.state == released && !t.marked(kindReleased, id, fields[releasedField]) {
-		return sight{}, nil //nolint:nilerr // somebody else's: there is no record
+		return sight{}, nil // somebody else's: there is no record
 	}
 	for _, cb := range rec.Finals {
 		if cb.Status.Final() {

@@ -96,7 +96,7 @@ func (e *Engine) SetFields(names []string) {
 	e.fields.Store(&fields)
 }
 
-func (e *Engine) borrow() *scratch { return e.scratches.Get().(*scratch) } //nolint:forcetypeassert // New fills the pool with nothing else
+func (e *Engine) borrow() *scratch { return e.scratches.Get().(*scratch) } // New fills the pool with nothing else
 
 func (e *Engine) giveBack(s *scratch) {
 	s.json.Release()

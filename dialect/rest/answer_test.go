@@ -11,7 +11,7 @@ import (
 	"syncgate/gateway"
 )
 
-var errDeadline = fmt.Errorf("wrapped: %w", correlator.ErrDeadline) //nolint:gochecknoglobals // a constant
+var errDeadline = fmt.Errorf("wrapped: %w", correlator.ErrDeadline) // a constant
 
 func TestResults(t *testing.T) {
 	d := newDialect(t, config([]rest.RouteConfig{route("a", "/a", func(r *rest.RouteConfig) { r.Respond.Headers = append(r.Respond.Headers, "X-Show", "Location") })}))

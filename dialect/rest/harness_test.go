@@ -13,7 +13,7 @@ import (
 	"syncgate/gateway"
 )
 
-var now = time.Date(2026, 11, 29, 7, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
+var now = time.Date(2026, 11, 29, 7, 0, 0, 0, time.UTC) // a constant
 
 func newKeys(t testing.TB) *correlator.Keys {
 	t.Helper()

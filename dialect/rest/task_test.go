@@ -42,7 +42,7 @@ func may(t testing.TB, d *rest.Dialect, login string, guarded bool, line string,
 		return 0
 	}
 	if err := c.MayRead(login, guarded); err != nil {
-		return err.(*gateway.Fault).Status //nolint:errorlint,forcetypeassert // the contract
+		return err.(*gateway.Fault).Status //nolint:errorlint // the contract
 	}
 	return 0
 }

@@ -56,7 +56,7 @@ func (s *schedule) release(queue chan<- call) time.Duration {
 		if wait := s.heap[0].at.Sub(now); wait > 0 {
 			return wait
 		}
-		queue <- heap.Pop(&s.heap).(due).call //nolint:forcetypeassert // the heap holds nothing else
+		queue <- heap.Pop(&s.heap).(due).call // the heap holds nothing else
 	}
 	return time.Hour
 }
@@ -69,7 +69,7 @@ func (h dueHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push appends a due.
-func (h *dueHeap) Push(x any) { *h = append(*h, x.(due)) } //nolint:forcetypeassert // only add pushes
+func (h *dueHeap) Push(x any) { *h = append(*h, x.(due)) } // only add pushes
 
 // Pop removes the last one.
 func (h *dueHeap) Pop() any {

@@ -212,7 +212,7 @@ func tcpPair(t testing.TB) (ours, peer *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	ours, peer = s.(*net.TCPConn), c.(*net.TCPConn) //nolint:forcetypeassert // as dialled
+	ours, peer = s.(*net.TCPConn), c.(*net.TCPConn) // as dialled
 	_ = ours.SetWriteBuffer(socketBuffer)
 	_ = peer.SetReadBuffer(socketBuffer)
 	return ours, peer

@@ -70,7 +70,7 @@ func (l *Layer) fill() error {
 		return ErrWouldBlock
 	}
 	if l.buf == nil {
-		l.buf = layerBuffers.Get().(*[layerRead]byte) //nolint:forcetypeassert // only New fills the pool
+		l.buf = layerBuffers.Get().(*[layerRead]byte) // only New fills the pool
 	}
 	n, err := l.c.sysRead(l.buf[:])
 	if err != nil {

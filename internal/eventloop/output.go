@@ -20,7 +20,7 @@ func (q *output) size() int { return len(q.b) - q.sent }
 func (c *Conn) pend(p []byte) {
 	q := c.out
 	if q == nil {
-		q = outputs.Get().(*output) //nolint:forcetypeassert // only New fills the pool
+		q = outputs.Get().(*output) // only New fills the pool
 		c.out = q
 	}
 	if q.sent >= len(q.b)/2 && len(q.b)+len(p) > cap(q.b) { // rather than to grow

@@ -300,7 +300,7 @@ func TestTLSEndBehindData(t *testing.T) {
 		one, h := quietly(t, g)
 		o := own(t, one.c)
 		_, _ = one.peer.Write([]byte("bye"))
-		_ = one.wire.Conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // as dialled
+		_ = one.wire.Conn.(*net.TCPConn).CloseWrite() // as dialled
 		eventually(t, "HungUp is called", func() bool { return h.hangUps.Load() > 0 && o.PeerGone() })
 		o.Release(never())
 		got := h.next(t)

@@ -24,7 +24,7 @@ type Proxy struct {
 	// Fixed after Start.
 	network, target string // of the server
 	addr            string
-	ctx             context.Context //nolint:containedctx // it is the Proxy's own life
+	ctx             context.Context // it is the Proxy's own life
 	cancel          context.CancelFunc
 	running         sync.WaitGroup // accept, and two for each pair
 

@@ -11,7 +11,7 @@ import (
 // maxFiles is how many descriptors the process may have.
 func maxFiles() int64 {
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 { //nolint:unconvert // signed on FreeBSD
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 { // signed on FreeBSD
 		return math.MaxInt32
 	}
 	return int64(limit.Cur)

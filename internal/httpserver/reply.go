@@ -34,7 +34,7 @@ func (o *out) giveBack() {
 // the connection is closed, or the loops write the rest.
 func (c *conn) write(resp *fasthttp.Response) bool {
 	c.announce(resp)
-	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
+	o := outs.Get().(*out) // New fills the pool with nothing else
 	o.b = appendResponse(o.b[:0], resp, c.bodiless)
 	return c.writeOut(o)
 }

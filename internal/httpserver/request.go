@@ -36,7 +36,7 @@ func newWorkspace() *workspace {
 	return w
 }
 
-func (s *Server) borrow() *workspace { return s.workspaces.Get().(*workspace) } //nolint:forcetypeassert // New fills the pool with nothing else
+func (s *Server) borrow() *workspace { return s.workspaces.Get().(*workspace) } // New fills the pool with nothing else
 
 func (s *Server) giveBack(w *workspace) { s.workspaces.Put(w) }
 

@@ -32,7 +32,7 @@ const (
 
 // beginStream writes the head of a stream and the first piece. False: nothing more can be sent. Where the answer has no body, it is over.
 func (c *conn) beginStream(serial uint32, resp *fasthttp.Response) bool {
-	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
+	o := outs.Get().(*out) // New fills the pool with nothing else
 	began, next := c.tryBegin(serial, resp, o)
 	if next == streamEnded {
 		if c.writeOut(o) {
@@ -116,7 +116,7 @@ func (c *conn) trySend(serial uint32, piece []byte) (sent bool, next streamNext)
 	if err := c.catchUp(); err != nil || c.tooSlow() {
 		return false, c.breakStream()
 	}
-	o := outs.Get().(*out) //nolint:forcetypeassert // New fills the pool with nothing else
+	o := outs.Get().(*out) // New fills the pool with nothing else
 	defer o.giveBack()
 	o.b = c.appendPiece(o.b[:0], piece)
 	c.l.out.Add(int64(len(o.b)))

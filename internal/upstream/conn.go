@@ -136,7 +136,7 @@ func (c *Client) take(l lease, in []byte) (over bool) {
 			c.complete(l, &a, in)
 			return true
 		}
-		k.part = c.parts.Get().(*part) //nolint:forcetypeassert // only New fills the pool
+		k.part = c.parts.Get().(*part) // only New fills the pool
 		k.part.answer, k.part.b = a, append(k.part.b[:0], in...)
 		k.part.b = k.part.compact(k.part.b)
 		return false
@@ -177,7 +177,7 @@ func (c *Client) readFailed(l lease, err error) {
 // complete gives a complete answer, which is in b, to the call.
 func (c *Client) complete(l lease, a *answer, b []byte) {
 	x := l.conn.exchange
-	d := c.heads.Get().(*headReader) //nolint:forcetypeassert // only New fills the pool
+	d := c.heads.Get().(*headReader) // only New fills the pool
 	if !d.read(a.headOf(b)) {
 		c.heads.Put(d)
 		c.fail(l, badHead)

@@ -116,7 +116,7 @@ func (c *Client) failUnsent(x exchange, why error, code string) (next exchange) 
 
 // encode gives the request of x. nil: there is none, and the code of the exchange.
 func (c *Client) encode(x exchange) (r *request, code string) {
-	r = c.requests.Get().(*request) //nolint:forcetypeassert // only New fills the pool
+	r = c.requests.Get().(*request) // only New fills the pool
 	b, ok, err := c.appendRequest(x.call, r.b[:0], time.Now())
 	switch {
 	case !ok:
