@@ -34,43 +34,45 @@ const (
 func (s *streams) round(ctx context.Context, b *bench) error {
 	return b.each(ctx, func(p program) bool { return p.plain }, func(p program) error {
 		if !p.redis {
-			if err := s.held(ctx, b, p); err != nil {
+			err := grown(ctx, b, p, false, func(_ *footing, _ *crowd, each float64) error {
+				s.parked.add(p.name, each)
+				return nil
+			})
+			if err != nil {
 				return fmt.Errorf("held clients: %w", err)
 			}
 		}
-		return s.measure(ctx, b, p)
+		return grown(ctx, b, p, true, func(f *footing, c *crowd, each float64) error {
+			s.open.add(p.name, each)
+			return s.measure(ctx, b, f, c)
+		})
 	})
 }
 
-// held parks as many clients of the route as there are streams.
-func (s *streams) held(ctx context.Context, b *bench, p program) error {
+// grown starts a program and the clients of the scene, and has do called with the resident bytes that each client takes. The clients wait for their results,
+// or hear events.
+func grown(ctx context.Context, b *bench, p program, events bool, do func(f *footing, c *crowd, each float64) error) error {
 	f, err := b.found(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer f.stop()
 	c := gather(f.rig, 0)
+	c.run.stream = events
 	defer c.leave(true)
-	each, err := f.grown(ctx, b, c)
+	if err := c.grow(ctx, min(b.few, b.room(p))); err != nil {
+		return err
+	}
+	if events {
+		if err := c.accepted(); err != nil {
+			return err
+		}
+	}
+	each, err := f.each(ctx, b, len(c.clients))
 	if err != nil {
 		return err
 	}
-	s.parked.add(p.name, each)
-	return nil
-}
-
-// grown adds the clients of the scene, and gives the resident bytes that each takes.
-func (f *footing) grown(ctx context.Context, b *bench, c *crowd) (each float64, err error) {
-	n := min(b.few, b.room(f.program))
-	if err := c.grow(ctx, n); err != nil {
-		return 0, err
-	}
-	if c.run.stream {
-		if err := c.accepted(); err != nil {
-			return 0, err
-		}
-	}
-	return f.each(ctx, b, n)
+	return do(f, c, each)
 }
 
 // each gives the resident bytes that each of n clients takes.
@@ -79,20 +81,8 @@ func (f *footing) each(ctx context.Context, b *bench, n int) (float64, error) {
 	return float64(node-f.resident) / float64(n), err
 }
 
-// measure opens streams, and has the engine report of every task.
-func (s *streams) measure(ctx context.Context, b *bench, p program) error {
-	f, err := b.found(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer f.stop()
-	c := gather(f.rig, 0)
-	c.run.stream = true
-	defer c.leave(true)
-	open, err := f.grown(ctx, b, c)
-	if err != nil {
-		return err
-	}
+// measure has the engine report of the task of each stream.
+func (s *streams) measure(ctx context.Context, b *bench, f *footing, c *crowd) error {
 	n := len(c.clients)
 	tasks := f.sim.Tasks()
 	tasks = tasks[len(tasks)-n:]
@@ -114,12 +104,12 @@ func (s *streams) measure(ctx context.Context, b *bench, p program) error {
 		return err
 	}
 	a := func(d time.Duration) float64 { return micros(d) / float64(n*eventsEach) }
-	s.open.add(p.name, open)
-	s.after.add(p.name, after)
-	s.own.add(p.name, a(used.user+used.kernel))
-	s.redis.add(p.name, a(used.redis))
-	s.answered.add(p.name, micros(answered)/1000)
-	s.all.add(p.name, micros(all)/1000)
+	name := f.program.name
+	s.after.add(name, after)
+	s.own.add(name, a(used.user+used.kernel))
+	s.redis.add(name, a(used.redis))
+	s.answered.add(name, micros(answered)/1000)
+	s.all.add(name, micros(all)/1000)
 	return nil
 }
 
