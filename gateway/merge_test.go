@@ -86,3 +86,19 @@ func TestRouteMergesAll(t *testing.T) {
 		}
 	}
 }
+
+// A result that cannot be merged now is refused, so that the engine sends it again, and is merged then.
+func TestRouteMergesLater(t *testing.T) {
+	store := new(slowStore)
+	r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store.Memory = m; return store },
+		func(_ *rest.RouteConfig, e *httpengine.Config) { e.Merge = true })
+	reply := r.post(`{"kind":"card"}`, "Content-Type", "application/json")
+	h := r.next(t)
+	h.answer(202, "", "")
+	store.late.Store(1)
+	if a := r.report(h, `{"done":true}`); a.status != 503 || a.body != `{}` {
+		t.Errorf("%+v", a)
+	}
+	want(t, r.report(h, `{"done":true}`), 200, `{}`)
+	want(t, got(t, reply), 200, `{"done":true,"kind":"card"}`)
+}
