@@ -11,8 +11,9 @@ import (
 
 const (
 	// watchInterval is between two looks at the trips that are waited for here that nothing has asked for. Each time there are watchLooks of them, or
-	// a part of all, one of watchRounds: a hint is lost only with a subscription, which the prober sees, or within a Cluster. So a look at each comes
-	// within twice as many intervals, which end before leftFor and watchFor do.
+	// a part of all, one of watchRounds: a hint is lost only with a subscription, which the prober sees, or within a Cluster. A look at each comes
+	// within twice as many intervals, which end before leftFor and watchFor do. There are more looks than these only where the
+	// waits for many others have ended.
 	watchInterval = time.Second
 	watchLooks    = 500
 	watchRounds   = 4
@@ -125,14 +126,13 @@ func (w *watch) some() {
 	defer w.mu.Unlock()
 	w.tick++
 	most := max(watchLooks, len(w.trips)/watchRounds+1)
-	age := uint32(min(len(w.trips)/watchLooks, watchRounds))
+	age := uint32(min((len(w.trips)+watchLooks-1)/watchLooks, watchRounds)) // in so many intervals there are looks for all
 	for id, t := range w.trips {
-		if w.tick-t.looked < age {
+		old := w.tick - t.looked
+		if old < age || most == 0 && old < 2*watchRounds-1 {
 			continue
 		}
-		if most--; most < 0 {
-			break
-		}
+		most = max(most-1, 0)
 		w.due[id] = struct{}{}
 	}
 	kick(w.kicks)
