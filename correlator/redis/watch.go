@@ -150,14 +150,20 @@ func (w *watch) run(ctx context.Context) {
 		case <-ticker.C:
 			w.some()
 		}
-		for {
-			glances := w.batch()
-			if len(glances) == 0 {
-				break
-			}
-			if _, err := w.look(ctx, glances); err != nil {
-				break // the next tick has all of them looked at again
-			}
+		w.looks(ctx)
+	}
+}
+
+// looks looks at what is due. What cannot be seen stays due, until the next tick or hint.
+func (w *watch) looks(ctx context.Context) {
+	for {
+		glances := w.batch()
+		if len(glances) == 0 {
+			return
+		}
+		if _, err := w.look(ctx, glances); err != nil {
+			w.putBack(glances)
+			return
 		}
 	}
 }
@@ -176,6 +182,17 @@ func (w *watch) batch() (all []glance) {
 		all = append(all, glance{id, t.known, t.after()})
 	}
 	return all
+}
+
+// putBack makes due again what batch took.
+func (w *watch) putBack(glances []glance) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, g := range glances {
+		if w.trips[g.id] != nil {
+			w.due[g.id] = struct{}{}
+		}
+	}
 }
 
 // look looks at trips and tells those who wait for them. It gives the state of the last one, and an error when one could

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -53,6 +54,29 @@ func TestLooksComeInTime(t *testing.T) {
 				last[id] = interval
 			}
 		}
+	}
+}
+
+// TestLooksThatFail: a trip that could not be looked at is looked at with the next tick. It does not wait for its turn.
+func TestLooksThatFail(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	table := correlator.NewTable(1)
+	defer table.Shutdown()
+	w := newWatch(open(t, "redis://127.0.0.1:1"), table)
+	w.addMany(2*watchRounds*watchLooks, make(map[correlator.ID]int))
+	var hinted, left correlator.ID // addMany has added the first
+	binary.BigEndian.PutUint32(left[:], 1)
+	w.hint(hinted)
+	w.looks(ctx)
+	if _, due := w.due[hinted]; !due || len(w.due) != 1 {
+		t.Errorf("after a look that failed %d are due, the one of the hint: %t", len(w.due), due)
+	}
+	glances := []glance{{id: left}}
+	w.detach(left, left)
+	w.putBack(glances)
+	if len(w.batches()) != 1 {
+		t.Error("one is due for which nobody waits")
 	}
 }
 
