@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -223,6 +224,31 @@ func TestStrangerReports(t *testing.T) { //nolint:gocognit // one story, in its 
 				t.Errorf("merged %s, %v", merged, err)
 			}
 		})
+	}
+}
+
+// TestStrangerWritesNumbers: what is no number of ours keeps nothing from being reported, and no bound from holding.
+func TestStrangerWritesNumbers(t *testing.T) {
+	server := redistest.Start(t)
+	cfg := config(server.URL())
+	cfg.Progress = 64
+	home := start(t, cfg)
+	for _, field := range []string{"seq", "bytes", "size:0", "count:0"} { // which have no tags
+		for _, forged := range []string{"nan", "-nan", "inf", "-inf", "1e300", "-1e300", "-5", "1.5", "9223372036854775807", "x", ""} {
+			id, _ := claim(t, home, newKey())
+			report(t, home, id, `{"a":1}`)
+			merged := strings.Replace(home.Names(id, correlator.Key{}).Trip, ":trip:", ":merged:", 1)
+			server.Do("HSET", merged, field, forged)
+			for range 2 {
+				report(t, home, id, `{"b":2}`)
+			}
+			if err := home.Deliver(t.Context(), id, event(`{"c":"`+strings.Repeat("c", 64)+`"}`)); !errors.Is(err, correlator.ErrTooLarge) {
+				t.Errorf("%s is %s: what is too large has %v", field, forged, err)
+			}
+			if rec, err := home.Lookup(t.Context(), id); err != nil || rec.Seq == 0 || string(rec.Merged[0]) != `{"a":1,"b":2}` {
+				t.Errorf("%s is %s: event %d, merged %s, %v", field, forged, rec.Seq, rec.Merged, err)
+			}
+		}
 	}
 }
 

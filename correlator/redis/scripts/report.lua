@@ -20,6 +20,7 @@ local longest, members, kept, bytesKept, inline = tonumber(ARGV[4]), tonumber(AR
 local n, at = (#KEYS - 1) / 4, 9
 local most = 1000 -- arguments of one command: Lua's stack has an end
 local tagLen, head, nonceLen, noncesLen = 16, 25, 8, 256 * 8
+local lastSeq, exact = 2 ^ 32 - 1, 2 ^ 53 -- the largest number of an event, and of what Lua counts exactly
 
 local format = string.format -- of whole numbers: Lua and Redis write others with all their digits, which takes as long as a command
 
@@ -28,6 +29,12 @@ local homeHears, watchersHear = {}, {}
 local function say(to, text)
   watchersHear[to] = watchersHear[to] or {}
   table.insert(watchersHear[to], text)
+end
+
+-- Gives the number that a text is, nil for what we do not write: it would end in numbers that nobody can read.
+local function whole(text, largest)
+  local number = tonumber(text or '')
+  return number and number >= 0 and number <= largest and number % 1 == 0 and number or nil
 end
 
 -- Gives a hash's fields. What is none is not ours.
@@ -113,8 +120,8 @@ local function report(trip, watchers, merged, events, entry, value, short, first
     names[#names + 1] = ARGV[i]
   end
   local state = fields(merged, names)
-  local seq, bytes, nonces = tonumber(state[1] or ''), tonumber(state[2] or '') or 0, state[3] or ''
-  local size, count = tonumber(state[4] or '') or 1, tonumber(state[5] or '') or 0
+  local seq, bytes, nonces = whole(state[1], lastSeq - 1), whole(state[2], exact) or 0, state[3] or ''
+  local size, count = whole(state[4], exact) or 1, whole(state[5], exact) or 0
   local nonce = string.sub(value, 2 + tagLen, 1 + tagLen + nonceLen)
   if not seq then
     call('UNLINK', events)
