@@ -436,6 +436,8 @@ func TestValidate(t *testing.T) {
 		"url: must not carry":         func(c *httpengine.Config) { c.URL = "https://a:SECRET@e/" },
 		"url: has a {":                func(c *httpengine.Config) { c.URL = "https://e/{SE!CRET}" },
 		"url: has a }":                func(c *httpengine.Config) { c.URL = "https://e/SECRET}" },
+		"url: has a segment":          func(c *httpengine.Config) { c.URL = "https://e/SECRET/%2e%2E/{kind}" },
+		"cancel.url: has a segment":   func(c *httpengine.Config) { c.Cancel.URL = c.URL + "/SECRET/./{task}" },
 		"url: has {task}":             func(c *httpengine.Config) { c.URL = "https://e/{task}" },
 		"method":                      func(c *httpengine.Config) { c.Method = "SECRET" },
 		"callback_url: has more":      func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Header: "A", Query: "SECRET"} },

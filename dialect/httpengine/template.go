@@ -64,6 +64,8 @@ func templateProblem(text string) error {
 		return errors.New("must not carry a user or password: use headers")
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return errors.New("must end before its fragment")
+	case leadsAway([]byte(u.EscapedPath())):
+		return errors.New("has a segment . or .. in its path: write the path that is meant")
 	case strings.ContainsAny(text, " \t\r\n"):
 		return errors.New("has a blank or a line break: remove it")
 	}
