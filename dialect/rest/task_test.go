@@ -87,6 +87,9 @@ func TestTokenOfEvents(t *testing.T) {
 			t.Errorf("its own events, for a page of %s: %d", origin, got)
 		}
 	}
+	if got := may(t, d, "access/page", true, "GET "+stream, "Origin: https://shop.example", "Origin: https://evil.example"); got != 403 {
+		t.Errorf("its own events, with two origins: %d", got)
+	}
 	if got := may(t, d, "access/web", true, "GET "+stream, "Origin: https://any.example"); got != 0 {
 		t.Errorf("events of a key without origins, for a page: %d", got)
 	}
