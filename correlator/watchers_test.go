@@ -14,7 +14,7 @@ func TestWatchers(t *testing.T) {
 		id[0] = byte(n) //nolint:gosec // a few
 		return id
 	}
-	for step, n := range []int{1, -1, 1, 2, -1, 1, 3, 2, -2, -3, -1, -1, 4, 5, -4, 5, -5} {
+	for step, n := range []int{1, 1, 1, -1, 1, 2, 1, -1, 1, 3, 2, -2, -3, -1, -1, 4, 5, -4, 5, -5} {
 		if n < 0 {
 			w.remove(id(-n))
 			delete(want, id(-n))
