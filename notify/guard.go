@@ -110,8 +110,8 @@ func checkPort(u *url.URL) error {
 		return nil
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || port == 0 {
-		return refused("the port is not one of 1 to 65535")
+	if err != nil || text[0] == '0' { // 0443 would be another host than 443 to what bounds attempts
+		return refused("the port is not one of 1 to 65535, without leading zeros")
 	}
 	return portAllowed(uint16(port))
 }

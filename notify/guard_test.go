@@ -93,6 +93,7 @@ var urls = map[string]struct{ url, why string }{
 	"SSH":                           {"https://receiver.example:22/", "port 22"},
 	"SMTP":                          {"https://receiver.example:25/", "port 25"},
 	"port 0":                        {"https://receiver.example:0/", "65535"},
+	"port with a leading zero":      {"https://receiver.example:0443/", "leading zeros"},
 	"port 65536":                    {"https://receiver.example:65536/", "65535"},
 	"no port behind the colon":      {"https://receiver.example:/", "missing"},
 	"a port that is no number":      {"https://receiver.example:https/", "not a URL"},
