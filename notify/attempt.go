@@ -59,15 +59,23 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	v := s.judge(ctx, j, last, answer, err)
 	slow = v.Last.Outcome == OutcomeTimeout
 	stored := s.settle(v)
-	if answer != nil { // the rest of it says nothing, and its connection can be used again
-		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
-		_ = answer.Body.Close()
+	if answer != nil {
+		discard(answer)
 	}
 	s.metrics.count(v.Last.Outcome)
 	s.logAttempt(j, v)
 	if stored && s.config.Settled != nil {
 		s.config.Settled(j.ID, j.Subscription, v.State, v.Last)
 	}
+}
+
+// discard reads the rest of an answer, which says nothing, so that its connection can be used again. The body of a 101 is the connection itself, and
+// no time-out ends a read of that: it is closed at once.
+func discard(answer *http.Response) {
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
+	}
+	_ = answer.Body.Close()
 }
 
 // end gives the slot of an attempt back. One that panicked before its outcome was stored is made again when its lease has ended.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -182,4 +183,34 @@ func TestNoHandshake(t *testing.T) {
 	}
 	_ = l.Close()
 	reads.Wait()
+}
+
+// TestSwitchingProtocols has a receiver answer 101 and keep the connection: the attempt ends, and the connection with it.
+func TestSwitchingProtocols(t *testing.T) {
+	t.Parallel()
+	ends := make(chan struct{})
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer close(ends)
+		defer func() { _ = c.Close() }()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the connection stays: %v", err)
+		}
+	})
+	c := quick()
+	c.Schedule, c.Window = []time.Duration{0, time.Hour}, 2*time.Hour
+	store := notify.NewMemory(10, 1<<20)
+	s := sender(t, store, c)
+	n := hook(r)
+	send(t, s, n)
+	<-ends
+	if e := becomes(t, store, n.ID, notify.Open); e.Last.Outcome != notify.OutcomeStatus || e.Last.Status != 101 {
+		t.Errorf("%+v", e.Last)
+	}
 }
