@@ -51,8 +51,12 @@ func TestRoom(t *testing.T) {
 		h.Begin("slow"+strconv.Itoa(i), 0)
 		h.End("slow"+strconv.Itoa(i), 0, true)
 	}
-	if r := h.Room(); len(r.Free) > 300 {
+	r := h.Room()
+	if len(r.Free) > 300 {
 		t.Errorf("%d hosts are remembered", len(r.Free))
+	}
+	if r.Free["slow999"] != 1 {
+		t.Error("the last slow host is not remembered")
 	}
 }
 

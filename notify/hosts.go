@@ -76,7 +76,21 @@ func (h *hosts) end(name string, size int, slow bool) {
 	of.slow = slow
 	h.running--
 	h.bytes -= size
-	if of.running == 0 && (!slow || len(h.of) > mostSlow) {
+	switch {
+	case of.running > 0:
+	case !slow:
 		delete(h.of, name)
+	case len(h.of) > mostSlow:
+		h.forget(name)
+	}
+}
+
+// forget forgets one host of which nothing runs, and not the one that a name is of.
+func (h *hosts) forget(but string) {
+	for name, of := range h.of {
+		if of.running == 0 && name != but {
+			delete(h.of, name)
+			return
+		}
 	}
 }
