@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -126,6 +127,28 @@ func TestErrorsOfRedisShowNothing(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+}
+
+// TestAFullRedis has a Redis without memory refuse what is new, and let what is open be claimed, claimed again, and delivered.
+func TestAFullRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
+	store := redisStore(t, server)
+	keep(t, store, "h-a", "h-b")
+	room := notify.Room{Most: 10, Slots: 10, Lease: 10 * time.Millisecond, Grace: 10 * time.Millisecond}
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	claim(t, store, room, 2)
+	var jobs map[string]notify.Job
+	eventually(t, "they are claimed again", func() bool {
+		jobs = claim(t, store, room, -1)
+		return len(jobs) == 2
+	})
+	if err := store.Put(t.Context(), notify.Record{ID: "c", Host: "h:443"}); !errors.Is(err, notify.ErrUnavailable) {
+		t.Errorf("a full Redis takes another: %v", err)
+	}
+	finish(t, store, jobs["a"], notify.Delivered)
+	finish(t, store, jobs["b"], notify.Dead)
+	are(t, store, map[string]notify.State{"a": notify.Delivered, "b": notify.Dead})
 }
 
 // TestIdle counts what a Sender without work asks of Redis.

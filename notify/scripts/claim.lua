@@ -17,14 +17,15 @@ local function claim(id, host)
   local n = call('HMGET', key, 'state', 'lease', 'seen', 'sub', 'url', 'body', 'sealed', 'step', 'since', 'created')
   if n[1] ~= 'open' then -- Redis has lost it, or evicted it
     call('ZREM', prefix .. 'due:' .. host, id)
+    call('ZREM', prefix .. 'state:open', id)
     return false
   end
+  call('HDEL', key, 'seen') -- a full Redis allows this, and after it whatever the script writes
   if n[2] and not n[3] then
     call('HSET', key, 'seen', 1)
     call('ZADD', prefix .. 'due:' .. host, now + grace, id)
     return false
   end
-  call('HDEL', key, 'seen')
   call('HSET', key, 'lease', token)
   call('ZADD', prefix .. 'due:' .. host, now + lease, id)
   table.insert(jobs, {id, host, n[4] or '', n[5] or '', n[6] or '', n[7] or '', call('HINCRBY', key, 'attempts', 1), n[8] or '0', tostring(now - (n[9] or now)),
