@@ -81,15 +81,31 @@ func discard(answer *http.Response) {
 // end gives the slot of an attempt back. One that panicked before its outcome was stored is made again when its lease has ended.
 func (s *Sender) end(j Job, slow bool, panicked any) {
 	if panicked != nil {
-		s.config.Log.Error().Str("panic", fmt.Sprintf("%T", panicked)).Bytes("stack", debug.Stack()).Str("id", j.ID).Msg("an attempt panicked")
+		s.logPanic(j, panicked)
 	}
 	s.hosts.end(j.Host, len(j.Body), slow)
 	s.look()
 }
 
+func (s *Sender) logPanic(j Job, panicked any) {
+	s.config.Log.Error().Str("panic", fmt.Sprintf("%T", panicked)).Bytes("stack", debug.Stack()).Str("id", j.ID).Msg("an attempt panicked")
+}
+
+// ask calls a function of the Config. One that panics has failed: so the schedule counts the attempt, and the notification does not stay open for ever.
+func (s *Sender) ask(j Job, hook func() error) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.logPanic(j, panicked)
+			err = errPanicked
+		}
+	}()
+	return hook()
+}
+
 var (
-	errEnded = errors.New("the subscription has ended")
-	errLate  = errors.New("the claim is too old")
+	errPanicked = errors.New("a function of the Config panicked")
+	errEnded    = errors.New("the subscription has ended")
+	errLate     = errors.New("the claim is too old")
 )
 
 // try sends the request and gives the answer, whose body is not read yet.
@@ -99,7 +115,12 @@ func (s *Sender) try(ctx context.Context, use *live, j Job) (*http.Response, err
 		return nil, &unreadableError{err}
 	}
 	if s.config.Stands != nil && j.Subscription != "" {
-		if stands, err := s.config.Stands(ctx, j.Subscription); err == nil && !stands {
+		stands := true
+		err := s.ask(j, func() (err error) {
+			stands, err = s.config.Stands(ctx, j.Subscription)
+			return err
+		})
+		if err == nil && !stands {
 			return nil, errEnded
 		}
 	}
@@ -149,7 +170,7 @@ func (s *Sender) judge(ctx context.Context, j Job, last Attempt, answer *http.Re
 	case v.Last.Outcome == OutcomeEnded:
 		v.State = Gone
 	case v.State == Gone && s.config.Gone != nil && j.Subscription != "":
-		if err := s.config.Gone(ctx, j.Subscription); err != nil {
+		if err := s.ask(j, func() error { return s.config.Gone(ctx, j.Subscription) }); err != nil {
 			v.State, v.Last.Error = Open, "the subscription could not be ended"
 		}
 	}

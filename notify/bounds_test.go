@@ -123,6 +123,23 @@ func (s *lateStore) Claim(ctx context.Context, room notify.Room) ([]notify.Job, 
 	return jobs, next, err
 }
 
+// TestPanicsAreFailures has Gone panic: the notification dies when its window is over. Stands that panics has the attempt made.
+func TestPanicsAreFailures(t *testing.T) {
+	t.Parallel()
+	c := quick()
+	c.Gone = func(context.Context, string) error { panic("bodysecret") }
+	c.Stands = func(context.Context, string) (bool, error) { panic("bodysecret") }
+	store := notify.NewMemory(10, 1<<20)
+	s := sender(t, store, c)
+	n, m := hook(receive(t, with(410))), hook(receive(t, nil))
+	send(t, s, n)
+	send(t, s, m)
+	becomes(t, store, m.ID, notify.Delivered)
+	if e := becomes(t, store, n.ID, notify.Dead); e.Last.Status != 410 || e.Last.Error == "" {
+		t.Errorf("%+v", e.Last)
+	}
+}
+
 // TestAPanicCostsOneAttempt has what hears of attempts panic: the notification is delivered once, and others are.
 func TestAPanicCostsOneAttempt(t *testing.T) {
 	t.Parallel()
