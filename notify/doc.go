@@ -24,16 +24,17 @@
 // After a failure the next attempt is made when the schedule says so, and not before the Retry-After of a 429 or 503. When no attempt is left within the
 // window the notification is dead. Refused, gone and dead ones are kept for 7 days.
 //
-// Attempts at one host and port share its slots, and have one when the last attempt ran out of time. So a receiver that hangs costs these, and delays nobody else until
-// as many hosts hang as there are slots of the process.
+// Attempts at one host and port share its slots: 8, and 1 when its last attempt had no answer in time. So a receiver that hangs costs these. It delays others
+// only when all slots of the process, 512, are taken: for a time-out when 64 hosts begin to hang at once, and longer when 512 hosts do.
 //
-// What a client names costs bounded room: URLs, headers, secrets and answers have limits, Put fails when too many notifications are open, and the bodies of all
-// attempts that run are 256 MiB at most, and a few more.
+// What a client names costs bounded room: URLs, headers, secrets and answers have limits, Put fails when too many notifications are open, and no claim is
+// made while the bodies of all attempts that run have 256 MiB. A claim gives 16 bodies of 16 MiB at most, so all have less than 512 MiB.
 //
 // The header and the secrets of a notification are stored sealed, for its id, subscription, URL and body alone: who can write to Redis can have
 // nothing else sent, and can lose or repeat what is there. Bodies and URLs are stored as they are.
 //
 // # Goroutines
 //
-// run claims. Each attempt that runs has one. Close starts one that waits for them. All have ended when Close returns.
+// run claims. Each attempt that runs has one. Close starts one that waits for them. All these have ended when Close returns. A dial of net/http's
+// may outlive them by Timeout at most.
 package notify

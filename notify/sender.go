@@ -46,7 +46,7 @@ type Config struct {
 	// notification as Gone. Where it fails the attempt is made. nil: all stand.
 	Stands func(ctx context.Context, subscription string) (bool, error)
 	// Settled hears what came of each attempt once that is stored, and what state the notification has now. It is called on the attempt's goroutine, which keeps its
-	// slot meanwhile. A process that is killed may not call it: Store.Show knows. nil: nobody hears.
+	// slot meanwhile; Close waits for it, so it must return soon. A process that is killed may not call it: Store.Show knows. nil: nobody hears.
 	Settled func(id, subscription string, state State, last Attempt)
 	// Metrics gets syncgate_notify_*. nil: nobody.
 	Metrics prometheus.Registerer
