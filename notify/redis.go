@@ -154,7 +154,7 @@ func (r *Redis) runOnce(ctx context.Context, shard string, args []any) *goredis.
 	return cmd
 }
 
-// Claim is Store's. It looks into the shards in turn.
+// Claim is Store's. It looks into the shards in turn. One that fails keeps nothing from the others: its error is returned with what they gave.
 func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Duration, err error) {
 	token := rand.Text()
 	next = math.MaxInt64
@@ -167,13 +167,9 @@ func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Dur
 				args = append(args, host, free)
 			}
 		}
-		reply, err := r.runOnce(ctx, shard, args).Slice()
-		if err != nil {
-			return jobs, next, unavailable("claim", err)
-		}
-		more, wait, err := parseClaim(reply, token)
-		if err != nil {
-			return jobs, next, err
+		more, wait, failed := r.claimOf(ctx, shard, token, args)
+		if err == nil {
+			err = failed
 		}
 		jobs = append(jobs, more...)
 		next = min(next, wait)
@@ -181,14 +177,23 @@ func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Dur
 			break
 		}
 	}
-	return jobs, next, nil
+	return jobs, next, err
+}
+
+// claimOf claims in one shard.
+func (r *Redis) claimOf(ctx context.Context, shard, token string, args []any) (jobs []Job, next time.Duration, err error) {
+	reply, err := r.runOnce(ctx, shard, args).Slice()
+	if err != nil {
+		return nil, math.MaxInt64, unavailable("claim", err)
+	}
+	return parseClaim(reply, token)
 }
 
 var errReply = fmt.Errorf("%w: redis answers what no script of ours does", ErrUnavailable)
 
 func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err error) {
 	if len(reply) != 2 {
-		return nil, 0, errReply
+		return nil, math.MaxInt64, errReply
 	}
 	next = milliseconds(reply[0])
 	if next < 0 {
@@ -198,7 +203,7 @@ func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err 
 	for _, row := range rows {
 		f, ok := row.([]any)
 		if !ok || len(f) != 10 {
-			return nil, 0, errReply
+			return nil, math.MaxInt64, errReply
 		}
 		j := Job{Token: token}
 		j.ID, j.Host, j.Subscription, j.URL = text(f[0]), text(f[1]), text(f[2]), text(f[3])

@@ -1,8 +1,10 @@
 package notify_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -65,6 +67,55 @@ func TestCluster(t *testing.T) {
 	}
 	if used < 2 {
 		t.Errorf("all is at %d server", used)
+	}
+}
+
+// TestAShardFails has one shard of a Cluster fail: each claim gives what the others have, wherever it begins.
+func TestAShardFails(t *testing.T) {
+	t.Parallel()
+	var addrs []string
+	for _, m := range redistest.StartMasters(t, 3) {
+		addrs = append(addrs, m.Addr())
+	}
+	c := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = c.Close() })
+	store := notify.NewRedis(c, "fails", 0)
+	var names []string
+	for i := range 64 {
+		names = append(names, fmt.Sprintf("h%d-%d", i, i))
+	}
+	keep(t, store, names...)
+	c.AddHook(failing("{notify-3}"))
+	for range 8 {
+		jobs, _, err := store.Claim(t.Context(), notify.Room{Most: 1000, Slots: 1, Grace: time.Minute})
+		if !errors.Is(err, notify.ErrUnavailable) {
+			t.Errorf("a shard failed: %v", err)
+		}
+		if len(jobs) < 32 {
+			t.Errorf("%d are claimed of the other seven shards", len(jobs))
+		}
+		for _, j := range jobs {
+			finish(t, store, j, notify.Open)
+		}
+	}
+}
+
+// failing has claims of a shard fail.
+type failing string
+
+func (failing) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (failing) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+func (f failing) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		if len(cmd.Args()) > 3 && strings.Contains(fmt.Sprint(cmd.Args()[3]), string(f)+":hosts") {
+			cmd.SetErr(io.ErrUnexpectedEOF)
+			return cmd.Err()
+		}
+		return next(ctx, cmd)
 	}
 }
 
