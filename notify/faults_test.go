@@ -21,18 +21,24 @@ func redisStore(t *testing.T, server *redistest.Server) notify.Store {
 	return notify.NewRedis(client(t, server), "faults", 0)
 }
 
+// hangsFirst is a receiver that answers nothing to the first request with an id.
+func hangsFirst(t *testing.T) *receiver {
+	var r *receiver
+	r = receive(t, func(_ http.ResponseWriter, q *http.Request, n int) {
+		if n == 1 {
+			r.hang(q)
+		}
+	})
+	return r
+}
+
 // TestKilledInTheMiddle has a process killed with attempts that run, attempts that failed, and attempts that were delivered.
 func TestKilledInTheMiddle(t *testing.T) {
 	const each = 10
 	server := durable(t)
 	store := redisStore(t, server)
 	victim := startChild(t, server, "faults")
-	var hangs *receiver
-	hangs = receive(t, func(_ http.ResponseWriter, r *http.Request, n int) {
-		if n == 1 {
-			hangs.hang(r)
-		}
-	})
+	hangs := hangsFirst(t)
 	fails := receive(t, func(w http.ResponseWriter, _ *http.Request, n int) {
 		if n == 1 {
 			w.Header().Set("Retry-After", "1")

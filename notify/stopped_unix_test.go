@@ -3,7 +3,6 @@
 package notify_test
 
 import (
-	"net/http"
 	"syscall"
 	"testing"
 
@@ -16,12 +15,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	server := durable(t)
 	store := redisStore(t, server)
 	victim := startChild(t, server, "faults")
-	var r *receiver
-	r = receive(t, func(_ http.ResponseWriter, q *http.Request, n int) {
-		if n == 1 {
-			r.hang(q)
-		}
-	})
+	r := hangsFirst(t)
 	var ids []string
 	for range all {
 		n := hook(r)
