@@ -60,7 +60,9 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	slow = v.Last.Outcome == OutcomeTimeout
 	stored := s.settle(v)
 	if answer != nil {
+		inTime := ctx.Err() == nil
 		discard(answer)
+		slow = inTime && errors.Is(ctx.Err(), context.DeadlineExceeded)
 	}
 	s.metrics.count(v.Last.Outcome)
 	s.logAttempt(j, v)

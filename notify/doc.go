@@ -24,7 +24,7 @@
 // After a failure the next attempt is made when the schedule says so, and not before the Retry-After of a 429 or 503. When no attempt is left within the
 // window the notification is dead. Refused, gone and dead ones are kept for 7 days.
 //
-// Attempts at one host and port share its slots: 8, and 1 when its last attempt had no answer in time. So a receiver that hangs costs these. It delays others
+// Attempts at one host and port share its slots: 8, and 1 when its last attempt ran out of time, in the body of an answer too. So a receiver that hangs costs these. It delays others
 // only when all slots of the process, 512, are taken: for a time-out when 64 hosts begin to hang at once, and longer when 512 hosts do.
 //
 // What a client names costs bounded room: URLs, headers, secrets and answers have limits, Put fails when too many notifications are open, and no claim is

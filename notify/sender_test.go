@@ -260,12 +260,7 @@ func TestCloseDrains(t *testing.T) {
 // TestCloseCutsOff has Close end an attempt that takes longer than it may wait: another Sender makes it at once.
 func TestCloseCutsOff(t *testing.T) {
 	each(t, func(t *testing.T, open func() notify.Store) {
-		var r *receiver
-		r = receive(t, func(_ http.ResponseWriter, q *http.Request, n int) {
-			if n == 1 {
-				r.hang(q)
-			}
-		})
+		r := hangsFirst(t)
 		store, c := open(), quick()
 		c.Timeout = time.Minute
 		s := sender(t, store, c)
@@ -285,20 +280,23 @@ func TestCloseCutsOff(t *testing.T) {
 	})
 }
 
-// TestASlowHostHasOneSlot has a receiver hang: after the first attempts ran out of time there is one at once.
+// TestASlowHostHasOneSlot has receivers hang, before a status and in the body: after the first attempts ran out of time there is one at once.
 func TestASlowHostHasOneSlot(t *testing.T) {
-	var r *receiver
-	r = receive(t, func(_ http.ResponseWriter, q *http.Request, _ int) { r.hang(q) })
-	c := quick()
-	c.Timeout, c.PerHost, c.Schedule, c.Window = 100*time.Millisecond, 4, []time.Duration{0, time.Hour}, time.Minute
-	s := sender(t, notify.NewMemory(100, 1<<20), c)
-	for range 9 {
-		send(t, s, hook(r))
-	}
-	had := r.await(t, 9)
-	for i := 5; i < len(had); i++ { // behind the first four, and the one after these
-		if gap := had[i].at.Sub(had[i-1].at); gap < c.Timeout/2 {
-			t.Errorf("attempt %d came %v after the one before, and that takes %v", i+1, gap, c.Timeout)
+	for name, answer := range map[string]func(w http.ResponseWriter, q *http.Request, n int){
+		"no status": func(_ http.ResponseWriter, q *http.Request, _ int) { <-q.Context().Done() },
+		"body":      hangsInBody,
+	} {
+		r, c := receive(t, answer), quick()
+		c.Timeout, c.PerHost, c.Schedule, c.Window = 100*time.Millisecond, 4, []time.Duration{0, time.Hour}, time.Minute
+		s := sender(t, notify.NewMemory(100, 1<<20), c)
+		for range 9 {
+			send(t, s, hook(r))
+		}
+		had := r.await(t, 9)
+		for i := 5; i < len(had); i++ { // behind the first four, and the one after these
+			if gap := had[i].at.Sub(had[i-1].at); gap < c.Timeout/2 {
+				t.Errorf("%s: attempt %d came %v after the one before, and that takes %v", name, i+1, gap, c.Timeout)
+			}
 		}
 	}
 }
