@@ -36,11 +36,7 @@ func TestMembers(t *testing.T) {
 		`{"\ud800":1}`:                       `"\ud800"="\ud800":1 `,
 	} {
 		var got strings.Builder
-		members, err := correlator.Members([]byte(body))
-		if isObject := json.Valid([]byte(body)) && strings.HasPrefix(strings.TrimSpace(body), "{"); err != nil || (members != nil) != isObject {
-			t.Errorf("%s has %v, %v", body, members, err)
-		}
-		for _, m := range members {
+		for _, m := range membersOf(t, body) {
 			fmt.Fprintf(&got, "%s=%s ", m.Name, m.Text)
 			if again, ok := correlator.ParseMember(m.Text); !ok || again.Name != m.Name {
 				t.Errorf("%s is parsed as %v", m.Text, again)
@@ -55,6 +51,16 @@ func TestMembers(t *testing.T) {
 			t.Errorf("%q is %v", text, m)
 		}
 	}
+}
+
+// membersOf gives the members of a text, which are not nil if it is an object.
+func membersOf(t *testing.T, body string) []correlator.Member {
+	t.Helper()
+	members, err := correlator.Members([]byte(body))
+	if isObject := json.Valid([]byte(body)) && strings.HasPrefix(strings.TrimSpace(body), "{"); err != nil || (members != nil) != isObject {
+		t.Errorf("%s has %v, %v", body, members, err)
+	}
+	return members
 }
 
 // TestMembersAreBounded: an object of a few bytes a member takes many times its bytes, so there are only so many.
