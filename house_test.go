@@ -70,7 +70,7 @@ func arrows() map[string]arrow {
 			"a dialect words requests and answers, and parks nobody",
 		},
 		"notify": {
-			[]string{"signer"},
+			[]string{"correlator", "signer"},
 			[]string{"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it delivers bytes to URLs, and does not know what they are about",
 		},

@@ -84,11 +84,17 @@ func (s *records) unpin(id ID) {
 		return
 	}
 	s.setLive(r, false)
-	if !r.listed {
-		s.pinned -= r.bytes
-		s.list(r)
-		s.evict()
+	s.unpinned(r)
+}
+
+// unpinned undoes pin, unless something else keeps r. The caller holds the mutex.
+func (s *records) unpinned(r *record) {
+	if r.listed || r.live || !r.prolonged.IsZero() {
+		return
 	}
+	s.pinned -= r.bytes
+	s.list(r)
+	s.evict()
 }
 
 // release drops the record that k is bound to, if it is id's, and ends the wait of the receivers that are attached.

@@ -241,6 +241,9 @@ type Keeper interface {
 	// Release undoes a Claim by id that surely made no task, or of which nothing is kept: the key is free, the record is
 	// gone, and receivers that are attached end by Expire(ErrReleased). It does nothing when k is not bound to id.
 	Release(ctx context.Context, k Key, id ID) error
+	// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile. It never shortens its life; 0 lets it be evicted again.
+	// ErrGone: there is no record. ErrUnavailable.
+	Prolong(ctx context.Context, id ID, d time.Duration) error
 	// Attach lets r wait for a trip of which there is a record, wherever its home is and whether or not that lives: r
 	// hears the finals that there are, at once, and each that comes, perhaps more than once; what it says of them does not
 	// matter. It counts as parked: ErrBusy, ErrDraining, and Expire at the deadline or at a drain's end. ErrGone: there is

@@ -166,6 +166,11 @@ func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.rec
 // Lookup reads a record. The caller must not change its bytes. ErrGone.
 func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
 
+// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile; 0 lets it be evicted again. ErrGone.
+func (m *Memory) Prolong(_ context.Context, id ID, d time.Duration) error {
+	return m.records.prolong(id, d)
+}
+
 // Claim binds k to id and saves rec, or gives the id that k is bound to. rec's bytes must not change afterwards. The record
 // is not evicted before Close. ErrOtherBody. ErrFull: records that may not be evicted take all the memory.
 func (m *Memory) Claim(_ context.Context, k Key, fingerprint [32]byte, id ID, rec Record) (owner ID, err error) {

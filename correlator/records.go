@@ -47,10 +47,11 @@ type record struct {
 	expires      time.Time
 	timer        *timerwheel.Timer[*record]
 	older, newer *record
-	listed       bool     // it may be evicted
-	live         bool     // its trip may be parked
-	claim        *claim   // nil when no key is bound to it
-	reports      *reports // nil until the engine has reported something
+	listed       bool      // it may be evicted
+	live         bool      // its trip may be parked
+	prolonged    time.Time // it is neither evicted nor dropped before; zero: nobody has asked for that
+	claim        *claim    // nil when no key is bound to it
+	reports      *reports  // nil until the engine has reported something
 	watchers     watchers
 }
 
@@ -252,12 +253,39 @@ func (s *records) changed(r *record) {
 	if s.retention > 0 && r.Complete() {
 		r.expires = time.Now().Add(s.retention)
 	}
+	s.schedule(r)
+	s.evict()
+}
+
+// schedule has r dropped when it expires. The caller holds the mutex.
+func (s *records) schedule(r *record) {
+	if r.prolonged.After(r.expires) {
+		r.expires = r.prolonged
+	}
 	if r.timer != nil && r.timer.End() {
 		s.wheel.Remove(r.timer)
 	}
 	r.timer = &timerwheel.Timer[*record]{Value: r}
 	s.wheel.Add(r.timer, r.expires)
-	s.evict()
+}
+
+// prolong keeps the record of id for d more, at least; 0: as if it had never been prolonged. ErrGone.
+func (s *records) prolong(id ID, d time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.byID[id]
+	switch {
+	case r == nil:
+		return ErrGone
+	case d <= 0:
+		r.prolonged = time.Time{}
+		s.unpinned(r)
+		return nil
+	}
+	r.prolonged = time.Now().Add(d)
+	s.pin(r)
+	s.schedule(r)
+	return nil
 }
 
 // count sets the bytes that r takes. The caller holds the mutex.

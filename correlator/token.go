@@ -14,8 +14,14 @@ import (
 	"time"
 )
 
-// ID names a trip: 16 random bytes, 8 of its home node (random per process start), 8 of its expiry (Unix milliseconds).
+// ID names a trip: 16 random bytes, 8 of its home node (random per process start), 1 of flags, 7 of its expiry (Unix milliseconds).
 type ID [32]byte
+
+// flagsAt is where the flags of an ID are, and marked is the only one.
+const (
+	flagsAt = 24
+	marked  = 1
+)
 
 // NodeID names one start of one process.
 type NodeID [8]byte
@@ -32,7 +38,7 @@ func (n NodeID) String() string { return hex.EncodeToString(n[:]) }
 func NewID(home NodeID, expiry time.Time) (id ID) {
 	_, _ = rand.Read(id[:16])
 	copy(id[16:24], home[:])
-	binary.BigEndian.PutUint64(id[24:], uint64(expiry.UnixMilli()))
+	binary.BigEndian.PutUint64(id[flagsAt:], uint64(expiry.UnixMilli())) // the first of these bytes is 0 for two million years
 	return id
 }
 
@@ -44,8 +50,18 @@ func (id ID) Home() (n NodeID) {
 
 // Expiry is when tokens of the trip stop being accepted.
 func (id ID) Expiry() time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[24:]))) //nolint:gosec // made by NewID
+	id[flagsAt] = 0
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[flagsAt:]))) //nolint:gosec // made by NewID
 }
+
+// Mark gives the id with a mark, which its tokens and its task id carry. Marked and unmarked it is not the same id.
+func (id ID) Mark() ID {
+	id[flagsAt] |= marked
+	return id
+}
+
+// Marked reports whether Mark made the id.
+func (id ID) Marked() bool { return id[flagsAt]&marked != 0 }
 
 // Name gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
 func (id ID) Name() (name [8]byte) {

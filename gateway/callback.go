@@ -139,6 +139,9 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 		g.metrics.callback(outcome)
 		setDelivered(resp, answer)
 	}
+	if outcome != callbackReported {
+		g.hasFinal(id)
+	}
 	noStore(resp)
 	g.closeIfLeaving(resp)
 	g.hook("reply")

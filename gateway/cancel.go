@@ -46,6 +46,7 @@ func (g *Gateway) cancelTask(t *trip) {
 		t.finals[op] = cb
 	}
 	t.task.Ended = !won
+	g.hasFinal(t.id)
 	if won || t.finals[0].Status == correlator.Cancelled { // the node that cancelled it may have been killed before it asked
 		g.cancelAtEngine(t.id)
 	}
@@ -127,6 +128,7 @@ func (t *trip) forsake() {
 		}
 	}
 	if t.g.saveRecord(t, rec) {
+		t.g.hasFinal(t.id)
 		t.end(correlator.Gone)
 	} else {
 		t.end(correlator.Written)

@@ -64,6 +64,11 @@ func (g *Gateway) claim(t *trip) {
 			return
 		case owner == t.id:
 			t.claimed.Store(true)
+			if err := t.promise(); err != nil {
+				t.release()
+				t.refuse(err)
+				return
+			}
 			t.park()
 			return
 		}
@@ -75,7 +80,7 @@ func (g *Gateway) claim(t *trip) {
 			t.refuse(err)
 			return
 		}
-		t.setID(g.correlator.NewID(t.expiry()))
+		t.setID(t.newID())
 	}
 }
 
@@ -171,7 +176,7 @@ func (g *Gateway) claimAgain(t *trip) {
 	for _, done := range waiting {
 		done(correlator.Gone) // the answers to the other trip's callbacks do not depend on it
 	}
-	t.setID(g.correlator.NewID(t.expiry()))
+	t.setID(t.newID())
 	g.claim(t)
 }
 
@@ -183,6 +188,7 @@ func (t *trip) release() {
 	t.g.retries.drop(t.id)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	t.forget(wait)
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {
 		t.g.log.Error().Err(err).Stringer("trip", t.id).Msg("a key stays bound to a request that made no task, until its deadline")
 	}

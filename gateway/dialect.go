@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -48,6 +49,24 @@ type BrowserDialect interface {
 	AllowsOrigin(r Route, origin, login string) bool
 }
 
+// PushDialect is a Dialect that sends results to others than the client that waits for them.
+type PushDialect interface {
+	// Register keeps what has to be known before the task of a call with Options.Pushes is made. task is its id for clients; empty: the call
+	// makes no task. It may ask a store, until ctx ends. Its errors are *Fault, or ErrUnavailable of package correlator.
+	Register(ctx context.Context, c *Call, task string) error
+	// Push hands over to a sender what is to be sent of a task that has ended: c and r as for Answer, own words the reply. It is called again,
+	// on any node, until it has returned nil: what was handed over before must not be sent twice.
+	Push(ctx context.Context, c *Call, r *Reply, own func(dst *fasthttp.Response)) error
+	// Delivering reports whether the sender still has to deliver something of what Push gave it. Until then the task can be read.
+	Delivering(ctx context.Context, c *Call, r *Reply) (bool, error)
+}
+
+// ResourceDialect is a Dialect with resources of its own that are no tasks.
+type ResourceDialect interface {
+	// Resource answers a request of a Resource route. It may ask a store, until ctx ends. Its errors are as Register's.
+	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) error
+}
+
 // Kind is what a path asks for.
 type Kind uint8
 
@@ -56,6 +75,8 @@ const (
 	Create Kind = iota + 1
 	// Task names a task.
 	Task
+	// Resource names what the dialect keeps itself.
+	Resource
 )
 
 // Route is what a Dialect knows of a path. It keeps no byte of the request.
@@ -102,6 +123,8 @@ type Options struct {
 	Applied      string  // Preference-Applied: the preferences that are honoured; empty: none
 	Data         []byte  // the request's members, over which the result is laid; nil: none
 	Guarded      bool    // the task is for nobody but Call.Login
+	Pushes       bool    // the dialect sends the result to others: it is a PushDialect
+	Own          any     // the dialect's own, for Register and the Answer to this request alone
 	Accepted     []byte  // what a Canceller needs, once the engine has answered
 	Asked        *Asked  // what the engine is to word; gone when it has
 	Prepared     any     // the engine's own; gone when the engine has answered

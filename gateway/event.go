@@ -183,7 +183,7 @@ func (t *trip) refused(whole *wholeAnswer) bool {
 // notCreated says of a trip whose client has left that it surely made no task: its key is free, and a client that asks for its result
 // hears so.
 func (t *trip) notCreated() {
-	if t.key != "" {
+	if t.key != "" && !t.pushes() { // of one whose result is pushed the receivers are to hear
 		t.release()
 		return
 	}

@@ -33,6 +33,7 @@ type Gateway struct {
 	correlator     correlator.Correlator
 	keeper         correlator.Keeper // nil: nothing outlives its connection
 	relay          correlator.Relay  // nil: there are no other nodes
+	outbox         Outbox            // nil: nothing is pushed
 	admits         func() error      // of the correlator: nil while new trips may come
 	local          bool              // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
@@ -87,6 +88,7 @@ type Parts struct {
 	Engine     Engine        // the default one, of Config.Engine
 	Dialects   []Dialect     // further ones
 	Engines    []NamedEngine // further ones, of kinds and addresses of their own; at most 99
+	Outbox     Outbox        // nil: no dialect pushes
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
@@ -103,7 +105,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
+		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
 		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,

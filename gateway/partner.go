@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -139,6 +140,54 @@ func (p *partners) appendEnd(dialect, maker uint8, dst []byte, c *Call, r *Reply
 	}
 	defer p.recovered("AppendEnd", &err)
 	return d.AppendEnd(dst, c, r, func(dst *fasthttp.Response) { p.dialects[maker].Answer(dst, c, r) }), nil
+}
+
+// register has a dialect keep what a call asks for beside its task.
+func (p *partners) register(ctx context.Context, dialect uint8, c *Call, task string) (err error) {
+	defer p.recovered("Register", &err)
+	d, ok := p.dialects[dialect].(PushDialect)
+	if !ok {
+		return errPush
+	}
+	return d.Register(ctx, c, task)
+}
+
+// push has the dialect that made a task push its result.
+func (p *partners) push(ctx context.Context, maker uint8, c *Call, r *Reply) (err error) {
+	defer p.recovered("Push", &err)
+	d, ok := p.dialects[maker].(PushDialect)
+	if !ok {
+		return errPush
+	}
+	return d.Push(ctx, c, r, func(dst *fasthttp.Response) { p.dialects[maker].Answer(dst, c, r) })
+}
+
+// delivering reports whether what was pushed is still being delivered.
+func (p *partners) delivering(ctx context.Context, maker uint8, c *Call, r *Reply) (open bool, err error) {
+	defer p.recovered("Delivering", &err)
+	d, ok := p.dialects[maker].(PushDialect)
+	if !ok {
+		return false, errPush
+	}
+	return d.Delivering(ctx, c, r)
+}
+
+// errPush is the error of a dialect that asks for a push and has none.
+var errPush = fmt.Errorf("the dialect is no PushDialect: %w", errPartner)
+
+// resource answers a request of a Resource route.
+func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (err error) {
+	defer func() {
+		if err != nil {
+			wipe(dst)
+		}
+	}()
+	defer p.recovered("Resource", &err)
+	d, ok := p.dialects[dialect].(ResourceDialect)
+	if !ok {
+		return correlator.ErrForged
+	}
+	return d.Resource(ctx, dst, req, r, now)
 }
 
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.

@@ -23,12 +23,13 @@ const (
 	routeCreate
 	routeCallback
 	routeTask
+	routeResource
 	routeHealth
 	routeReady
 )
 
 // routeNames are the routes as labels.
-var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeHealth: "health", routeReady: "ready"}
+var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeResource: "resource", routeHealth: "health", routeReady: "ready"}
 
 // RawPath gives the path of a request target as it came, without its query: fasthttp's own Path decodes and normalises, and signatures are
 // over what was sent.
@@ -57,6 +58,8 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 		a.route = routeCreate
 	case Task:
 		a.route = routeTask
+	case Resource:
+		a.route = routeResource
 	}
 	return nil, err
 }
@@ -64,7 +67,7 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 // methods that a route answers.
 func (g *Gateway) methods(a *heading) []string {
 	switch a.route {
-	case routeCreate, routeTask:
+	case routeCreate, routeTask, routeResource:
 		return a.at.Methods
 	case routeHealth, routeReady:
 		return []string{"GET", "HEAD"}
@@ -145,7 +148,7 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
-	case (a.route == routeCreate || a.route == routeTask) && !h.IsOptions() && !a.listed && g.cors.refuses(a.origin):
+	case (a.route == routeCreate || a.route == routeTask || a.route == routeResource) && !h.IsOptions() && !a.listed && g.cors.refuses(a.origin):
 		a.fault = foreignOrigin()
 	}
 }
@@ -182,7 +185,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	case err != nil:
 		f := g.failed(err, a.requestID)
 		g.metrics.refused(f)
-		g.noteRefused(f, in, a)
+		g.noteRefused(f, g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), &in.Request.Header, a)
 		g.refuse(a.dialect, in.Response, a.unlist(f), a.requestID)
 	}
 	if a.route != routeCallback {
@@ -209,6 +212,9 @@ func (g *Gateway) serve(in *httpserver.Incoming, a *heading) (suspended bool, er
 		return g.callback(in, a)
 	case a.route == routeTask:
 		return g.task(in, g.newTrip(in, a), a)
+	case a.route == routeResource:
+		g.resource(in, a)
+		return true, nil
 	case a.route == routeHealth:
 		g.health(in.Response)
 	case a.route == routeReady:
@@ -278,7 +284,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		return
 	case routeCreate:
 		g.refusedUnread(a, f, why)
-	case routeNone, routeTask, routeHealth, routeReady:
+	case routeNone, routeTask, routeResource, routeHealth, routeReady:
 		g.metrics.refused(f)
 	}
 	g.refuse(a.dialect, dst, f, a.requestID)
@@ -298,10 +304,9 @@ func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError)
 
 // noteRefused leaves a line at debug about a request that makes no task and was refused: a question about a task, a path or a method that is
 // none of ours.
-func (g *Gateway) noteRefused(f *Fault, in *httpserver.Incoming, a *heading) {
+func (g *Gateway) noteRefused(f *Fault, remote string, h *fasthttp.RequestHeader, a *heading) {
 	if line := g.log.Debug(); line.Enabled() {
-		h := &in.Request.Header
-		line.Str("request_id", a.requestID).Str("remote", g.proxies.Client(in.RemoteAddr().Addr(), h)).Int("status", f.Status).
+		line.Str("request_id", a.requestID).Str("remote", remote).Int("status", f.Status).
 			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Str("why", f.Text).Msg("request refused")
 	}
 }

@@ -261,5 +261,6 @@ func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 	if err != nil {
 		g.log.Debug().Err(err).Stringer("trip", id).Int("op", cb.Op).Msg("the engine's late answer is not kept")
 	}
+	g.hasFinal(id)
 	return !errors.Is(err, correlator.ErrUnavailable)
 }

@@ -102,7 +102,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.expect()
-	if t.open == 0 { // every op was refused: there is nothing to ask the engine for
+	if t.open == 0 && !t.pushes() { // every op was refused: there is nothing to ask the engine for
 		return false, g.partners.answer(t.dialect, in.Response, t.call, &Reply{Finals: t.finals, RequestID: t.requestID})
 	}
 	if in.OverLimit() {
@@ -111,12 +111,14 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 	if t.leave, err = g.admit(t.call, t.remote, t.accepted); err != nil {
 		return false, err
 	}
-	t.id, t.body, t.exchange = g.correlator.NewID(t.expiry()), in.TakeBody(), in.Exchange
-	if t.key == "" && (t.handsOver() || t.merges()) {
+	t.id, t.body, t.exchange = t.newID(), in.TakeBody(), in.Exchange
+	if t.key == "" && (t.handsOver() || t.merges() || t.pushes()) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
 	switch {
+	case t.open == 0:
+		g.work.run(t.register)
 	case t.key == "" || g.keeper == nil:
 		t.park()
 	case g.local:
@@ -316,7 +318,9 @@ func (t *trip) keep() (promised bool) {
 		t.end(correlator.Gone)
 		return false
 	}
-	t.kept = t.g.save(t)
+	if t.kept = t.g.save(t); t.kept && t.openOps() == 0 {
+		t.g.hasFinal(t.id)
+	}
 	recorded := t.kept || t.claimed.Load()
 	if t.why == nil && !lasting {
 		t.release() // those who joined have it now; an unfinished one stays bound, as its task may exist

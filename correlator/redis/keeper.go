@@ -45,6 +45,11 @@ func (c *Correlator) Lookup(ctx context.Context, id correlator.ID) (correlator.R
 	return c.store.lookup(ctx, id)
 }
 
+// Prolong keeps the record of a trip for at least d more. ErrGone, ErrUnavailable.
+func (c *Correlator) Prolong(ctx context.Context, id correlator.ID, d time.Duration) error {
+	return c.store.extend(ctx, id, d)
+}
+
 // Claim binds k to id and saves rec, or gives the id that k is bound to. When it cannot tell whether it has, it sees to it
 // that it has not. rec's bytes must not change afterwards. ErrOtherBody, ErrUnavailable; ErrGone: the id has expired.
 func (c *Correlator) Claim(ctx context.Context, k correlator.Key, fingerprint [32]byte, id correlator.ID, rec correlator.Record) (owner correlator.ID, err error) {

@@ -208,6 +208,20 @@ func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record
 	return rec, nil
 }
 
+// extend keeps a record for at least d more. ErrGone.
+func (s *store) extend(ctx context.Context, id correlator.ID, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	reply := s.together(ctx, []call{{s.prolong, []string{s.trip(id), s.merged(id), s.events(id)}, []any{max(d, 0).Milliseconds()}}})[0]
+	switch known, err := reply.Int(); {
+	case err != nil:
+		return unavailable("keep a record for longer", err)
+	case known == 0:
+		return correlator.ErrGone
+	}
+	return nil
+}
+
 // parseRecord reads the hash of a trip. ErrGone when there is no record in it. An op whose final is forged has none.
 func (t *tags) parseRecord(id correlator.ID, fields map[string]string) (correlator.Record, error) {
 	ops, recorded := fields[opsField]

@@ -87,7 +87,7 @@ func newCounts() *counts {
 // watchScripts says which scripts do which work.
 func (c *counts) watchScripts(s *store) {
 	for work, scripts := range map[string][]*goredis.Script{
-		workDeliver: {s.deliver, s.report}, workClaim: {s.claim, s.unbind}, workRecord: {s.save, s.release}, workWatch: {s.look}, workClean: {s.clean},
+		workDeliver: {s.deliver, s.report}, workClaim: {s.claim, s.unbind}, workRecord: {s.save, s.release, s.prolong}, workWatch: {s.look}, workClean: {s.clean},
 	} {
 		for _, script := range scripts {
 			c.scripts[script.Hash()] = work

@@ -47,6 +47,8 @@ var (
 	mendScript string
 	//go:embed scripts/report.lua
 	reportScript string
+	//go:embed scripts/prolong.lua
+	prolongScript string
 )
 
 // store is what is asked of Redis. Every method is one round trip, except where it says otherwise, takes
@@ -60,7 +62,7 @@ type store struct {
 	retention time.Duration
 	sharded   bool // Cluster: publish and subscribe by slot
 
-	deliver, report, save, clean, claim, unbind, release, look, expel, mend *goredis.Script
+	deliver, report, save, clean, claim, unbind, release, look, expel, mend, prolong *goredis.Script
 
 	progress atomic.Int64 // most bytes of what is merged of an op; 0: any number
 }
@@ -88,6 +90,7 @@ func newStore(cfg Config, t *tags) (*store, error) {
 		look:      goredis.NewScript(lookScript),
 		expel:     goredis.NewScript(expelScript),
 		mend:      goredis.NewScript(mendScript),
+		prolong:   goredis.NewScript(prolongScript),
 	}
 	s.progress.Store(cfg.Progress)
 	s.counts.watchScripts(s)

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/internal/httpserver"
+)
+
+// The result of a task may have to be sent to others than its client. The outbox notes that before the engine gets the task, and the id of such
+// a task is marked. Each node that brings a final to a marked task has the outbox look at it; if that node ends before, another one looks when
+// the time has come that was noted.
+
+// Outbox remembers tasks whose results are to be pushed. Its errors are those of a Keeper.
+type Outbox interface {
+	// Owe has a task looked at after a time, on whatever node lives then. sent says that its result was handed over for sending, and is not to be
+	// again. The last Owe counts, but for a sent that was true.
+	Owe(ctx context.Context, task correlator.ID, after time.Duration, sent bool) error
+	// Done forgets a task.
+	Done(ctx context.Context, task correlator.ID) error
+	// Look has this node look at a task at once: it calls Gateway.Push, and then Owe or Done. It does not block.
+	Look(task correlator.ID)
+}
+
+const (
+	// firstLook is how long after its client's wait a task is looked at that nobody has ended.
+	firstLook = 15 * time.Second
+	// leastLook and mostLook bound the time between two looks at a task that runs.
+	leastLook, mostLook = 15 * time.Second, 5 * time.Minute
+	// deliveryLook is the time between two looks at what is sent of a task that has ended, and keepDelivering is how long its record is kept after each look.
+	deliveryLook, keepDelivering = 5 * time.Minute, 15 * time.Minute
+	// lastMoment is how long before its callbacks are refused a task is ended that has no result: its receivers hear that.
+	lastMoment = time.Minute
+)
+
+// pushes reports whether the result of a trip is to be pushed.
+func (t *trip) pushes() bool {
+	return t.kind == creates && t.call != nil && t.call.Options != nil && t.call.Options.Pushes
+}
+
+// newID makes an id for the trip.
+func (t *trip) newID() correlator.ID {
+	id := t.g.correlator.NewID(t.expiry())
+	if t.pushes() {
+		id = id.Mark()
+	}
+	return id
+}
+
+// promise notes that the result of a trip is to be pushed, and has the dialect keep what it needs for that. It asks the store.
+func (t *trip) promise() error {
+	if !t.pushes() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := t.g.outbox.Owe(ctx, t.id, t.call.Wait+firstLook, false); err != nil {
+		return fmt.Errorf("note that a result is to be pushed: %w", err)
+	}
+	return t.g.partners.register(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
+}
+
+// register serves a call that makes no task: its dialect keeps what it asks for. It asks a store.
+func (t *trip) register() {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := t.g.partners.register(ctx, t.dialect, t.call, ""); err != nil {
+		t.refuse(err)
+		return
+	}
+	t.body.Release()
+	t.begin(false)
+	t.decideBy(func() { t.decide(nil) }, true)
+}
+
+// forget says of a trip that made no task that nothing is to be pushed.
+func (t *trip) forget(ctx context.Context) {
+	if !t.pushes() {
+		return
+	}
+	if err := t.g.outbox.Done(ctx, t.id); err != nil { // the look at it finds no record
+		t.g.log.Debug().Err(err).Stringer("trip", t.id).Msg("the outbox keeps a task that was not made")
+	}
+}
+
+// hasFinal has what is to be pushed of a task pushed, now that an op has its final.
+func (g *Gateway) hasFinal(id correlator.ID) {
+	if id.Marked() && g.outbox != nil {
+		g.outbox.Look(id)
+	}
+}
+
+// Push sends what is to be pushed of a task, if it has ended. sent: it was. again is when to look again, and with which sent; 0: the task is done
+// with. After an error it is to be called again soon. The Outbox calls it.
+func (g *Gateway) Push(ctx context.Context, id correlator.ID, sent bool) (again time.Duration, sentNow bool, err error) {
+	if g.keeper == nil {
+		return 0, sent, nil
+	}
+	rec, err := g.keeper.Lookup(ctx, id)
+	switch {
+	case errors.Is(err, correlator.ErrGone): // it made no task, or its record was lost
+		return 0, sent, nil
+	case err != nil:
+		return 0, sent, fmt.Errorf("look at a task whose result is to be pushed: %w", err)
+	case !rec.Complete():
+		again, err = g.pushLater(ctx, id, rec)
+		return again, false, err
+	}
+	if err = g.keeper.Prolong(ctx, id, keepDelivering); err != nil {
+		return 0, sent, fmt.Errorf("keep a result until it is delivered: %w", err)
+	}
+	open, err := g.pushRecord(ctx, id, rec, sent)
+	switch {
+	case err != nil:
+		return 0, sent, fmt.Errorf("push a result: %w", err)
+	case open:
+		return deliveryLook, true, nil
+	}
+	return 0, true, g.keeper.Prolong(ctx, id, 0)
+}
+
+// pushRecord has the dialect that made a task send its result, or, if it was sent, say whether that is still being delivered.
+func (g *Gateway) pushRecord(ctx context.Context, id correlator.ID, rec correlator.Record, sent bool) (open bool, err error) {
+	call, m, err := callOf(rec)
+	if err != nil {
+		return false, err
+	}
+	maker, err := g.partners.named(m.Dialect)
+	if err != nil {
+		return false, err
+	}
+	r := Reply{Finals: rec.Finals, Merged: rec.Merged, Task: string(g.keys.AppendTaskID(nil, id)), Accepted: time.UnixMilli(m.Created)}
+	if sent {
+		return g.partners.delivering(ctx, maker, call, &r)
+	}
+	return true, g.partners.push(ctx, maker, call, &r)
+}
+
+
+// pushLater says when to look again at a task that has not ended. One that nobody can end any more ends here.
+func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlator.Record) (again time.Duration, err error) {
+	left := time.Until(id.Expiry().Add(-lastMoment))
+	if left > 0 {
+		_, m, err := callOf(rec)
+		if err != nil {
+			return 0, err
+		}
+		age := time.Since(time.UnixMilli(m.Created))
+		return min(left, max(leastLook, min(age/2, mostLook))), nil
+	}
+	for op := range rec.Finals {
+		if rec.Finals[op].Status.Final() {
+			continue
+		}
+		err := g.correlator.Deliver(ctx, id, correlator.Callback{Op: op, Status: correlator.Errored, Body: []byte(`{"message":"The engine has not called back in time"}`)})
+		if _, late := errors.AsType[*correlator.Superseded](err); err != nil && !late {
+			return 0, deliverError(id, op, err)
+		}
+	}
+	return time.Millisecond, nil
+}
+
+// resource answers a request about what a dialect keeps itself. It has a goroutine, as a store is asked.
+func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
+	h, now, remote := *a, time.Now(), g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header) // a is used again
+	req, x := fasthttp.AcquireRequest(), in.Exchange
+	in.Request.CopyTo(req)
+	in.Wait(nil)
+	g.work.run(func() {
+		resp := fasthttp.AcquireResponse()
+		defer fasthttp.ReleaseResponse(resp)
+		defer fasthttp.ReleaseRequest(req)
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		if err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now); err != nil {
+			f := g.failed(err, h.requestID)
+			g.metrics.refused(f)
+			g.noteRefused(f, remote, &req.Header, &h)
+			g.refuse(h.dialect, resp, h.unlist(f), h.requestID)
+		}
+		g.finishHeader(resp, h.requestID, h.page())
+		noStoreOf(h.dialect, resp)
+		g.closeIfLeaving(resp)
+		g.hook("reply")
+		x.Reply(resp)
+	})
+}
