@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -32,18 +33,41 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 	if c.Options != nil && err == nil {
 		err = e.enterAll(c.Options.Quotas, remote)
 	}
+	if c.Options != nil {
+		c.Options.rate = e.rate
+	}
 	if err != nil {
 		e.leave()
-		return nil, err
+		return nil, e.fault(err)
 	}
 	return e.leave, nil
 }
 
 // entry is the places of one call.
 type entry struct {
-	g   *Gateway
-	now time.Time
-	in  []*share
+	g    *Gateway
+	now  time.Time
+	in   []*share
+	rate *RateLimit // of the shares with one, that which is used up first; nil: none has
+}
+
+// fault is the answer to a call that has no place, and says when it would have one.
+func (e *entry) fault(err error) error {
+	if e.rate == nil {
+		return err
+	}
+	f := faultOf(err)
+	f.RateLimit = e.rate
+	return f
+}
+
+// note notes how much is left of a share that has a rate. Called with sharesMu held.
+func (e *entry) note(s *share) {
+	burst, left := s.rate.Burst(), s.rate.TokensAt(e.now)
+	r := &RateLimit{Limit: burst, Remaining: max(0, int(left)), Reset: int(math.Ceil(max(0, float64(burst)-left) / float64(s.rate.Limit())))}
+	if e.rate == nil || r.Remaining < e.rate.Remaining {
+		e.rate = r
+	}
 }
 
 // enter takes a place of the named share.
@@ -56,7 +80,9 @@ func (e *entry) enter(name string, q Quota, full, often error) error {
 	}
 	if q.Rate > 0 {
 		s.setRate(q.Rate)
-		if !s.rate.AllowN(e.now, 1) {
+		allowed := s.rate.AllowN(e.now, 1)
+		e.note(s)
+		if !allowed {
 			return often
 		}
 	}

@@ -128,6 +128,15 @@ type Options struct {
 	Accepted     []byte  // what a Canceller needs, once the engine has answered
 	Asked        *Asked  // what the engine is to word; gone when it has
 	Prepared     any     // the engine's own; gone when the engine has answered
+
+	rate *RateLimit // as Reply has it
+}
+
+// RateLimit is what is left of the limit that a caller reaches first.
+type RateLimit struct {
+	Limit     int // requests that may come at once
+	Remaining int // of those
+	Reset     int // seconds until all of them may come again
 }
 
 // Mode is what a client waits for.
@@ -191,6 +200,7 @@ type Reply struct {
 	RequestID  string        // of the request that is answered
 	Accepted   time.Time     // when the task was asked for; zero: not known
 	RetryAfter time.Duration // when it is worth asking again
+	RateLimit  *RateLimit    // of the request that made the task; nil: it has none, or this is not the answer to it
 }
 
 // TaskCall is a client's request about a task, read and verified.

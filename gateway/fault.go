@@ -36,10 +36,11 @@ type Fault struct {
 	Allow      string        // 405: the methods that would do
 	// Authenticate is the WWW-Authenticate of a 401; empty: the default dialect's.
 	Authenticate string
-	Details      []Detail // what is wrong with which part of the body; may be empty
-	Reason       Reason   // for the metrics and the log; empty: the status tells
-	Login        string   // whose request it was, where its signature was right; else empty
-	Err          error    // the cause, for the log only
+	Details      []Detail   // what is wrong with which part of the body; may be empty
+	RateLimit    *RateLimit // nil: no limit has to do with it
+	Reason       Reason     // for the metrics and the log; empty: the status tells
+	Login        string     // whose request it was, where its signature was right; else empty
+	Err          error      // the cause, for the log only
 }
 
 // Detail is one problem of a request's body.

@@ -141,7 +141,6 @@ func (g *Gateway) pushRecord(ctx context.Context, id correlator.ID, rec correlat
 	return true, g.partners.push(ctx, maker, call, &r)
 }
 
-
 // pushLater says when to look again at a task that has not ended. One that nobody can end any more ends here.
 func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlator.Record) (again time.Duration, err error) {
 	left := time.Until(id.Expiry().Add(-lastMoment))

@@ -257,8 +257,11 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 		replies.Put(r)
 	}()
 	*r = Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
-	if o := t.call.Options; o != nil && t.why != nil { // a result says nothing of later
-		r.RetryAfter = t.g.medians.of(o.Route)
+	if o := t.call.Options; o != nil {
+		r.RateLimit = o.rate
+		if t.why != nil { // a result says nothing of later
+			r.RetryAfter = t.g.medians.of(o.Route)
+		}
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
