@@ -63,8 +63,18 @@ func TestOldestRecordsGo(t *testing.T) {
 	if err := m.Deliver(t.Context(), finished, correlatortest.Final(0, `1`)); err != nil {
 		t.Errorf("a callback of an evicted finished record: %v", err)
 	}
+	if err := m.Prolong(t.Context(), fourth, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	m.SetResults(1000)
+	if gone(fourth) {
+		t.Error("a prolonged record is evicted")
+	}
 	if n, bytes := m.Kept(); n != 1 || bytes > 4000 || bytes < 3000 {
 		t.Errorf("kept %d records, %d bytes", n, bytes)
+	}
+	if err := m.Prolong(t.Context(), fourth, 0); err != nil || !gone(fourth) {
+		t.Errorf("not evicted when it may be: %v", err)
 	}
 }
 

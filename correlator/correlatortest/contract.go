@@ -62,6 +62,8 @@ func waiting() map[string]func(*testing.T, Start) {
 		"no record is gone":                           noRecord,
 		"nothing is saved without retention":          noRetention,
 		"a complete record ends with the retention":   recordEnds,
+		"a record can be kept for longer":             prolongs,
+		"a mark is part of an id":                     marks,
 		"many trips, many callbacks, each to its own": crowd,
 		"who waits is known at home until the close":  knowsWaiters,
 	}
