@@ -67,6 +67,8 @@ func (t *trip) outcome() string {
 		return outcomeHungUp
 	case t.why != nil:
 		return outcomeEngineError
+	case len(t.call.Ops) == 0:
+		return outcomeRegistered
 	default:
 		return t.resultOutcome()
 	}

@@ -44,6 +44,7 @@ const (
 	outcomeFailed            = "failed"             // the engine reports that the task has failed
 	outcomeCancelled         = "cancelled"          // the engine, or a client, has cancelled the task
 	outcomeHandedOver        = "handed_over"        // the engine has the task, and the client comes back for the result
+	outcomeRegistered        = "registered"         // the dialect keeps what the client asks for, and there is no task
 	outcomeTimeout           = "timeout"            // the deadline came first
 	outcomeHungUp            = "hung_up"            // the client left first
 	outcomeNotAllowed        = "not_allowed"        // no op was one that clients may ask for
@@ -63,7 +64,7 @@ const (
 
 func outcomes() []string {
 	return []string{
-		outcomeComplete, outcomeFailed, outcomeCancelled, outcomeHandedOver, outcomeTimeout, outcomeHungUp, outcomeNotAllowed, outcomeBadRequest, outcomeUnauthorized, outcomeForbidden, outcomeLimited,
+		outcomeComplete, outcomeFailed, outcomeCancelled, outcomeHandedOver, outcomeRegistered, outcomeTimeout, outcomeHungUp, outcomeNotAllowed, outcomeBadRequest, outcomeUnauthorized, outcomeForbidden, outcomeLimited,
 		outcomeOverloaded, outcomeEngineRefused, outcomeEngineUnreachable, outcomeEngineBusy, outcomeEngineError, outcomeCorrelatorDown,
 		outcomeDraining, outcomeInternalError,
 	}

@@ -32,12 +32,18 @@ func startTwoNodes(t *testing.T, change ...func(*rest.RouteConfig, *httpengine.C
 	}
 	c := newClusterOf(t, redistest.Start(t), func(c *cluster, p *gateway.Parts) { addRoutes(t, c.keys, p, []rest.RouteConfig{route}, engine) })
 	t.Cleanup(c.end)
-	at := func(m *member) *routed {
+	nodes := c.routedAt(t, e)
+	return &twoNodes{nodes[0], nodes[1], e}
+}
+
+// routedAt gives the nodes of a cluster as gateways with routes to e.
+func (c *cluster) routedAt(t *testing.T, e *hooks) (all []*routed) {
+	for _, m := range c.members {
 		n := &node{Gateway: m.Gateway, t: t, url: "http://" + m.addr, log: m.log, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
 		t.Cleanup(n.http.CloseIdleConnections)
-		return &routed{n, e, t}
+		all = append(all, &routed{n, e, t})
 	}
-	return &twoNodes{at(c.members[0]), at(c.members[1]), e}
+	return all
 }
 
 // What one node has taken any node shows, completes and cancels.
