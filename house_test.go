@@ -40,8 +40,13 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
 			"it sends requests and reads answers, and does not know what they are about",
 		},
-		"internal/httpfield":        {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
-		"internal/redact":           {nil, nil, "it cleans words, and does not know where they are shown"},
+		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/redact":    {nil, nil, "it cleans words, and does not know where they are shown"},
+		"internal/tlsfiles": {
+			nil,
+			[]string{"github.com/rs/zerolog", "github.com/prometheus/client_golang"},
+			"it reads certificates, and does not know who listens with them",
+		},
 		"internal/timerwheel":       {nil, nil, "it knows times, and not what they end"},
 		"internal/splice":           {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
 		"correlator/correlatortest": {[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it"},
@@ -54,7 +59,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/timerwheel", "internal/upstream"},
+			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
@@ -80,7 +85,7 @@ func arrows() map[string]arrow {
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
+			[]string{"gateway", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

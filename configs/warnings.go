@@ -9,6 +9,7 @@ import (
 
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // Warning is something in the configuration that works but may not be meant.
@@ -30,7 +31,7 @@ func (c *Config) warnings() (all []Warning) {
 		switch left := time.Until(end); {
 		case left <= 0:
 			all = append(all, Warning("listen.tls.cert_file: has expired at "+end.Format(time.RFC3339)+", clients refuse it: renew it"))
-		case left < gateway.ExpirySoon:
+		case left < tlsfiles.ExpirySoon:
 			all = append(all, Warning("listen.tls.cert_file: expires at "+end.Format(time.RFC3339)+": renew it"))
 		}
 	}

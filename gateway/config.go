@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
 	"syncgate/signer"
 )
@@ -26,24 +27,18 @@ type Config struct {
 
 // Listen says where and how the gateway is reached.
 type Listen struct {
-	Public         string        `yaml:"public"`
-	PublicURL      string        `yaml:"public_url"` // what clients reach the gateway at; empty: what it tells them is relative
-	Callback       string        `yaml:"callback"`
-	Admin          string        `yaml:"admin"`
-	TrustedProxies []string      `yaml:"trusted_proxies"`
-	ProxyProtocol  []string      `yaml:"proxy_protocol"`
-	TLS            TLS           `yaml:"tls"`
-	HeaderTimeout  time.Duration `yaml:"header_timeout"`
-	BodyTimeout    time.Duration `yaml:"body_timeout"`
-	WriteTimeout   time.Duration `yaml:"write_timeout"`
-	IdleTimeout    time.Duration `yaml:"idle_timeout"`
-	Heartbeat      time.Duration `yaml:"heartbeat"` // of streams
-}
-
-// TLS names the certificate of the public and callback listeners; both empty: plain TCP.
-type TLS struct {
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+	Public         string         `yaml:"public"`
+	PublicURL      string         `yaml:"public_url"` // what clients reach the gateway at; empty: what it tells them is relative
+	Callback       string         `yaml:"callback"`
+	Admin          string         `yaml:"admin"`
+	TrustedProxies []string       `yaml:"trusted_proxies"`
+	ProxyProtocol  []string       `yaml:"proxy_protocol"`
+	TLS            tlsfiles.Files `yaml:"tls"` // of the public and callback listeners; without one: plain TCP
+	HeaderTimeout  time.Duration  `yaml:"header_timeout"`
+	BodyTimeout    time.Duration  `yaml:"body_timeout"`
+	WriteTimeout   time.Duration  `yaml:"write_timeout"`
+	IdleTimeout    time.Duration  `yaml:"idle_timeout"`
+	Heartbeat      time.Duration  `yaml:"heartbeat"` // of streams
 }
 
 // CallbackConfig says how the engine reaches us.

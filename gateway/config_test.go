@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 	"syncgate/signer"
 )
 
@@ -75,7 +76,7 @@ func TestValidateNamesKey(t *testing.T) {
 	f("listen.proxy_protocol[0]", func(c *gateway.Config) { c.Listen.ProxyProtocol = []string{"callback"} })
 	f("listen.tls.key_file", func(c *gateway.Config) { c.Listen.TLS.CertFile = "cert.pem" })
 	f("listen.tls.cert_file", func(c *gateway.Config) { c.Listen.TLS.KeyFile = "key.pem" })
-	f("listen.tls.cert_file", func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: "no.pem", KeyFile: "no.pem"} })
+	f("listen.tls.cert_file", func(c *gateway.Config) { c.Listen.TLS = tlsfiles.Files{CertFile: "no.pem", KeyFile: "no.pem"} })
 	f("listen.body_timeout", func(c *gateway.Config) { c.Listen.BodyTimeout = 0 })
 	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "sync.example.com" })
 	f("callback.base_url", func(c *gateway.Config) { c.Callback.BaseURL = "https://sync.example.com?" })

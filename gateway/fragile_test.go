@@ -17,6 +17,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // fragile is a dialect and an engine whose methods panic when the test says so.
@@ -158,7 +159,7 @@ func newBench(t *testing.T, w way) *bench {
 	}, func(c *gateway.Config) {
 		c.Engine.MaxConnections, c.Limits.ParkedPerLogin, c.Results.RequireLogin = 1, 1, true
 		if w.tls {
-			c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile}
+			c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile}
 		}
 	})
 	if w.tls {

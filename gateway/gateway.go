@@ -19,6 +19,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
 )
 
@@ -69,8 +70,8 @@ type Gateway struct {
 	sweepAt  int               // how many shares there are when idle ones are dropped
 
 	// Set by Listen.
-	certificate                     *certificate         // nil: no TLS
-	public, callbackListener, admin *httpserver.Listener // nil: there is none of its own
+	certificate                     *tlsfiles.Certificate // nil: no TLS
+	public, callbackListener, admin *httpserver.Listener  // nil: there is none of its own
 }
 
 // Stages of a Gateway's life.
@@ -177,10 +178,10 @@ func (g *Gateway) SetLimits(l Limits) {
 func (g *Gateway) Listen() (err error) {
 	cfg := g.cfg.Listen
 	if cfg.TLS.CertFile != "" {
-		if g.certificate, err = newCertificate(cfg.TLS, g.log); err != nil {
+		if g.certificate, err = tlsfiles.Load(cfg.TLS, g.log); err != nil {
 			return err
 		}
-		g.registry.MustRegister(g.certificate.metric())
+		g.registry.MustRegister(g.certificate.Metric())
 	}
 	var bound []*httpserver.Listener
 	bind := func(name, address string) *httpserver.Listener {
@@ -204,12 +205,20 @@ func (g *Gateway) Listen() (err error) {
 func (g *Gateway) bind(name, address string) (*httpserver.Listener, error) {
 	c := httpserver.ListenConfig{Name: "listen." + name, Address: address, Bypass: name == "admin"}
 	if g.certificate != nil && name != "admin" {
-		c.TLS = g.certificate.config()
+		c.TLS = g.certificate.Config()
 	}
 	if slices.Contains(g.cfg.Listen.ProxyProtocol, name) {
 		c.Proxied = func(peer netip.Addr) bool { return len(g.proxies) == 0 || g.proxies.Trusts(peer) }
 	}
 	return g.server.Listen(c)
+}
+
+// RenewCertificate reads the files of listen.tls again, if there are any, and uses what has changed. It may be called at any time after
+// Listen.
+func (g *Gateway) RenewCertificate() {
+	if g.certificate != nil {
+		g.certificate.Renew(time.Now())
+	}
 }
 
 // Serve starts serving on what Listen has bound, and returns. Err tells when a listener ends that should not.

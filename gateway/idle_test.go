@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // aside is enough for an idle connection to be set aside.
@@ -242,7 +243,7 @@ func TestIdleBehindTLS(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
 	e := newEngine(t)
 	n := start(t, e.URL, func(c *gateway.Config) {
-		c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile}
+		c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile}
 		c.Listen.IdleTimeout = 2 * time.Second
 	})
 	cut := &cutConn{Conn: n.dial()}

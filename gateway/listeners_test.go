@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 	"syncgate/internal/tlstest"
 )
 
@@ -40,7 +41,7 @@ func TestCallbackListener(t *testing.T) {
 func TestTLS(t *testing.T) {
 	e := newEngine(t)
 	certFile, keyFile, roots := certificate(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile} })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile} })
 	n.url = strings.Replace(n.url, "http:", "https:", 1)
 	n.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	for range 3 { // over a kept connection

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // long is enough for a client to be parked without its handler.
@@ -113,7 +114,7 @@ func TestParkedClientThatDoesNotRead(t *testing.T) {
 func TestLongWaitsBehindTLS(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
 	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile} })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile} })
 	c, err := tls.Dial("tcp", n.PublicAddr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		t.Fatal(err)

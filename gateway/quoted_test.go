@@ -16,6 +16,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // The log names a trip by the first 8 characters of its token, and has nothing else of what crosses the wire: an engine that echoes a
@@ -149,7 +150,7 @@ func TestMalformedRequestsAreNotLogged(t *testing.T) {
 			e := newEngine(t)
 			n = start(t, e.URL, func(c *gateway.Config) {
 				if secure != nil {
-					c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile}
+					c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile}
 				}
 				c.Listen.HeaderTimeout, c.Listen.BodyTimeout = time.Second, time.Second
 				c.Limits.CallbackBody = 100_000

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
@@ -44,36 +43,14 @@ func (l *Listen) validate(p *problems) {
 			p.add(item("listen.proxy_protocol", i), "there is no such listener: set listen.callback too")
 		}
 	}
-	l.TLS.validate(p)
+	if err := l.TLS.Validate(); err != nil {
+		*p = append(*p, err)
+	}
 	p.positive("listen.header_timeout", l.HeaderTimeout)
 	p.positive("listen.body_timeout", l.BodyTimeout)
 	p.positive("listen.write_timeout", l.WriteTimeout)
 	p.positive("listen.idle_timeout", l.IdleTimeout)
 	p.positive("listen.heartbeat", l.Heartbeat)
-}
-
-// validate reads the files too: a certificate that does not load is better found before a restart than by it.
-func (t TLS) validate(p *problems) {
-	switch {
-	case t.CertFile == "" && t.KeyFile == "":
-	case t.CertFile == "":
-		p.add("listen.tls.cert_file", "must be set, as listen.tls.key_file is")
-	case t.KeyFile == "":
-		p.add("listen.tls.key_file", "must be set, as listen.tls.cert_file is")
-	default:
-		if _, _, err := t.read(); err != nil {
-			*p = append(*p, err)
-		}
-	}
-}
-
-// unreadFile is a file that cannot be read. Its name may be a secret in a wrong place.
-func unreadFile(key string, err error) error {
-	why := "cannot be read"
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		why += ": " + errno.Error()
-	}
-	return errors.New(key + ": " + why)
 }
 
 func (c *CallbackConfig) validate(p *problems) {

@@ -11,6 +11,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/tlsfiles"
 )
 
 // A client that hangs up while it is parked is gone within a second: its place, its connection. What becomes of its
@@ -96,7 +97,7 @@ func isTimeout(err error) bool {
 func TestHangUpBehindTLS(t *testing.T) {
 	e := newEngine(t)
 	certFile, keyFile, roots := certificate(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = gateway.TLS{CertFile: certFile, KeyFile: keyFile} })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Listen.TLS = tlsfiles.Files{CertFile: certFile, KeyFile: keyFile} })
 	c, err := tls.Dial("tcp", n.PublicAddr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,5 @@
-package gateway
+// Package tlsfiles has the TLS certificate of listeners. Its files may be replaced while it is used.
+package tlsfiles
 
 import (
 	"crypto/sha256"
@@ -7,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,9 +23,15 @@ const expiryAgain = 24 * time.Hour
 
 var errNotPair = errors.New("listen.tls.cert_file: is not a certificate in PEM with the key in listen.tls.key_file")
 
-// certificate is that of the listeners for clients and engines. Its files may be replaced while it is used: renew reads them again.
-type certificate struct {
-	files   TLS
+// Files names the certificate and its key, as listen.tls does; both empty: there is none.
+type Files struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Certificate is that of the listeners for clients and engines. Renew reads its files again.
+type Certificate struct {
+	files   Files
 	log     zerolog.Logger
 	current atomic.Pointer[tls.Certificate] // what handshakes get; with its Leaf
 
@@ -32,9 +40,9 @@ type certificate struct {
 	warned time.Time         // when the end of the current one was last logged
 }
 
-// newCertificate reads the files.
-func newCertificate(files TLS, log zerolog.Logger) (*certificate, error) {
-	c := &certificate{files: files, log: log}
+// Load reads the files. It logs when the end of the certificate is near.
+func Load(files Files, log zerolog.Logger) (*Certificate, error) {
+	c := &Certificate{files: files, log: log}
 	pair, seen, err := files.read()
 	if err != nil {
 		return nil, err
@@ -45,17 +53,17 @@ func newCertificate(files TLS, log zerolog.Logger) (*certificate, error) {
 	return c, nil
 }
 
-// config is for listeners.
-func (c *certificate) config() *tls.Config {
+// Config gives the configuration of a listener. Each handshake gets the current certificate.
+func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 		MinVersion:     tls.VersionTLS12,
 	}
 }
 
-// renew reads the files, and uses what they contain if that has changed and is a pair. Else the old one stays, and one line of the log
-// says so until the files change again.
-func (c *certificate) renew(now time.Time) {
+// Renew reads the files, and uses what they contain if that has changed and is a pair. Else the old one stays, and one line of the log
+// says so until the files change again. It may be called concurrently.
+func (c *Certificate) Renew(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pair, seen, err := c.files.read()
@@ -72,7 +80,7 @@ func (c *certificate) renew(now time.Time) {
 }
 
 // warn logs, once a day, that the end of the current certificate is near.
-func (c *certificate) warn(now time.Time) {
+func (c *Certificate) warn(now time.Time) {
 	left := c.expiry().Sub(now)
 	if left > ExpirySoon || now.Sub(c.warned) < expiryAgain {
 		return
@@ -86,28 +94,21 @@ func (c *certificate) warn(now time.Time) {
 }
 
 // expiry is when the current certificate ends.
-func (c *certificate) expiry() time.Time { return c.current.Load().Leaf.NotAfter }
+func (c *Certificate) expiry() time.Time { return c.current.Load().Leaf.NotAfter }
 
-func (c *certificate) metric() prometheus.Collector {
+// Metric gives the gauge of when the current certificate expires.
+func (c *Certificate) Metric() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "syncgate_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of listen.tls expires, as Unix time.",
 	}, func() float64 { return float64(c.expiry().Unix()) })
 }
 
-// RenewCertificate reads the files of listen.tls again, if there are any, and uses what has changed. It may be called at any time after
-// Listen.
-func (g *Gateway) RenewCertificate() {
-	if g.certificate != nil {
-		g.certificate.renew(time.Now())
-	}
-}
-
 // Expiry reads the certificate and says when it ends. Without one the time is zero.
-func (t TLS) Expiry() (time.Time, error) {
-	if t.CertFile == "" {
+func (f Files) Expiry() (time.Time, error) {
+	if f.CertFile == "" {
 		return time.Time{}, nil
 	}
-	pair, _, err := t.read()
+	pair, _, err := f.read()
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -116,13 +117,13 @@ func (t TLS) Expiry() (time.Time, error) {
 
 // read reads the certificate and its key. seen is different when the contents of the files are, or the error. The errors of crypto/tls
 // and x509 may quote the files, so they are worded here.
-func (t TLS) read() (pair tls.Certificate, seen [sha256.Size]byte, err error) {
-	chain, err := os.ReadFile(t.CertFile)
+func (f Files) read() (pair tls.Certificate, seen [sha256.Size]byte, err error) {
+	chain, err := os.ReadFile(f.CertFile)
 	if err != nil {
 		err = unreadFile("listen.tls.cert_file", err)
 		return pair, sha256.Sum256([]byte(err.Error())), err
 	}
-	key, err := os.ReadFile(t.KeyFile)
+	key, err := os.ReadFile(f.KeyFile)
 	if err != nil {
 		err = unreadFile("listen.tls.key_file", err)
 		return pair, sha256.Sum256([]byte(err.Error())), err
@@ -133,4 +134,27 @@ func (t TLS) read() (pair tls.Certificate, seen [sha256.Size]byte, err error) {
 		err = errNotPair
 	}
 	return pair, seen, err
+}
+
+// Validate says what is wrong with the files. It reads them: a certificate that does not load is better found before a restart than by it.
+func (f Files) Validate() error {
+	switch {
+	case f.CertFile == "" && f.KeyFile == "":
+		return nil
+	case f.CertFile == "":
+		return errors.New("listen.tls.cert_file: must be set, as listen.tls.key_file is")
+	case f.KeyFile == "":
+		return errors.New("listen.tls.key_file: must be set, as listen.tls.cert_file is")
+	}
+	_, _, err := f.read()
+	return err
+}
+
+// unreadFile is a file that cannot be read. Its name may be a secret in a wrong place.
+func unreadFile(key string, err error) error {
+	why := "cannot be read"
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		why += ": " + errno.Error()
+	}
+	return errors.New(key + ": " + why)
 }
