@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"syncgate/gateway"
+	"syncgate/internal/setting"
 )
 
 const masked = "***"
@@ -69,7 +69,7 @@ func stringNode(s string) *yaml.Node {
 func text(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
-		return gateway.FormatDuration(x)
+		return setting.FormatDuration(x)
 	case fmt.Stringer:
 		return x.String()
 	default:

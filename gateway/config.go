@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"errors"
 	"net/url"
 	"time"
 
+	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
 	"syncgate/signer"
@@ -69,14 +69,14 @@ type Timeouts struct {
 
 // Limits bound what clients and engines can make us hold. 0 means none where the comment says so.
 type Limits struct {
-	Body            ByteSize `yaml:"body"`
-	CallbackBody    ByteSize `yaml:"callback_body"`
-	Ops             int      `yaml:"ops"`
-	Parked          int      `yaml:"parked"`            // 0: none
-	ParkedPerLogin  int      `yaml:"parked_per_login"`  // 0: none
-	RatePerLogin    float64  `yaml:"rate_per_login"`    // requests a second; 0: none
-	StreamsPerLogin int      `yaml:"streams_per_login"` // 0: none
-	Results         ByteSize `yaml:"results"`           // memory correlator; 0: none
+	Body            setting.ByteSize `yaml:"body"`
+	CallbackBody    setting.ByteSize `yaml:"callback_body"`
+	Ops             int              `yaml:"ops"`
+	Parked          int              `yaml:"parked"`            // 0: none
+	ParkedPerLogin  int              `yaml:"parked_per_login"`  // 0: none
+	RatePerLogin    float64          `yaml:"rate_per_login"`    // requests a second; 0: none
+	StreamsPerLogin int              `yaml:"streams_per_login"` // 0: none
+	Results         setting.ByteSize `yaml:"results"`           // memory correlator; 0: none
 }
 
 // Results says what is kept for clients that come back.
@@ -138,12 +138,12 @@ func Default() Config {
 		},
 		Timeouts: Timeouts{Default: time.Minute, Max: 5 * time.Minute},
 		Limits: Limits{
-			Body:            MiB,
-			CallbackBody:    5 * MiB,
+			Body:            setting.MiB,
+			CallbackBody:    5 * setting.MiB,
 			Ops:             100,
 			Parked:          100_000,
 			StreamsPerLogin: 10_000,
-			Results:         256 * MiB,
+			Results:         256 * setting.MiB,
 		},
 		Results:      Results{Retention: time.Hour},
 		OnDisconnect: Keep,
@@ -175,25 +175,25 @@ const (
 
 // Validate gives every problem at once, joined; each begins with its key as in "engine.url: ...".
 func (c *Config) Validate() error {
-	var p problems
+	var p setting.Problems
 	c.Listen.validate(&p)
 	c.Callback.validate(&p)
 	c.Engine.validate(&p)
-	p.positive("timeouts.default", c.Timeouts.Default)
-	p.positive("timeouts.max", c.Timeouts.Max)
+	p.Positive("timeouts.default", c.Timeouts.Default)
+	p.Positive("timeouts.max", c.Timeouts.Max)
 	if c.Timeouts.Default > c.Timeouts.Max {
-		p.add("timeouts.default", "%s is more than timeouts.max, %s: lower it or raise timeouts.max", FormatDuration(c.Timeouts.Default), FormatDuration(c.Timeouts.Max))
+		p.Add("timeouts.default", "%s is more than timeouts.max, %s: lower it or raise timeouts.max", setting.FormatDuration(c.Timeouts.Default), setting.FormatDuration(c.Timeouts.Max))
 	}
 	c.Limits.validate(&p)
-	p.notNegative("results.retention", c.Results.Retention)
-	p.oneOf("on_disconnect", c.OnDisconnect, Keep, Drop)
-	p.oneOf("correlator.when_down", c.WhenDown, Refuse, Local)
-	p.notNegative("drain.delay", c.Drain.Delay)
-	p.notNegative("drain.timeout", c.Drain.Timeout)
+	p.NotNegative("results.retention", c.Results.Retention)
+	p.OneOf("on_disconnect", c.OnDisconnect, Keep, Drop)
+	p.OneOf("correlator.when_down", c.WhenDown, Refuse, Local)
+	p.NotNegative("drain.delay", c.Drain.Delay)
+	p.NotNegative("drain.timeout", c.Drain.Timeout)
 	c.CORS.validate(&p)
-	p.atLeast("admin.trips", c.Admin.Trips, 0)
+	p.AtLeast("admin.trips", c.Admin.Trips, 0)
 	if c.Admin.Trips > mostTrips {
-		p.add("admin.trips", "must be at most %d", mostTrips)
+		p.Add("admin.trips", "must be at most %d", mostTrips)
 	}
-	return errors.Join(p...)
+	return p.Err()
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/internal/httpfield"
+	"syncgate/internal/setting"
 	"syncgate/signer"
 )
 
@@ -35,21 +36,21 @@ func (e *engine) addHeaders(h *fasthttp.RequestHeader) {
 }
 
 // validateHeaders shows neither a value nor a name that is not known: a secret may stand in the wrong place.
-func (e *EngineConfig) validateHeaders(p *problems, key string) {
+func (e *EngineConfig) validateHeaders(p *setting.Problems, key string) {
 	seen := make(map[string]bool, len(e.Headers))
 	for name, value := range e.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !IsHeaderName(name):
-			p.add(key, "one has a name that no header has: letters, digits and hyphens would do")
+			p.Add(key, "one has a name that no header has: letters, digits and hyphens would do")
 		case isOurs(canonical):
-			p.add(key, "%s is set by the gateway: remove it", canonical)
+			p.Add(key, "%s is set by the gateway: remove it", canonical)
 		case seen[canonical]:
-			p.add(key, "one is there twice, as case does not matter")
+			p.Add(key, "one is there twice, as case does not matter")
 		case value == "":
-			p.add(key, "one has no value")
+			p.Add(key, "one has no value")
 		case !isHeaderValue(string(value)):
-			p.add(key, "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end")
+			p.Add(key, "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end")
 		}
 		seen[canonical] = true
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/setting"
 )
 
 // dial opens a raw connection to the gateway.
@@ -222,7 +223,7 @@ func TestLimitsOfALogin(t *testing.T) {
 	tooMany()
 	n.callback(a.tokens[0], `{"answer":42}`)
 	want(t, got(t, reply), 200, accepted)
-	n.SetLimits(gateway.Limits{Body: gateway.MiB, CallbackBody: gateway.MiB, Ops: 1, RatePerLogin: 0.001})
+	n.SetLimits(gateway.Limits{Body: setting.MiB, CallbackBody: setting.MiB, Ops: 1, RatePerLogin: 0.001})
 	reply = n.createLater(oneOp(`{}`))
 	a = e.next(t)
 	a.accept()

@@ -5,6 +5,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/setting"
 	"syncgate/signer"
 )
 
@@ -51,7 +52,7 @@ type Respond struct {
 
 // RouteLimits bound what clients of a route can make us hold.
 type RouteLimits struct {
-	Body   gateway.ByteSize `yaml:"body"`   // 0: limits.body
+	Body   setting.ByteSize `yaml:"body"`   // 0: limits.body
 	Rate   float64          `yaml:"rate"`   // requests a second; 0: any number
 	Parked int              `yaml:"parked"` // 0: any number
 }

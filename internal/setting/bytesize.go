@@ -1,4 +1,5 @@
-package gateway
+// Package setting has the values of a configuration: how they are written, and what is wrong with them.
+package setting
 
 import (
 	"errors"
