@@ -41,6 +41,7 @@ func arrows() map[string]arrow {
 			"it sends requests and reads answers, and does not know what they are about",
 		},
 		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
 		"internal/redact":    {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/setting":   {nil, nil, "it knows what a value may be, and not what it is for"},
 		"internal/tlsfiles": {
@@ -60,7 +61,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
+			[]string{"correlator", "signer", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
@@ -86,7 +87,7 @@ func arrows() map[string]arrow {
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

@@ -22,6 +22,7 @@ import (
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
+	"syncgate/internal/cors"
 	"syncgate/signer"
 )
 
@@ -46,7 +47,7 @@ type Config struct {
 	Results        gateway.Results     `yaml:"results"`
 	OnDisconnect   string              `yaml:"on_disconnect"`
 	Drain          gateway.DrainConfig `yaml:"drain"`
-	CORS           gateway.CORS        `yaml:"cors"`
+	CORS           cors.Config         `yaml:"cors"`
 	Admin          gateway.Admin       `yaml:"admin"`
 	Log            Log                 `yaml:"log"`
 	Routes         []rest.RouteConfig  `yaml:"routes"`

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"syncgate/internal/cors"
 	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
@@ -21,7 +22,7 @@ type Config struct {
 	OnDisconnect string // Keep or Drop
 	WhenDown     string // correlator.when_down: Refuse or Local
 	Drain        DrainConfig
-	CORS         CORS
+	CORS         cors.Config
 	Admin        Admin
 }
 
@@ -89,12 +90,6 @@ type Results struct {
 type DrainConfig struct {
 	Delay   time.Duration `yaml:"delay"`
 	Timeout time.Duration `yaml:"timeout"`
-}
-
-// CORS lists the origins that browsers may call from; "*" is any.
-type CORS struct {
-	Origins []string `yaml:"origins"`
-	Enforce bool     `yaml:"enforce"` // requests of other origins are refused
 }
 
 // Admin says what operators can ask.
@@ -190,7 +185,7 @@ func (c *Config) Validate() error {
 	p.OneOf("correlator.when_down", c.WhenDown, Refuse, Local)
 	p.NotNegative("drain.delay", c.Drain.Delay)
 	p.NotNegative("drain.timeout", c.Drain.Timeout)
-	c.CORS.validate(&p)
+	p.Join(c.CORS.Validate())
 	p.AtLeast("admin.trips", c.Admin.Trips, 0)
 	if c.Admin.Trips > mostTrips {
 		p.Add("admin.trips", "must be at most %d", mostTrips)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/cors"
 	"syncgate/signer"
 )
 
@@ -57,7 +58,7 @@ func TestForeignOriginsAreRefused(t *testing.T) {
 		t.Errorf("%v", r.header)
 	}
 
-	n := start(t, e.URL, func(c *gateway.Config) { c.CORS = gateway.CORS{Origins: []string{page}, Enforce: true} })
+	n := start(t, e.URL, func(c *gateway.Config) { c.CORS = cors.Config{Origins: []string{page}, Enforce: true} })
 	task := n.taskOf(t, e)
 	refused := func(r answer) {
 		t.Helper()
@@ -94,7 +95,7 @@ func TestForeignOriginsAreRefused(t *testing.T) {
 		t.Errorf("draining comes first: %+v", r)
 	}
 
-	anybody := start(t, e.URL, func(c *gateway.Config) { c.CORS = gateway.CORS{Origins: []string{"*"}, Enforce: true} })
+	anybody := start(t, e.URL, func(c *gateway.Config) { c.CORS = cors.Config{Origins: []string{"*"}, Enforce: true} })
 	trip(anybody, "POST", sign(body), body, append(simple, "Origin", "https://evil.example")...)
 	nobody := start(t, e.URL, func(c *gateway.Config) { c.CORS.Enforce = true })
 	if r := nobody.do("POST", sign(body), body, "Origin", page); r.status != 403 {

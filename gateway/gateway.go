@@ -17,6 +17,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/tlsfiles"
@@ -44,7 +45,7 @@ type Gateway struct {
 	metrics        *metrics
 	registry       *prometheus.Registry
 	showMetrics    fasthttp.RequestHandler
-	cors           *cors
+	cors           *cors.Policy
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	retries        *retryQueue
@@ -107,7 +108,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
-		cors: newCORS(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
+		cors: cors.New(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		shares: make(map[string]*share), hook: p.hook,
 		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: newSparse(),

@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/cors"
 )
 
 // A client need not wait for its result: it is handed over to a task that the client can ask for, on any node, as soon as the engine
@@ -95,7 +96,7 @@ func (t *trip) stream() {
 	t.keep()
 	t.end(correlator.Gone)
 	t.observe(true)
-	s.begin(page{t.origin, t.listed, t.dialect > 0}, t.accepted.Add(t.call.Wait))
+	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.accepted.Add(t.call.Wait))
 }
 
 // follow gives a client that comes back for the events of a task to a stream.
@@ -107,7 +108,7 @@ func (t *trip) follow() {
 	}
 	s := t.newStream()
 	s.places = places
-	s.begin(page{t.origin, t.listed, t.dialect > 0}, t.accepted.Add(t.task.Wait))
+	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.accepted.Add(t.task.Wait))
 }
 
 // forsakeTask cancels a task that its client has left.

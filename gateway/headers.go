@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/internal/cors"
 	"syncgate/internal/redact"
 )
 
@@ -48,9 +49,9 @@ func setRetryAfter(dst *fasthttp.Response, d time.Duration) {
 }
 
 // finishHeader sets what every answer to a client has.
-func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p page) {
+func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p cors.Page) {
 	dst.Header.Set("X-Request-Id", requestID)
-	g.cors.allow(dst, p)
+	g.cors.Allow(dst, p)
 	g.closeIfLeaving(dst)
 }
 

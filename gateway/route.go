@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/cors"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/redact"
 )
@@ -92,7 +93,13 @@ type heading struct {
 }
 
 // page says for whom an answer's headers are.
-func (a *heading) page() page { return page{a.origin, a.listed, a.dialect > 0} }
+func (a *heading) page() cors.Page {
+	return cors.Page{Origin: a.origin, Listed: a.listed, Routed: a.dialect > 0}
+}
+
+func foreignOrigin() *Fault {
+	return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
+}
 
 // handler is the Gateway as its server calls it.
 type handler struct{ *Gateway }
@@ -148,7 +155,7 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
-	case (a.route == routeCreate || a.route == routeTask || a.route == routeResource) && !h.IsOptions() && !a.listed && g.cors.refuses(a.origin):
+	case (a.route == routeCreate || a.route == routeTask || a.route == routeResource) && !h.IsOptions() && !a.listed && g.cors.Refuses(a.origin):
 		a.fault = foreignOrigin()
 	}
 }
@@ -205,7 +212,9 @@ func (g *Gateway) serve(in *httpserver.Incoming, a *heading) (suspended bool, er
 	case a.fault != nil && a.route != routeCreate:
 		return false, a.fault
 	case in.Request.Header.IsOptions():
-		return false, g.cors.preflight(in.Request, in.Response, strings.Join(g.methods(a), ", "), a.page())
+		if !g.cors.Preflight(in.Request, in.Response, strings.Join(g.methods(a), ", "), a.page()) {
+			return false, foreignOrigin()
+		}
 	case a.route == routeCreate:
 		return g.serveCreate(in, a)
 	case a.route == routeCallback:

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/cors"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/timerwheel"
 )
@@ -63,7 +64,7 @@ func (t *trip) newStream() *stream {
 }
 
 // begin writes the head and the first event, and follows the task up to the deadline. It asks the store.
-func (s *stream) begin(p page, deadline time.Time) {
+func (s *stream) begin(p cors.Page, deadline time.Time) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	r := s.reply(ErrPending)
@@ -108,7 +109,7 @@ func (s *stream) begin(p page, deadline time.Time) {
 }
 
 // refuse answers a stream that has not begun.
-func (s *stream) refuse(resp *fasthttp.Response, p page, err error) {
+func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
 	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), s.requestID)
 	s.g.finishHeader(resp, s.requestID, p)
 	noStore(resp)

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/cors"
 	"syncgate/internal/httpserver"
 )
 
@@ -212,7 +213,7 @@ func (t *trip) reply() {
 	if t.kind == creates {
 		setForwarded(resp, t.refusal == nil || t.unworded)
 	}
-	t.g.finishHeader(resp, t.requestID, page{t.origin, t.listed, t.dialect > 0})
+	t.g.finishHeader(resp, t.requestID, cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0})
 	noStoreOf(t.dialect, resp)
 	t.status = resp.StatusCode()
 	t.g.hook("reply")

@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -94,19 +93,6 @@ func (l *Limits) validate(p *setting.Problems) {
 	}
 	p.AtLeast("limits.streams_per_login", l.StreamsPerLogin, 0)
 	p.AtLeast("limits.results", int(l.Results), 0)
-}
-
-func (c CORS) validate(p *setting.Problems) {
-	for i, o := range c.Origins {
-		u, err := url.Parse(o)
-		switch {
-		case o == "*" && len(c.Origins) == 1:
-		case o == "*":
-			p.Add(setting.Item("cors.origins", i), `"*" allows every origin: remove it or the others`)
-		case err != nil || !setting.IsWebScheme(u.Scheme) || u.Host == "" || o != u.Scheme+"://"+strings.ToLower(u.Host):
-			p.Add(setting.Item("cors.origins", i), "is not an origin as browsers send it, such as https://shop.example (lower case, no path)")
-		}
-	}
 }
 
 // distinct refuses the address of another listener; port 0 is a new one each time.
