@@ -14,6 +14,7 @@ import (
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
+	"syncgate/internal/cors"
 	"syncgate/internal/redistest"
 )
 
@@ -242,7 +243,7 @@ func startPushing(t *testing.T, change ...func(*rest.RouteConfig, *httpengine.Co
 		addRoutes(t, n0.keys, p, []rest.RouteConfig{route}, engine)
 		n.pusher, n.owing = pushParts(t, p, newOwedTasks())
 	}, func(c *gateway.Config) {
-		c.CORS = gateway.CORS{Origins: []string{"https://shop.example"}, Enforce: true}
+		c.CORS = cors.Config{Origins: []string{"https://shop.example"}, Enforce: true}
 	})
 	n.routed = &routed{made, e, t}
 	n.serves(made.Gateway)
