@@ -4,263 +4,16 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"syncgate/correlator"
+	"syncgate/correlator/redis"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
-	"syncgate/internal/cors"
 	"syncgate/internal/redistest"
 )
-
-// pusher is a dialect for routes whose results are all pushed: to the test.
-type pusher struct {
-	*rest.Dialect
-	registered chan string // task ids; empty: of a call without a task
-	pushed     chan string // bodies that clients would get
-	mu         sync.Mutex
-	refuse     error // of Register; guarded by mu, as are the next
-	fails      int   // how often Push is to fail
-	delivering bool
-	asks       int // how often Delivering was asked
-}
-
-func newPusher(d *rest.Dialect) *pusher {
-	return &pusher{Dialect: d, registered: make(chan string, 1000), pushed: make(chan string, 1000)}
-}
-
-func (p *pusher) Route(path []byte) (gateway.Route, bool) {
-	if strings.HasPrefix(string(path), "/things/") {
-		return gateway.Route{Kind: gateway.Resource, Methods: []string{"GET", "OPTIONS"}}, true
-	}
-	return p.Dialect.Route(path)
-}
-
-func (p *pusher) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
-	c, err := p.Dialect.Accept(req, r, now)
-	if err != nil {
-		return nil, err
-	}
-	c.Options.Pushes = true
-	if strings.Contains(string(req.Body()), "no task") {
-		c.Ops, c.Options.Asked = nil, nil
-	}
-	return c, nil
-}
-
-func (p *pusher) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
-	if len(c.Ops) == 0 {
-		dst.SetStatusCode(http.StatusCreated)
-		return
-	}
-	p.Dialect.Answer(dst, c, r)
-}
-
-func (p *pusher) Register(_ context.Context, _ *gateway.Call, task string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.refuse != nil {
-		return p.refuse
-	}
-	p.registered <- task
-	return nil
-}
-
-func (p *pusher) Push(_ context.Context, _ *gateway.Call, r *gateway.Reply, own func(dst *fasthttp.Response)) error {
-	p.mu.Lock()
-	fails := p.fails > 0
-	p.fails--
-	p.mu.Unlock()
-	if fails {
-		panic("no push today")
-	}
-	var resp fasthttp.Response
-	own(&resp)
-	p.pushed <- r.Finals[0].Status.String() + " " + string(resp.Body())
-	return nil
-}
-
-func (p *pusher) Delivering(context.Context, *gateway.Call, *gateway.Reply) (bool, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asks++
-	return p.delivering, nil
-}
-
-func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.Route, _ time.Time) error {
-	switch path := string(req.Header.RequestURI()); path {
-	case "/things/panic":
-		panic(path)
-	case "/things/none":
-		return &gateway.Fault{Status: http.StatusNotFound, Text: "no such thing"}
-	default:
-		dst.SetBodyString(path)
-		return nil
-	}
-}
-
-// set changes the pusher.
-func (p *pusher) set(change func(*pusher)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	change(p)
-}
-
-// wantPushed wants one push, of a result that begins so.
-func (p *pusher) wantPushed(t *testing.T, text string) {
-	t.Helper()
-	select {
-	case got := <-p.pushed:
-		if !strings.HasPrefix(got, text) {
-			t.Errorf("pushed %s, want %s", got, text)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s is not pushed within 10 s", text)
-	}
-}
-
-// owing is an outbox whose looks the test can make itself.
-type owing struct {
-	gateway *gateway.Gateway // guarded by mu
-	t       *testing.T
-	looks   sync.WaitGroup
-	blind   bool // Look does nothing
-	*owedTasks
-}
-
-// owedTasks are those that nodes share.
-type owedTasks struct {
-	mu   sync.Mutex
-	full bool                   // guarded by mu, as is the next
-	owed map[correlator.ID]bool // sent
-}
-
-func newOwedTasks() *owedTasks { return &owedTasks{owed: make(map[correlator.ID]bool)} }
-
-func (o *owedTasks) Owe(_ context.Context, id correlator.ID, _ time.Duration, sent bool) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.full {
-		return correlator.ErrFull
-	}
-	o.owed[id] = sent || o.owed[id]
-	return nil
-}
-
-func (o *owedTasks) Done(_ context.Context, id correlator.ID) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.owed, id)
-	return nil
-}
-
-func (o *owing) Look(id correlator.ID) {
-	if !o.blind {
-		o.looks.Go(func() { o.look(id) })
-	}
-}
-
-// serves says whose outbox it is.
-func (o *owing) serves(g *gateway.Gateway) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.gateway = g
-}
-
-// limit says whether there is no more room.
-func (o *owedTasks) limit(full bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.full = full
-}
-
-// look does what an outbox does with a task, and gives when it would look again.
-func (o *owing) look(id correlator.ID) time.Duration {
-	o.mu.Lock()
-	sent, known := o.owed[id]
-	g := o.gateway
-	o.mu.Unlock()
-	if !known {
-		return 0
-	}
-	again, sent, err := g.Push(context.Background(), id, sent)
-	switch {
-	case err != nil:
-		return -1
-	case again > 0:
-		_ = o.Owe(context.Background(), id, again, sent)
-	default:
-		_ = o.Done(context.Background(), id)
-	}
-	return again
-}
-
-// lookAtAll looks at what is owed, and gives how many tasks are owed then.
-func (o *owing) lookAtAll() int {
-	o.looks.Wait()
-	for _, id := range o.ids() {
-		o.look(id)
-	}
-	return len(o.ids())
-}
-
-func (o *owedTasks) ids() (all []correlator.ID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for id := range o.owed {
-		all = append(all, id)
-	}
-	return all
-}
-
-// pushNode is a gateway whose results are pushed.
-type pushNode struct {
-	*routed
-	*pusher
-	*owing
-}
-
-// pushParts has the last dialect of p push.
-func pushParts(t *testing.T, p *gateway.Parts, tasks *owedTasks) (*pusher, *owing) {
-	d := newPusher(p.Dialects[len(p.Dialects)-1].(*rest.Dialect))
-	p.Dialects[len(p.Dialects)-1] = d
-	o := &owing{t: t, owedTasks: tasks}
-	p.Outbox = o
-	return d, o
-}
-
-func startPushing(t *testing.T, change ...func(*rest.RouteConfig, *httpengine.Config)) *pushNode {
-	t.Helper()
-	e := newHooks(t)
-	route, engine := hookRoute(e, change...)
-	n := new(pushNode)
-	made := startParts(t, "http://127.0.0.1:1", func(n0 *node, p *gateway.Parts) {
-		addRoutes(t, n0.keys, p, []rest.RouteConfig{route}, engine)
-		n.pusher, n.owing = pushParts(t, p, newOwedTasks())
-	}, func(c *gateway.Config) {
-		c.CORS = cors.Config{Origins: []string{"https://shop.example"}, Enforce: true}
-	})
-	n.routed = &routed{made, e, t}
-	n.serves(made.Gateway)
-	t.Cleanup(n.looks.Wait)
-	return n
-}
-
-// hookRoute is a route to a plain HTTP engine.
-func hookRoute(e *hooks, change ...func(*rest.RouteConfig, *httpengine.Config)) (rest.RouteConfig, httpengine.Config) {
-	engine := httpengine.Config{Name: "flow", Kind: "http", URL: e.URL + "/hooks/{kind}"}
-	route := rest.DefaultRoute()
-	route.Name, route.Path, route.Engine, route.Auth = "transfer", "/v1/transfers/{kind}", "flow", rest.AuthNone
-	for _, f := range change {
-		f(&route, &engine)
-	}
-	return route, engine
-}
 
 // Whatever ends a task, its result is pushed once, and then nothing is owed any more.
 func TestResultsArePushed(t *testing.T) {
@@ -423,6 +176,75 @@ func TestEndlessTaskIsPushed(t *testing.T) {
 	n.look(id)
 	n.lookAtAll()
 	n.wantPushed(t, `error {"message":"The engine has not called back in time"}`)
+}
+
+// A task whose result is pushed is not evicted before that is delivered.
+func TestPushedTaskIsKept(t *testing.T) {
+	n := startPushing(t)
+	n.set(func(p *pusher) { p.delivering = true })
+	reply := n.post(`{}`, "Prefer", "respond-async")
+	h := n.next(t)
+	h.answer(202, "", "")
+	place := got(t, reply).header.Get("Location")
+	n.memo.SetResults(1)
+	want(t, n.report(h, `{"done":1}`), 200, `{}`)
+	n.wantPushed(t, `complete {"done":1}`)
+	n.lookAtAll()
+	n.memo.SetResults(2)
+	wantReply(t, n.do(http.MethodGet, place, ""), 200, `{"done":1}`)
+	n.set(func(p *pusher) { p.delivering = false })
+	n.lookAtAll()
+	wantReply(t, n.do(http.MethodGet, place, ""), 410, "")
+}
+
+// So it is in Redis, whatever the retention.
+func TestPushedTaskIsKeptInRedis(t *testing.T) {
+	r := redistest.Start(t)
+	store := redis.Default()
+	store.URL, store.Retention = "redis://"+r.Addr(), 300*time.Millisecond
+	if strings.HasPrefix(r.Addr(), "/") {
+		store.URL = "unix://" + r.Addr()
+	}
+	var table *redis.Correlator
+	n := startPushingOver(t, func(n *node, p *gateway.Parts) {
+		var err error
+		if table, err = redis.New(store, n.keys, redis.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = table.Shutdown(context.Background()) })
+		p.Correlator = table
+	})
+	waitFor(t, func() bool { return table.Ready() == nil })
+	n.set(func(p *pusher) { p.delivering = true })
+	reply := n.post(`{}`, "Prefer", "respond-async")
+	h := n.next(t)
+	h.answer(202, "", "")
+	place := got(t, reply).header.Get("Location")
+	want(t, n.report(h, `{"done":1}`), 200, `{}`)
+	n.wantPushed(t, `complete {"done":1}`)
+	<-time.After(2 * store.Retention)
+	wantReply(t, n.do(http.MethodGet, place, ""), 200, `{"done":1}`)
+}
+
+// The receivers hear of a task that its client leaves, too.
+func TestTaskThatIsLeftIsPushed(t *testing.T) {
+	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = gateway.Cancel })
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.routed.url+"/v1/transfers/p2p", strings.NewReader(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if resp, err := n.http.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	n.next(t).answer(202, "", "")
+	leave()
+	<-ended
+	n.wantPushed(t, `cancel `)
 }
 
 // A call that makes no task is registered and answered, and owes nothing.
