@@ -33,8 +33,15 @@
 // The header and the secrets of a notification are stored sealed, for its id, subscription, URL and body alone: who can write to Redis can have
 // nothing else sent, and can lose or repeat what is there. Bodies and URLs are stored as they are.
 //
+// # Outbox
+//
+// An Outbox remembers tasks whose results are to be sent, from before the engine has them until the last notification is delivered. It calls a PushFunc for each
+// when its time has come, and at once where Look says so. With NewRedisOutbox a task is looked at by one node at a time: it is put off by Lease, and when the node is
+// killed it is due again after that. A look at a task that the store does not know does nothing: so an engine that repeats a callback has nothing sent again.
+//
 // # Goroutines
 //
-// run claims. Each attempt that runs has one. Close starts one that waits for them. All these have ended when Close returns. A dial of net/http's
-// may outlive them by Timeout at most.
+// Sender.run claims. Each attempt that runs has one. Close starts one that waits for them. All these have ended when Close returns. A dial of net/http's
+// may outlive them by Timeout at most. Outbox.run asks what is due, and at most Workers goroutines look at tasks. Outbox.Close starts one that waits for them, and
+// all have ended when it returns.
 package notify

@@ -133,7 +133,7 @@ func (r *Redis) Retry(ctx context.Context, id string) error { return r.each(ctx,
 func (r *Redis) Drop(ctx context.Context, id string) error { return r.each(ctx, "drop", r.drop, id) }
 
 // each runs a script about an id in the shards, until one has it.
-func (r *Redis) each(ctx context.Context, what string, s *goredis.Script, id string) error {
+func (r *Redis) each(ctx context.Context, what string, s *script, id string) error {
 	for _, shard := range r.shards {
 		done, err := r.run(ctx, s, shard, "n:"+id, id).Int()
 		switch {

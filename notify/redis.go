@@ -5,20 +5,13 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
-
-// shardsOfCluster is how many slots notifications take in a Cluster. It is part of the keys: another number would find none of them.
-const shardsOfCluster = 8
 
 var (
 	//go:embed scripts/common.lua
@@ -37,55 +30,29 @@ var (
 	statsText string
 )
 
-func script(text string) *goredis.Script { return goredis.NewScript(commonText + text) }
-
 // Redis is a Store that all processes share which have the same Redis (or Valkey, Sentinel, Cluster) and prefix.
 //
 // Keys begin with the prefix and :notify:1:{notify-0}: with the number of the shard, so that all of one shard is in one slot of a Cluster. A notification is in
 // the shard of its host. A Cluster has eight shards, others one. Times are those of Redis. scripts/common.lua says what the keys hold.
 type Redis struct {
-	client goredis.UniversalClient
-	most   int
-	shards []string // what the keys of each begin with
-	turn   atomic.Uint32
+	sharded
 
-	put, claim, finish, retry, drop, stats *goredis.Script
+	most int
+	turn atomic.Uint32
+
+	put, claim, finish, retry, drop, stats *script
 }
 
 // NewRedis makes a Store of at most so many open notifications, 0: any number. prefix begins every key. It sends nothing yet, and does not
 // close the client.
 func NewRedis(client goredis.UniversalClient, prefix string, most int) *Redis {
 	r := &Redis{
-		client: client, put: script(putText), claim: script(claimText), finish: script(finishText), retry: script(retryText),
-		drop: script(dropText), stats: script(statsText),
+		sharded: newSharded(client, prefix, "notify"),
+		put:     newScript(commonText, putText), claim: newScript(commonText, claimText), finish: newScript(commonText, finishText),
+		retry: newScript(commonText, retryText), drop: newScript(commonText, dropText), stats: newScript(commonText, statsText),
 	}
-	n := 1
-	if _, ok := client.(*goredis.ClusterClient); ok {
-		n = shardsOfCluster
-	}
-	for i := range n {
-		r.shards = append(r.shards, fmt.Sprintf("%s:notify:1:{notify-%d}:", prefix, i))
-	}
-	if most > 0 {
-		r.most = (most + n - 1) / n
-	}
+	r.most = r.share(most)
 	return r
-}
-
-// shard gives what the keys of a host begin with.
-func (r *Redis) shard(host string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(host))
-	return r.shards[int(h.Sum32()%uint32(len(r.shards)))] //nolint:gosec // there are eight at most
-}
-
-// unavailable words an error of Redis or of the way to it. Redis quotes arguments in some of its errors: of those only the first word is kept.
-func unavailable(what string, err error) error {
-	if answer, ok := errors.AsType[goredis.Error](err); ok {
-		code, _, _ := strings.Cut(answer.Error(), " ")
-		return fmt.Errorf("%w: %s: redis answers %.32q", ErrUnavailable, what, code)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
 
 // Put is Store's.
@@ -99,59 +66,6 @@ func (r *Redis) Put(ctx context.Context, n Record) error {
 		return ErrFull
 	}
 	return nil
-}
-
-// keys are those that a script of a shard names. The second one never exists: so a Cluster runs no script in a slot that is on its way
-// to another server, where a script would find a part of the keys and take the others for gone. It answers TRYAGAIN until the slot has moved.
-func keys(shard, key string) []string { return []string{shard + key, shard + "none"} }
-
-// run runs a script on a key of a shard. Where the slot moves it tries again for up to a second.
-func (r *Redis) run(ctx context.Context, s *goredis.Script, shard, key string, args ...any) *goredis.Cmd {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	args = append([]any{shard}, args...)
-	for {
-		cmd := s.Run(ctx, r.client, keys(shard, key), args...)
-		if !moves(cmd.Err()) {
-			return cmd
-		}
-		select {
-		case <-ctx.Done():
-			return cmd
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// moves reports whether an error says that a slot is on its way, or that go-redis has gone after it as often as it does. Such a script has not run.
-func moves(err error) bool {
-	return goredis.HasErrorPrefix(err, "TRYAGAIN") || goredis.HasErrorPrefix(err, "MOVED") || goredis.HasErrorPrefix(err, "ASK")
-}
-
-// once is a command that go-redis does not send again after an answer that was lost: what a claim took the first time would be claimed
-// and not sent, until its lease ends.
-type once struct{ *goredis.Cmd }
-
-// NoRetry is go-redis's.
-func (once) NoRetry() bool { return true }
-
-// runOnce runs the claim of a shard.
-func (r *Redis) runOnce(ctx context.Context, shard string, args []any) *goredis.Cmd {
-	run := func(name, script string) *goredis.Cmd {
-		all := []any{name, script, 2}
-		for _, key := range keys(shard, "hosts") {
-			all = append(all, key)
-		}
-		cmd := goredis.NewCmd(ctx, append(append(all, shard), args...)...)
-		cmd.SetFirstKeyPos(3)
-		_ = r.client.Process(ctx, once{cmd}) // the command keeps the error
-		return cmd
-	}
-	cmd := run("evalsha", r.claim.Hash())
-	if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = run("eval", commonText+claimText)
-	}
-	return cmd
 }
 
 // Claim is Store's. It looks into the shards in turn. One that fails keeps nothing from the others: its error is returned with what they gave.
@@ -182,7 +96,7 @@ func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Dur
 
 // claimOf claims in one shard.
 func (r *Redis) claimOf(ctx context.Context, shard, token string, args []any) (jobs []Job, next time.Duration, err error) {
-	reply, err := r.runOnce(ctx, shard, args).Slice()
+	reply, err := r.runOnce(ctx, r.claim, shard, "hosts", args).Slice()
 	if err != nil {
 		return nil, math.MaxInt64, unavailable("claim", err)
 	}
@@ -214,25 +128,6 @@ func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err 
 	}
 	return jobs, next, nil
 }
-
-func text(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
-// number gives 0 for what is none.
-func number(v any) int {
-	switch v := v.(type) {
-	case int64:
-		return int(v)
-	case string:
-		n, _ := strconv.Atoi(v)
-		return n
-	}
-	return 0
-}
-
-func milliseconds(v any) time.Duration { return time.Duration(number(v)) * time.Millisecond }
 
 // Finish is Store's.
 func (r *Redis) Finish(ctx context.Context, v Verdict) error {
