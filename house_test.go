@@ -71,6 +71,11 @@ func arrows() map[string]arrow {
 		"dialect/httpengine": {
 			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",
 		},
+		"dialect/os1": {
+			append([]string{"dialect/httpengine"}, words...),
+			[]string{fasthttp, "github.com/go-json-experiment/json"},
+			"it words both sides of one convention: its engine is one of plain HTTP with other words, and what clients send is parked elsewhere",
+		},
 		"dialect/rest": {
 			append(words, "internal/setting"),
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
@@ -87,7 +92,7 @@ func arrows() map[string]arrow {
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/rest"},
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/os1", "dialect/rest"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
