@@ -19,7 +19,6 @@ import (
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
-	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/internal/cors"
@@ -38,7 +37,7 @@ type Config struct {
 	Listen         gateway.Listen      `yaml:"listen"`
 	Callback       Callback            `yaml:"callback"`
 	Engine         Engine              `yaml:"engine"`
-	Engines        []httpengine.Config `yaml:"engines"`
+	Engines        []OtherEngine       `yaml:"engines"`
 	Auth           Auth                `yaml:"auth"`
 	Timeouts       gateway.Timeouts    `yaml:"timeouts"`
 	Limits         gateway.Limits      `yaml:"limits"`

@@ -20,7 +20,7 @@ func (c *Config) YAML() ([]byte, error) {
 	whole := *c
 	whole.Engines = slices.Clone(c.Engines)
 	for i := range whole.Engines {
-		whole.Engines[i] = whole.Engines[i].Filled()
+		whole.Engines[i].Config = whole.Engines[i].filled()
 	}
 	out, err := yaml.Dump(dump(reflect.ValueOf(&whole).Elem()))
 	if err != nil {

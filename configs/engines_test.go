@@ -15,7 +15,13 @@ func TestEngines(t *testing.T) {
 	f("- {name: \"a b\", kind: http, url: \"https://e/\"}\n", "c.yaml:3: engines[0].name: must be 1 to 64 letters, digits, hyphens and underscores")
 	f("- {name: corezoid, kind: http, url: \"https://e/\"}\n", "c.yaml:3: engines[0].name: is that of the engine of the section engine: choose another one")
 	f(ok+ok, "c.yaml:4: engines[1].name: is that of another engine: choose another one")
-	f("- {name: flow, kind: os1, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: there are no engines of this kind yet; write http")
+	f("- {name: flow, kind: metrici, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: there are no engines of this kind yet; write http")
+	f("- {name: flow, kind: soap, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: must be one of: http, os1")
+	f("- {name: flow, kind: http, url: \"https://e/\", os1: {callback_secret: x}}\n", "c.yaml:3: engines[0].os1: is for engines of kind os1: remove it")
+	f("- {name: flow, kind: os1, url: \"https://e/\", result: a, os1: {signature: md5}, headers: {x-coreos-tid: t}}\n",
+		"c.yaml:3: engines[0].result: is always the member data for this kind: remove it",
+		"c.yaml:3: engines[0].headers: must have X-COREOS-ACCESS: the engine wants it with every request",
+		"c.yaml:3: engines[0].os1.signature: must be one of: hmac-sha256, concat-sha256")
 	f("- {name: flow, kind: http, url: \"flow\"}\n", "c.yaml:3: engines[0].url: must be an absolute URL such as https://engine.example.com/hooks/{kind}")
 	f("- {name: flow, kind: http, url: \"https://e/\", timeout: -1s, headers: {Host: x}}\n",
 		"c.yaml:3: engines[0].timeout: must be longer than 0: write 500ms, 30s, 5m", "c.yaml:3: engines[0].headers: Host is set by the gateway: remove it")

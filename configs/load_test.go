@@ -216,9 +216,10 @@ func TestYAMLKeepsTheNamesInURLs(t *testing.T) {
 
 // What is printed of engines is what they do, and can be read again.
 func TestYAMLHasTheDefaultsOfEngines(t *testing.T) {
-	c := mustLoad(t, "callback: {base_url: \"https://sync.example\"}\nengines: [{name: flow, kind: http, url: \"https://flow.example/\"}, {name: b, kind: http, url: \"https://b.example/\", method: PUT, timeout: 3s}]")
+	c := mustLoad(t, "callback: {base_url: \"https://sync.example\"}\nengines: [{name: flow, kind: http, url: \"https://flow.example/\"}, {name: b, kind: http, url: \"https://b.example/\", method: PUT, timeout: 3s}, "+
+		"{name: o, kind: os1, url: \"https://o.example/\", headers: {X-COREOS-TID: a, X-COREOS-ACCESS: b}, os1: {callback_secret: hunter2}}]")
 	out := dump(t, c)
-	for _, line := range []string{"method: POST", "method: PUT", "header: X-Callback-Url", "accepted: [200, 201, 202, 204]", "timeout: 10s", "timeout: 3s"} {
+	for _, line := range []string{"method: POST", "method: PUT", "header: X-Callback-Url", "accepted: [200, 201, 202, 204]", "accepted: [202]", "callback_secret: '***'", "timeout: 10s", "timeout: 3s"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("no %s in\n%s", line, out)
 		}

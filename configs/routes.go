@@ -14,7 +14,8 @@ import (
 // routeEngines are the engines that routes can name, with what a route has to know of each.
 func (c *Config) routeEngines() []rest.Engine {
 	all := []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}
-	for _, e := range c.Engines {
+	for i := range c.Engines {
+		e := c.Engines[i].HTTP()
 		all = append(all, rest.Engine{Name: e.Name, Progress: e.ReportsProgress(), Parameters: e.Params()})
 	}
 	return all

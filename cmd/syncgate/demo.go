@@ -102,7 +102,7 @@ func demoConfig(public, engine, worker string) *configs.Config {
 	c.Auth.Window = 0 // the printed lines stay good
 	c.Auth.Credentials = []configs.Credential{{Credential: signer.Credential{Login: demoLogin, Secret: demoSecret}}}
 	c.Listen.PublicURL = c.Callback.BaseURL
-	c.Engines = []httpengine.Config{{Name: "worker", Kind: httpengine.Kind, URL: worker + "/"}}
+	c.Engines = []configs.OtherEngine{{Config: httpengine.Config{Name: "worker", Kind: httpengine.Kind, URL: worker + "/"}}}
 	route := rest.DefaultRoute()
 	route.Name, route.Path, route.Engine, route.Auth = "greetings", demoPath, "worker", rest.AuthNone
 	c.Routes = []rest.RouteConfig{route}

@@ -22,7 +22,7 @@ const billingKey = "0123456789abcdef0123456789abcdef"
 
 // enginesEnv has the secrets of the blocks of docs/engines.md.
 func enginesEnv() []string {
-	return append(exampleEnv(), "BILLING_SECRET=whsec_"+base64.StdEncoding.EncodeToString([]byte(billingKey)))
+	return append(exampleEnv(), "OS1_ACCESS=access-token", "OS1_SECRET="+os1Secret, "BILLING_SECRET=whsec_"+base64.StdEncoding.EncodeToString([]byte(billingKey)))
 }
 
 func enginesPage(t *testing.T) string {

@@ -141,7 +141,8 @@ func (r *findings) engine(c *configs.Config, getenv func(string) (string, bool))
 
 // otherEngines connects to each engine beside the default one. It sends nothing: a request may be the start of some work.
 func (r *findings) otherEngines(c *configs.Config, getenv func(string) (string, bool)) {
-	for i, e := range c.Engines {
+	for i := range c.Engines {
+		e := c.Engines[i].HTTP()
 		at := fmt.Sprintf("engines[%d]", i)
 		proxy, from, err := proxyOf(at, e.Connection(), getenv)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
+	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/signer"
@@ -121,13 +122,13 @@ func (n *node) listen() (err error) {
 
 // engines makes the engines beside the default one.
 func (n *node) engines() (all []gateway.NamedEngine, err error) {
-	for i, cfg := range n.config.Engines {
-		made, err := httpengine.New(cfg, httpengine.Options{CallbackURL: n.config.Callback.CallbackURL()})
+	for i := range n.config.Engines {
+		cfg := &n.config.Engines[i]
+		made, err := n.engine(cfg)
 		if err != nil {
 			return nil, fmt.Errorf("make engines[%d]: %w", i, err)
 		}
-		n.others[cfg.Name] = made
-		connection := cfg.Connection()
+		connection := cfg.HTTP().Connection()
 		through, from, err := proxyOf(fmt.Sprintf("engines[%d]", i), connection, n.getenv)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
@@ -141,6 +142,25 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 	}
 	n.showFields(n.config)
 	return all, nil
+}
+
+// engine makes one of them.
+func (n *node) engine(cfg *configs.OtherEngine) (gateway.Engine, error) {
+	o := httpengine.Options{CallbackURL: n.config.Callback.CallbackURL()}
+	if cfg.Kind == os1.Kind {
+		made, err := os1.New(cfg.OS1, cfg.Config, o)
+		if err != nil {
+			return nil, err
+		}
+		n.others[cfg.Name] = made.Engine
+		return made, nil
+	}
+	made, err := httpengine.New(cfg.Config, o)
+	if err != nil {
+		return nil, err
+	}
+	n.others[cfg.Name] = made
+	return made, nil
 }
 
 // showFields has engines keep of their callbacks what clients of routes may see.

@@ -32,6 +32,7 @@ import (
 type Options struct {
 	CallbackURL string   // of every task, before its token
 	Fields      []string // as of SetFields
+	TaskID      string   // path into the engine's JSON answer to a task: its own id of it; empty: id
 }
 
 // Engine asks one engine. It is safe for concurrent use.
@@ -42,6 +43,7 @@ type Engine struct {
 	member      []step // empty: the callback URL is not in the body
 	result      []step // empty: the whole body is
 	statusFrom  []step // empty: callbacks have no status of their own
+	taskID      []step
 	callbackURL string
 	fields      atomic.Pointer[[]string] // header fields of callbacks that clients may see
 	key         []byte                   // nil: requests are not signed
@@ -72,7 +74,7 @@ func New(cfg Config, o Options) (*Engine, error) {
 	for _, p := range []struct {
 		to   *[]step
 		text string
-	}{{&e.member, e.cfg.CallbackURL.Member}, {&e.result, e.cfg.Result}, {&e.statusFrom, e.cfg.Status.From}} {
+	}{{&e.member, e.cfg.CallbackURL.Member}, {&e.result, e.cfg.Result}, {&e.statusFrom, e.cfg.Status.From}, {&e.taskID, cmpOr(o.TaskID, "id")}} {
 		if p.text != "" {
 			*p.to, _ = parsePath(p.text)
 		}
@@ -286,7 +288,7 @@ func (e *Engine) taken(c *gateway.Call, body []byte) (ack gateway.Ack) {
 	said := message{r: &s.json}
 	whole, err := walked(said.r, body)
 	said.whole, said.isJSON = whole, err == nil
-	if id, ok := said.text([]step{{name: "id"}}); ok {
+	if id, ok := said.text(e.taskID); ok {
 		ack.Task = gateway.NewEngineTask([]byte(id))
 	}
 	if e.cfg.Cancel.URL == "" {

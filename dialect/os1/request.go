@@ -227,10 +227,10 @@ func (c *Callback) readObject(r *splice.Reader) *gateway.Detail {
 		if !more {
 			break
 		}
-		name, is := string(m.Name[:min(len(m.Name), len(callbackMember))]), r.Peek()
+		name, is := string(m.Name), r.Peek()
 		value, _ := r.Value()
 		switch {
-		case len(m.Name) > len(callbackMember) || name != "url" && name != "meta":
+		case name != "url" && name != "meta":
 			return callbackDetail("", "it has a member that is neither url nor meta")
 		case seen[name]:
 			return callbackDetail(name, "it stands there more than once")

@@ -66,6 +66,7 @@ func TestReplies(t *testing.T) {
 		{`a;b`, "text/csv", `{"contentType":"text/csv","base64":"YTti"}`},
 		{`{"a":1}`, "text/plain", `{"contentType":"text/plain","base64":"eyJhIjoxfQ=="}`},
 		{`{`, "application/json", `{"contentType":"application/json","base64":"ew=="}`},
+		{`{}x`, "application/json", `{"contentType":"application/json","base64":"e314"}`},
 		{``, "", `null`},
 	} {
 		s.Result(dst, final(correlator.Complete, f.body, &correlator.Head{ContentType: f.kind}))
