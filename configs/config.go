@@ -22,6 +22,7 @@ import (
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/internal/cors"
+	"syncgate/notify"
 	"syncgate/signer"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	Log            Log                 `yaml:"log"`
 	Routes         []rest.RouteConfig  `yaml:"routes"`
 	Access         []rest.AccessConfig `yaml:"access"`
+	Notify         notify.FileConfig   `yaml:"notify"`
 }
 
 // Callback says how engines reach us and what authenticates their tokens.
@@ -128,6 +130,7 @@ func Default() *Config {
 		CORS:           g.CORS,
 		Admin:          g.Admin,
 		Log:            Log{Level: "info", Format: "json"},
+		Notify:         notify.DefaultFile(),
 	}
 }
 
@@ -209,7 +212,7 @@ func (c *Config) CallbackKeys() []string {
 func (c *Config) Validate() error {
 	g := c.Gateway()
 	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
-		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes())
+		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes(), c.validateNotify())
 }
 
 func (c *Callback) validate(backend string) error {

@@ -35,7 +35,7 @@ func (c *Config) warnings() (all []Warning) {
 			all = append(all, Warning("listen.tls.cert_file: expires at "+end.Format(time.RFC3339)+": renew it"))
 		}
 	}
-	return append(all, c.engineWarnings()...)
+	return slices.Concat(all, c.engineWarnings(), c.notifyWarnings())
 }
 
 // UsesDefaultEngine reports whether somebody may ask the engine of the section engine.
