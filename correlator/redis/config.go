@@ -80,17 +80,40 @@ func (c Config) connect() (goredis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.client(o), nil
+}
+
+// NewClient makes a client for other data in the same Redis: it has the same address, user and TLS as the correlator, and connections of its own, so
+// neither waits for the other's. A command ends when its context does. exchange bounds the writing of a command, and the reading of its answer, where the
+// context allows more; Timeout bounds connecting and the wait for a free connection. The client opens no connection until the first command. It fails
+// where c is not valid.
+func (c Config) NewClient(exchange time.Duration) (goredis.UniversalClient, error) {
+	if exchange <= 0 {
+		return nil, errors.New("exchange: must be greater than 0")
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	o.ReadTimeout, o.WriteTimeout = exchange, exchange
+	return c.client(o), nil
+}
+
+func (c Config) client(o *goredis.UniversalOptions) goredis.UniversalClient {
 	switch c.Mode {
 	case Cluster:
-		return goredis.NewClusterClient(o.Cluster()), nil
+		return goredis.NewClusterClient(o.Cluster())
 	case Sentinel:
-		return goredis.NewFailoverClient(o.Failover()), nil
+		return goredis.NewFailoverClient(o.Failover())
 	default:
 		simple := o.Simple()
 		if strings.HasPrefix(c.URL, "unix:") {
 			simple.Network = "unix"
 		}
-		return goredis.NewClient(simple), nil
+		return goredis.NewClient(simple)
 	}
 }
 

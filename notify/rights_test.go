@@ -1,0 +1,114 @@
+package notify_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/internal/redistest"
+	"syncgate/notify"
+)
+
+// rights are the lines of docs/operations.md that make the user of a gateway whose routes push.
+func rights(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^    ACL SETUSER syncgate (.*)$`).FindAllStringSubmatch(string(text), -1)
+	if len(lines) != 2 {
+		t.Fatalf("docs/operations.md has %d lines that make a user", len(lines))
+	}
+	return strings.Fields(lines[0][1] + " " + lines[1][1])
+}
+
+// TestRights: a user with the rights that docs/operations.md lists, and no others, can do all that notifications need.
+func TestRights(t *testing.T) {
+	server := redistest.StartTCP(t)
+	if got := server.Do(append([]string{"ACL", "SETUSER", "syncgate"}, rights(t)...)...); got != "+OK" {
+		t.Fatal(got)
+	}
+	o := options(server.Addr())
+	o.Username, o.Password = "syncgate", "PASSWORD"
+	user := goredis.NewClient(o)
+	t.Cleanup(func() { _ = user.Close() })
+	t.Run("notifications", func(t *testing.T) { useAll(t, notify.NewRedis(user, "syncgate", 10)) })
+	if denied := server.Do("ACL", "LOG"); denied != "" {
+		t.Errorf("denied: %q", denied)
+	}
+	if err := notify.NewRedis(user, "another", 10).Put(t.Context(), notify.Record{ID: "x", Host: "h:443"}); err == nil {
+		t.Error("it may write under another prefix")
+	}
+}
+
+// useAll uses all of a Store, so that each branch of its scripts runs that has a command of its own.
+func useAll(t *testing.T, s notify.Store) {
+	ctx := t.Context()
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	room := notify.Room{Most: 10, Slots: 10, Lease: patience, Grace: grace}
+	keep(t, s, "h-a", "h-b", "h-c", "h-d")
+	jobs := claim(t, s, room, 4)
+	for id, state := range map[string]notify.State{"a": notify.Delivered, "b": notify.Dead, "c": notify.Open, "d": notify.Refused} {
+		j := jobs[id]
+		must("finish", s.Finish(ctx, notify.Verdict{ID: id, Host: j.Host, Token: j.Token, State: state, After: patience}))
+	}
+	for _, state := range []notify.State{notify.Open, notify.Dead} {
+		entries, _, err := s.List(ctx, notify.Filter{State: state})
+		must("list", err)
+		if len(entries) != 1 {
+			t.Errorf("%s: %+v", state, entries)
+		}
+	}
+	e, err := s.Show(ctx, "c")
+	must("show", err)
+	if e.Due.IsZero() {
+		t.Error("when the next attempt is cannot be read")
+	}
+	must("retry", s.Retry(ctx, "b"))
+	must("drop", s.Drop(ctx, "b"))
+	must("drop", s.Drop(ctx, "d"))
+	stats, err := s.Stats(ctx)
+	must("stats", err)
+	if stats.Open != 1 || stats.Oldest == 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// TestRightsAreNeeded: no right is listed for notifications that nothing uses, and each command of a script is listed.
+func TestRightsAreNeeded(t *testing.T) {
+	used := map[string]bool{"zscore": true} // by Go
+	err := fs.WalkDir(os.DirFS("scripts"), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join("scripts", name))
+		for _, m := range regexp.MustCompile(`call\('(\w+)'`).FindAllStringSubmatch(string(text), -1) {
+			used[strings.ToLower(m[1])] = true
+			if right := "+" + strings.ToLower(m[1]); !slices.Contains(rights(t), right) {
+				t.Errorf("%s calls %s, which docs/operations.md does not list", name, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil || len(used) < 10 {
+		t.Fatalf("%d commands are used, %v", len(used), err)
+	}
+	_, more, _ := strings.Cut(strings.Join(rights(t), " "), "+llen")
+	for right := range strings.FieldsSeq(more) {
+		if !used[strings.TrimPrefix(right, "+")] {
+			t.Errorf("%s is listed, and nothing uses it", right)
+		}
+	}
+}
