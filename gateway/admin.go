@@ -44,10 +44,12 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 // operate answers an operator, and reports whether the answer is about health.
 func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 	path := string(RawPath(ctx.RequestURI()))
+	further, found := g.adminPath(path)
 	switch {
+	case found:
+		g.serveFurther(ctx, further, strings.TrimPrefix(path, further.Path))
 	case !ctx.IsGet() && !ctx.IsHead():
-		ctx.Response.Header.Set("Allow", "GET, HEAD")
-		ctx.Error("Method not allowed", fasthttp.StatusMethodNotAllowed)
+		RefuseMethod(ctx, "GET, HEAD")
 	case path == "/healthz":
 		g.health(&ctx.Response)
 		return true
@@ -66,7 +68,7 @@ func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
 	case strings.HasPrefix(path, "/debug/pprof/"):
 		pprofhandler.PprofHandler(ctx)
 	default:
-		ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id} and /debug/pprof/ are here", fasthttp.StatusNotFound)
+		ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id}, "+g.adminPathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
 	}
 	return false
 }

@@ -94,7 +94,8 @@ type DrainConfig struct {
 
 // Admin says what operators can ask.
 type Admin struct {
-	Trips int `yaml:"trips"` // how many trips that are over are remembered; 0: none
+	Trips   int  `yaml:"trips"`   // how many trips that are over are remembered; 0: none
+	Actions bool `yaml:"actions"` // operators can change what AdminPaths serve, and not only read it
 }
 
 // NoProxy is the EngineConfig.Proxy that is none, whatever the environment says.

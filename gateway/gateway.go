@@ -46,6 +46,7 @@ type Gateway struct {
 	registry       *prometheus.Registry
 	showMetrics    fasthttp.RequestHandler
 	cors           *cors.Policy
+	adminPaths     []AdminPath
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	retries        *retryQueue
@@ -61,6 +62,7 @@ type Gateway struct {
 	ended          context.Context // for callers that cannot wait: it is over
 
 	limits    atomic.Pointer[Limits] // replaced by SetLimits
+	actions   atomic.Bool            // replaced by SetActions
 	stage     atomic.Int32           // of the end; it only grows
 	hook      func(point string)
 	work      work // what asks the store or answers a client
@@ -95,6 +97,7 @@ type Parts struct {
 	Metrics    *prometheus.Registry
 	Version    string
 	Logins     func() []string // that are configured now, for the metrics; nil: none is known in advance
+	AdminPaths []AdminPath     // further ones of the admin listener
 
 	hook        func(point string) // for tests: called at "reply" before one is written, and where upstream.Options.Hook is; nil: not called
 	engineRoots *x509.CertPool     // for tests: who signs an https engine's certificate; nil: whom the system trusts
@@ -129,6 +132,8 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
+	g.adminPaths = p.AdminPaths
+	g.actions.Store(cfg.Admin.Actions)
 	g.metrics = newMetrics(g, p)
 	g.recent = newRecentTrips(cfg.Admin.Trips)
 	g.retries = newRetryQueue(g)

@@ -1,0 +1,93 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/gateway"
+)
+
+// operated makes a node whose admin listener has a further path, and gives a function that asks that listener.
+func operated(t *testing.T, change ...func(*gateway.Config)) (n *node, ask func(method, path string, header ...string) answer) {
+	t.Helper()
+	n = startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) {
+		p.AdminPaths = []gateway.AdminPath{{Path: "/api/things", Serve: func(ctx *fasthttp.RequestCtx, rest string) {
+			if strings.HasSuffix(rest, "/panic") {
+				panic(rest)
+			}
+			ctx.SetBodyString(string(ctx.Method()) + " [" + rest + "] " + string(ctx.QueryArgs().Peek("a")))
+		}}}
+	}, change...)
+	n.url = "http://" + n.AdminAddr().String()
+	return n, func(method, path string, header ...string) answer {
+		t.Helper()
+		return n.do(method, path, "", header...)
+	}
+}
+
+// TestAdminPaths: a further path is served with what is behind it, and nothing beside it.
+func TestAdminPaths(t *testing.T) {
+	n, ask := operated(t)
+	for path, want := range map[string]string{
+		"/api/things": "GET [] ", "/api/things?a=b": "GET [] b", "/api/things/": "GET [/] ", "/api/things/x%2Fy/z?a=c": "GET [/x%2Fy/z] c",
+	} {
+		r := ask(http.MethodGet, path)
+		if r.status != 200 || r.body != want || r.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	for _, path := range []string{"/api/thingsx", "/api/thing", "/api"} {
+		if r := ask(http.MethodGet, path); r.status != 404 || !strings.Contains(r.body, "/api/things, and /debug/pprof/ are here") {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	n.url = "http://" + n.PublicAddr().String()
+	if r := ask(http.MethodGet, "/api/things"); r.status != 404 {
+		t.Errorf("on the public listener: %+v", r)
+	}
+}
+
+// TestAdminActions: what changes something needs admin.actions, and never comes from a page.
+func TestAdminActions(t *testing.T) {
+	n, ask := operated(t)
+	f := func(method, path string, status int, want string, header ...string) {
+		t.Helper()
+		if r := ask(method, path, header...); r.status != status || !strings.Contains(r.body, want) {
+			t.Errorf("%s %s: %+v, want %d %s", method, path, r, status, want)
+		}
+	}
+	for _, method := range []string{"POST", "DELETE", "PUT", "PATCH"} {
+		f(method, "/api/things/1", 403, "set admin.actions to true")
+	}
+	n.SetActions(true)
+	f("POST", "/api/things/1", 200, "POST [/1]")
+	f("DELETE", "/api/things/1", 200, "DELETE [/1]")
+	f("POST", "/api/things/1", 403, "a page in a browser", "Origin", "http://localhost:9090")
+	f("GET", "/api/things/1", 200, "GET [/1]", "Origin", "http://localhost:9090")
+	for _, path := range []string{"/healthz", "/metrics", "/api/trips/x", "/debug/pprof/"} { // the others stay as they are
+		r := ask("POST", path)
+		if r.status != 405 || r.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("POST %s: %+v", path, r)
+		}
+	}
+	n.SetActions(false)
+	f("POST", "/api/things/1", 403, "set admin.actions to true")
+	_, ask = operated(t, func(c *gateway.Config) { c.Admin.Actions = true })
+	f("POST", "/api/things/1", 200, "POST [/1]")
+}
+
+// TestAdminPathPanics: its connection is lost, and the next request is served.
+func TestAdminPathPanics(t *testing.T) {
+	n, ask := operated(t)
+	if r, err := http.Get(n.url + "/api/things/panic"); err == nil {
+		_ = r.Body.Close()
+		t.Errorf("answered %d", r.StatusCode)
+	}
+	if r := ask(http.MethodGet, "/api/things"); r.status != 200 {
+		t.Errorf("%+v", r)
+	}
+	waitLog(t, n, `serving an operator panicked`)
+}
