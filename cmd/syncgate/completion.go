@@ -55,8 +55,11 @@ func (c *command) options(p *program) (all []option) {
 
 // words are what may follow a command instead of a flag; files says that files may.
 func (c *command) words() (words []string, files bool) {
-	if c.name == "completion" {
+	switch c.name {
+	case "completion":
 		words = strings.Fields(shells)
+	case "notify":
+		words = strings.Fields(notifyActions)
 	}
 	return words, strings.Contains(c.args, "[FILE|-]")
 }
@@ -130,7 +133,7 @@ func zshScript(p *program) string {
 		if words, files := c.words(); files {
 			b.WriteString(" \\\n\t\t'*:file:_files'")
 		} else if len(words) > 0 {
-			b.WriteString(" \\\n\t\t" + quote("1:shell:("+strings.Join(words, " ")+")"))
+			b.WriteString(" \\\n\t\t" + quote("1:word:("+strings.Join(words, " ")+")"))
 		}
 		b.WriteString(" ;;\n")
 	}

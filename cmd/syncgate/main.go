@@ -48,6 +48,10 @@ func commands() []command {
 		{"check", "[--config FILE] [--quiet | --online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
 		{"trip", "ID [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "trips where request"},
+		{
+			"notify", "list|show|retry|drop [ID] [--state S] [--subscription U] [--limit N] [--after C] [--config FILE | --admin ADDR] [--json]",
+			"list, show, retry or drop results that are pushed", notifications, notifyHelp, "notifications webhooks hooks push",
+		},
 		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},
 		{"man", "", "print the manual page", manual, manHelp, "manual manpage"},
 		{"version", "", "print the version", version, "Prints the version of syncgate, of Go and of the platform.\n", ""},

@@ -112,7 +112,7 @@ func (n *node) listen() (err error) {
 	}
 	n.gateway, err = gateway.New(cfg, gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []gateway.AdminPath{notifyAdmin{}.path()},
 	})
 	if err != nil {
 		return fmt.Errorf("make the gateway: %w", err)

@@ -61,7 +61,7 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	body, err := ask(address, id)
+	_, body, err := ask(http.MethodGet, address, "/api/trips/"+url.PathEscape(id))
 	if err != nil {
 		return err
 	}
@@ -95,18 +95,22 @@ func (p *program) adminAddress(given, path string) (string, error) {
 	return reachable(c.Listen.Admin), nil
 }
 
-// ask asks the gateway.
-func ask(address, id string) (body []byte, err error) {
+// ask asks the admin listener of a gateway.
+func ask(method, address, path string) (status int, body []byte, err error) {
 	client := http.Client{Timeout: askTimeout}
-	answer, err := client.Get("http://" + address + "/api/trips/" + url.PathEscape(id)) //nolint:gosec // where the caller says
+	req, err := http.NewRequest(method, "http://"+address+path, nil) //nolint:gosec,noctx // where the caller says; the client has a time-out
 	if err != nil {
-		return nil, fmt.Errorf("ask the gateway at %s: %w", address, unanswered(err))
+		return 0, nil, usageError("--admin must be an address such as 127.0.0.1:9090")
+	}
+	answer, err := client.Do(req) //nolint:gosec // the same
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask the gateway at %s: %w", address, unanswered(err))
 	}
 	defer answer.Body.Close()
 	if body, err = io.ReadAll(io.LimitReader(answer.Body, mostAnswer)); err != nil {
-		return nil, fmt.Errorf("read the gateway's answer: %w", unanswered(err))
+		return 0, nil, fmt.Errorf("read the gateway's answer: %w", unanswered(err))
 	}
-	return body, nil
+	return answer.StatusCode, body, nil
 }
 
 // printWhereabouts prints the answer for people.
