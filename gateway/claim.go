@@ -7,50 +7,16 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 )
 
-const (
-	keyHeader = "Idempotency-Key"
-	maxKey    = 255 // bytes
-)
-
-// keyOf reads the request's Idempotency-Key, empty when there is none: 1 to 255 visible ASCII characters, taken as they are. quoted: it may
-// also be a String of a structured field (RFC 9651, 3.3.3), which is the same key as what it says.
+// keyOf reads the request's Idempotency-Key, empty when there is none. quoted: it may be a quoted String.
 func keyOf(h *fasthttp.RequestHeader, quoted bool) (key string, err error) {
-	values := h.PeekAll(keyHeader)
-	if len(values) == 0 {
-		return "", nil
-	}
-	text := values[0]
-	if quoted {
-		text = unquote(text)
-	}
-	ok := len(values) == 1 && len(text) > 0 && len(text) <= maxKey
-	if ok {
-		for _, c := range text {
-			ok = ok && c > ' ' && c < 0x7f
-		}
-	}
+	key, ok := httpfield.IdempotencyKey(h, quoted)
 	if !ok {
 		return "", &Fault{Status: fasthttp.StatusBadRequest, Reason: BadKey, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
 	}
-	return string(text), nil
-}
-
-// unquote gives what a String of a structured field says. What is none stays as it is.
-func unquote(text []byte) []byte {
-	n := len(text) - 1
-	if n < 1 || text[0] != '"' || text[n] != '"' {
-		return text
-	}
-	said := make([]byte, 0, n)
-	for i := 1; i < n; i++ {
-		if text[i] == '\\' && i+1 < n {
-			i++
-		}
-		said = append(said, text[i])
-	}
-	return said
+	return key, nil
 }
 
 // claim binds the request's key to the trip and parks it, or joins the trip that has the key. It asks the store. An owner that surely made

@@ -9,6 +9,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/upstream"
+	"syncgate/signer"
 )
 
 // Engine is how work is asked for. Its methods are called concurrently, must not block, and may panic, as a Dialect's.
@@ -137,6 +138,30 @@ type engine struct {
 	client *upstream.Client
 
 	headers atomic.Pointer[[]engineHeader] // of requests to the engine; never nil
+}
+
+// engineHeader is a header that goes with every request to the engine.
+type engineHeader struct{ name, value string }
+
+// SetEngineHeaders replaces the headers that go with every request to the default engine, for requests that are sent from now on. They must be
+// valid.
+func (g *Gateway) SetEngineHeaders(headers map[string]signer.Secret) {
+	g.engines[0].setHeaders(headers)
+}
+
+func (e *engine) setHeaders(headers map[string]signer.Secret) {
+	list := make([]engineHeader, 0, len(headers))
+	for name, value := range headers {
+		list = append(list, engineHeader{name, string(value)})
+	}
+	e.headers.Store(&list)
+}
+
+// addHeaders adds the headers to a request for the engine.
+func (e *engine) addHeaders(h *fasthttp.RequestHeader) {
+	for _, header := range *e.headers.Load() {
+		h.Set(header.name, header.value)
+	}
 }
 
 // addEngine makes an engine known. The first is the default one.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -70,30 +69,4 @@ func (g *Gateway) closeIfLeaving(dst *fasthttp.Response) {
 	if g.stage.Load() >= leaving {
 		dst.SetConnectionClose()
 	}
-}
-
-// requestID takes the client's own where it can stand in a log, else makes one.
-func requestID(h *fasthttp.RequestHeader) string {
-	if id := h.Peek("X-Request-Id"); isRequestID(id) {
-		return string(id)
-	}
-	return newRequestID()
-}
-
-func newRequestID() string {
-	return strconv.FormatUint(rand.Uint64()|1<<63, 16) //nolint:gosec // a name, not a secret; always 16 digits
-}
-
-func isRequestID(id []byte) bool {
-	if len(id) == 0 || len(id) > 128 {
-		return false
-	}
-	for _, c := range id {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/cors"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/redact"
 )
@@ -130,7 +131,7 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHeader) {
 	token, err := a.find(g, l, RawPath(h.RequestURI()))
 	if a.route != routeCallback { // an engine reads neither
-		a.requestID, a.origin = requestID(h), string(h.Peek("Origin"))
+		a.requestID, a.origin = httpfield.RequestID(h), string(h.Peek("Origin"))
 	}
 	methods := g.methods(a)
 	known := slices.Contains(methods, string(h.Method()))
@@ -270,7 +271,7 @@ func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
 func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *httpserver.ReadError) {
 	a, ok := why.Verdict.Tag.(*heading)
 	if !ok {
-		a = &heading{requestID: newRequestID(), origin: string(why.Origin)}
+		a = &heading{requestID: httpfield.NewRequestID(), origin: string(why.Origin)}
 		if l != g.admin {
 			_, _ = a.find(g.Gateway, l, RawPath(why.Target)) // without a route the words are those for clients
 			g.metrics.routes[a.route].Inc()

@@ -3,28 +3,11 @@ package gateway
 import (
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"syncgate/correlator"
 )
-
-func TestRequestIDs(t *testing.T) {
-	f := func(id string, want bool) {
-		t.Helper()
-		if got := isRequestID([]byte(id)); got != want {
-			t.Errorf("isRequestID(%q) = %v", id, got)
-		}
-	}
-	f("a-B_c.9", true)
-	f(strings.Repeat("a", 128), true)
-	f(strings.Repeat("a", 129), false)
-	f("", false)
-	f("a b", false)
-	f("a\"b", false)
-	f("é", false)
-}
 
 func TestLabels(t *testing.T) {
 	f := func(value, want string, most int) {

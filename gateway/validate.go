@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/setting"
 )
 
@@ -77,6 +78,36 @@ func (e *EngineConfig) validateConnection(p *setting.Problems, key string) {
 	p.Positive(key+"idle", e.Idle)
 	p.AtLeast(key+"max_connections", e.MaxConnections, 1)
 	e.validateHeaders(p, key+"headers")
+}
+
+// validateHeaders shows neither a value nor a name that is not known: a secret may stand in the wrong place.
+func (e *EngineConfig) validateHeaders(p *setting.Problems, key string) {
+	seen := make(map[string]bool, len(e.Headers))
+	for name, value := range e.Headers {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !httpfield.IsName(name):
+			p.Add(key, "one has a name that no header has: letters, digits and hyphens would do")
+		case isOurs(canonical):
+			p.Add(key, "%s is set by the gateway: remove it", canonical)
+		case seen[canonical]:
+			p.Add(key, "one is there twice, as case does not matter")
+		case value == "":
+			p.Add(key, "one has no value")
+		case !httpfield.IsValue(string(value)):
+			p.Add(key, "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end")
+		}
+		seen[canonical] = true
+	}
+}
+
+// isOurs reports whether the gateway sets a header of requests to the engine, or relies on its absence.
+func isOurs(canonical string) bool {
+	switch canonical {
+	case "Host", "Content-Type", "Content-Encoding":
+		return true
+	}
+	return httpfield.IsOfConnection(canonical)
 }
 
 func (l *Limits) validate(p *setting.Problems) {

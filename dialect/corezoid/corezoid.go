@@ -22,6 +22,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
 
@@ -64,7 +65,7 @@ func (c Config) Validate() error {
 	for i, name := range c.ForwardHeaders {
 		lower := strings.ToLower(name)
 		switch {
-		case !gateway.IsHeaderName(name):
+		case !httpfield.IsName(name):
 			errs = append(errs, fmt.Errorf("forward_headers[%d]: is not the name of a header", i))
 		case seen[lower]:
 			errs = append(errs, fmt.Errorf("forward_headers[%d]: is there already", i))

@@ -187,7 +187,7 @@ func (u CallbackURL) validate(p *problems, method string) {
 	switch {
 	case set > 1:
 		p.add("callback_url", "has more than one of header, member and query: keep one")
-	case u.Header != "" && (!gateway.IsHeaderName(u.Header) || isTaken(u.Header)):
+	case u.Header != "" && (!httpfield.IsName(u.Header) || isTaken(u.Header)):
 		p.add("callback_url.header", "is not the name of a header that can be set: write X-Callback-Url")
 	case u.Member != "":
 		if names, err := parsePath(u.Member); err != nil || slices.ContainsFunc(names, func(s step) bool { return s.name == "" }) {

@@ -24,6 +24,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 	"syncgate/signer"
 )
@@ -91,7 +92,7 @@ func New(cfg Config, o Options) (*Engine, error) {
 func (e *Engine) SetFields(names []string) {
 	var fields []string
 	for _, name := range names {
-		if gateway.IsHeaderName(name) && !isTaken(name) && !slices.Contains(fields, name) {
+		if httpfield.IsName(name) && !isTaken(name) && !slices.Contains(fields, name) {
 			fields = append(fields, name)
 		}
 	}

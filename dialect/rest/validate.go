@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // Validate gives every problem at once, joined; each begins with its key as in "routes[0].path: …". None of them shows a value that may be a
@@ -191,7 +192,7 @@ func (c *RouteConfig) checkHeaders(p *problems, at func(string) string) {
 		for i, name := range names {
 			lower := strings.ToLower(name)
 			switch {
-			case !gateway.IsHeaderName(name):
+			case !httpfield.IsName(name):
 				p.add(item(key, i), "is not the name of a header")
 			case seen[lower]:
 				p.add(item(key, i), "is there already")
@@ -205,7 +206,7 @@ func (c *RouteConfig) checkHeaders(p *problems, at func(string) string) {
 	}
 	headers(at("forward_headers"), c.ForwardHeaders, true)
 	headers(at("respond.headers"), c.Respond.Headers, false)
-	if name := c.Respond.StatusHeader; name != "" && !gateway.IsHeaderName(name) {
+	if name := c.Respond.StatusHeader; name != "" && !httpfield.IsName(name) {
 		p.add(at("respond.status_header"), "is not the name of a header")
 	}
 }

@@ -1,5 +1,4 @@
-// Package httpfield reads the fields of an HTTP request that are lists with quoted strings: the client's address behind proxies, and how long
-// the client prefers to wait.
+// Package httpfield reads the fields of HTTP messages, and says what may stand in one.
 package httpfield
 
 import "bytes"

@@ -1,0 +1,17 @@
+package httpfield
+
+import "strings"
+
+// IsName reports whether s is the name of a field: a token (RFC 9110, 5.1).
+func IsName(s string) bool {
+	odd := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	}
+	return s != "" && !strings.ContainsFunc(s, odd)
+}
+
+// IsValue reports whether s is a value of a field (RFC 9110, 5.5) in ASCII.
+func IsValue(s string) bool {
+	odd := func(r rune) bool { return (r < ' ' || r > '~') && r != '\t' }
+	return strings.Trim(s, " \t") == s && !strings.ContainsFunc(s, odd)
+}
