@@ -2,11 +2,8 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
@@ -149,10 +146,10 @@ func (t *trip) opFields(line *zerolog.Event) *zerolog.Event {
 	var room [mostLabel]byte // on the stack
 	i := t.subject()
 	op := &t.call.Ops[i]
-	if label := appendLabel(room[:0], op.Process, mostLabel); len(label) > 0 {
+	if label := redact.AppendLabel(room[:0], op.Process, mostLabel); len(label) > 0 {
 		line = line.Bytes("process", label)
 	}
-	if label := appendLabel(room[:0], op.Ref, mostLabel); len(label) > 0 {
+	if label := redact.AppendLabel(room[:0], op.Ref, mostLabel); len(label) > 0 {
 		line = line.Bytes("ref", label)
 	}
 	if label := t.appendEngineTask(room[:0], i); len(label) > 0 {
@@ -187,69 +184,8 @@ func (t *trip) appendEngineTask(dst []byte, op int) []byte {
 	if name := t.id.Name(); bytes.Contains(task.bytes(), name[:]) {
 		return dst
 	}
-	return appendText(dst, task.bytes(), mostLabel)
+	return redact.AppendText(dst, task.bytes(), mostLabel)
 }
 
 // mostLabel bounds what the log shows of a text that others have chosen, in bytes.
 const mostLabel = 64
-
-// appendLabel appends what a JSON value says, as people read it: no more than most bytes, what cannot be printed as \uXXXX.
-func appendLabel(dst, value []byte, most int) []byte { return appendText(dst, plainText(value), most) }
-
-// plainText gives what a JSON value says: a text without its quotes, nothing for null. It stands in value where nothing is escaped.
-func plainText(value []byte) []byte {
-	switch {
-	case len(value) == 0, string(value) == "null":
-		return nil
-	case value[0] != '"':
-		return value
-	case bytes.IndexByte(value, '\\') < 0:
-		return bytes.TrimSuffix(value[1:], []byte{'"'}) // it may be cut
-	}
-	var text string
-	if json.Unmarshal(value, &text) != nil {
-		return value[1:]
-	}
-	return []byte(text)
-}
-
-// appendText appends a text in printable characters, no more than most bytes.
-func appendText(dst, text []byte, most int) []byte {
-	if len(text) <= most && isPlain(text) {
-		return append(dst, text...)
-	}
-	const ellipsis = "..."
-	end := len(dst) + most
-	for len(text) > 0 {
-		c, size := utf8.DecodeRune(text)
-		text = text[size:]
-		if size = max(size, 1); c == utf8.RuneError || !unicode.IsPrint(c) {
-			size = len(`\uffff`)
-		}
-		left := end - len(dst) - size
-		if left < 0 || left < len(ellipsis) && len(text) > left {
-			return append(dst, ellipsis[:max(0, min(len(ellipsis), end-len(dst)))]...)
-		}
-		if size < len(`\uffff`) {
-			dst = utf8.AppendRune(dst, c)
-		} else {
-			dst = appendEscaped(dst, c)
-		}
-	}
-	return dst
-}
-
-// isPlain reports whether a text is printable ASCII, as most are.
-func isPlain(text []byte) bool {
-	for _, c := range text {
-		if c < ' ' || c > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-func appendEscaped(dst []byte, c rune) []byte {
-	const digits = "0123456789abcdef"
-	return append(dst, '\\', 'u', digits[c>>12&15], digits[c>>8&15], digits[c>>4&15], digits[c&15])
-}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/internal/redact"
 )
 
 const (
@@ -143,7 +144,7 @@ type short struct {
 
 func (s *short) set(seed maphash.Seed, text []byte) {
 	s.hash = maphash.Bytes(seed, text)
-	s.size = uint8(len(appendText(s.text[:0], text, len(s.text)))) //nolint:gosec // at most 40
+	s.size = uint8(len(redact.AppendText(s.text[:0], text, len(s.text)))) //nolint:gosec // at most 40
 }
 
 func (s *short) String() string { return string(s.text[:s.size]) }
@@ -199,8 +200,8 @@ func (e *traceOp) describe(t *trip, op int, seed maphash.Seed) {
 		return
 	}
 	o := &t.call.Ops[op]
-	appendLabel(e.process[:0], o.Process, len(e.process))
-	if ref := plainText(o.Ref); len(ref) > 0 {
+	redact.AppendLabel(e.process[:0], o.Process, len(e.process))
+	if ref := redact.PlainText(o.Ref); len(ref) > 0 {
 		e.ref.set(seed, ref)
 	}
 	e.task = NewEngineTask(t.appendEngineTask(e.task.text[:0], op))
