@@ -20,6 +20,7 @@ import (
 	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/quota"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
 )
@@ -51,6 +52,7 @@ type Gateway struct {
 	server         *httpserver.Server
 	retries        *retryQueue
 	cancels        *cancels
+	quotas         *quota.Table // by login, or name of a Quota
 	streams        *streams
 	recent         *recentTrips // nil: trips that are over are not remembered
 	refusedNotes   *sparse      // of callbacks
@@ -67,10 +69,6 @@ type Gateway struct {
 	hook      func(point string)
 	work      work // what asks the store or answers a client
 	operators work // what serves operators: a profile takes its time, and Close does not wait for that
-
-	sharesMu sync.Mutex
-	shares   map[string]*share // by login or quota; guarded by sharesMu, as are what is in them and the next
-	sweepAt  int               // how many shares there are when idle ones are dropped
 
 	// Set by Listen.
 	certificate                     *tlsfiles.Certificate // nil: no TLS
@@ -113,7 +111,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
 		cors: cors.New(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
-		shares: make(map[string]*share), hook: p.hook,
+		quotas: quota.New(), hook: p.hook,
 		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: newSparse(),
 	}
 	if g.hook == nil {
