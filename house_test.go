@@ -43,6 +43,7 @@ func arrows() map[string]arrow {
 		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
 		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
 		"internal/redact":    {nil, nil, "it cleans words, and does not know where they are shown"},
+		"internal/median":    {nil, nil, "it knows durations, and not what they are for"},
 		"internal/quota":     {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
 		"internal/setting":   {nil, nil, "it knows what a value may be, and not what it is for"},
 		"internal/tlsfiles": {
@@ -52,6 +53,7 @@ func arrows() map[string]arrow {
 		},
 		"internal/timerwheel":       {nil, nil, "it knows times, and not what they end"},
 		"internal/splice":           {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
+		"correlator/retryqueue":     {[]string{"correlator"}, nil, "it saves records, and does not know whose they are"},
 		"correlator/correlatortest": {[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it"},
 		"correlator/redis": {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
@@ -62,7 +64,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "signer", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/quota", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
+			[]string{"correlator", "correlator/retryqueue", "signer", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/median", "internal/quota", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},

@@ -58,7 +58,7 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 
 // deliver hands a callback on, and waits until it is settled.
 func (g *Gateway) deliver(id correlator.ID, cb correlator.Callback) error {
-	if err := g.retries.save(id); err != nil {
+	if err := g.retries.Save(id); err != nil {
 		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
 	return deliverError(id, cb.Op, g.correlator.Deliver(g.deadlines.context(time.Now()), id, cb))
@@ -74,7 +74,7 @@ func deliverError(id correlator.ID, op int, err error) error {
 // deliverNow hands a callback on where nobody has to wait: it completes a trip of this node. ErrUnavailable: somebody has to wait.
 func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 	t, ok := g.correlator.Waiter(id).(*trip)
-	if !ok || g.retries.count.Load() > 0 || !t.settlesAt(cb.Op) {
+	if !ok || g.retries.Len() > 0 || !t.settlesAt(cb.Op) {
 		return correlator.ErrUnavailable
 	}
 	return g.correlator.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
@@ -93,7 +93,7 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 		}
 		g.answerCallback(x, answer, id, cb.Op, outcome, deliverError(id, cb.Op, err))
 	}
-	if awaited && g.relay != nil && g.retries.count.Load() == 0 && g.relay.Relay(id, cb, relayed) {
+	if awaited && g.relay != nil && g.retries.Len() == 0 && g.relay.Relay(id, cb, relayed) {
 		return
 	}
 	g.work.run(func() {

@@ -151,7 +151,7 @@ func (t *trip) release() {
 	if !t.claimed.CompareAndSwap(true, false) {
 		return
 	}
-	t.g.retries.drop(t.id)
+	t.g.retries.Drop(t.id)
 	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	t.forget(wait)

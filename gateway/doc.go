@@ -51,7 +51,7 @@
 // Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
 // has the connections to an engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects (dialect.go) word what clients
 // say, and engines (engine.go) what engines say; partner.go calls both. They may panic, and nobody else suffers. Each engine has its own
-// connections, breaker and limits. median.go remembers how long the tasks of a route take, for Retry-After. headers.go has the headers that every answer gets.
+// connections, breaker and limits. headers.go has the headers that every answer gets.
 //
 // # Invariants
 //
@@ -70,7 +70,6 @@
 //
 //	work.run        one per client or callback that is being answered and whose answer asks the store, one per callback that nobody
 //	                waits for, one per deadline that has passed, and one per request of an operator; ends with the answer
-//	retryQueue.run  at most one; saves what the store could not take, ends when the queue is empty or with Close
 //
 // Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
 // Deadlines and the callbacks of other nodes come on the correlator's goroutines, and heartbeats of streams on that of their timer wheel. None

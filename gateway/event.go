@@ -164,7 +164,7 @@ func (t *trip) acked(d *decision) {
 		if !t.answered(cb) && !t.g.record(t.id, cb) {
 			rec := t.record()
 			rec.Finals[cb.Op] = cb
-			t.g.retries.add(t.id, rec) // the engine does not say it again
+			t.g.retries.Add(t.id, rec) // the engine does not say it again
 		}
 	}
 	if t.key != "" && len(d.finals) > 0 && t.isParked() {

@@ -17,9 +17,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/correlator/retryqueue"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/median"
 	"syncgate/internal/quota"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
@@ -50,7 +52,7 @@ type Gateway struct {
 	adminPaths     []AdminPath
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
-	retries        *retryQueue
+	retries        *retryqueue.Queue
 	cancels        *cancels
 	quotas         *quota.Table // by login, or name of a Quota
 	streams        *streams
@@ -60,8 +62,8 @@ type Gateway struct {
 	callbackBodies *httpserver.Budget
 	headings       sync.Pool // of *heading
 	deadlines      sharedDeadlines
-	medians        medians
-	ended          context.Context // for callers that cannot wait: it is over
+	medians        median.Durations // of the tasks of routes, for Retry-After
+	ended          context.Context  // for callers that cannot wait: it is over
 
 	limits    atomic.Pointer[Limits] // replaced by SetLimits
 	actions   atomic.Bool            // replaced by SetActions
@@ -134,7 +136,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.actions.Store(cfg.Admin.Actions)
 	g.metrics = newMetrics(g, p)
 	g.recent = newRecentTrips(cfg.Admin.Trips)
-	g.retries = newRetryQueue(g)
+	g.retries = retryqueue.New(g.keeper, storeTimeout)
 	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.streams)
 	g.cancels = &cancels{g: g, open: make(map[*cancelCall]*time.Timer)}
 	return g, g.connect(p)
@@ -268,7 +270,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 		e.client.Close(ctx)
 	}
 	g.settle(last)
-	g.retries.close(ctx)
+	if lost := g.retries.Close(ctx); lost > 0 {
+		g.log.Error().Int64("trips", lost).Msg("results are not kept for clients that repeat their keys: the store is away")
+	}
 	g.server.Close()
 	g.streams.wheel.Close()
 	return nil

@@ -56,7 +56,7 @@ func (g *Gateway) stateGauges() []gauge {
 	all := []gauge{
 		{name: "syncgate_correlator_up", help: "1 while callbacks can be handed on between nodes.", read: func() float64 { return truth(g.correlator.Ready() == nil) }},
 		{name: "syncgate_draining", help: "1 from the signal that ends the node.", read: func() float64 { return truth(g.stage.Load() >= leaving) }},
-		{name: "syncgate_results_unsaved", help: "Results that wait for a store that is away.", read: func() float64 { return float64(g.retries.count.Load()) }},
+		{name: "syncgate_results_unsaved", help: "Results that wait for a store that is away.", read: func() float64 { return float64(g.retries.Len()) }},
 		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "busy", read: func() float64 { return float64(g.engineStats().Busy) }},
 		{name: "syncgate_engine_connections", help: "Connections to the engine.", label: "state", value: "idle", read: func() float64 { return float64(g.engineStats().Idle) }},
 		{name: "syncgate_engine_queue_length", help: "Requests that wait for a connection to the engine.", read: func() float64 { return float64(g.engineStats().Queued) }},

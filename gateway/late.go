@@ -99,7 +99,7 @@ func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta)
 // taskEnded leaves the line about a task whose client did not wait, when its result is there.
 func (g *Gateway) taskEnded(id correlator.ID, m meta, cb correlator.Callback) {
 	took := time.Since(time.UnixMilli(m.Created))
-	g.medians.add(m.Route, took)
+	g.medians.Add(m.Route, took)
 	g.recent.addLate(id, cb.Op, time.Now(), true)
 	g.log.Info().Stringer("trip", id).Str("login", m.Login).Str("route", m.Route).Stringer("status", cb.Status).Dur("took", took).Msg("task ended")
 }

@@ -43,7 +43,7 @@ func (g *Gateway) merge(id correlator.ID, cb *correlator.Callback) error {
 	if g.keeper == nil {
 		return nil
 	}
-	if err := g.retries.save(id); err != nil {
+	if err := g.retries.Save(id); err != nil {
 		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)

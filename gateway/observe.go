@@ -27,7 +27,7 @@ func (t *trip) observe(written bool) {
 		t.g.metrics.refused(t.refusal)
 	}
 	if outcome == outcomeComplete && t.call.Options != nil {
-		t.g.medians.add(t.call.Options.Route, took)
+		t.g.medians.Add(t.call.Options.Route, took)
 	}
 	if line := t.g.log.Info(); line.Enabled() {
 		t.line(line, outcome, took, written)

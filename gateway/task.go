@@ -208,7 +208,7 @@ func (t *trip) view(dst *fasthttp.Response) {
 	if t.openOps() > 0 {
 		r.Open, r.RetryAfter = ErrPending, retrySoon
 		if o := t.call.Options; o != nil {
-			r.RetryAfter = t.g.medians.of(o.Route)
+			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
 	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {

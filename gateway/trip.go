@@ -261,7 +261,7 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 	if o := t.call.Options; o != nil {
 		r.RateLimit = o.rate
 		if t.why != nil { // a result says nothing of later
-			r.RetryAfter = t.g.medians.of(o.Route)
+			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
 	if t.keep() {
@@ -330,7 +330,7 @@ func (t *trip) keep() (promised bool) {
 		t.release() // those who joined have it now; an unfinished one stays bound, as its task may exist
 	}
 	if !t.kept && t.claimed.Load() {
-		t.g.retries.add(t.id, t.record())
+		t.g.retries.Add(t.id, t.record())
 	}
 	if t.why != nil {
 		if !recorded {

@@ -1,4 +1,5 @@
-package gateway
+// Package median remembers how long the last tasks of each route took.
+package median
 
 import (
 	"slices"
@@ -6,8 +7,8 @@ import (
 	"time"
 )
 
-// medians remembers how long the last tasks of each route took, so that clients hear when it is worth asking again.
-type medians struct {
+// Durations are those of the last 32 tasks of each route. The zero value has none.
+type Durations struct {
 	mu     sync.Mutex
 	routes map[string]*lately // by name: as many as have been configured
 }
@@ -21,8 +22,8 @@ type lately struct {
 // mostRoutes bounds the routes that are remembered. Names are the configuration's; those that a reload has removed stay.
 const mostRoutes = 10_000
 
-// add notes how long a task of a route took.
-func (m *medians) add(route string, took time.Duration) {
+// Add notes how long a task of a route took.
+func (m *Durations) Add(route string, took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.routes[route]
@@ -40,8 +41,8 @@ func (m *medians) add(route string, took time.Duration) {
 	l.n++
 }
 
-// of gives the median of a route's last tasks in whole seconds, at least 1 s; 1 s when there were none.
-func (m *medians) of(route string) time.Duration {
+// Of gives the median of a route's last tasks in whole seconds, at least 1 s; 1 s when there were none.
+func (m *Durations) Of(route string) time.Duration {
 	m.mu.Lock()
 	l := m.routes[route]
 	if l == nil {

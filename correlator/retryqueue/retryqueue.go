@@ -1,4 +1,9 @@
-package gateway
+// Package retryqueue saves records that the store could not take when they were to be saved.
+//
+// # Goroutines
+//
+//	Queue.run  at most one; ends when the queue is empty or with Close
+package retryqueue
 
 import (
 	"context"
@@ -11,22 +16,23 @@ import (
 )
 
 const (
-	// retryBytes bounds the results in a retry queue, in bytes. What is beyond is left to the engine's repeats.
-	retryBytes = 64 << 20
-	// retryAfter is the time between two attempts while the store is away.
-	retryAfter = time.Second
-	// lastRetries is how long a gateway that ends goes on trying, lastRetry the time between two attempts.
-	lastRetries = 5 * time.Second
-	lastRetry   = 100 * time.Millisecond
+	// mostBytes bounds the results in a retry queue, in bytes. What is beyond is left to the engine's repeats.
+	mostBytes = 64 << 20
+	// pause is the time between two attempts while the store is away.
+	pause = time.Second
+	// lastAttempts is how long a gateway that ends goes on trying, lastPause the time between two attempts.
+	lastAttempts = 5 * time.Second
+	lastPause    = 100 * time.Millisecond
 )
 
-// retryQueue has the records that could not be saved while the store was away, and that nobody will send again: replies to clients with
+// Queue has the records that could not be saved while the store was away, and that nobody will send again: replies to clients with
 // keys, as a repeat of the key must get the same one, and the engine's own answers. A record is saved as soon as the store takes it, and
 // before a callback of its trip is delivered: callbacks come again, perhaps with another result.
-type retryQueue struct {
-	g     *Gateway
-	stop  chan struct{}
-	count atomic.Int64 // of records, for callers that need not look
+type Queue struct {
+	store   correlator.Keeper
+	timeout time.Duration // of an attempt
+	stop    chan struct{}
+	count   atomic.Int64 // of records, for callers that need not look
 
 	mu       sync.Mutex // guards the rest
 	records  map[correlator.ID]correlator.Record
@@ -36,12 +42,16 @@ type retryQueue struct {
 	running  sync.WaitGroup
 }
 
-func newRetryQueue(g *Gateway) *retryQueue {
-	return &retryQueue{g: g, stop: make(chan struct{}), records: make(map[correlator.ID]correlator.Record)}
+// New makes a queue for a store that has so long to save a record. It starts nothing before the first Add.
+func New(store correlator.Keeper, timeout time.Duration) *Queue {
+	return &Queue{store: store, timeout: timeout, stop: make(chan struct{}), records: make(map[correlator.ID]correlator.Record)}
 }
 
-// add has rec saved later. The queue owns rec from now on.
-func (q *retryQueue) add(id correlator.ID, rec correlator.Record) {
+// Len is the number of records that wait.
+func (q *Queue) Len() int64 { return q.count.Load() }
+
+// Add has rec saved later. The queue owns rec from now on.
+func (q *Queue) Add(id correlator.ID, rec correlator.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	known := q.records[id]
@@ -51,7 +61,7 @@ func (q *retryQueue) add(id correlator.ID, rec correlator.Record) {
 		}
 	}
 	n := bytesOf(rec) - bytesOf(known)
-	if q.closed || q.bytes+n > retryBytes {
+	if q.closed || q.bytes+n > mostBytes {
 		return
 	}
 	if known.Finals == nil {
@@ -65,8 +75,8 @@ func (q *retryQueue) add(id correlator.ID, rec correlator.Record) {
 	}
 }
 
-// drop removes the record of a trip.
-func (q *retryQueue) drop(id correlator.ID) {
+// Drop removes the record of a trip.
+func (q *Queue) Drop(id correlator.ID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if rec, there := q.records[id]; there {
@@ -77,10 +87,10 @@ func (q *retryQueue) drop(id correlator.ID) {
 }
 
 // run saves until the queue is empty.
-func (q *retryQueue) run() {
+func (q *Queue) run() {
 	for {
 		select {
-		case <-time.After(retryAfter):
+		case <-time.After(pause):
 		case <-q.stop:
 			return
 		}
@@ -96,7 +106,7 @@ func (q *retryQueue) run() {
 }
 
 // saveAll saves every record, up to the first failure.
-func (q *retryQueue) saveAll() {
+func (q *Queue) saveAll() {
 	q.mu.Lock()
 	ids := make([]correlator.ID, 0, len(q.records))
 	for id := range q.records {
@@ -104,14 +114,14 @@ func (q *retryQueue) saveAll() {
 	}
 	q.mu.Unlock()
 	for _, id := range ids {
-		if q.save(id) != nil {
+		if q.Save(id) != nil {
 			return
 		}
 	}
 }
 
-// save saves the record of a trip, if there is one. ErrUnavailable: it stays in the queue.
-func (q *retryQueue) save(id correlator.ID) error {
+// Save saves the record of a trip, if there is one. ErrUnavailable: it stays in the queue.
+func (q *Queue) Save(id correlator.ID) error {
 	if q.count.Load() == 0 {
 		return nil
 	}
@@ -121,9 +131,9 @@ func (q *retryQueue) save(id correlator.ID) error {
 	if !there {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), q.timeout)
 	defer cancel()
-	err := q.g.keeper.Save(ctx, id, rec)
+	err := q.store.Save(ctx, id, rec)
 	if errors.Is(err, correlator.ErrUnavailable) {
 		return err
 	}
@@ -137,8 +147,8 @@ func (q *retryQueue) save(id correlator.ID) error {
 	return nil
 }
 
-// close goes on trying for a while. What the store does not take then is lost to clients that repeat a key.
-func (q *retryQueue) close(ctx context.Context) {
+// Close goes on trying for a while, 5 s at most. lost is how many records the store has not taken then: they are lost to clients that repeat a key.
+func (q *Queue) Close(ctx context.Context) (lost int64) {
 	q.mu.Lock()
 	first := !q.closed
 	q.closed = true
@@ -147,17 +157,15 @@ func (q *retryQueue) close(ctx context.Context) {
 		close(q.stop)
 	}
 	q.running.Wait()
-	ctx, cancel := context.WithTimeout(ctx, lastRetries)
+	ctx, cancel := context.WithTimeout(ctx, lastAttempts)
 	defer cancel()
 	for q.saveAll(); q.count.Load() > 0 && ctx.Err() == nil; q.saveAll() {
 		select {
-		case <-time.After(lastRetry):
+		case <-time.After(lastPause):
 		case <-ctx.Done():
 		}
 	}
-	if n := q.count.Load(); n > 0 {
-		q.g.log.Error().Int64("trips", n).Msg("results are not kept for clients that repeat their keys: the store is away")
-	}
+	return q.count.Load()
 }
 
 func bytesOf(rec correlator.Record) (n int64) {
