@@ -44,8 +44,11 @@ func arrows() map[string]arrow {
 		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
 		"internal/redact":    {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/median":    {nil, nil, "it knows durations, and not what they are for"},
-		"internal/quota":     {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
-		"internal/setting":   {nil, nil, "it knows what a value may be, and not what it is for"},
+		"internal/cancelqueue": {
+			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
+		},
+		"internal/quota":   {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
+		"internal/setting": {nil, nil, "it knows what a value may be, and not what it is for"},
 		"internal/tlsfiles": {
 			nil,
 			[]string{"github.com/rs/zerolog", "github.com/prometheus/client_golang"},
@@ -64,7 +67,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "correlator/retryqueue", "signer", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/median", "internal/quota", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
+			[]string{"correlator", "correlator/retryqueue", "signer", "internal/cancelqueue", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/median", "internal/quota", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},

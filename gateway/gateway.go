@@ -18,6 +18,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/retryqueue"
+	"syncgate/internal/cancelqueue"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
@@ -53,7 +54,7 @@ type Gateway struct {
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	retries        *retryqueue.Queue
-	cancels        *cancels
+	cancels        *cancelqueue.Queue
 	quotas         *quota.Table // by login, or name of a Quota
 	streams        *streams
 	recent         *recentTrips // nil: trips that are over are not remembered
@@ -138,7 +139,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.recent = newRecentTrips(cfg.Admin.Trips)
 	g.retries = retryqueue.New(g.keeper, storeTimeout)
 	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.streams)
-	g.cancels = &cancels{g: g, open: make(map[*cancelCall]*time.Timer)}
+	g.cancels = cancelqueue.New(g.log)
 	return g, g.connect(p)
 }
 
@@ -265,7 +266,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	last, cancel := context.WithTimeout(ctx, closeGrace)
 	defer cancel()
 	g.settle(last) // callbacks that came before their listener closed
-	g.cancels.close()
+	g.cancels.Close()
 	for _, e := range g.engines {
 		e.client.Close(ctx)
 	}
@@ -341,5 +342,4 @@ var (
 	_ correlator.Receiver = (*trip)(nil)
 	_ httpserver.Waiter   = (*trip)(nil)
 	_ upstream.Call       = (*trip)(nil)
-	_ upstream.Call       = (*cancelCall)(nil)
 )
