@@ -98,7 +98,7 @@ func (p *program) adminAddress(given, path string) (string, error) {
 // ask asks the admin listener of a gateway.
 func ask(method, address, path string) (status int, body []byte, err error) {
 	client := http.Client{Timeout: askTimeout}
-	req, err := http.NewRequest(method, "http://"+address+path, nil) //nolint:gosec,noctx // where the caller says; the client has a time-out
+	req, err := http.NewRequest(method, "http://"+address+path, nil) //nolint:gosec // where the caller says; the client has a time-out
 	if err != nil {
 		return 0, nil, usageError("--admin must be an address such as 127.0.0.1:9090")
 	}
