@@ -61,6 +61,12 @@ type PushDialect interface {
 	Delivering(ctx context.Context, c *Call, r *Reply) (bool, error)
 }
 
+// ForgetDialect is a PushDialect that keeps something for each task.
+type ForgetDialect interface {
+	// Forget takes back what Register has kept for a task that was surely not made. ctx ends soon. What cannot be taken back stays.
+	Forget(ctx context.Context, c *Call, task string)
+}
+
 // ResourceDialect is a Dialect with resources of its own that are no tasks.
 type ResourceDialect interface {
 	// Resource answers a request of a Resource route. It may ask a store, until ctx ends. Its errors are as Register's.

@@ -152,6 +152,17 @@ func (p *partners) register(ctx context.Context, dialect uint8, c *Call, task st
 	return d.Register(ctx, c, task)
 }
 
+// forget has a dialect take back what it has kept for a task that was not made.
+func (p *partners) forget(ctx context.Context, dialect uint8, c *Call, task string) {
+	d, ok := p.dialects[dialect].(ForgetDialect)
+	if !ok {
+		return
+	}
+	var err error
+	defer p.recovered("Forget", &err)
+	d.Forget(ctx, c, task)
+}
+
 // push has the dialect that made a task push its result.
 func (p *partners) push(ctx context.Context, maker uint8, c *Call, r *Reply) (err error) {
 	defer p.recovered("Push", &err)

@@ -97,6 +97,7 @@ func (t *trip) forget(ctx context.Context) {
 	if !t.pushes() {
 		return
 	}
+	t.g.partners.forget(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
 	if err := t.g.outbox.Done(ctx, t.id); err != nil { // the look at it finds no record
 		t.g.log.Debug().Err(err).Stringer("trip", t.id).Msg("the outbox keeps a task that was not made")
 	}

@@ -8,29 +8,30 @@ type Reason string
 
 // Reasons of refusals.
 const (
-	BadBody           Reason = "body"        // it is not what the dialect reads
-	BadEncoding       Reason = "encoding"    // Content-Encoding
-	BodySize          Reason = "body_size"   // more than limits.body or limits.callback_body
-	HeadSize          Reason = "head_size"   //
-	BadRequest        Reason = "malformed"   // not HTTP/1.1
-	TooSlow           Reason = "slow"        // it has not come in time
-	BadKey            Reason = "key"         // the Idempotency-Key is malformed or was used with another body
-	BadSignature      Reason = "signature"   // or an unknown login
-	BadTime           Reason = "time"        // outside auth.window
-	BadOrigin         Reason = "origin"      // of a page
-	UnknownPath       Reason = "path"        //
-	UnknownMethod     Reason = "method"      //
-	ForgedName        Reason = "forged"      // a token or task id that was not made with our keys
-	NothingKept       Reason = "gone"        // nothing is known of a token or task id any more
-	LoginParked       Reason = "login_limit" // limits.parked_per_login
-	LoginRate         Reason = "login_rate"  // limits.rate_per_login
-	RouteParked       Reason = "route_limit" // limits.parked of a route
-	RouteRate         Reason = "route_rate"  // limits.rate of a route, or rate of an access entry
-	NodeParked        Reason = "parked"      // limits.parked
-	NodeFiles         Reason = "files"       // hardly any descriptor is left
-	NodeBodies        Reason = "memory"      // the bodies that are on their way
-	NodeResults       Reason = "results"     // limits.results
-	EngineBusy        Reason = "engine_busy" // every connection
+	BadBody           Reason = "body"         // it is not what the dialect reads
+	BadEncoding       Reason = "encoding"     // Content-Encoding
+	BodySize          Reason = "body_size"    // more than limits.body or limits.callback_body
+	HeadSize          Reason = "head_size"    //
+	BadRequest        Reason = "malformed"    // not HTTP/1.1
+	TooSlow           Reason = "slow"         // it has not come in time
+	BadKey            Reason = "key"          // the Idempotency-Key is malformed or was used with another body
+	BadSignature      Reason = "signature"    // or an unknown login
+	BadTime           Reason = "time"         // outside auth.window
+	BadOrigin         Reason = "origin"       // of a page
+	BadSubscription   Reason = "subscription" // its receiver, mode, topic or secret, or the caller's quota of them
+	UnknownPath       Reason = "path"         //
+	UnknownMethod     Reason = "method"       //
+	ForgedName        Reason = "forged"       // a token or task id that was not made with our keys
+	NothingKept       Reason = "gone"         // nothing is known of a token or task id any more
+	LoginParked       Reason = "login_limit"  // limits.parked_per_login
+	LoginRate         Reason = "login_rate"   // limits.rate_per_login
+	RouteParked       Reason = "route_limit"  // limits.parked of a route
+	RouteRate         Reason = "route_rate"   // limits.rate of a route, or rate of an access entry
+	NodeParked        Reason = "parked"       // limits.parked
+	NodeFiles         Reason = "files"        // hardly any descriptor is left
+	NodeBodies        Reason = "memory"       // the bodies that are on their way
+	NodeResults       Reason = "results"      // limits.results
+	EngineBusy        Reason = "engine_busy"  // every connection
 	EngineUnreachable Reason = "engine_unreachable"
 	EngineUnusable    Reason = "engine_error"
 	CorrelatorDown    Reason = "correlator_down"
@@ -79,8 +80,8 @@ type reasonRow struct {
 }
 
 // reasons is the one table of them.
-func reasons() [28]reasonRow {
-	return [28]reasonRow{
+func reasons() [29]reasonRow {
+	return [29]reasonRow{
 		{BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
 		{BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
 		{BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
@@ -91,6 +92,7 @@ func reasons() [28]reasonRow {
 		{BadSignature, outcomeUnauthorized, callbackBadRequest, fasthttp.StatusUnauthorized},
 		{BadTime, outcomeUnauthorized, callbackBadRequest, 0},
 		{BadOrigin, outcomeForbidden, callbackBadRequest, fasthttp.StatusForbidden},
+		{BadSubscription, outcomeForbidden, callbackBadRequest, 0},
 		{UnknownPath, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotFound},
 		{UnknownMethod, outcomeBadRequest, callbackBadRequest, fasthttp.StatusMethodNotAllowed},
 		{ForgedName, outcomeBadRequest, callbackForged, 0},
