@@ -94,8 +94,33 @@ access:
 func TestAccessIsMasked(t *testing.T) {
 	c := mustLoad(t, oneLogin+`
 routes: [{name: a, path: /a, conv_id: 1, login: "12345"}, {name: b, path: /b, conv_id: 1, login: "12345", auth: basic}]
-access: [{name: x, key: `+secretText+`1, keys: [`+secretText+`2], user: u, password: `+secretText+`3, routes: [a, b]}]`)
-	if out := dump(t, c); strings.Contains(out, secretText) || !strings.Contains(out, "name: x") {
+access: [{name: x, key: `+secretText+`1, keys: [`+secretText+`2], user: u, password: `+secretText+`3, signing_secret: whsec_aHVudGVyMlpxOWh1bnRlcjJacTk=, callback_secret: `+secretText+`4, routes: [a, b]}]`)
+	if out := dump(t, c); strings.Contains(out, secretText) || strings.Contains(out, "aHVudGVy") || !strings.Contains(out, "name: x") {
 		t.Error(out)
+	}
+}
+
+// TestAccessSecretFiles: a secret may stand in a file, and then not beside it.
+func TestAccessSecretFiles(t *testing.T) {
+	files := t.TempDir()
+	write(t, files+"/s1", "whsec_aHVudGVyMlpxOWh1bnRlcjJacTk=\n")
+	write(t, files+"/s2", secretText+"\n")
+	access := func(more string) string {
+		return oneLogin + `
+routes: [{name: a, path: /a, conv_id: 1, login: "12345"}]
+access: [{name: x, key: k, routes: [a], signing_secret_file: ` + files + `/s1, callback_secret_file: ` + files + `/s2` + more + `}]`
+	}
+	c := mustLoad(t, access(""))
+	if e := c.Access[0]; string(e.SigningSecret) != "whsec_aHVudGVyMlpxOWh1bnRlcjJacTk=" || string(e.CallbackSecret) != secretText {
+		t.Errorf("the files give %q and %q", string(e.SigningSecret), string(e.CallbackSecret))
+	}
+	_, _, err := load(t, access(", signing_secret: "+secretText+", callback_secret: "+secretText))
+	if err == nil || strings.Contains(err.Error(), secretText) || !strings.Contains(err.Error(), "access[0].signing_secret_file: and signing_secret are both set") ||
+		!strings.Contains(err.Error(), "access[0].callback_secret_file: and callback_secret are both set") {
+		t.Error(err)
+	}
+	_, _, err = load(t, strings.Replace(access(""), "/s1", "/s2", 1))
+	if err == nil || strings.Contains(err.Error(), secretText) || !strings.Contains(err.Error(), "access[0].signing_secret: must begin with whsec_") {
+		t.Error(err)
 	}
 }

@@ -145,6 +145,9 @@ func TestSecretFilesAreNotNamed(t *testing.T) {
 	for _, text := range []string{
 		"auth: {credentials: [{login: a, secret_file: " + secretText + "}]}",
 		"auth: {credentials: [{login: a, secret: s, engine_login: b, engine_secret_file: " + secretText + "}]}",
+		"access: [{name: a, signing_secret_file: " + secretText + "}]",
+		"access: [{name: a, callback_secret_file: " + secretText + "}]",
+		"access: [{name: a, key: k, signing_secret: " + secretText + "}]",
 		"callback: {keys_file: " + secretText + "}",
 		"callback: {keys_file: \"" + secretText + "\\0\"}",
 		"listen: {tls: {cert_file: " + secretText + ", key_file: c.yaml}}",

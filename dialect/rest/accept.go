@@ -38,7 +38,8 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	if fault := to.checkBody(req); fault != nil {
+	body, wish, fault := d.readBody(to, req)
+	if fault != nil {
 		fault.Login = login
 		return nil, fault
 	}
@@ -51,14 +52,40 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 	if by != nil && by.quota != nil {
 		o.Quotas = append(slices.Clip(o.Quotas), *by.quota)
 	}
-	if fault := to.prefer(c, &req.Header); fault != nil {
+	key, _ := httpfield.IdempotencyKey(&req.Header, true) // one that is none is refused by the gateway
+	if key != "" {
+		c.Fingerprint = fingerprint(o.Asked)
+	}
+	o.Asked.Body = body
+	push := d.pushedOf(c, to, &wish)
+	if fault := to.prefer(c, &req.Header, push); fault != nil {
 		fault.Login = login
 		return nil, fault
 	}
-	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
-		c.Fingerprint = fingerprint(o.Asked)
+	if push != nil {
+		subscribe(c, to, &wish, push, subscriber{by, key, now})
 	}
 	return c, nil
+}
+
+// readBody gives what the engine is to get of a body, and what the body asks for beside that.
+func (d *Dialect) readBody(to *route, req *fasthttp.Request) (body []byte, w wish, fault *gateway.Fault) {
+	if fault = to.checkBody(req); fault != nil {
+		return nil, w, fault
+	}
+	body = req.Body()
+	if to.Subscriptions {
+		if body, w, fault = to.readWish(body); fault == nil {
+			fault = d.checkWish(to, &w)
+		}
+		if fault != nil {
+			return nil, w, fault
+		}
+	}
+	if to.schema != nil && !w.continuous {
+		return body, w, to.schema.check(body)
+	}
+	return body, w, nil
 }
 
 // caller says whom the task of a request is to belong to. by is its access entry, if it has one.
@@ -92,9 +119,6 @@ func (r *route) checkBody(req *fasthttp.Request) *gateway.Fault {
 			return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
 		}
 	}
-	if r.schema != nil {
-		return r.schema.check(body)
-	}
 	return nil
 }
 
@@ -118,10 +142,10 @@ func checkJSON(body []byte, object bool) error {
 }
 
 // prefer reads when and how the client wants to be answered.
-func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader) *gateway.Fault {
+func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, push *pushed) *gateway.Fault {
 	wants := httpfield.Preferred(h, typeJSON, typeHAL, typeEvents)
-	if r.View == ViewHAL && wants == "" && httpfield.Preferred(h, typeProblem) == "" {
-		return &gateway.Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: this route answers " + typeHAL}
+	if fault := r.checkAccept(h); fault != nil {
+		return fault
 	}
 	p := httpfield.ReadPreferences(h, r.Wait.Max)
 	end := r.state.End
@@ -130,6 +154,9 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader) *gateway.Faul
 		c.Wait = p.Wait
 	}
 	switch {
+	case push.isAsync():
+		c.Options.Mode = gateway.HandOver
+		p.Redirect, p.HasWait, end, c.Wait = false, false, "", r.Wait.Max
 	case wants == typeEvents:
 		c.Options.Mode = gateway.Stream
 		p.RespondAsync, p.Redirect = false, false
@@ -145,10 +172,23 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader) *gateway.Faul
 	case p.Redirect:
 		end = EndRedirect
 	}
-	hal := r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
+	hal := push.isAsync() || r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
 	c.Options.ComesBack = end != EndTimeout
-	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal), honoured(p)
+	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal, push), honoured(p)
 	return nil
+}
+
+// checkAccept refuses a request that takes no form that a route with view hal has.
+func (r *route) checkAccept(h *fasthttp.RequestHeader) *gateway.Fault {
+	if r.View == ViewHAL && !takesHAL(h) {
+		return &gateway.Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: this route answers " + typeHAL}
+	}
+	return nil
+}
+
+// takesHAL reports whether Accept allows a form that something with view hal can have: hal+json is JSON, and results may be.
+func takesHAL(h *fasthttp.RequestHeader) bool {
+	return httpfield.Preferred(h, typeHAL, typeJSON, typeEvents, typeProblem) != ""
 }
 
 // honoured words preferences that are.

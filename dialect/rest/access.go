@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/signer"
 )
 
 // digest stands for a credential. It is made with a key that no client knows, so that the time that looking it up takes says nothing of
@@ -22,28 +23,30 @@ type caller struct {
 	routes  map[string]bool
 	origins []string
 	quota   *gateway.Quota // nil: none
+	signing signer.Secret  // signs what its receivers get; empty: none
 }
 
 // callers know whose a credential is.
 type callers struct {
 	secret [sha256.Size]byte // of digests
 	known  map[digest]*caller
+	named  map[string]*caller
 	all    []*caller
 }
 
 // newCallers makes callers of entries that are valid.
 func newCallers(entries []AccessConfig) callers {
-	c := callers{known: make(map[digest]*caller, len(entries))}
+	c := callers{known: make(map[digest]*caller, len(entries)), named: make(map[string]*caller, len(entries))}
 	_, _ = rand.Read(c.secret[:]) // never fails: the runtime stops the process instead
 	for _, e := range entries {
-		one := &caller{name: accessName + e.Name, routes: make(map[string]bool, len(e.Routes)), origins: e.Origins}
+		one := &caller{name: accessName + e.Name, routes: make(map[string]bool, len(e.Routes)), origins: e.Origins, signing: e.SigningSecret}
 		for _, r := range e.Routes {
 			one.routes[r] = true
 		}
 		if e.Rate > 0 {
 			one.quota = &gateway.Quota{Name: one.name, Rate: e.Rate, PerAddress: true}
 		}
-		c.all = append(c.all, one)
+		c.all, c.named[one.name] = append(c.all, one), one
 		for _, k := range e.liveKeys() {
 			c.known[c.digest(AuthKey, []byte(k))] = one
 		}
@@ -166,10 +169,8 @@ func badOrigin(login string) *gateway.Fault {
 // mayHear refuses a page that has the token of a task's events and is not of the origins of the task's key. A key without origins hands its
 // tokens to whom it likes.
 func (c *callers) mayHear(login, origin string) error {
-	for _, one := range c.all {
-		if one.name == login && len(one.origins) > 0 && !one.allowsOrigin(origin) {
-			return badOrigin(login)
-		}
+	if one := c.named[login]; one != nil && len(one.origins) > 0 && !one.allowsOrigin(origin) {
+		return badOrigin(login)
 	}
 	return nil
 }

@@ -21,7 +21,9 @@ const taskPath = "/tasks/"
 // Answer writes the reply to a call: the result as the engine gave it, or where it can be found, or why there is none.
 func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
 	s := d.current.Load().stateOf(stateBytes(c))
+	own := subscribingOf(c)
 	switch {
+	case own != nil && d.subscribed(dst, own, &s, r):
 	case final(r):
 		d.result(dst, &s, r)
 		if r.Task != "" {
@@ -40,6 +42,26 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 	if c.Options != nil && c.Options.Applied != "" {
 		dst.Header.Set("Preference-Applied", c.Options.Applied)
 	}
+	setRateLimit(dst, r.RateLimit)
+}
+
+// setRateLimit says what is left of a limit (draft-ietf-httpapi-ratelimit-headers-05, section 3); nil: there is none.
+func setRateLimit(dst *fasthttp.Response, l *gateway.RateLimit) {
+	if l == nil {
+		return
+	}
+	dst.Header.Set("RateLimit-Limit", strconv.Itoa(l.Limit))
+	dst.Header.Set("RateLimit-Remaining", strconv.Itoa(l.Remaining))
+	dst.Header.Set("RateLimit-Reset", strconv.Itoa(l.Reset))
+}
+
+// subscribingOf gives what a request asks for beside its task, nil when that is nothing.
+func subscribingOf(c *gateway.Call) *subscribing {
+	if c.Options == nil {
+		return nil
+	}
+	own, _ := c.Options.Own.(*subscribing)
+	return own
 }
 
 func stateBytes(c *gateway.Call) []byte {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/gateway"
 )
 
@@ -19,19 +21,19 @@ func (c *Config) table(outside *Outside) (*table, error) {
 		r, key := &c.Routes[i], item("routes", i)
 		c.check(&p, key, r, names)
 		known[r.Name] = r
-		if r.Auth == AuthCorezoid && outside != nil && outside.Verifier == nil {
-			p.add(key+".auth", "corezoid cannot be checked here")
-		}
+		r.checkOutside(&p, key, outside)
 		built := c.build(&p, key, r)
 		if built == nil {
 			continue
 		}
 		t.states[string(built.state.text)] = &built.state
-		for _, pattern := range built.patterns() {
-			next := placedRoute{pattern, built, i}
-			next.checkTies(&p, key, placed)
-			placed = append(placed, next)
-			t.root.add(pattern, t, built)
+		for _, one := range built.roles() {
+			for _, pattern := range one.patterns() {
+				next := placedRoute{pattern, one, i}
+				next.checkTies(&p, key, placed)
+				placed = append(placed, next)
+				t.root.add(pattern, t, one)
+			}
 		}
 	}
 	names = make(map[string]int)
@@ -43,6 +45,29 @@ func (c *Config) table(outside *Outside) (*table, error) {
 	t.tasks = &taskPlace{t, []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}, []string{"GET", "HEAD", "OPTIONS"}}
 	t.callers = newCallers(c.Access)
 	return t, p.joined()
+}
+
+// checkOutside refuses what nobody does here. outside is nil where that is not known.
+func (c *RouteConfig) checkOutside(p *problems, key string, outside *Outside) {
+	if c.Auth == AuthCorezoid && outside != nil && outside.Verifier == nil {
+		p.add(key+".auth", "corezoid cannot be checked here")
+	}
+	if c.Subscriptions && outside != nil && outside.Push == nil {
+		p.add(key+".subscriptions", "cannot be had here: nothing sends notifications")
+	}
+}
+
+// roles gives the route for each of its roles.
+func (r *route) roles() []*route {
+	if !r.Subscriptions {
+		return []*route{r}
+	}
+	makes, one := *r, *r
+	makes.role, makes.Methods = subscribes, []string{fasthttp.MethodPost}
+	makes.pattern = append(slices.Clip(r.pattern), segment{text: subscriptionsSegment})
+	one.role, one.Methods = subscription, []string{fasthttp.MethodGet, fasthttp.MethodPut}
+	one.pattern = append(slices.Clip(makes.pattern), segment{"uuid", true})
+	return []*route{r, &makes, &one}
 }
 
 // placedRoute is a route at one of its paths.
@@ -58,13 +83,25 @@ func (r placedRoute) checkTies(p *problems, key string, before []placedRoute) {
 		if other.index == r.index || !r.pattern.meets(other.pattern) || r.pattern.literals() != other.pattern.literals() {
 			continue
 		}
+		if (r.route.role == subscription) != (other.route.role == subscription) {
+			p.add(key+".path", "is a tie with that of routes[%d]: there are paths of a subscription ({path}/tasks/{uuid}) that both match, and neither is more literal", other.index)
+			return
+		}
 		for _, m := range r.route.Methods {
 			if slices.Contains(other.route.Methods, m) {
-				p.add(key+".path", "is a tie with that of routes[%d]: there are paths of %s that both match, and neither is more literal", other.index, m)
+				p.add(key+".path", "is a tie with that of routes[%d]: there are paths of %s that both match, and neither is more literal%s", other.index, m, r.withTasks(other))
 				return
 			}
 		}
 	}
+}
+
+// withTasks adds to a problem what the configuration does not show.
+func (r placedRoute) withTasks(other placedRoute) string {
+	if r.route.role == calls && other.route.role == calls {
+		return ""
+	}
+	return ". A route with subscriptions has the paths {path}/tasks and {path}/tasks/{uuid} too"
 }
 
 // patterns gives the paths of a route: signed ones have the signature behind them, and the bare one is there to ask for that.
@@ -80,6 +117,9 @@ func (c *Config) build(p *problems, key string, r *RouteConfig) *route {
 	pattern, err := parsePattern(r.Path)
 	if err == nil {
 		err = reserved(pattern)
+	}
+	if err == nil && r.Subscriptions && len(pattern) > mostSegments-signatureParts-subscriptionParts {
+		err = fmt.Errorf("has %d segments: at most %d are possible with subscriptions", len(pattern), mostSegments-signatureParts-subscriptionParts)
 	}
 	if err != nil {
 		p.add(key+".path", "%w", err)

@@ -52,23 +52,28 @@ type Respond struct {
 
 // RouteLimits bound what clients of a route can make us hold.
 type RouteLimits struct {
-	Body   setting.ByteSize `yaml:"body"`   // 0: limits.body
-	Rate   float64          `yaml:"rate"`   // requests a second; 0: any number
-	Parked int              `yaml:"parked"` // 0: any number
+	Body          setting.ByteSize `yaml:"body"`          // 0: limits.body
+	Rate          float64          `yaml:"rate"`          // requests a second; 0: any number
+	Parked        int              `yaml:"parked"`        // 0: any number
+	Subscriptions int              `yaml:"subscriptions"` // that one caller has at the same time
 }
 
 // AccessConfig is one caller of routes.
 type AccessConfig struct {
-	Name         string          `yaml:"name"`
-	Key          signer.Secret   `yaml:"key"`
-	KeyFile      string          `yaml:"key_file"`
-	Keys         []signer.Secret `yaml:"keys"` // further live ones, while rotating
-	User         string          `yaml:"user"`
-	Password     signer.Secret   `yaml:"password"`
-	PasswordFile string          `yaml:"password_file"`
-	Routes       []string        `yaml:"routes"`
-	Origins      []string        `yaml:"origins"` // not empty: usable only by pages of these
-	Rate         float64         `yaml:"rate"`    // requests a second of one client address; 0: any number
+	Name               string          `yaml:"name"`
+	Key                signer.Secret   `yaml:"key"`
+	KeyFile            string          `yaml:"key_file"`
+	Keys               []signer.Secret `yaml:"keys"` // further live ones, while rotating
+	User               string          `yaml:"user"`
+	Password           signer.Secret   `yaml:"password"`
+	PasswordFile       string          `yaml:"password_file"`
+	SigningSecret      signer.Secret   `yaml:"signing_secret"` // whsec_…: signs what the caller's receivers get; empty: that of the whole gateway does
+	SigningSecretFile  string          `yaml:"signing_secret_file"`
+	CallbackSecret     signer.Secret   `yaml:"callback_secret"` // signs OS1's callbacks to the caller; empty: a request names its own, or none signs
+	CallbackSecretFile string          `yaml:"callback_secret_file"`
+	Routes             []string        `yaml:"routes"`
+	Origins            []string        `yaml:"origins"` // not empty: usable only by pages of these
+	Rate               float64         `yaml:"rate"`    // requests a second of one client address; 0: any number
 }
 
 // Values of RouteConfig.Auth.
@@ -118,6 +123,8 @@ const (
 	MostKeys       = 100 // of an access entry
 	MostParameters = 32  // of a path
 	MostHops       = 9   // how often a client is sent on, one after the other
+	// MostSubscriptions is how many subscriptions of one caller a route can allow.
+	MostSubscriptions = 100_000
 )
 
 // DefaultRoute is a route of which only the name, the path and who may call are missing.
@@ -131,6 +138,7 @@ func DefaultRoute() RouteConfig {
 		View:      ViewAuto,
 		HAL:       HAL{Failed: FailedOK},
 		Respond:   Respond{StatusHeader: "CZ-AG-Status-Code", Headers: []string{"Content-Type", "Content-Language", "Cache-Control"}},
+		Limits:    RouteLimits{Subscriptions: 1000},
 	}
 }
 
@@ -166,4 +174,5 @@ type Verifier interface {
 type Outside struct {
 	Keys     *correlator.Keys // make the tokens of event streams
 	Verifier Verifier         // nil: no route has Auth corezoid
+	Push     *Push            // nil: no route has Subscriptions
 }

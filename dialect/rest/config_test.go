@@ -42,7 +42,12 @@ func TestProblemsOfARoute(t *testing.T) {
 	f("hal.failed: must be one of", func(r *rest.RouteConfig) { r.HAL.Failed = "" })
 	f("on_disconnect: must be one of", func(r *rest.RouteConfig) { r.OnDisconnect = "x" })
 	f("", func(r *rest.RouteConfig) { r.OnDisconnect = "cancel" })
-	f("subscriptions: are not there yet", func(r *rest.RouteConfig) { r.Subscriptions = true })
+	f("", subscribable)
+	f("limits.subscriptions: must be 1 to 100000", func(r *rest.RouteConfig) { r.Subscriptions, r.Limits.Subscriptions = true, 0 })
+	f("limits.subscriptions: must be 1 to 100000", func(r *rest.RouteConfig) { r.Subscriptions, r.Limits.Subscriptions = true, 100_001 })
+	f("path: has 60 segments: at most 59 are possible with subscriptions", func(r *rest.RouteConfig) {
+		r.Subscriptions, r.Path = true, strings.Repeat("/a", 60)
+	})
 	f("wait.default: must not be negative", func(r *rest.RouteConfig) { r.Wait.Default = -1 })
 	f("wait.default: is more than wait.max", func(r *rest.RouteConfig) { r.Wait.Default = time.Hour })
 	f("wait.max: must be longer", func(r *rest.RouteConfig) { r.Wait = rest.Wait{} })
@@ -124,6 +129,16 @@ func TestTies(t *testing.T) {
 	f(false, route("a", "/v1/{a}/x"), route("b", "/v1/{b}/y"))
 	f(false, route("a", "/v1/{a}/{b}"), route("b", "/{a}/x/y")) // the second is the more literal
 	f(false, route("a", "/v1/x"), route("b", "/v1/x/y"))
+	// Routes with subscriptions have {path}/tasks and {path}/tasks/{uuid} too.
+	f(true, route("a", "/v1/a", subscribable), route("b", "/v1/a/tasks"))
+	f(true, route("a", "/v1/{a}/tasks"), route("b", "/v1/{b}", subscribable))
+	f(false, route("a", "/v1/a", subscribable), route("b", "/v1/a/tasks", withMethods("GET")))
+	f(false, route("a", "/v1/a", subscribable), route("b", "/v1/a/{b}"))
+	f(true, route("a", "/v1/a", subscribable), route("b", "/v1/a/tasks/{b}", withMethods("GET")))
+	f(true, route("a", "/v1/a", subscribable), route("b", "/v1/a/tasks/{b}", withMethods("DELETE"))) // a path is a subscription's or a route's
+	f(true, route("a", "/v1/{a}/tasks/x"), route("b", "/v1/b", subscribable))
+	f(false, route("a", "/v1/a", subscribable), route("b", "/v1/a/{x}/{y}", withMethods("DELETE")))
+	f(true, route("a", "/v1/a", subscribable), route("b", "/v1/a", subscribable, withMethods("PUT")))
 	f(true, route("a", "/v1/{a}/{b}/{c}/{d}"), route("b", "/v1/{x}", withAuth(rest.AuthCorezoid))) // its signature has three segments
 }
 
@@ -163,6 +178,9 @@ func TestProblemsOfAccess(t *testing.T) {
 	for _, bad := range []string{"*", "https://A", "https://a/", "a", "ftp://a", "null"} {
 		f("origins[0]: is not an origin", ok(func(e *rest.AccessConfig) { e.Origins, e.Rate = []string{bad}, 1 }))
 	}
+	f("signing_secret: must begin with whsec_", ok(func(e *rest.AccessConfig) { e.SigningSecret = "hunter2" }))
+	f("signing_secret: is not base64", ok(func(e *rest.AccessConfig) { e.SigningSecret = "whsec_hunter2!" }))
+	f("", ok(func(e *rest.AccessConfig) { e.SigningSecret, e.CallbackSecret = signer.NewWebhookSecret(), "hunter2" }))
 	f("routes: must name at least one", ok(func(e *rest.AccessConfig) { e.Routes = nil }))
 	f("routes[0]: is not the name of a route", ok(func(e *rest.AccessConfig) { e.Routes[0] = "q" }))
 	f("routes[1]: is there already", ok(func(e *rest.AccessConfig) { e.Routes = []string{"k", "k"} }))

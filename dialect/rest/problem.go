@@ -35,6 +35,9 @@ type inputProblem struct {
 
 // problemOfTask makes a problem of the type of that name.
 func problemOfTask(name string, status int, detail, requestID string) problem {
+	if detail == "" { // which every problem has
+		detail = title(name)
+	}
 	return problem{Type: problemPath + name, Title: title(name), Status: status, Detail: detail, Instance: requestID}
 }
 
@@ -60,6 +63,7 @@ func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, requestID strin
 	}
 	p.write(dst)
 	dst.Header.Set("Vary", vary)
+	setRateLimit(dst, f.RateLimit)
 }
 
 // kinds are the types of problems, each with what it says in a few words.
@@ -75,6 +79,7 @@ func kinds() []kindOf {
 		{"idempotency-key", "The Idempotency-Key cannot be used"},
 		{"unauthorized", "The credential is missing or wrong"},
 		{"forbidden", "The caller may not do this"},
+		{"subscription", "The subscription is not accepted"},
 		{"origin", "The origin is not allowed"},
 		{"not-found", "There is no such resource"},
 		{"method", "The method is not allowed"},
@@ -156,6 +161,8 @@ func byReason(f *gateway.Fault) (name string, ok bool) {
 		return "malformed", true
 	case gateway.BadKey:
 		return "idempotency-key", true
+	case gateway.BadSubscription:
+		return "subscription", true
 	case gateway.BadOrigin:
 		return "origin", true
 	case gateway.Draining:

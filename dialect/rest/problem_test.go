@@ -44,7 +44,7 @@ func TestTypesOfFaults(t *testing.T) {
 	seen := make(map[string]bool)
 	reasons := []gateway.Reason{
 		"", gateway.BadBody, gateway.BadEncoding, gateway.BodySize, gateway.HeadSize, gateway.BadRequest, gateway.TooSlow, gateway.BadKey, gateway.BadSignature, gateway.BadTime,
-		gateway.BadOrigin, gateway.UnknownPath, gateway.UnknownMethod, gateway.ForgedName, gateway.NothingKept, gateway.LoginParked, gateway.LoginRate, gateway.RouteParked,
+		gateway.BadOrigin, gateway.BadSubscription, gateway.UnknownPath, gateway.UnknownMethod, gateway.ForgedName, gateway.NothingKept, gateway.LoginParked, gateway.LoginRate, gateway.RouteParked,
 		gateway.RouteRate, gateway.NodeParked, gateway.NodeFiles, gateway.NodeBodies, gateway.NodeResults, gateway.EngineBusy, gateway.EngineUnreachable, gateway.EngineUnusable,
 		gateway.CorrelatorDown, gateway.Draining, gateway.InternalError, badStatus,
 	}

@@ -30,6 +30,10 @@ var (
 	_ gateway.TaskDialect    = (*Dialect)(nil)
 	_ gateway.StreamDialect  = (*Dialect)(nil)
 	_ gateway.BrowserDialect = (*Dialect)(nil)
+
+	_ gateway.PushDialect     = (*Dialect)(nil)
+	_ gateway.ForgetDialect   = (*Dialect)(nil)
+	_ gateway.ResourceDialect = (*Dialect)(nil)
 )
 
 // New makes a Dialect.
@@ -69,6 +73,9 @@ func (d *Dialect) Route(path []byte) (gateway.Route, bool) {
 		return gateway.Route{}, true
 	}
 	r := gateway.Route{Kind: gateway.Create, Methods: p.methods, Own: p}
+	if p.routes[0].role == subscription {
+		r.Kind = gateway.Resource
+	}
 	for _, one := range p.routes { // which of them it is depends on the method
 		r.Body = max(r.Body, one.body)
 		if one.body == 0 {

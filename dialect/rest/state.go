@@ -18,8 +18,17 @@ type state struct {
 	Headers      []string `json:"h,omitempty"` // of the callback that the client gets
 	Wait         int      `json:"w,omitzero"`  // seconds, for which a client that is sent on waits again
 	HAL          bool     `json:"x,omitzero"`  // the client wants hal+json
+	Push         *pushed  `json:"p,omitempty"` // of a route with subscriptions
 
 	text []byte // as it is recorded; not to be changed
+}
+
+// pushed is who is to have the result of a task.
+type pushed struct {
+	Group  string `json:"g"`           // of subscriptions that are continuous
+	URL    string `json:"u,omitempty"` // of the receiver that the request named
+	Secret []byte `json:"k,omitempty"` // that signs what it gets, sealed; empty: the caller's
+	Once   bool   `json:"o,omitzero"`  // there is a subscription for this task alone
 }
 
 // newState is that of a call which says nothing.
@@ -46,12 +55,12 @@ func (s *state) encode() []byte {
 }
 
 // with gives the state of a call, and its recorded form: the route's own where the call says nothing else.
-func (s *state) with(end string, wait time.Duration, hal bool) []byte {
-	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL {
+func (s *state) with(end string, wait time.Duration, hal bool, push *pushed) []byte {
+	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL && push == nil {
 		return s.text
 	}
 	own := *s
-	own.End, own.Wait, own.HAL = end, seconds(wait), hal
+	own.End, own.Wait, own.HAL, own.Push = end, seconds(wait), hal, push
 	return own.encode()
 }
 

@@ -25,16 +25,26 @@ type node struct {
 	here      *place // what ends here; nil: nothing
 }
 
-// place is what a path asks for: routes that have different methods, the most literal first. It is Route.Own of a Create.
+// place is what a path asks for: routes that have different methods, the most literal first. It is Route.Own of a Create, and of a Resource.
 type place struct {
 	table   *table
 	routes  []*route
 	methods []string
 }
 
-// route is a RouteConfig that was read.
+// role is what a path of a route is for.
+type role uint8
+
+const (
+	calls        role = iota // {path}: the route itself
+	subscribes               // {path}/tasks: makes subscriptions
+	subscription             // {path}/tasks/{uuid}: is one
+)
+
+// route is a RouteConfig that was read, for one of its roles: Methods and pattern are those of the role.
 type route struct {
 	RouteConfig
+	role      role
 	pattern   pattern
 	corezoid  bool // its engine
 	schema    *schema
@@ -109,6 +119,8 @@ func (t *table) lookUp(path []byte) *place {
 		all.routes = append(all.routes, p.routes...)
 	}
 	slices.SortStableFunc(all.routes, func(a, b *route) int { return b.pattern.literals() - a.pattern.literals() })
+	resource := all.routes[0].role == subscription // which shares no path with others: the more literal one has all methods
+	all.routes = slices.DeleteFunc(all.routes, func(r *route) bool { return (r.role == subscription) != resource })
 	all.methods = methodsOf(all.routes)
 	return all
 }

@@ -31,6 +31,7 @@ const (
 	formBits        = 0x0f
 	wantsHAL  uint8 = 0x10
 	wantsNext uint8 = 0x20 // the client wants to be sent on
+	takesNone uint8 = 0x40 // the client takes no form that a task with view hal has
 )
 
 // taskRoute gives the route of what stands behind /tasks/.
@@ -178,6 +179,9 @@ func (t *table) readWishes(c *gateway.TaskCall, h *fasthttp.RequestHeader, query
 	form := c.View
 	wants := ""
 	if form == formTask {
+		if !takesHAL(h) {
+			c.View |= takesNone
+		}
 		wants = httpfield.Preferred(h, typeJSON, typeHAL, typeEvents)
 	}
 	if wants == typeHAL {

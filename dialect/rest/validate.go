@@ -12,6 +12,7 @@ import (
 
 	"syncgate/gateway"
 	"syncgate/internal/httpfield"
+	"syncgate/signer"
 )
 
 // Validate gives every problem at once, joined; each begins with its key as in "routes[0].path: …". None of them shows a value that may be a
@@ -68,8 +69,8 @@ func (c *Config) check(p *problems, key string, r *RouteConfig, unique map[strin
 	}
 	p.oneOf(at("hal.failed"), r.HAL.Failed, FailedOK, FailedStatus)
 	p.oneOf(at("on_disconnect"), r.OnDisconnect, "", gateway.Keep, gateway.Drop, onDisconnectCancel)
-	if r.Subscriptions {
-		p.add(at("subscriptions"), "are not there yet: false")
+	if n := r.Limits.Subscriptions; r.Subscriptions && (n < 1 || n > MostSubscriptions) {
+		p.add(at("limits.subscriptions"), "must be 1 to %d", MostSubscriptions)
 	}
 	r.checkTimes(p, at)
 	r.checkHeaders(p, at)
@@ -236,6 +237,7 @@ func (c *Config) checkAccess(p *problems, key string, e *AccessConfig, unique ma
 	case (e.User == "") != (e.Password == ""):
 		p.add(at("password"), "and user go together: set both or none")
 	}
+	checkSigning(p, at("signing_secret"), e.SigningSecret)
 	checkRate(p, at("rate"), e.Rate)
 	if len(e.Origins) > 0 && e.Rate == 0 {
 		p.add(at("rate"), "must be set with origins: the key of a page is in everybody's hands")
@@ -247,6 +249,16 @@ func (c *Config) checkAccess(p *problems, key string, e *AccessConfig, unique ma
 		}
 	}
 	e.checkRoutes(p, key, known)
+}
+
+// checkSigning checks a secret of Standard Webhooks, which may be empty.
+func checkSigning(p *problems, key string, secret signer.Secret) {
+	if secret == "" {
+		return
+	}
+	if _, err := signer.ParseWebhookSecret(string(secret)); err != nil {
+		p.add(key, "%w", err)
+	}
 }
 
 // checkRoutes checks that a caller can call what it is said to.

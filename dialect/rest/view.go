@@ -23,6 +23,9 @@ func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.R
 		dst.Header.SetNoDefaultContentType(true)
 	case c.Do == gateway.CancelTask:
 		d.cancelled(dst, c, r, hal)
+	case s.View == ViewHAL && c.View&takesNone != 0:
+		p := problemOfTask("not-acceptable", fasthttp.StatusNotAcceptable, "Not acceptable: this task is answered as "+typeHAL, r.RequestID)
+		p.write(dst)
 	case form == formStatus:
 		monitored(dst, ours, r, own, time.Now())
 	case outcome(ours, r) == running:
