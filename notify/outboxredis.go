@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -62,8 +61,6 @@ func NewRedisOutbox(client goredis.UniversalClient, prefix string, most int) *Re
 func owedError(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", correlator.ErrUnavailable, what, cause(err))
 }
-
-var errOtherReply = errors.New("redis answers what no script of ours does")
 
 // Owe is OutboxStore's.
 func (r *RedisOutbox) Owe(ctx context.Context, task correlator.ID, after time.Duration, sent bool) error {

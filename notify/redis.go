@@ -103,7 +103,7 @@ func (r *Redis) claimOf(ctx context.Context, shard, token string, args []any) (j
 	return parseClaim(reply, token)
 }
 
-var errReply = fmt.Errorf("%w: redis answers what no script of ours does", ErrUnavailable)
+var errReply = fmt.Errorf("%w: %w", ErrUnavailable, errOtherReply)
 
 func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err error) {
 	if len(reply) != 2 {

@@ -109,11 +109,16 @@ func (s *sharded) runOnce(ctx context.Context, of *script, shard, key string, ar
 	return cmd
 }
 
+var errOtherReply = errors.New("redis answers what no script of ours does")
+
 // cause words an error of Redis or of the way to it. Redis quotes arguments in some of its errors: of those only the first word is kept.
 func cause(err error) error {
 	if answer, ok := errors.AsType[goredis.Error](err); ok {
 		code, _, _ := strings.Cut(answer.Error(), " ")
 		return fmt.Errorf("redis answers %.32q", code)
+	}
+	if _, ok := errors.AsType[*strconv.NumError](err); ok { // it quotes the answer
+		return errOtherReply
 	}
 	return err
 }

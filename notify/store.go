@@ -30,12 +30,12 @@ const (
 )
 
 var (
-	// ErrUnknown says that no notification has that id, or has it any more.
-	ErrUnknown = errors.New("no notification has this id")
+	// ErrUnknown says that no notification or subscription has that id, or has it any more.
+	ErrUnknown = errors.New("nothing has this id")
 	// ErrDelivered says that a notification was delivered and is not sent again.
 	ErrDelivered = errors.New("the notification was delivered, and is not sent again")
-	// ErrFull says that as many notifications are open as may be.
-	ErrFull = errors.New("too many notifications are open")
+	// ErrFull says that as many notifications are open, or subscriptions active, as may be.
+	ErrFull = errors.New("too many notifications or subscriptions are open")
 	// ErrUnavailable says that the store did not do what it was asked, as far as we know.
 	ErrUnavailable = errors.New("the store of notifications is unavailable")
 	// ErrClosed says that the Sender was closed.
