@@ -28,7 +28,7 @@
 // only when all slots of the process, 512, are taken: for a time-out when 64 hosts begin to hang at once, and longer when 512 hosts do.
 //
 // What a client names costs bounded room: URLs, headers, secrets and answers have limits, Put fails when too many notifications are open, and no claim is
-// made while the bodies of all attempts that run have 256 MiB. A claim gives 16 bodies of 16 MiB at most, so all have less than 512 MiB.
+// made while the bodies of all attempts that run have 256 MiB. A claim gives bodies of 32 MiB at most, so all have less than 288 MiB.
 //
 // The header and the secrets of a notification are stored sealed, for its id, subscription, URL and body alone: who can write to Redis can have
 // nothing else sent, and can lose or repeat what is there. Bodies and URLs are stored as they are.

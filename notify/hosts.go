@@ -4,6 +4,7 @@ import "sync"
 
 const (
 	batch        = 16        // notifications that one claim gives at most
+	batchBytes   = 32 << 20  // of their bodies, so that no script of Redis answers more
 	mostBytes    = 256 << 20 // of the bodies of all attempts that run, about
 	hostBytes    = 32 << 20  // of those of one host
 	mostSlow     = 256       // hosts that are remembered as slow while nothing of them runs
@@ -35,7 +36,7 @@ func newHosts(slots, each int) *hosts {
 func (h *hosts) room() Room {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := Room{Most: min(batch, h.slots-h.running), Slots: h.each, Free: make(map[string]int, len(h.of))}
+	r := Room{Most: min(batch, h.slots-h.running), Bytes: batchBytes, Slots: h.each, Free: make(map[string]int, len(h.of))}
 	if h.bytes >= mostBytes {
 		r.Most = 0
 	}

@@ -22,6 +22,7 @@ type Memory struct {
 	lines     queue[*line]
 	open      int
 	held      int64   // bytes of all bodies
+	openHeld  int64   // bytes of those of open ones
 	ended     []*item // not delivered, in the order of their ends
 	delivered []*item // delivered, in that order
 	sequence  int64
@@ -42,16 +43,17 @@ func (m *Memory) Put(_ context.Context, r Record) error {
 	if m.all[r.ID] != nil {
 		return nil
 	}
+	if m.open >= m.most || m.openHeld+int64(len(r.Body)) > m.bytes { // nothing is forgotten for it in vain
+		return ErrFull
+	}
 	for m.held+int64(len(r.Body)) > m.bytes && len(m.ended) > 0 {
 		m.remove(m.ended[0])
-	}
-	if m.open >= m.most || m.held+int64(len(r.Body)) > m.bytes {
-		return ErrFull
 	}
 	r.Body, r.Sealed = bytes.Clone(r.Body), bytes.Clone(r.Sealed)
 	it := &item{place: place{index: -1}, rec: r, size: len(r.Body), state: Open, created: now, since: now}
 	m.all[r.ID] = it
 	m.held += int64(len(r.Body))
+	m.openHeld += int64(len(r.Body))
 	m.open++
 	m.plan(it, now)
 	return nil
@@ -87,6 +89,7 @@ func (m *Memory) close(it *item) {
 		return
 	}
 	m.open--
+	m.openHeld -= int64(len(it.rec.Body))
 	l := m.hosts[it.rec.Host]
 	take(&l.items, it)
 	m.lead(l)
@@ -124,18 +127,18 @@ func (m *Memory) Claim(_ context.Context, room Room) (jobs []Job, next time.Dura
 	now := time.Now()
 	next = math.MaxInt64
 	var due []*line
-	for len(m.lines) > 0 && !m.lines[0].at.After(now) {
+	for full := false; !full && len(m.lines) > 0 && !m.lines[0].at.After(now); {
 		l := m.lines[0]
 		take(&m.lines, l)
 		due = append(due, l)
-		for free := min(room.free(l.host), room.Most-len(jobs)); free > 0 && !l.items[0].at.After(now); {
+		for free := room.free(l.host); free > 0 && !l.items[0].at.After(now); {
+			if full = !room.takes(jobs, len(l.items[0].rec.Body)); full {
+				break
+			}
 			if j, ok := m.claim(l.items[0], now, room); ok {
 				jobs = append(jobs, j)
 				free--
 			}
-		}
-		if len(jobs) == room.Most {
-			break
 		}
 	}
 	if len(m.lines) > 0 {
@@ -252,6 +255,7 @@ func (m *Memory) Retry(_ context.Context, id string) error {
 	if it.state != Open {
 		m.ended = without(m.ended, it)
 		m.open++
+		m.openHeld += int64(len(it.rec.Body))
 		it.state, it.step, it.since, it.endedAt = Open, 0, now, time.Time{}
 	}
 	m.plan(it, now)
@@ -268,6 +272,16 @@ func (m *Memory) Drop(_ context.Context, id string) error {
 	}
 	m.remove(it)
 	return nil
+}
+
+// Open is Store's.
+func (m *Memory) Open(_ context.Context, ids []string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(ids, func(id string) bool {
+		it := m.all[id]
+		return it != nil && it.state == Open
+	}), nil
 }
 
 // Stats is Store's.

@@ -148,6 +148,26 @@ func (r *Redis) each(ctx context.Context, what string, s *script, id string) err
 	return ErrUnknown
 }
 
+// Open is Store's. It asks the shards one after the other, for a thousand ids at a time.
+func (r *Redis) Open(ctx context.Context, ids []string) (bool, error) {
+	for some := range slices.Chunk(ids, 1000) {
+		args := make([]any, len(some))
+		for i, id := range some {
+			args[i] = id
+		}
+		for _, shard := range r.shards {
+			open, err := r.run(ctx, r.open, shard, "hosts", args...).Int()
+			switch {
+			case err != nil:
+				return false, unavailable("look for open notifications", err)
+			case open > 0:
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 // Stats is Store's.
 func (r *Redis) Stats(ctx context.Context) (s Stats, err error) {
 	for _, shard := range r.shards {

@@ -28,6 +28,8 @@ var (
 	dropText string
 	//go:embed scripts/stats.lua
 	statsText string
+	//go:embed scripts/open.lua
+	openText string
 )
 
 // Redis is a Store that all processes share which have the same Redis (or Valkey, Sentinel, Cluster) and prefix.
@@ -40,7 +42,7 @@ type Redis struct {
 	most int
 	turn atomic.Uint32
 
-	put, claim, finish, retry, drop, stats *script
+	put, claim, finish, retry, drop, stats, open *script
 }
 
 // NewRedis makes a Store of at most so many open notifications, 0: any number. prefix begins every key. It sends nothing yet, and does not
@@ -50,6 +52,7 @@ func NewRedis(client goredis.UniversalClient, prefix string, most int) *Redis {
 		sharded: newSharded(client, prefix, "notify"),
 		put:     newScript(commonText, putText), claim: newScript(commonText, claimText), finish: newScript(commonText, finishText),
 		retry: newScript(commonText, retryText), drop: newScript(commonText, dropText), stats: newScript(commonText, statsText),
+		open: newScript(commonText, openText),
 	}
 	r.most = r.share(most)
 	return r
@@ -72,10 +75,10 @@ func (r *Redis) Put(ctx context.Context, n Record) error {
 func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Duration, err error) {
 	token := rand.Text()
 	next = math.MaxInt64
-	first := int(r.turn.Add(1))
+	first, size := int(r.turn.Add(1)), 0
 	for i := range r.shards {
 		shard := r.shards[(first+i)%len(r.shards)]
-		args := []any{token, room.Most - len(jobs), room.Lease.Milliseconds(), room.Grace.Milliseconds(), room.Slots}
+		args := []any{token, room.Most - len(jobs), room.Lease.Milliseconds(), room.Grace.Milliseconds(), room.Slots, max(0, room.Bytes-size)}
 		for host, free := range room.Free {
 			if r.shard(host) == shard {
 				args = append(args, host, free)
@@ -85,9 +88,11 @@ func (r *Redis) Claim(ctx context.Context, room Room) (jobs []Job, next time.Dur
 		if err == nil {
 			err = failed
 		}
-		jobs = append(jobs, more...)
+		for _, j := range more {
+			jobs, size = append(jobs, j), size+len(j.Body)
+		}
 		next = min(next, wait)
-		if len(jobs) >= room.Most {
+		if !room.takes(jobs, MaxBody) {
 			break
 		}
 	}

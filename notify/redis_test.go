@@ -202,6 +202,19 @@ func TestAFullRedis(t *testing.T) {
 	are(t, store, map[string]notify.State{"a": notify.Delivered, "b": notify.Dead})
 }
 
+// evals gives how many scripts a Redis has run.
+func evals(server *redistest.Server) (n int) {
+	for line := range strings.Lines(server.Do("INFO", "commandstats")) {
+		name, rest, _ := strings.Cut(line, ":calls=")
+		if name == "cmdstat_evalsha" || name == "cmdstat_eval" {
+			count := 0
+			_, _ = fmt.Sscanf(rest, "%d", &count)
+			n += count
+		}
+	}
+	return n
+}
+
 // TestIdle counts what a Sender without work asks of Redis.
 func TestIdle(t *testing.T) {
 	t.Parallel()
@@ -209,17 +222,7 @@ func TestIdle(t *testing.T) {
 	c := quick()
 	c.Poll = 0 // as it is by itself: 1 s
 	sender(t, redisStore(t, server), c)
-	calls := func() (n int) {
-		for line := range strings.Lines(server.Do("INFO", "commandstats")) {
-			name, rest, _ := strings.Cut(line, ":calls=")
-			if name == "cmdstat_evalsha" || name == "cmdstat_eval" {
-				count := 0
-				_, _ = fmt.Sscanf(rest, "%d", &count)
-				n += count
-			}
-		}
-		return n
-	}
+	calls := func() int { return evals(server) }
 	eventually(t, "it looks", func() bool { return calls() >= 2 })
 	before := calls()
 	begin := time.Now()

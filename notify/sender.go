@@ -172,6 +172,12 @@ func (s *Sender) Send(ctx context.Context, n Notification) error {
 // Check reports whether a client may name this URL: a *RefusedError says why not.
 func (s *Sender) Check(url string) error { return s.live.Load().Guard.Check(url) }
 
+// Open reports whether any of these notifications is Open: there is an attempt to come, or one runs. Those that are unknown are not. It fails with
+// ErrUnavailable.
+func (s *Sender) Open(ctx context.Context, ids ...string) (bool, error) {
+	return s.store.Open(ctx, ids)
+}
+
 // Retry is the Store's, and has this process look at once.
 func (s *Sender) Retry(ctx context.Context, id string) error {
 	err := s.store.Retry(ctx, id)

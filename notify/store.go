@@ -66,6 +66,7 @@ type Job struct {
 // Room is how many attempts a Sender can make now, and for how long it claims them.
 type Room struct {
 	Most  int            // notifications
+	Bytes int            // of their bodies, but the first one is always claimed; 0: any number
 	Slots int            // of each host
 	Free  map[string]int // of hosts that have less than Slots
 	Lease time.Duration  // how long an attempt and the storing of its outcome take at most
@@ -78,6 +79,17 @@ func (r Room) free(host string) int {
 		return n
 	}
 	return r.Slots
+}
+
+// takes reports whether a claim that has some jobs may take one more, with a body of so many bytes.
+func (r Room) takes(jobs []Job, size int) bool {
+	if r.Bytes == 0 || len(jobs) == 0 {
+		return len(jobs) < r.Most
+	}
+	for i := range jobs {
+		size += len(jobs[i].Body)
+	}
+	return len(jobs) < r.Most && size <= r.Bytes
 }
 
 // Attempt is what came of one attempt.
@@ -160,6 +172,8 @@ type Store interface {
 	Retry(ctx context.Context, id string) error
 	// Drop forgets a notification. An attempt that runs goes on. It fails with ErrUnknown.
 	Drop(ctx context.Context, id string) error
+	// Open reports whether any of these notifications is Open. Those that are unknown are not.
+	Open(ctx context.Context, ids []string) (bool, error)
 	// Stats counts.
 	Stats(ctx context.Context) (Stats, error)
 }

@@ -20,6 +20,7 @@ if state == 'delivered' then
   call('HDEL', KEYS[1], 'body', 'sealed')
 else
   call('ZADD', prefix .. 'state:' .. state, now, id)
+  call('ZREMRANGEBYSCORE', prefix .. 'state:' .. state, '-inf', now - ARGV[8]) -- these have expired
 end
 call('PEXPIRE', KEYS[1], ARGV[8])
 return 1
