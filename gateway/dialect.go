@@ -115,7 +115,7 @@ type Call struct {
 	Options *Options
 }
 
-// Options are what a route adds to a Call. Calls with Options have one op.
+// Options are what a route adds to a Call. Calls with Options have one op, or one for each of Asked.Elements.
 type Options struct {
 	Route  string // its name, for the log and the metrics
 	Engine string // the name of its engine; empty: the default one
@@ -175,9 +175,12 @@ type Asked struct {
 	Forwarded   []Param // those of them that forward_headers names
 	ContentType []byte
 	Body        []byte
-	Process     string // corezoid: conv_id
-	Signer      string // corezoid: the login that signs
-	Data        string // corezoid: what becomes the task's data
+	// Elements are the bodies of a call with several ops, one for each, in order; nil: the call has one op, and Body is its own. Engines that send one
+	// task with each request refuse several.
+	Elements [][]byte
+	Process  string // corezoid: conv_id
+	Signer   string // corezoid: the login that signs
+	Data     string // corezoid: what becomes the task's data
 }
 
 // Param is a name with its value.

@@ -19,10 +19,10 @@ func (t *trip) merges() bool {
 	return t.call != nil && t.call.Options != nil && t.g.engines[t.engine].cfg.Merge
 }
 
-// keepData keeps the members of the request for the result.
+// keepData keeps the members of the request for the result. Several ops have none in common.
 func (t *trip) keepData() {
 	asked := t.call.Options.Asked
-	if t.merges() && asked != nil && httpfield.IsJSON(asked.ContentType) {
+	if t.merges() && asked != nil && asked.Elements == nil && httpfield.IsJSON(asked.ContentType) {
 		t.call.Options.Data = correlator.Overlay(asked.Body)
 	}
 }

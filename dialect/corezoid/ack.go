@@ -31,10 +31,11 @@ func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, b
 	case refused || !ok && !isRouted(c):
 		return gateway.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
 	case !ok: // the client of a route must not read a 200
-		return gateway.Ack{
-			Finals:  []correlator.Callback{{Status: correlator.Errored, Body: a.whole(body)}},
-			Refused: true, Why: a.firstDescription(),
-		}, nil
+		ack := gateway.Ack{Refused: true, Why: a.firstDescription()}
+		for i := range c.Ops {
+			ack.Finals = append(ack.Finals, correlator.Callback{Op: i, Status: correlator.Errored, Body: a.whole(body)})
+		}
+		return ack, nil
 	default:
 		a.match()
 		if err = a.foreign; err == nil {

@@ -21,7 +21,7 @@ func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string
 			signs = string(by)
 		}
 	}
-	if len(tokens) != len(c.Slots) && (!routed || len(tokens) != 1) {
+	if len(tokens) != len(c.Slots) && (!routed || len(tokens) == 0 || len(c.Slots)%len(tokens) != 0) {
 		return fmt.Errorf("encode for the engine: %d tokens for %d tasks", len(tokens), len(c.Slots))
 	}
 	login, secret, ok := d.access.Load().Keys.Engine(signs)
@@ -29,7 +29,7 @@ func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string
 		return fmt.Errorf("encode for the engine: login %s is not known any more", signs)
 	}
 	for i, at := range c.Slots {
-		token := tokens[min(i, len(tokens)-1)] // that of a route's task may stand in two places
+		token := tokens[i*len(tokens)/len(c.Slots)] // that of a route's task may stand in two places
 		if len(token) != correlator.TokenLen {
 			return fmt.Errorf("encode for the engine: token %d has %d characters", i, len(token))
 		}

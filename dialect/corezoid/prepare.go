@@ -25,39 +25,62 @@ const gatewayMember = "api_gateway" // of a task's data: the request, and where 
 // signedBy is what Prepare keeps for Encode: the login that signs.
 type signedBy string
 
-// Prepare makes the package of one task of what a route asks for. Its errors are *gateway.Fault.
+// Prepare makes the package of what a route asks for: one task, or one for each of its elements. Its errors are *gateway.Fault.
 func (d *Dialect) Prepare(c *gateway.Call) error {
-	asked := c.Options.Asked
+	asked := *c.Options.Asked
+	if asked.Elements == nil {
+		asked.Elements = [][]byte{asked.Body}
+	}
+	if len(asked.Elements) != len(c.Ops) {
+		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the call has not one op for each of its elements"}
+	}
 	s := d.borrow()
 	defer d.giveBack(s)
-	p := taskPackage{d: d, s: s, asked: asked}
-	id, match := ownID(s.ids.next(), 0)
-	op := &c.Ops[0]
-	op.Match, op.Added, op.Process = match, true, []byte(asked.Process)
-	p.put(`{"ops":[{"type":"create","obj":"task",`)
-	p.put(id)
-	if isNumber([]byte(asked.Process)) {
-		p.put(`,"conv_id":` + asked.Process)
-	} else {
-		p.put(`,"obj_alias":` + quote(asked.Process))
+	p := taskPackage{d: d, s: s, asked: &asked}
+	random := s.ids.next()
+	p.put(`{"ops":[`)
+	for i := range c.Ops {
+		if i > 0 {
+			p.put(",")
+		}
+		asked.Body = asked.Elements[i]
+		id, match := ownID(random, i)
+		op := &c.Ops[i]
+		op.Match, op.Added, op.Process = match, true, []byte(asked.Process)
+		if err := p.task(id); err != nil {
+			return err
+		}
 	}
-	p.put(`,"data":`)
-	if err := p.data(); err != nil {
-		return err
-	}
-	p.put("}]}")
+	p.put("]}")
 	c.Body, c.Slots = p.dst, p.holes
 	c.Options.Prepared = signedBy(asked.Signer)
 	return nil
 }
 
-// taskPackage is the package of a route's task while it is made.
+// task appends the op that creates a task.
+func (p *taskPackage) task(id string) error {
+	p.put(`{"type":"create","obj":"task",`)
+	p.put(id)
+	if isNumber([]byte(p.asked.Process)) {
+		p.put(`,"conv_id":` + p.asked.Process)
+	} else {
+		p.put(`,"obj_alias":` + quote(p.asked.Process))
+	}
+	p.put(`,"data":`)
+	if err := p.data(); err != nil {
+		return err
+	}
+	p.put("}")
+	return nil
+}
+
+// taskPackage is the package of a route's tasks while it is made.
 type taskPackage struct {
 	d     *Dialect
 	s     *scratch
-	asked *gateway.Asked
+	asked *gateway.Asked // whose Body is that of the task
 	dst   []byte
-	holes []int // in dst: where the token goes
+	holes []int // in dst: where tokens go, as many for each task
 }
 
 func (p *taskPackage) put(text string) { p.dst = append(p.dst, text...) }
@@ -121,6 +144,7 @@ func (p *taskPackage) members() error {
 		return bodyFault(err)
 	}
 	p.dst, _ = p.s.edits.Apply(p.dst, body, nil)
+	p.s.edits.Reset()
 	p.dst = p.dst[:bytes.LastIndex(p.dst, []byte(`"":0`))]
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 )
 
@@ -216,5 +217,75 @@ func TestAnswerWithoutAResult(t *testing.T) {
 		if want := `{"request_proc":"ok","ops":[{"proc":"error","ref":"r","description":"` + f.said + `"}]}`; body != want {
 			t.Errorf("%v %s: %s", f.status, f.body, body)
 		}
+	}
+}
+
+// elementOp is one op of a package.
+type elementOp struct {
+	ID     string
+	ConvID int `json:"conv_id"`
+	Data   json.RawMessage
+}
+
+// batchOf gives the package of a call with three elements, with three tokens.
+func batchOf(t *testing.T, d *corezoid.Dialect, data string, tokens []string) (c *gateway.Call, ops []elementOp) {
+	t.Helper()
+	c = &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}, {Create: true}, {Create: true}}, Options: &gateway.Options{Asked: &gateway.Asked{
+		Method: "POST", Path: []byte("/v1/batch"), Signer: login, Process: "1234", Data: data, Body: []byte(`{"all":"of them"}`),
+		Elements: [][]byte{[]byte(`{"refID":"a","__callback_url":"evil"}`), []byte(`{"refID":2.50}`), []byte(` {} `)},
+	}}}
+	if err := d.Prepare(c); err != nil {
+		t.Fatal(err)
+	}
+	req := new(fasthttp.Request)
+	if err := d.Encode(req, c, tokens, now); err != nil {
+		t.Fatal(err)
+	}
+	var pack struct{ Ops []elementOp }
+	if err := json.Unmarshal(req.Body(), &pack); err != nil || len(pack.Ops) != 3 {
+		t.Fatalf("%v: %s", err, req.Body())
+	}
+	return c, pack.Ops
+}
+
+// TestPrepareElements has one task for each element, with its own token and id.
+func TestPrepareElements(t *testing.T) {
+	d, tokens := dialect(t), make([]string, 3)
+	for i := range tokens {
+		tokens[i] = strings.Repeat(string(rune('A'+i)), correlator.TokenLen)
+	}
+	for _, data := range []string{"members", "both", "request", "raw"} {
+		c, ops := batchOf(t, d, data, tokens)
+		for i, op := range ops {
+			if op.ID != c.Ops[i].Match || !c.Ops[i].Added || i > 0 && op.ID == ops[i-1].ID || op.ConvID != 1234 {
+				t.Errorf("%s, op %d: %+v %+v", data, i, op, c.Ops[i])
+			}
+			wantOwnToken(t, string(op.Data), tokens[i])
+		}
+		ack, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"error","ops":[],"message":"no such process"}`))
+		if err != nil || len(ack.Finals) != 3 || ack.Finals[2].Op != 2 || ack.Finals[2].Status != correlator.Errored {
+			t.Errorf("%+v, %v", ack, err)
+		}
+	}
+	_, ops := batchOf(t, d, "members", tokens)
+	if !strings.HasPrefix(string(ops[0].Data), `{"refID":"a","__callback_url":"`) || !strings.HasPrefix(string(ops[1].Data), `{"refID":2.50,"__callback_url":"`) || strings.Contains(string(ops[0].Data), "evil") {
+		t.Errorf("%s\n%s", ops[0].Data, ops[1].Data)
+	}
+}
+
+// wantOwnToken wants that every callback URL in a task's data has a token.
+func wantOwnToken(t *testing.T, data, token string) {
+	t.Helper()
+	own := strings.Count(data, token)
+	if own == 0 || own != strings.Count(data, "/plugins/callback/") || strings.Contains(data, "of them") {
+		t.Error(data)
+	}
+}
+
+func TestPrepareWantsAnOpForEachElement(t *testing.T) {
+	d := dialect(t)
+	c := &gateway.Call{Ops: make([]gateway.Op, 2), Options: &gateway.Options{Asked: &gateway.Asked{Signer: login, Elements: [][]byte{[]byte(`{}`)}}}}
+	if f, ok := errors.AsType[*gateway.Fault](d.Prepare(c)); !ok || f.Status != 500 {
+		t.Errorf("%v", f)
 	}
 }

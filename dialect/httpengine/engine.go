@@ -118,6 +118,9 @@ type prepared struct {
 // Prepare makes the request of what a route asks for. Its errors are *gateway.Fault.
 func (e *Engine) Prepare(c *gateway.Call) error {
 	asked := c.Options.Asked
+	if len(c.Ops) != 1 || asked.Elements != nil {
+		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the engine gets one task with each request"}
+	}
 	p := &prepared{contentType: e.typeOf(asked), params: asked.Params}
 	var ok bool
 	if p.target, ok = e.url.append(nil, p.param); !ok {

@@ -177,6 +177,15 @@ func TestCallbackURLInTheBody(t *testing.T) {
 	}
 }
 
+// Each request to the engine is one task.
+func TestSeveralTasksAreRefused(t *testing.T) {
+	c := call(gateway.Asked{Body: []byte(`{}`), Elements: [][]byte{[]byte(`{}`), []byte(`{}`)}})
+	wantFault(t, engine(t, nil).Prepare(c), 500)
+	c = call(gateway.Asked{Body: []byte(`{}`)})
+	c.Ops = append(c.Ops, gateway.Op{Create: true})
+	wantFault(t, engine(t, nil).Prepare(c), 500)
+}
+
 func wantFault(t *testing.T, err error, status int) {
 	t.Helper()
 	if f, ok := errors.AsType[*gateway.Fault](err); !ok || f.Status != status {

@@ -185,52 +185,123 @@ func RefsOf(elements []Element) []string {
 	return refs
 }
 
+// outcomes are what has become of the elements of a batch.
+type outcomes struct {
+	success, errors []byte // JSON arrays
+	succeeded       int
+	failed          int
+}
+
+// outcomesOf gives them. finals has one for each element, or one for all of them where the engine has got the batch as one task: then the members success
+// and errors of its result are the arrays. If it has none, every element has failed.
+func (s *State) outcomesOf(finals []correlator.Callback) outcomes {
+	if s.Whole {
+		if o, ok := reported(&finals[0]); ok {
+			return o
+		}
+	}
+	var o outcomes
+	for i := range s.Refs {
+		f := &finals[min(i, len(finals)-1)]
+		e := failureOf(f)
+		switch {
+		case s.Whole && f.Status == correlator.Complete:
+			e.text = "The engine's result does not say what has become of each element"
+		case f.Status == correlator.Complete:
+			o.success = appendAny(append(entry(o.success, s.Refs[i]), `,"data":`...), contentType(f), f.Body)
+			o.success, o.succeeded = append(o.success, '}'), o.succeeded+1
+			continue
+		}
+		o.errors = e.append(append(entry(o.errors, s.Refs[i]), `,"error":`...))
+		o.errors, o.failed = append(o.errors, '}'), o.failed+1
+	}
+	o.success, o.errors = inArray(o.success), inArray(o.errors)
+	return o
+}
+
+// entry begins one of an array's.
+func entry(dst []byte, ref string) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, ',')
+	}
+	return append(append(dst, `{"refID":`...), ref...)
+}
+
+func inArray(entries []byte) []byte { return append(append([]byte{'['}, entries...), ']') }
+
+// reported gives the outcomes that an engine reports of a whole batch. Not ok: its result has not both arrays.
+func reported(f *correlator.Callback) (o outcomes, ok bool) {
+	var r splice.Reader
+	if f.Status != correlator.Complete || !walks(&r, contentType(f), f.Body) || kindOf(&r, f.Body) != splice.Object {
+		return o, false
+	}
+	again := r.Again(splice.Span{End: len(f.Body)})
+	_, _ = again.Enter() // none of these fails: the text was walked
+	for {
+		m, more, _ := again.Member()
+		if !more {
+			return o, o.success != nil && o.errors != nil
+		}
+		is := again.Peek()
+		value, _ := again.Value()
+		switch name := string(m.Name); {
+		case is != splice.Array:
+		case name == "success":
+			o.success, o.succeeded = again.Raw(value), elementsIn(again.Again(value))
+		case name == "errors":
+			o.errors, o.failed = again.Raw(value), elementsIn(again.Again(value))
+		}
+	}
+}
+
+// elementsIn counts those of an array that was walked.
+func elementsIn(r splice.Reader) (n int) {
+	_, _ = r.Enter()
+	for {
+		more, _ := r.Element()
+		if !more {
+			return n
+		}
+		_, _ = r.Value()
+		n++
+	}
+}
+
 // appendBatch appends what the callback of a batch says. Its status is success if every element has a result.
 func (s *State) appendBatch(dst []byte, task string, finals []correlator.Callback) []byte {
-	failed := countFailed(finals)
-	if failed == 0 {
+	o := s.outcomesOf(finals)
+	if o.failed == 0 {
 		dst = append(dst, `,"status":"success","reason":"","data":{"id":`...)
 	} else {
 		dst = append(dst, `,"status":"failed","reason":"`...)
-		dst = fmt.Appendf(dst, `%d of %d have failed","data":{"id":`, failed, len(finals))
+		dst = fmt.Appendf(dst, `%d of %d have failed","data":{"id":`, o.failed, o.failed+o.succeeded)
 	}
-	return s.appendOutcomes(append(appendText(dst, []byte(task)), "},"...), finals, s.Meta)
+	return o.append(append(appendText(dst, []byte(task)), "},"...), s.Meta)
 }
 
-func countFailed(finals []correlator.Callback) (n int) {
-	for i := range finals {
-		if finals[i].Status != correlator.Complete {
-			n++
-		}
-	}
-	return n
-}
-
-// appendOutcomes appends the members meta, success and errors. Members of the client's own meta come first, if it is an object.
-func (s *State) appendOutcomes(dst []byte, finals []correlator.Callback, meta string) []byte {
-	failed := countFailed(finals)
+// append appends the members meta, success and errors. Members of the client's own meta come first.
+func (o *outcomes) append(dst []byte, meta string) []byte {
 	status := "partial"
-	switch failed {
-	case 0:
+	switch 0 {
+	case o.failed:
 		status = "success"
-	case len(finals):
+	case o.succeeded:
 		status = "failed"
 	}
 	dst = append(dst, `"meta":{`...)
 	if own := otherMeta(meta); own != "" {
 		dst = append(append(dst, own...), ',')
 	}
-	dst = fmt.Appendf(dst, `"status":"%s","success":%d,"failed":%d,"total":%d}`, status, len(finals)-failed, failed, len(finals))
-	dst = s.appendEntries(append(dst, `,"success":[`...), finals, true)
-	dst = s.appendEntries(append(dst, `],"errors":[`...), finals, false)
-	return append(dst, ']')
+	dst = fmt.Appendf(dst, `"status":"%s","success":%d,"failed":%d,"total":%d}`, status, o.succeeded, o.failed, o.succeeded+o.failed)
+	dst = append(append(dst, `,"success":`...), o.success...)
+	return append(append(dst, `,"errors":`...), o.errors...)
 }
 
-// otherMeta gives the members of a client's meta that are none of a batch's own.
+// otherMeta gives the members of a client's meta that are none of a batch's own. The meta of a batch is an object.
 func otherMeta(meta string) string {
 	var r splice.Reader
 	var edits splice.Edits
-	if meta == "" || r.Reset([]byte(meta)) != nil || r.Peek() != splice.Object {
+	if r.Reset([]byte(meta)) != nil || r.Peek() != splice.Object {
 		return ""
 	}
 	if _, err := r.CutMembers(&edits, []string{"status", "success", "failed", "total"}); err != nil {
@@ -238,28 +309,4 @@ func otherMeta(meta string) string {
 	}
 	whole, _ := edits.Apply(nil, []byte(meta), nil)
 	return strings.Trim(strings.TrimSuffix(strings.TrimPrefix(string(whole), "{"), "}"), " \t\r\n")
-}
-
-// appendEntries appends those of the elements that have a result, or of those that have none.
-func (s *State) appendEntries(dst []byte, finals []correlator.Callback, complete bool) []byte {
-	first := true
-	for i := range finals {
-		f := &finals[i]
-		if (f.Status == correlator.Complete) != complete {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = append(append(dst, `{"refID":`...), s.Refs[i]...)
-		if complete {
-			dst = appendAny(append(dst, `,"data":`...), contentType(f), f.Body)
-		} else {
-			e := failureOf(f)
-			dst = e.append(append(dst, `,"error":`...))
-		}
-		dst = append(dst, '}')
-	}
-	return dst
 }

@@ -121,3 +121,29 @@ func TestBatchBodies(t *testing.T) {
 		wantReply(t, dst, 200, `{"data":{"meta":`+own+`,`+f.outcomes+`},"request":{}}`)
 	}
 }
+
+// An engine that gets the batch as one task reports what has become of the elements.
+func TestBatchOfOneTask(t *testing.T) {
+	s := batchState(t, `{}`)
+	s.Whole = true
+	const arrays = `"success":[ {"refID":"a"},{"refID":2.50}],"errors":[{"refID":"c","why":1}]`
+	const failure = `"error":{"code":"engine-error","description":"full","additionalInfo":{"errorTrace":[],"data":{"message":"full"}}}}`
+	const silent = `"error":{"code":"bad-gateway","description":"The engine's result does not say what has become of each element","additionalInfo":{"errorTrace":[]}}}`
+	all := func(e string) string {
+		return `{"status":"failed","success":0,"failed":3,"total":3},"success":[],"errors":[{"refID":"a",` + e + `,{"refID":2.50,` + e + `,{"refID":"c\n",` + e + `]`
+	}
+	for _, f := range []struct{ body, want string }{
+		{`{"meta":{"x":1},` + arrays + `}`, `{"status":"partial","success":2,"failed":1,"total":3},` + arrays},
+		{`{"success":[],"errors":[]}`, `{"status":"success","success":0,"failed":0,"total":0},"success":[],"errors":[]`},
+		{`{"success":[]}`, all(silent)},
+		{`{"success":{},"errors":[]}`, all(silent)},
+		{`[]`, all(silent)},
+	} {
+		dst := new(fasthttp.Response)
+		s.Result(dst, final(correlator.Complete, f.body))
+		wantReply(t, dst, 200, `{"data":{"meta":`+f.want+`},"request":{}}`)
+	}
+	dst := new(fasthttp.Response)
+	s.Result(dst, final(correlator.Errored, `{"message":"full"}`))
+	wantReply(t, dst, 200, `{"data":{"meta":`+all(failure)+`},"request":{}}`)
+}

@@ -15,6 +15,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/httpengine"
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 	"syncgate/signer"
 )
@@ -188,11 +189,19 @@ func withMeta(body []byte, requestID string) ([]byte, error) {
 }
 
 // Callback reads what the engine calls back with: its status decides, data is the result. Of a task that has failed the body is {"message","data"}: the
-// engine's reason, and what it has sent beside it. With a secret a callback that is not signed by it is refused with 401.
+// engine's reason, and what it has sent beside it. The callback of a batch, which has the arrays success and errors, is the result as it is, whatever
+// its status. With a secret a callback that is not signed by it is refused with 401.
 func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
 	if len(e.secret) > 0 {
 		if err = e.verify(req); err != nil {
 			return cb, nil, err
+		}
+	}
+	whole := correlator.Callback{Op: op, Status: correlator.Complete, Body: req.Body()}
+	if status, err := gateway.StatusOf(req); err == nil && status == correlator.Open && httpfield.ContentCoding(&req.Header) == nil {
+		if _, ok := reported(&whole); ok {
+			whole.Body = bytes.Clone(whole.Body)
+			return whole, []byte("{}"), nil
 		}
 	}
 	if cb, answer, err = e.Engine.Callback(req, op); err != nil || cb.Status != correlator.Errored {

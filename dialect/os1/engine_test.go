@@ -177,12 +177,23 @@ func TestEngineCallback(t *testing.T) {
 		{`{"data":[1]}`, correlator.Complete, `[1]`},
 		{`{"status":"failed","reason":"no \u0022funds\u0022","data":{"id":7}}`, correlator.Errored, `{"message":"no \"funds\"","data":{"id":7}}`},
 		{`{"status":"failed","reason":{"code":1},"data":null}`, correlator.Errored, `{"message":"{\"code\":1}"}`},
+		{`{"status":"failed","meta":{"failed":1},"success":[1],"errors":[2]}`, correlator.Complete, `{"status":"failed","meta":{"failed":1},"success":[1],"errors":[2]}`},
+		{`{"status":"success","data":3,"success":[1]}`, correlator.Complete, `3`},
 		{`{"status":"failed"}`, correlator.Errored, `{"message":"The engine gives no reason"}`},
 	} {
 		cb, answer, err := e.Callback(post(f.body), 0)
 		if err != nil || cb.Status != f.status || string(cb.Body) != f.want || string(answer) != `{}` || cb.Head != nil {
 			t.Errorf("%s: %v %s %+v, %v", f.body, cb.Status, cb.Body, cb.Head, err)
 		}
+	}
+	batch := post(`{"success":[],"errors":[]}`)
+	cb, _, err := e.Callback(batch, 0)
+	copy(batch.Body(), "xxxxxxxxxx") // the request is used again
+	if err != nil || string(cb.Body) != `{"success":[],"errors":[]}` {
+		t.Errorf("%s, %v", cb.Body, err)
+	}
+	if cb, _, err := e.Callback(post(`{"success":[],"errors":[]}`, "X-Callback-Status: cancel"), 0); err != nil || cb.Status != correlator.Cancelled {
+		t.Errorf("%+v, %v", cb, err)
 	}
 	if cb, _, err := e.Callback(post(`{"percent":5}`, "X-Callback-Status: progress"), 0); err != nil || cb.Status != correlator.Progress {
 		t.Errorf("%+v, %v", cb, err)

@@ -21,11 +21,12 @@ type State struct {
 	Events    bool              `json:"l,omitzero"`
 	Meta      string            `json:"m,omitempty"` // as it was sent; empty: none was
 	Sealed    []byte            `json:"k,omitempty"` // the secret that signs the callback, sealed by the caller; empty: none
-	Refs      []string          `json:"r,omitempty"` // of a batch: the refID of each op, as it was sent
+	Refs      []string          `json:"r,omitempty"` // of a batch: the refID of each element, as it was sent
+	Whole     bool              `json:"w,omitzero"`  // of a batch: the engine gets it as one task, and not one for each element
 }
 
-// NewState gives the state of a request. method and path are the request's; path is without what authenticates the caller. The caller sets Sealed and
-// Refs.
+// NewState gives the state of a request. method and path are the request's; path is without what authenticates the caller. The caller sets Sealed,
+// Refs and Whole.
 func (c *Config) NewState(r *Request, method string, path []byte) State {
 	s := State{Echo: string(r.AppendEcho(nil, method, path)), Tenant: r.Tenant}
 	if r.Callback.Asked() {

@@ -41,7 +41,8 @@ func (s *State) Accepted(dst *fasthttp.Response, task string) {
 // Result writes the reply of a client that waits: 200 with the result, or the error that stands for it. finals has one for each op.
 func (s *State) Result(dst *fasthttp.Response, finals []correlator.Callback) {
 	if len(s.Refs) > 0 {
-		write(dst, fasthttp.StatusOK, s.appendRequest(s.appendOutcomes([]byte(`{"data":{`), finals, ""), `},`))
+		o := s.outcomesOf(finals)
+		write(dst, fasthttp.StatusOK, s.appendRequest(o.append([]byte(`{"data":{`), ""), `},`))
 		return
 	}
 	f := &finals[0]
