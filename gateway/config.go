@@ -8,6 +8,7 @@ import (
 	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
+	"syncgate/internal/whereabouts"
 	"syncgate/signer"
 )
 
@@ -188,8 +189,8 @@ func (c *Config) Validate() error {
 	p.NotNegative("drain.timeout", c.Drain.Timeout)
 	p.Join(c.CORS.Validate())
 	p.AtLeast("admin.trips", c.Admin.Trips, 0)
-	if c.Admin.Trips > mostTrips {
-		p.Add("admin.trips", "must be at most %d", mostTrips)
+	if c.Admin.Trips > whereabouts.MostTrips {
+		p.Add("admin.trips", "must be at most %d", whereabouts.MostTrips)
 	}
 	return p.Err()
 }

@@ -43,7 +43,8 @@
 // # What operators see
 //
 // reason.go has the words: why a request was refused, and how it ended. observe.go writes the one line that each create request has in the log, and
-// counts it. recent.go remembers the last ones, where.go finds one. gauges.go is what is read only when somebody asks. late.go has the lines about
+// counts it. where.go gives the facts of a trip to package whereabouts, which remembers and
+// finds them. gauges.go is what is read only when somebody asks. late.go has the lines about
 // callbacks that nobody waits for, or that were refused.
 //
 // # Packages around it
@@ -52,6 +53,10 @@
 // has the connections to an engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects (dialect.go) word what clients
 // say, and engines (engine.go) what engines say; partner.go calls both. They may panic, and nobody else suffers. Each engine has its own
 // connections, breaker and limits. headers.go has the headers that every answer gets.
+//
+// Package quota counts what logins, routes and addresses use (admit.go). Package retryqueue saves what the store could not take, package cancelqueue asks
+// engines to cancel until they answer, package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package
+// tlsfiles has the certificate of the listeners.
 //
 // # Invariants
 //

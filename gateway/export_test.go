@@ -13,10 +13,8 @@ func (g *Gateway) Leaks() (bytes, open int64) {
 // Outcomes gives every way in which a create may end.
 func Outcomes() []string { return outcomes() }
 
-// SizeOfRemembered gives the bytes of a trip that is over and remembered, and of one that waits.
-func SizeOfRemembered() (remembered, waiting uintptr) {
-	return unsafe.Sizeof(traceOp{}), unsafe.Sizeof(trip{})
-}
+// SizeOfWaiting gives the bytes of a trip that waits.
+func SizeOfWaiting() uintptr { return unsafe.Sizeof(trip{}) }
 
 // SetHook has hook called at the points that Parts names, and at those of upstream.Options.Hook.
 func (p *Parts) SetHook(hook func(point string)) { p.hook = hook }

@@ -26,6 +26,7 @@ import (
 	"syncgate/internal/quota"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
+	"syncgate/internal/whereabouts"
 )
 
 // closeGrace is how long what is being answered may take when the gateway closes.
@@ -57,8 +58,8 @@ type Gateway struct {
 	cancels        *cancelqueue.Queue
 	quotas         *quota.Table // by login, or name of a Quota
 	streams        *streams
-	recent         *recentTrips // nil: trips that are over are not remembered
-	refusedNotes   *sparse      // of callbacks
+	recent         *whereabouts.List // nil: trips that are over are not remembered
+	refusedNotes   *sparse           // of callbacks
 	requestBodies  *httpserver.Budget
 	callbackBodies *httpserver.Budget
 	headings       sync.Pool // of *heading
@@ -136,7 +137,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.adminPaths = p.AdminPaths
 	g.actions.Store(cfg.Admin.Actions)
 	g.metrics = newMetrics(g, p)
-	g.recent = newRecentTrips(cfg.Admin.Trips)
+	g.recent = whereabouts.New(cfg.Admin.Trips)
 	g.retries = retryqueue.New(g.keeper, storeTimeout)
 	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.streams)
 	g.cancels = cancelqueue.New(g.log)

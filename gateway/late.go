@@ -100,7 +100,7 @@ func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta)
 func (g *Gateway) taskEnded(id correlator.ID, m meta, cb correlator.Callback) {
 	took := time.Since(time.UnixMilli(m.Created))
 	g.medians.Add(m.Route, took)
-	g.recent.addLate(id, cb.Op, time.Now(), true)
+	g.recent.AddLate(id, cb.Op, time.Now(), true)
 	g.log.Info().Stringer("trip", id).Str("login", m.Login).Str("route", m.Route).Stringer("status", cb.Status).Dur("took", took).Msg("task ended")
 }
 
@@ -112,7 +112,7 @@ func (g *Gateway) lateCallback(id correlator.ID, op int, kept bool) {
 		line = line.Dur("late", late)
 	}
 	line.Msg("late callback")
-	g.recent.addLate(id, op, now, kept)
+	g.recent.AddLate(id, op, now, kept)
 }
 
 // noteRefusedCallback leaves a line about a callback that was refused. One with a genuine token is a warning: its client waits in vain,

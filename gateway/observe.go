@@ -10,6 +10,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/redact"
+	"syncgate/internal/whereabouts"
 )
 
 // unknownLogin is the label of requests that did not prove to come from a known login.
@@ -32,7 +33,35 @@ func (t *trip) observe(written bool) {
 	if line := t.g.log.Info(); line.Enabled() {
 		t.line(line, outcome, took, written)
 	}
-	t.g.recent.add(t, outcome, took, written)
+	t.remember(outcome, took, written)
+}
+
+// remember has the list of trips that are over remember the trip. Requests without a proven login are not remembered: a stranger could push
+// all others out.
+func (t *trip) remember(outcome string, took time.Duration, written bool) {
+	if t.g.recent == nil || t.login() == unknownLogin {
+		return
+	}
+	var f whereabouts.Facts
+	t.facts(&f)
+	f.Outcome, f.Status, f.Took, f.Written = outcome, t.status, took, written
+	if t.refusal != nil {
+		f.Reason = string(t.refusal.why().reason)
+	}
+	switch retention := t.g.cfg.Results.Retention; {
+	case retention <= 0 || !t.kept && !t.claimed.Load():
+	case t.why == nil:
+		f.KeptUntil = t.accepted.Add(took + retention).UnixMilli()
+	default:
+		f.KeptUntil = t.id.Expiry().UnixMilli()
+	}
+	if f.Ops == 0 {
+		t.g.recent.Add(&f, nil)
+	}
+	for i := range min(f.Ops, whereabouts.MostOps) {
+		op := t.opFacts(i)
+		t.g.recent.Add(&f, &op)
+	}
 }
 
 // login gives who asked, as far as that is proven.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/internal/whereabouts"
 )
 
 // The table of reasons has every reason once, and every status of a fault has one.
@@ -46,7 +47,7 @@ func TestUnavailableSaysWhat(t *testing.T) {
 // What a plain trip pays for being remembered.
 func BenchmarkRemember(b *testing.B) {
 	call := &Call{Login: "12345", Ops: []Op{{Create: true, Process: []byte("1234"), Ref: []byte(`"order-7"`)}}, Wait: time.Minute}
-	g := &Gateway{cfg: Default(), recent: newRecentTrips(10_000)}
+	g := &Gateway{cfg: Default(), recent: whereabouts.New(10_000)}
 	t := &trip{g: g, call: call, requestID: "8f3a90c1d2e4b576", accepted: time.Now(), id: correlator.NewID(correlator.NewNodeID(), time.Now())}
 	t.finals = make([]correlator.Callback, 1)
 	t.engineTask = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
@@ -55,6 +56,6 @@ func BenchmarkRemember(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		t.heard.note(t.accepted)
-		g.recent.add(t, outcomeComplete, time.Second, true)
+		t.remember(outcomeComplete, time.Second, true)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/whereabouts"
 )
 
 // token gives the token of the first op.
@@ -41,7 +42,7 @@ func (n *node) where(t *testing.T, name string) string {
 }
 
 // find asks where a request is.
-func (n *node) find(t *testing.T, name string) (w gateway.Whereabouts) {
+func (n *node) find(t *testing.T, name string) (w whereabouts.Answer) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(n.where(t, name)), &w); err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func (n *node) find(t *testing.T, name string) (w gateway.Whereabouts) {
 }
 
 // findOne wants one trip of a name.
-func (n *node) findOne(t *testing.T, name string) gateway.TripReport {
+func (n *node) findOne(t *testing.T, name string) whereabouts.Trip {
 	t.Helper()
 	w := n.find(t, name)
 	if len(w.Trips) != 1 || w.More {
@@ -109,7 +110,7 @@ func wantNone(t *testing.T, n *node, names ...string) {
 }
 
 // wantTimes wants the times of a trip that has had everything, each possible.
-func wantTimes(t *testing.T, r *gateway.TripReport) {
+func wantTimes(t *testing.T, r *whereabouts.Trip) {
 	t.Helper()
 	for _, at := range []*time.Time{r.Forwarded, r.EngineAnswered, r.FirstCallback, r.LastCallback, r.Replied} {
 		if at == nil || at.Before(r.Accepted.Add(-time.Millisecond)) || at.After(time.Now()) {
@@ -119,13 +120,13 @@ func wantTimes(t *testing.T, r *gateway.TripReport) {
 }
 
 // isWaiting reports whether a trip of two ops waits, and the engine has not answered yet.
-func isWaiting(r *gateway.TripReport) bool {
+func isWaiting(r *whereabouts.Trip) bool {
 	return r.State == "waiting" && r.RequestID == "my-request" && r.Login == login && r.Forwarded != nil && r.EngineAnswered == nil &&
 		r.Deadline != nil && len(r.Ops) == 2
 }
 
 // isOver reports whether a trip of two ops is over as it should be.
-func isOver(r *gateway.TripReport) bool {
+func isOver(r *whereabouts.Trip) bool {
 	return r.State == "over" && r.Outcome == "complete" && r.Status == 200 && r.Callbacks == 2 && r.Replied != nil && r.KeptUntil == nil
 }
 
@@ -254,13 +255,11 @@ func TestRefusedCallbacksWarn(t *testing.T) {
 	want(t, got(t, reply), 200, accepted)
 }
 
-// What is remembered of a trip has a fixed size, and so has a trip that waits.
-func TestSizeOfRemembered(t *testing.T) {
-	remembered, waiting := gateway.SizeOfRemembered()
-	if remembered > 336 || waiting > 480 {
-		t.Errorf("%d bytes of a trip that is over, %d of one that waits", remembered, waiting)
+// A trip that waits has a fixed size.
+func TestSizeOfWaiting(t *testing.T) {
+	if waiting := gateway.SizeOfWaiting(); waiting > 480 {
+		t.Errorf("%d bytes", waiting)
 	}
-	t.Logf("%d and %d bytes", remembered, waiting)
 	const uuid = "0190b1c2-7e1f-7c3a-9f00-1d2e3f405162"
 	if gateway.NewEngineTask([]byte(uuid)) == gateway.NewEngineTask([]byte(uuid[:35])) {
 		t.Error("there is no room for a UUID")

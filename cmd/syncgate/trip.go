@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"syncgate/configs"
-	"syncgate/gateway"
+	"syncgate/internal/whereabouts"
 )
 
 const tripHelp = `Asks the admin listener of a running gateway where a request is: when it was accepted and forwarded, what the engine answered, when its
@@ -65,7 +65,7 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	var a gateway.Whereabouts
+	var a whereabouts.Answer
 	if json.Unmarshal(body, &a) != nil || a.Trips == nil {
 		return fmt.Errorf("%s does not say where a trip is: is it the admin listener of a gateway of this version?", address)
 	}
@@ -114,7 +114,7 @@ func ask(method, address, path string) (status int, body []byte, err error) {
 }
 
 // printWhereabouts prints the answer for people.
-func printWhereabouts(w io.Writer, a *gateway.Whereabouts) {
+func printWhereabouts(w io.Writer, a *whereabouts.Answer) {
 	for i := range a.Trips {
 		printTrip(w, &a.Trips[i])
 	}
@@ -132,7 +132,7 @@ func printWhereabouts(w io.Writer, a *gateway.Whereabouts) {
 	}
 }
 
-func printTrip(w io.Writer, t *gateway.TripReport) {
+func printTrip(w io.Writer, t *whereabouts.Trip) {
 	name := t.Trip
 	if name == "" {
 		name = "(not forwarded)"
@@ -181,7 +181,7 @@ func printTrip(w io.Writer, t *gateway.TripReport) {
 }
 
 // lateName names a callback that came when its client had its reply. It is not late for a client that did not wait for it.
-func lateName(t *gateway.TripReport) string {
+func lateName(t *whereabouts.Trip) string {
 	if t.Outcome == "handed_over" {
 		return "callback"
 	}
@@ -189,7 +189,7 @@ func lateName(t *gateway.TripReport) string {
 }
 
 // hasNoCallback reports whether a trip timed out and a callback is still missing.
-func hasNoCallback(t *gateway.TripReport) bool {
+func hasNoCallback(t *whereabouts.Trip) bool {
 	return t.Outcome == "timeout" && t.Callbacks < t.OpCount && len(t.Late) == 0
 }
 

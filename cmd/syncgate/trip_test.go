@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"syncgate/gateway"
 	"syncgate/internal/enginesim"
 	"syncgate/internal/redistest"
+	"syncgate/internal/whereabouts"
 )
 
 // TestWhereIsInACluster has a callback come too late, and to the other node: that node says so, and both know where the request is.
@@ -31,7 +31,7 @@ func TestWhereIsInACluster(t *testing.T) {
 	if kept := other.metric("syncgate_callbacks_total", `outcome="kept"`); kept != 1 {
 		t.Errorf("%v callbacks were late and kept", kept)
 	}
-	ask := func(g *gate) (w gateway.Whereabouts) {
+	ask := func(g *gate) (w whereabouts.Answer) {
 		_, text := get(t, "http://"+g.admin+"/api/trips/"+id)
 		if err := json.Unmarshal([]byte(text), &w); err != nil {
 			t.Fatalf("%v in %s", err, text)
