@@ -52,8 +52,8 @@ func TestCallback(t *testing.T) {
 		p.wantTaskOf(t, m)
 	}
 	// What names no receiver is an ordinary call, whose end continuous subscriptions hear of.
-	m := p.ok(t, "POST /v1/orders/card", `{"a":1,"mode":"once","secret":null}`)
-	if o := m.c.Options; o.Mode != gateway.Hold || !o.Pushes || string(o.Asked.Body) != `{"a":1}` || o.Own != nil {
+	m := p.ok(t, "POST /v1/orders/card", `{"a":1,"mode":"fast","topic":"t","mode":2,"secret":null}`)
+	if o := m.c.Options; o.Mode != gateway.Hold || !o.Pushes || string(o.Asked.Body) != `{"a":1,"mode":"fast","topic":"t","mode":2,"secret":null}` || o.Own != nil {
 		t.Errorf("%+v", o)
 	}
 	if dst := answer(p.Dialect, m.c, done(`{"b":2}`)); dst.StatusCode() != 200 || string(dst.Body()) != `{"b":2}` {

@@ -31,14 +31,18 @@ const (
 	memberSecret = "secret"
 )
 
-// readWish takes our members out of a body. rest is the body without them, byte for byte. What does not begin as an object has none, whatever its
-// Content-Type; what does has to be one: an engine may read more than we can.
+// readWish takes our members out of a body. rest is the body without them, byte for byte. A call without a receiver has none but topic true, which
+// is refused: mode and the others are data of its task. What does not begin as an object has none, whatever its Content-Type; what does has to be one: an engine may read more than we can.
 func (r *route) readWish(body []byte) (rest []byte, w wish, fault *gateway.Fault) {
 	if len(body) == 0 {
 		return body, w, nil
 	}
 	said, rest, err := cutOurs(body)
+	_, receives := said[memberURL]
+	receives = receives || r.role == subscribes || string(said[memberTopic]) == "true"
 	switch _, twice := errors.AsType[*twiceError](err); {
+	case !receives && (err == nil || twice):
+		return body, w, nil
 	case twice:
 		return nil, w, notAccepted("%v", err)
 	case err == nil:
