@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -8,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"syncgate/correlator"
 	"syncgate/internal/redistest"
 	"syncgate/notify"
 )
@@ -40,6 +43,7 @@ func TestRights(t *testing.T) {
 	user := goredis.NewClient(o)
 	t.Cleanup(func() { _ = user.Close() })
 	t.Run("notifications", func(t *testing.T) { useAll(t, notify.NewRedis(user, "syncgate", 10)) })
+	t.Run("outbox", func(t *testing.T) { useOutbox(t, notify.NewRedisOutbox(user, "syncgate", 10)) })
 	if denied := server.Do("ACL", "LOG"); denied != "" {
 		t.Errorf("denied: %q", denied)
 	}
@@ -83,6 +87,27 @@ func useAll(t *testing.T, s notify.Store) {
 	must("stats", err)
 	if stats.Open != 1 || stats.Oldest == 0 {
 		t.Errorf("%+v", stats)
+	}
+}
+
+// useOutbox uses all of an OutboxStore.
+func useOutbox(t *testing.T, s *notify.RedisOutbox) {
+	ctx, node := t.Context(), correlator.NewNodeID()
+	first, second := correlator.NewID(node, time.Now().Add(time.Hour)), correlator.NewID(node, time.Now().Add(time.Hour))
+	for _, sent := range []bool{false, true} {
+		if err := errors.Join(s.Owe(ctx, first, 0, sent), s.Owe(ctx, second, 0, sent)); err != nil {
+			t.Error(err)
+		}
+	}
+	tasks, _, err := s.Due(ctx, 10, time.Minute)
+	if err != nil || len(tasks) != 2 || !tasks[0].Sent {
+		t.Errorf("%v %v", tasks, err)
+	}
+	if err := s.Done(ctx, first); err != nil {
+		t.Error(err)
+	}
+	if n, _, err := s.Count(ctx); err != nil || n != 1 {
+		t.Errorf("%d %v", n, err)
 	}
 }
 

@@ -153,9 +153,9 @@ func TestAdminListsNotifications(t *testing.T) {
 		if _, body := o.ask("GET", ""); !strings.Contains(body, `"notifications": []`) {
 			t.Errorf("without any: %s", body)
 		}
-		for _, id := range []string{"a", "b", "c"} {
-			o.send(id)
-		}
+		o.send("a")
+		o.send("b")
+		o.send("c")
 		all, _ := o.list("?state=open")
 		e := all.Notifications[0]
 		if e.URL != o.receiver+"/hook?…" || e.Attempts != 1 || e.Last.Status != 500 || e.Due.IsZero() || e.Size != 15 {
