@@ -12,6 +12,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
 	"syncgate/internal/redistest"
@@ -43,6 +44,9 @@ func TestRights(t *testing.T) {
 	user := goredis.NewClient(o)
 	t.Cleanup(func() { _ = user.Close() })
 	t.Run("notifications", func(t *testing.T) { useAll(t, notify.NewRedis(user, "syncgate", 10)) })
+	t.Run("subscriptions", func(t *testing.T) {
+		useSubscriptions(t, notify.NewRedisSubscriptions(user, "syncgate", sealer(), zerolog.Nop()))
+	})
 	t.Run("outbox", func(t *testing.T) { useOutbox(t, notify.NewRedisOutbox(user, "syncgate", 10)) })
 	if denied := server.Do("ACL", "LOG"); denied != "" {
 		t.Errorf("denied: %q", denied)
@@ -52,39 +56,40 @@ func TestRights(t *testing.T) {
 	}
 }
 
+func must(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
 // useAll uses all of a Store, so that each branch of its scripts runs that has a command of its own.
 func useAll(t *testing.T, s notify.Store) {
 	ctx := t.Context()
-	must := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
 	room := notify.Room{Most: 10, Slots: 10, Lease: patience, Grace: grace}
 	keep(t, s, "h-a", "h-b", "h-c", "h-d")
 	jobs := claim(t, s, room, 4)
 	for id, state := range map[string]notify.State{"a": notify.Delivered, "b": notify.Dead, "c": notify.Open, "d": notify.Refused} {
 		j := jobs[id]
-		must("finish", s.Finish(ctx, notify.Verdict{ID: id, Host: j.Host, Token: j.Token, State: state, After: patience}))
+		must(t, "finish", s.Finish(ctx, notify.Verdict{ID: id, Host: j.Host, Token: j.Token, State: state, After: patience}))
 	}
 	for _, state := range []notify.State{notify.Open, notify.Dead} {
 		entries, _, err := s.List(ctx, notify.Filter{State: state})
-		must("list", err)
+		must(t, "list", err)
 		if len(entries) != 1 {
 			t.Errorf("%s: %+v", state, entries)
 		}
 	}
 	e, err := s.Show(ctx, "c")
-	must("show", err)
+	must(t, "show", err)
 	if e.Due.IsZero() {
 		t.Error("when the next attempt is cannot be read")
 	}
-	must("retry", s.Retry(ctx, "b"))
-	must("drop", s.Drop(ctx, "b"))
-	must("drop", s.Drop(ctx, "d"))
+	must(t, "retry", s.Retry(ctx, "b"))
+	must(t, "drop", s.Drop(ctx, "b"))
+	must(t, "drop", s.Drop(ctx, "d"))
 	stats, err := s.Stats(ctx)
-	must("stats", err)
+	must(t, "stats", err)
 	if stats.Open != 1 || stats.Oldest == 0 {
 		t.Errorf("%+v", stats)
 	}
@@ -111,6 +116,24 @@ func useOutbox(t *testing.T, s *notify.RedisOutbox) {
 	}
 }
 
+// useSubscriptions uses all of Subscriptions.
+func useSubscriptions(t *testing.T, s notify.Subscriptions) {
+	ctx := t.Context()
+	const once, topic = "1b4e28ba-2fa1-41d2-883f-0016d3cca427", "2b4e28ba-2fa1-41d2-883f-0016d3cca427"
+	must(t, "add", s.Add(ctx, notify.Subscription{ID: once, Owner: "o", Group: "g", Mode: notify.Once, URL: "https://r.example/", Task: "t"}, 10))
+	must(t, "add", s.Add(ctx, notify.Subscription{ID: topic, Owner: "o", Group: "g", Mode: notify.Continuous}, 10))
+	must(t, "note", s.Note(ctx, once, notify.Attempt{At: time.Now(), Number: 1, Outcome: notify.OutcomeDelivered}))
+	must(t, "end", s.End(ctx, once, notify.Completed))
+	must(t, "append", s.Append(ctx, topic, "n-1", []byte("body")))
+	must(t, "append", s.Append(ctx, topic, "n-2", []byte("body")))
+	if all, err := s.Match(ctx, "o", "g"); err != nil || len(all) != 1 || all[0].ID != topic {
+		t.Errorf("%+v %v", all, err)
+	}
+	if got, err := s.Get(ctx, once); err != nil || got.State != notify.Completed || got.Last == nil {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 // TestRightsAreNeeded: no right is listed for notifications that nothing uses, and each command of a script is listed.
 func TestRightsAreNeeded(t *testing.T) {
 	used := map[string]bool{"zscore": true} // by Go
@@ -119,10 +142,14 @@ func TestRightsAreNeeded(t *testing.T) {
 			return err
 		}
 		text, err := os.ReadFile(filepath.Join("scripts", name))
-		for _, m := range regexp.MustCompile(`call\('(\w+)'`).FindAllStringSubmatch(string(text), -1) {
-			used[strings.ToLower(m[1])] = true
-			if right := "+" + strings.ToLower(m[1]); !slices.Contains(rights(t), right) {
-				t.Errorf("%s calls %s, which docs/operations.md does not list", name, m[1])
+		for _, m := range regexp.MustCompile(`call\('(\w+)'(?:, '(USAGE)')?`).FindAllStringSubmatch(string(text), -1) {
+			command := strings.ToLower(m[1])
+			if m[2] != "" {
+				command += "|" + strings.ToLower(m[2])
+			}
+			used[command] = true
+			if !slices.Contains(rights(t), "+"+command) {
+				t.Errorf("%s calls %s, which docs/operations.md does not list", name, command)
 			}
 		}
 		return err
