@@ -12,8 +12,7 @@ import (
 // be waiting whose engine has a token of it: a reload drops nobody. It is owned by one goroutine; Keys may be used by all.
 type callbackKeys struct {
 	*correlator.Keys
-	live    []string
-	removed map[string]time.Time // until when each verifies
+	retiring
 }
 
 // newCallbackKeys makes a random key where there is none.
@@ -22,16 +21,27 @@ func newCallbackKeys(keys []string) (*callbackKeys, error) {
 		keys = []string{correlator.RandomKey()}
 	}
 	k, err := correlator.NewKeys(keys)
-	return &callbackKeys{Keys: k, live: keys, removed: make(map[string]time.Time)}, err
+	return &callbackKeys{k, newRetiring(keys, k.Set)}, err
 }
 
-// replace lets the keys sign and verify, and those that they replace verify for the longest wait. No keys change nothing.
-func (k *callbackKeys) replace(keys []string, now time.Time, wait time.Duration) error {
+// retiring are live keys, and those that were removed and are still of use for a while. It is owned by one goroutine.
+type retiring struct {
+	use     func(keys []string) error // gets all of them, the live ones first
+	live    []string
+	removed map[string]time.Time // until when each is of use
+}
+
+func newRetiring(live []string, use func([]string) error) retiring {
+	return retiring{use: use, live: live, removed: make(map[string]time.Time)}
+}
+
+// replace makes keys the live ones; those that they replace are of use for a while. No keys change nothing.
+func (k *retiring) replace(keys []string, now time.Time, stay time.Duration) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	for _, old := range k.live {
-		k.removed[old] = now.Add(wait)
+		k.removed[old] = now.Add(stay)
 	}
 	for _, key := range keys {
 		delete(k.removed, key)
@@ -41,11 +51,11 @@ func (k *callbackKeys) replace(keys []string, now time.Time, wait time.Duration)
 }
 
 // expire takes out the keys whose time is over.
-func (k *callbackKeys) expire(now time.Time) {
+func (k *retiring) expire(now time.Time) {
 	maps.DeleteFunc(k.removed, func(_ string, until time.Time) bool { return !now.Before(until) })
 	_ = k.set() // the live ones have been set before
 }
 
-func (k *callbackKeys) set() error {
-	return k.Set(slices.Concat(k.live, slices.Sorted(maps.Keys(k.removed))))
+func (k *retiring) set() error {
+	return k.use(slices.Concat(k.live, slices.Sorted(maps.Keys(k.removed))))
 }

@@ -14,7 +14,7 @@ import (
 // loader reads the configuration again.
 type loader func() (*configs.Config, []configs.Warning, error)
 
-// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, limits and the log
+// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, notify, limits and the log
 // level. A configuration with a problem changes nothing.
 func (n *node) reload(load loader) {
 	if err := n.apply(load); err != nil {
@@ -36,6 +36,13 @@ func (n *node) apply(load loader) error {
 	if err != nil {
 		return err
 	}
+	if next.Pushes() && n.pushing == nil {
+		return errFirstPush
+	}
+	settings, err := next.Notify.Settings()
+	if err != nil {
+		return err
+	}
 	if err := n.routes.Set(next.Rest()); err != nil { // before anything else changes: it reads files
 		return err
 	}
@@ -43,6 +50,9 @@ func (n *node) apply(load loader) error {
 		return err
 	}
 	n.retire = time.After(n.config.Timeouts.Max)
+	if err := n.pushing.reload(next, settings, time.Now()); err != nil {
+		return err
+	}
 	for _, w := range warnings {
 		n.log.Warn().Msg(string(w))
 	}
@@ -58,6 +68,7 @@ func (n *node) apply(load loader) error {
 	c.Limits = next.Limits
 	c.Log.Level = next.Log.Level
 	c.Routes, c.Access = next.Routes, next.Access
+	c.Notify, c.Admin.Actions = next.Notify, next.Admin.Actions
 	n.config = &c
 	n.showFields(&c)
 
@@ -65,6 +76,7 @@ func (n *node) apply(load loader) error {
 	n.dialect.SetAccess(access)
 	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
+	n.gateway.SetActions(c.Admin.Actions)
 	n.table.SetParked(c.Limits.Parked)
 	n.table.SetProgress(int64(c.Limits.CallbackBody))
 	if memory, ok := n.table.(*correlator.Memory); ok {
@@ -97,8 +109,8 @@ func (m *reloadMetrics) succeeded() {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access"}, key) ||
-		strings.HasPrefix(key, "limits.")
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "admin.actions"}, key) ||
+		strings.HasPrefix(key, "limits.") || strings.HasPrefix(key, "notify.")
 }
 
 // refuse logs every problem of a configuration that changed nothing.

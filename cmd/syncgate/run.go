@@ -32,8 +32,9 @@ type node struct {
 	dialect   *corezoid.Dialect
 	routes    *rest.Dialect
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
+	pushing   *pushing                      // nil: no route pushes
 	gateway   *gateway.Gateway
-	logCounts []prometheus.Collector // what the log counts
+	metrics   *prometheus.Registry
 	examining examining
 	getenv    func(name string) (value string, set bool)
 
@@ -55,9 +56,12 @@ type table interface {
 	Shutdown(ctx context.Context) error
 }
 
-// start makes a node and starts it: keys, correlator, dialect, gateway, addresses, in this order, and serving last.
+// start makes a node and starts it: keys, dialect, correlator, notifications, routes, gateway, addresses, in this order, and serving last.
 func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
-	n := &node{log: log, logCounts: logCounts, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine)}
+	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), metrics: prometheus.NewRegistry()}
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.metrics.MustRegister(logCounts...)
+	n.metrics.MustRegister(n.reloads.successful, n.reloads.at)
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -69,23 +73,37 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 	if n.dialect, err = corezoid.New(c.Dialect(), access); err != nil {
 		return nil, fmt.Errorf("make the dialect: %w", err)
 	}
-	if n.routes, err = rest.New(c.Rest(), rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect}); err != nil {
-		return nil, fmt.Errorf("make the routes: %w", err)
-	}
 	if n.table, err = newTable(c, n.keys.Keys, log); err != nil {
 		return nil, fmt.Errorf("make the correlator: %w", err)
 	}
-	if err = n.listen(); err != nil {
-		_ = n.table.Shutdown(context.Background()) // nobody was served, and the first error is the one to report
+	if err = n.open(); err != nil {
+		_ = n.pushing.close() // nobody was served, and the first error is the one to report
+		_ = n.table.Shutdown(context.Background())
 		return nil, err
 	}
 	n.gateway.Serve()
+	n.pushing.start(n.gateway.Push)
 	n.certificate = startRenewal(n.gateway.RenewCertificate)
 	n.announce()
 	if c.Correlator.Backend == configs.Redis {
 		n.examining.start(c.Redis(), log)
 	}
 	return n, nil
+}
+
+// open makes what needs the correlator, and opens the addresses.
+func (n *node) open() (err error) {
+	outside := rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect}
+	if n.config.Pushes() {
+		if n.pushing, err = newPushing(n.config, n.keys.live, n.metrics, n.log); err != nil {
+			return fmt.Errorf("make what sends notifications: %w", err)
+		}
+		outside.Push = n.pushing.routes
+	}
+	if n.routes, err = rest.New(n.config.Rest(), outside); err != nil {
+		return fmt.Errorf("make the routes: %w", err)
+	}
+	return n.listen()
 }
 
 func (n *node) listen() (err error) {
@@ -99,22 +117,21 @@ func (n *node) listen() (err error) {
 		cfg.Engine.Proxy = through.String()
 		n.log.Info().Str("proxy", through.Host).Str("from", from).Msg("the engine is reached through a proxy")
 	}
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics.MustRegister(n.logCounts...)
-	metrics.MustRegister(n.reloads.successful, n.reloads.at)
 	if shared, ok := n.table.(redisTable); ok {
-		metrics.MustRegister(newRedisCounts(shared))
+		n.metrics.MustRegister(newRedisCounts(shared))
 	}
 	engines, err := n.engines()
 	if err != nil {
 		return err
 	}
-	n.gateway, err = gateway.New(cfg, gateway.Parts{
-		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []gateway.AdminPath{notifyAdmin{}.path()},
-	})
-	if err != nil {
+	parts := gateway.Parts{
+		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []gateway.AdminPath{n.pushing.admin().path()},
+	}
+	if n.pushing != nil {
+		parts.Outbox = n.pushing.outbox
+	}
+	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}
 	return n.gateway.Listen()
@@ -282,6 +299,7 @@ func (n *node) drain() {
 	n.certificate.stop()
 	n.examining.stop()
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
+	n.complain("stop sending notifications", n.pushing.close())
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)
 }
