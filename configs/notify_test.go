@@ -68,6 +68,30 @@ func TestNotifyWarnings(t *testing.T) {
 		"notify.allow_networks[6]: holds link-local", "notify.allow_networks[7]: holds link-local")
 }
 
+// TestSharedSigningSecret: several callers for whom one secret signs are named.
+func TestSharedSigningSecret(t *testing.T) {
+	f := func(routes, access, want string) {
+		t.Helper()
+		text := "auth: {credentials: [{login: l1, secret: s}, {login: l2, secret: s}]}\ncallback: {base_url: \"https://sync.example\"}\nnotify: {signing_secret: " + whsec + "}\n" +
+			"routes: [{name: a, path: /a, conv_id: 1, login: l1, " + routes + "}]\naccess: [" + access + "]"
+		_, warnings, err := load(t, text)
+		got := ""
+		for _, w := range warnings {
+			got += string(w)
+		}
+		if err != nil || (want == "") != (got == "") || !strings.HasPrefix(got, "notify.signing_secret: signs for "+want) && want != "" {
+			t.Errorf("%s %s: %v %q, want %q", routes, access, err, got, want)
+		}
+	}
+	const x, y, own = "{name: x, key: k1, routes: [a]}", "{name: y, key: k2, routes: [a]}", "{name: y, key: k2, routes: [a], signing_secret: " + whsec + "AAAA}"
+	f("subscriptions: true", x, "")
+	f("subscriptions: true", x+", "+own, "")
+	f("subscriptions: true", x+", "+y, "2 callers that have no signing_secret of their own, access x and access y among them")
+	f("subscriptions: false", x+", "+y, "")
+	f("subscriptions: true, auth: none", "", "everybody who calls route a")
+	f("subscriptions: true, auth: corezoid", "", "2 callers that have no signing_secret of their own, login l1 and login l2 among them")
+}
+
 func TestPushes(t *testing.T) {
 	if configs.Default().Pushes() {
 		t.Error("no route, and it pushes")
