@@ -42,7 +42,9 @@ func TestDrainOfPushes(t *testing.T) {
 func TestDrainPushesTheLastResult(t *testing.T) {
 	eachPusher(t, func(t *testing.T, p *pusher, env []string) {
 		r := receive(t, 200)
-		e := simulate(t, func(c *enginesim.Config) { c.Behaviour.Delay = enginesim.Range{Min: 500 * time.Millisecond, Max: 500 * time.Millisecond} })
+		e := simulate(t, func(c *enginesim.Config) {
+			c.Behaviour.Delay = enginesim.Range{Min: 500 * time.Millisecond, Max: 500 * time.Millisecond}
+		})
 		g := p.serve(e.URL(), env...)
 		path := g.subscribe(r.URL, "continuous")
 		held := make(chan int, 1)

@@ -66,7 +66,7 @@ func newPushing(c *configs.Config, keys []string, metrics prometheus.Registerer,
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	p.routes = &rest.Push{Sender: outgoing{p.sender, p.store}, Subscriptions: p.subscriptions, Sealer: sealer}
+	p.routes = &rest.Push{Sender: p.sender, Subscriptions: p.subscriptions, Sealer: sealer}
 	p.routes.SetSecrets(c.Notify.Secrets())
 	return p, nil
 }
@@ -144,28 +144,6 @@ func (p *pushing) reload(c *configs.Config, settings notify.Settings, now time.T
 	}
 	p.routes.SetSecrets(c.Notify.Secrets())
 	return p.sender.Set(settings)
-}
-
-// outgoing is rest's Sender.
-type outgoing struct {
-	*notify.Sender
-
-	store notify.Store
-}
-
-// Open reports whether any of some notifications is still to be delivered.
-func (o outgoing) Open(ctx context.Context, ids ...string) (bool, error) {
-	for _, id := range ids {
-		e, err := o.store.Show(ctx, id)
-		switch {
-		case errors.Is(err, notify.ErrUnknown):
-		case err != nil:
-			return false, err
-		case e.State == notify.Open:
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // aftermath keeps what comes of notifications with their subscriptions.
