@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -317,4 +318,35 @@ func TestPushedUntilGone(t *testing.T) {
 		g.notify(1, "show", open.id)
 		g.stop()
 	})
+}
+
+// TestPushMetricsAreDocumented: each metric of a node that pushes, its type and the values of its labels are in docs/operations.md, and the page lists no others.
+func TestPushMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, found := string(text), make(map[string]bool)
+	g := newPusher(t).serve(simulate(t).URL())
+	_, metrics := get(t, "http://"+g.admin+"/metrics")
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (syncgate_(?:notify|outbox)_\w+) (\w+)$`).FindAllStringSubmatch(metrics, -1) {
+		found[m[1]] = true
+		if !strings.Contains(page, "| `"+m[1]+"` | "+m[2]+" |") {
+			t.Errorf("docs/operations.md has no %s %s", m[2], m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^syncgate_(?:notify|outbox)_\w+\{\w+="(\w+)"\}`).FindAllStringSubmatch(metrics, -1) {
+		if !strings.Contains(page, "`"+m[1]+"`") {
+			t.Errorf("docs/operations.md does not explain %s", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(syncgate_(?:notify|outbox)_\\w+)` ").FindAllStringSubmatch(page, -1) {
+		if !found[m[1]] {
+			t.Errorf("docs/operations.md has %s, which is not there", m[1])
+		}
+	}
+	if len(found) < 7 {
+		t.Errorf("only %d metrics", len(found))
+	}
+	g.stop()
 }
