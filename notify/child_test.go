@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"syncgate/correlator"
 	"syncgate/internal/redistest"
 	"syncgate/notify"
 )
@@ -24,14 +26,33 @@ func childConfig() notify.Config {
 	return c
 }
 
+// childOutbox is that of the Outbox, which hangs in each look.
+func childOutbox() notify.OutboxConfig {
+	c := quickly()
+	c.Workers, c.Lease = 64, 3*time.Second
+	return c
+}
+
+// childLooks is the key that counts the looks of the process.
+const childLooks = "looks"
+
 // child is the process.
 func child() {
 	addr, prefix, _ := strings.Cut(os.Getenv(childEnv), " ")
-	s, err := notify.New(notify.NewRedis(goredis.NewClient(options(addr)), prefix, 0), childConfig())
+	c := goredis.NewClient(options(addr))
+	s, err := notify.New(notify.NewRedis(c, prefix, 0), childConfig())
 	if err != nil {
 		panic(err)
 	}
 	_ = s
+	o, err := notify.NewOutbox(notify.NewRedisOutbox(c, prefix, 0), childOutbox())
+	if err != nil {
+		panic(err)
+	}
+	o.Start(func(context.Context, correlator.ID, bool) (time.Duration, bool, error) {
+		c.Incr(context.Background(), childLooks)
+		select {}
+	})
 	fmt.Println("sends") //nolint:forbidigo // the parent waits for it
 	select {}
 }

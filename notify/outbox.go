@@ -127,8 +127,10 @@ func (o *Outbox) Look(task correlator.ID) {
 	l := o.looks[task]
 	switch {
 	case o.closed: // the store has it, and its time
-	case l != nil:
-		l.again = l.running
+	case l != nil && l.running:
+		l.again = true
+	case l != nil: // it waits; a lease that has begun may end before there is a worker
+		l.claimed = time.Time{}
 	case len(o.asked) < o.config.Queue:
 		l = &look{task: task}
 		o.looks[task] = l

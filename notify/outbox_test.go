@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -81,12 +82,12 @@ func (p *pushes) all() (tasks int) {
 	return len(p.of)
 }
 
-// keptAre waits until a store keeps n tasks.
-func keptAre(t testing.TB, store notify.OutboxStore, n int) {
+// empties waits until a store keeps no tasks.
+func empties(t testing.TB, store notify.OutboxStore) {
 	t.Helper()
-	eventually(t, "the right number is kept", func() bool {
+	eventually(t, "all are done", func() bool {
 		kept, _, err := store.Count(t.Context())
-		return err == nil && kept == n
+		return err == nil && kept == 0
 	})
 }
 
@@ -108,7 +109,7 @@ func TestOutboxLooks(t *testing.T) {
 		o.Look(newTask()) // it is not kept
 		o.Look(task)      // before Start
 		o.Start(p.push)
-		keptAre(t, store, 0)
+		empties(t, store)
 		if after := time.Since(begin); after < 200*time.Millisecond {
 			t.Errorf("three looks took %v", after)
 		}
@@ -185,7 +186,7 @@ func TestOutboxIsBusy(t *testing.T) {
 			return p.running == workers
 		})
 		close(goOn)
-		keptAre(t, store, 0)
+		empties(t, store)
 		for _, task := range tasks {
 			if n := p.count(task); n != 1 {
 				t.Errorf("%d looks", n)
@@ -209,7 +210,7 @@ func TestOutboxNodes(t *testing.T) {
 		for range all {
 			owe(t, store, newTask(), 0, false)
 		}
-		keptAre(t, store, 0)
+		empties(t, store)
 		for task, n := range p.of {
 			if n != 1 {
 				t.Errorf("%v: %d looks", task, n)
@@ -406,6 +407,39 @@ func TestOutboxLookEnds(t *testing.T) {
 		}
 		if after := <-took; after < 30*time.Second || after > 33*time.Second {
 			t.Errorf("the second look is after %v", after)
+		}
+	})
+}
+
+// TestOutboxLooksLate has tasks wait for the only worker for most of their leases. The one that Look asks for meanwhile is looked at then; the other one when
+// its lease has ended, as another node may have it by the time that a look would end.
+func TestOutboxLooksLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, begin, looks := notify.NewMemoryOutbox(0), time.Now(), make(chan string, 10)
+		asked, other := newTask(), newTask()
+		names := map[correlator.ID]string{asked: "asked", other: "other"}
+		p := &pushes{answer: func(_ context.Context, task correlator.ID, _ int, _ bool) (time.Duration, bool, error) {
+			if names[task] == "" {
+				time.Sleep(20 * time.Second) //nolint:forbidigo // the time of the bubble
+				return 0, true, nil
+			}
+			looks <- fmt.Sprint(names[task], " ", time.Since(begin).Round(5*time.Second))
+			return 0, true, nil
+		}}
+		o := outbox(t, store, notify.OutboxConfig{Workers: 4})
+		for range 4 {
+			busy := newTask()
+			owe(t, store, busy, time.Hour, false)
+			o.Look(busy)
+		}
+		o.Start(p.push)
+		owe(t, store, asked, time.Second, false)
+		owe(t, store, other, time.Second, false)
+		time.Sleep(5 * time.Second) //nolint:forbidigo // the time of the bubble
+		o.Look(asked)
+		time.Sleep(time.Minute) //nolint:forbidigo // the time of the bubble
+		if first, second := <-looks, <-looks; first != "asked 20s" || second != "other 30s" || len(looks) > 0 {
+			t.Errorf("the looks are %s, %s, and %d more", first, second, len(looks))
 		}
 	})
 }
