@@ -39,6 +39,11 @@
 // when its time has come, and at once where Look says so. With NewRedisOutbox a task is looked at by one node at a time: it is put off by Lease, and when the node is
 // killed it is due again after that. A look at a task that the store does not know does nothing: so an engine that repeats a callback has nothing sent again.
 //
+// # Subscriptions
+//
+// Subscriptions keep who wants to hear of which tasks, and where. One without a URL has a topic: a stream in Redis, which clients read themselves. Its name cannot be
+// guessed, and it keeps the last 10,000 notifications, or 64 MiB. In Redis a subscription is sealed, so nobody but a gateway can make one.
+//
 // # Goroutines
 //
 // Sender.run claims. Each attempt that runs has one. Close starts one that waits for them. All these have ended when Close returns. A dial of net/http's

@@ -182,6 +182,9 @@ func (r *RedisSubscriptions) place(id string) (shard string, ok bool) {
 }
 
 func (r *RedisSubscriptions) remember(id, shard string) {
+	if len(r.shards) == 1 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.places) >= mostPlaces {

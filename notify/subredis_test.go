@@ -158,6 +158,13 @@ func TestSubscriptionsAreSealed(t *testing.T) {
 	if all, err := store.Match(t.Context(), "shop", "orders"); err != nil || len(all) > 2 {
 		t.Errorf("%d match, %v", len(all), err)
 	}
+	victim := add(t, store, topic()) // its topic becomes a key that is none
+	server.Do("SET", "subs:key", "x")
+	server.Do("HSET", prefix+"s:"+victim.ID, "topic", "subs:key")
+	failsWith(t, notify.ErrNoTopics, store.Append(t.Context(), victim.ID, "n", nil))
+	if good(t, store.End(t.Context(), victim.ID, notify.Ended)); server.Do("TTL", "subs:key") != ":-1" {
+		t.Error("another key expires")
+	}
 	server.Do("DEL", prefix+"s:"+made.ID)
 	server.Do("LPUSH", prefix+"s:"+made.ID, "x")
 	_, err = store.Get(t.Context(), made.ID)

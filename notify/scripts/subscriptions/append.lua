@@ -7,7 +7,7 @@ if not s[1] then
   return -1
 elseif s[1] ~= 'active' then
   return 0
-elseif string.sub(s[2] or '', 1, #prefix + 6) ~= prefix .. 'topic:' then
+elseif not isTopic(s[2]) then
   return -2
 end
 local topic, ids, most = s[2], s[2] .. ':ids', tonumber(ARGV[4])

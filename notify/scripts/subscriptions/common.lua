@@ -19,3 +19,8 @@ local function groupKey(owner, group)
   return prefix .. 'group:' .. #owner .. ':' .. owner .. group
 end
 
+-- Reports whether a key is that of a topic of this shard: others can write to the hash that names it.
+local function isTopic(key)
+  return key and string.sub(key, 1, #prefix + 6) == prefix .. 'topic:'
+end
+
