@@ -44,14 +44,14 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 		return true, nil
 	}
 	if before, ok := errors.AsType[*correlator.Superseded](err); ok {
-		g.metrics.callback(callbackRepeated)
+		g.metrics.Callback(callbackRepeated).Inc()
 		setSuperseded(in.Response, answer, before)
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	g.metrics.delivered.Inc()
+	g.delivered.Inc()
 	setDelivered(in.Response, answer)
 	return false, nil
 }
@@ -131,12 +131,12 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 	before, superseded := errors.AsType[*correlator.Superseded](err)
 	switch {
 	case superseded:
-		g.metrics.callback(callbackRepeated)
+		g.metrics.Callback(callbackRepeated).Inc()
 		setSuperseded(resp, answer, before)
 	case err != nil:
 		g.refuseCallback(resp, faultOf(err), correlator.Token{Trip: id, Op: op})
 	default:
-		g.metrics.callback(outcome)
+		g.metrics.Callback(outcome).Inc()
 		setDelivered(resp, answer)
 	}
 	if outcome != callbackReported {
@@ -189,7 +189,7 @@ func (d *sharedDeadlines) context(now time.Time) context.Context {
 // refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. token is
 // zero where it is not genuine.
 func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, token correlator.Token) {
-	g.metrics.callback(f.why().callback)
+	g.metrics.Callback(f.why().callback).Inc()
 	g.noteRefusedCallback(f, token.Trip, token.Op)
 	setFault(dst, f)
 	dst.Header.SetContentType(contentJSON)

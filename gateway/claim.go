@@ -99,7 +99,7 @@ func (t *trip) unjoin(err error) error {
 		return nil
 	}
 	t.phase, t.joined = starting, false
-	t.g.metrics.parked.Dec()
+	t.g.metrics.Parked.Dec()
 	return err
 }
 

@@ -83,7 +83,7 @@ func (c *callbackTimes) note(accepted time.Time) {
 func (t *trip) decide(why error) {
 	t.phase = decided
 	t.why = t.ends(why)
-	t.g.metrics.parked.Dec()
+	t.g.metrics.Parked.Dec()
 }
 
 // answer answers the client of a trip that the caller has decided. atOnce: nothing has to be stored, so that the caller can do it.
@@ -209,7 +209,7 @@ func (t *trip) end(d correlator.Disposition) {
 	t.mu.Lock()
 	first := t.phase != over
 	if t.phase == parked { // nothing was forwarded
-		t.g.metrics.parked.Dec()
+		t.g.metrics.Parked.Dec()
 	}
 	t.phase = over
 	waiting, detach, own := t.waiting, t.detach, t.own

@@ -125,7 +125,7 @@ func (t *trip) Queued(waiting bool) (goOn bool) {
 // Finished acts on what came of the exchange. What has to be stored has a goroutine.
 func (t *trip) Finished(took time.Duration, code string) {
 	t.engineTime.Store(max(1, int64(took)))
-	t.g.metrics.engine(code, took)
+	t.g.metrics.Engine(code, took)
 	t.body.Release()
 	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
 	if t.call.Options != nil {

@@ -23,6 +23,7 @@ import (
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/median"
+	"syncgate/internal/metrics"
 	"syncgate/internal/quota"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
@@ -47,7 +48,8 @@ type Gateway struct {
 	partners       partners
 	engines        []*engine // the first is the default one
 	log            zerolog.Logger
-	metrics        *metrics
+	metrics        *metrics.Metrics
+	delivered      prometheus.Counter // of metrics: callbacks that were handed to a trip of this node
 	registry       *prometheus.Registry
 	showMetrics    fasthttp.RequestHandler
 	cors           *cors.Policy
@@ -137,9 +139,10 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.adminPaths = p.AdminPaths
 	g.actions.Store(cfg.Admin.Actions)
 	g.metrics = newMetrics(g, p)
+	g.delivered = g.metrics.Callback(callbackDelivered)
 	g.recent = whereabouts.New(cfg.Admin.Trips)
 	g.retries = retryqueue.New(g.keeper, storeTimeout)
-	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.streams)
+	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.Streams)
 	g.cancels = cancelqueue.New(g.log)
 	return g, g.connect(p)
 }

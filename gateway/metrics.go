@@ -1,30 +1,9 @@
 package gateway
 
 import (
-	"strconv"
-	"sync"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"syncgate/internal/httpserver"
+	"syncgate/internal/metrics"
 )
-
-// durations are the histogram buckets, in seconds: from what the gateway itself takes to the longest waits.
-var durations = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
-
-// metrics are what operators watch. Labels come from closed sets, and from logins that are configured. Every counter with labels of closed
-// sets exists from the start, and so do those of logins that are configured. What is only looked at when somebody asks is in gauges.go.
-type metrics struct {
-	latency   *prometheus.HistogramVec // code, login
-	parked    prometheus.Gauge
-	trips     *tripCounts
-	routes    [len(routeNames)]prometheus.Counter
-	refusals  map[Reason]prometheus.Counter
-	callbacks map[string]prometheus.Counter // by outcome
-	delivered prometheus.Counter            // one of them
-	engines   *prometheus.HistogramVec
-	abandoned prometheus.Counter
-	streams   prometheus.Gauge
-}
 
 // Outcomes of callbacks: what became of one, and so what the engine heard.
 const (
@@ -48,109 +27,59 @@ func callbackOutcomes() []string {
 	}
 }
 
-func newMetrics(g *Gateway, p Parts) *metrics {
-	m := &metrics{
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sync_api_http_request_duration_seconds", Help: "Create requests, from acceptance to the written reply.", Buckets: durations,
-		}, []string{"code", "login"}),
-		parked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "syncgate_parked_clients", Help: "Clients that wait for a callback."}),
-		engines: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "syncgate_engine_request_duration_seconds", Help: "Requests to the engine until its own answer.", Buckets: durations,
-		}, []string{"code"}),
-		abandoned: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "syncgate_abandoned_total", Help: "Replies that could not be written: the client had gone.",
-		}),
-		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "syncgate_streams", Help: "Clients that hear events of a task."}),
-		trips:   newTripCounts(p.Logins), refusals: make(map[Reason]prometheus.Counter), callbacks: make(map[string]prometheus.Counter),
+// newMetrics makes and registers what operators watch.
+func newMetrics(g *Gateway, p Parts) *metrics.Metrics {
+	reasons, names := reasons(), []string(nil)
+	for _, row := range reasons {
+		names = append(names, string(row.reason))
 	}
-	routes := counters(p.Metrics, "syncgate_requests_total", "Requests on the public and the callback listener, by route; none: no such path or method.", "route")
-	for i, name := range routeNames {
-		m.routes[i] = routes.WithLabelValues(name)
+	return metrics.New(metrics.Config{
+		Registry: p.Metrics, Routes: routeNames[:], Reasons: names, Outcomes: outcomes(), Callbacks: callbackOutcomes(), Logins: p.Logins, NoLogin: unknownLogin,
+		Sources: g.sources(p.Version),
+	})
+}
+
+// sources are what the metrics ask for when somebody looks at them.
+func (g *Gateway) sources(version string) metrics.Sources {
+	s := metrics.Sources{
+		Version: version, Node: g.nodeName(),
+		Ready: func() bool { return g.correlator.Ready() == nil }, Draining: func() bool { return g.stage.Load() >= leaving },
+		Unsaved: func() int64 { return g.retries.Len() }, Engines: g.engineStats, Limits: g.limitsNow,
+		Bodies:    map[string]*httpserver.Budget{"request": g.requestBodies, "callback": g.callbackBodies},
+		Listeners: g.cfg.Listen.names(), Traffic: g.traffic,
 	}
-	refusals := counters(p.Metrics, "syncgate_refusals_total", "Requests of clients that were refused, by reason.", "reason")
-	for _, row := range reasons() {
-		m.refusals[row.reason] = refusals.WithLabelValues(string(row.reason))
+	if counter, ok := g.correlator.(interface{ Kept() (int, int64) }); ok {
+		s.Kept = counter.Kept
 	}
-	callbacks := counters(p.Metrics, "syncgate_callbacks_total", "Callbacks by what became of them.", "outcome")
-	for _, outcome := range callbackOutcomes() {
-		m.callbacks[outcome] = callbacks.WithLabelValues(outcome)
-	}
-	m.delivered = m.callbacks[callbackDelivered]
-	p.Metrics.MustRegister(m.latency, m.parked, m.trips, m.engines, m.abandoned, m.streams)
-	g.registerGauges(p)
-	return m
+	return s
 }
 
-// counters makes and registers a family of counters with one label.
-func counters(reg prometheus.Registerer, name, help, label string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
-	reg.MustRegister(c)
-	return c
-}
-
-// trip counts a create request that has ended.
-func (m *metrics) trip(outcome, login string, status int, took time.Duration) {
-	m.latency.WithLabelValues(statusText(status), login).Observe(took.Seconds())
-	m.trips.vec.WithLabelValues(outcome, login).Inc()
-}
-
-// refused counts a refusal.
-func (m *metrics) refused(f *Fault) { m.refusals[f.why().reason].Inc() }
-
-// callback counts a callback.
-func (m *metrics) callback(outcome string) { m.callbacks[outcome].Inc() }
-
-// engine notes an exchange: code is the engine's status, or what went wrong instead.
-func (m *metrics) engine(code string, took time.Duration) {
-	m.engines.WithLabelValues(code).Observe(took.Seconds())
-}
-
-// tripCounts counts trips by outcome and login. It has every outcome of every login that is known, also of those that a reload has
-// added, so that the first of a kind is a step from 0.
-type tripCounts struct {
-	vec    *prometheus.CounterVec
-	logins func() []string // nil: none is known in advance
-
-	mu    sync.Mutex
-	known map[string]struct{} // guarded by mu; as many as there have been credentials
-}
-
-func newTripCounts(logins func() []string) *tripCounts {
-	return &tripCounts{
-		logins: logins, known: make(map[string]struct{}),
-		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "syncgate_trips_total", Help: "Create requests by how they ended, and by login.",
-		}, []string{"outcome", "login"}),
+// limitsNow are the limits that metrics show.
+func (g *Gateway) limitsNow() metrics.Limits {
+	l := g.limits.Load()
+	return metrics.Limits{
+		Parked: l.Parked, ParkedPerLogin: l.ParkedPerLogin, RatePerLogin: l.RatePerLogin, StreamsPerLogin: l.StreamsPerLogin, Ops: l.Ops,
+		RequestBytes: int64(l.Body), CallbackBytes: int64(l.CallbackBody), ResultsBytes: int64(l.Results),
+		EngineConnections: g.cfg.Engine.MaxConnections, Connections: int(g.server.MaxOpen()),
 	}
 }
 
-// Describe implements prometheus.Collector.
-func (c *tripCounts) Describe(to chan<- *prometheus.Desc) { c.vec.Describe(to) }
-
-// Collect implements prometheus.Collector.
-func (c *tripCounts) Collect(to chan<- prometheus.Metric) {
-	c.complete()
-	c.vec.Collect(to)
-}
-
-// complete makes the counters that are missing.
-func (c *tripCounts) complete() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	logins := []string{unknownLogin}
-	if c.logins != nil {
-		logins = append(logins, c.logins()...)
-	}
-	for _, login := range logins {
-		if _, there := c.known[login]; there {
-			continue
-		}
-		c.known[login] = struct{}{}
-		for _, outcome := range outcomes() {
-			c.vec.WithLabelValues(outcome, login)
+// names gives the listeners that there are.
+func (l *Listen) names() (names []string) {
+	for _, one := range [...]struct{ name, address string }{{"public", l.Public}, {"callback", l.Callback}, {"admin", l.Admin}} {
+		if one.address != "" {
+			names = append(names, one.name)
 		}
 	}
+	return names
 }
 
-// statusText is a status as a label.
-func statusText(status int) string { return strconv.Itoa(status) }
+// traffic gives what a listener has served; nothing before Listen.
+func (g *Gateway) traffic(name string) (t httpserver.Traffic) {
+	for _, l := range g.listeners() {
+		if l.Name() == "listen."+name {
+			t = l.Traffic()
+		}
+	}
+	return t
+}

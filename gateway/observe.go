@@ -23,9 +23,9 @@ func (t *trip) observe(written bool) {
 	}
 	took := time.Since(t.accepted)
 	outcome := t.outcome()
-	t.g.metrics.trip(outcome, t.login(), t.status, took)
+	t.g.metrics.Trip(outcome, t.login(), t.status, took)
 	if t.refusal != nil {
-		t.g.metrics.refused(t.refusal)
+		t.g.metrics.Refused(t.refusal.reason())
 	}
 	if outcome == outcomeComplete && t.call.Options != nil {
 		t.g.medians.Add(t.call.Options.Route, took)
@@ -46,7 +46,7 @@ func (t *trip) remember(outcome string, took time.Duration, written bool) {
 	t.facts(&f)
 	f.Outcome, f.Status, f.Took, f.Written = outcome, t.status, took, written
 	if t.refusal != nil {
-		f.Reason = string(t.refusal.why().reason)
+		f.Reason = t.refusal.reason()
 	}
 	switch retention := t.g.cfg.Results.Retention; {
 	case retention <= 0 || !t.kept && !t.claimed.Load():
@@ -159,7 +159,7 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 		line = line.Bool("abandoned", true)
 	}
 	if t.refusal != nil {
-		line = line.Str("reason", string(t.refusal.why().reason)).Str("refusal", redact.Error(t.refusal))
+		line = line.Str("reason", t.refusal.reason()).Str("refusal", redact.Error(t.refusal))
 	}
 	if said := t.engineSaid(); said != nil && said.refused {
 		line = line.Uint16("engine_status", t.engineStatus).Str("engine_says", said.why)

@@ -193,7 +193,7 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 		defer cancel()
 		if err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now); err != nil {
 			f := g.failed(err, h.requestID)
-			g.metrics.refused(f)
+			g.metrics.Refused(f.reason())
 			g.noteRefused(f, remote, &req.Header, &h)
 			g.refuse(h.dialect, resp, h.unlist(f), h.requestID)
 		}

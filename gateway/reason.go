@@ -124,3 +124,6 @@ func (f *Fault) why() reasonRow {
 	}
 	return all[len(all)-1]
 }
+
+// reason names why a request was refused, for the log and the metrics.
+func (f *Fault) reason() string { return string(f.why().reason) }

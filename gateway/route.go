@@ -136,9 +136,9 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 	methods := g.methods(a)
 	known := slices.Contains(methods, string(h.Method()))
 	if known {
-		g.metrics.routes[a.route].Inc()
+		g.metrics.Route(int(a.route))
 	} else {
-		g.metrics.routes[routeNone].Inc()
+		g.metrics.Route(int(routeNone))
 	}
 	if a.route == routeCallback {
 		if err = a.parse(g, token); err != nil {
@@ -192,7 +192,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 		setForwarded(in.Response, false)
 	case err != nil:
 		f := g.failed(err, a.requestID)
-		g.metrics.refused(f)
+		g.metrics.Refused(f.reason())
 		g.noteRefused(f, g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), &in.Request.Header, a)
 		g.refuse(a.dialect, in.Response, a.unlist(f), a.requestID)
 	}
@@ -274,7 +274,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		a = &heading{requestID: httpfield.NewRequestID(), origin: string(why.Origin)}
 		if l != g.admin {
 			_, _ = a.find(g.Gateway, l, RawPath(why.Target)) // without a route the words are those for clients
-			g.metrics.routes[a.route].Inc()
+			g.metrics.Route(int(a.route))
 		}
 	}
 	f := a.fault // path, method and a drain come before the size
@@ -295,7 +295,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	case routeCreate:
 		g.refusedUnread(a, f, why)
 	case routeNone, routeTask, routeResource, routeHealth, routeReady:
-		g.metrics.refused(f)
+		g.metrics.Refused(f.reason())
 	}
 	g.refuse(a.dialect, dst, f, a.requestID)
 	if a.route == routeCreate {

@@ -208,7 +208,7 @@ func (s *stream) ClientGone() {
 // Replied says that the last byte is written, or the connection lost.
 func (s *stream) Replied(written bool) {
 	if !written {
-		s.g.metrics.abandoned.Inc()
+		s.g.metrics.Abandoned.Inc()
 	}
 	s.leave()
 }

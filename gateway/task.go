@@ -197,7 +197,7 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 		t.view(dst)
 		return
 	}
-	t.g.metrics.refused(refusal)
+	t.g.metrics.Refused(refusal.reason())
 	t.g.log.Debug().Str("request_id", t.requestID).Stringer("trip", t.id).Int("status", refusal.Status).Str("why", refusal.Text).Msg("request refused")
 	t.g.refuse(t.dialect, dst, refusal, t.requestID)
 }

@@ -160,7 +160,7 @@ func (t *trip) park() {
 
 // begin says that events may decide the trip from now on. own: the table will have it under its own id.
 func (t *trip) begin(own bool) {
-	t.g.metrics.parked.Inc()
+	t.g.metrics.Parked.Inc()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.phase, t.own = parked, own
@@ -287,7 +287,7 @@ const statusHungUp = 499
 func (t *trip) abandon() {
 	t.status = statusHungUp
 	t.exchange.Abort()
-	t.g.metrics.abandoned.Inc()
+	t.g.metrics.Abandoned.Inc()
 	switch policy := t.onDisconnect(); {
 	case t.kind == fetches, t.joined:
 		t.end(correlator.Written) // the engine hears 200
@@ -344,7 +344,7 @@ func (t *trip) keep() (promised bool) {
 // Replied is the exchange's: the reply is on the client's connection, or it is not.
 func (t *trip) Replied(written bool) {
 	if !written {
-		t.g.metrics.abandoned.Inc()
+		t.g.metrics.Abandoned.Inc()
 		if !t.g.local {
 			t.g.work.run(func() { t.settle(false) }) // which may ask the store
 			return
