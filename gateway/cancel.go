@@ -124,7 +124,6 @@ func (t *trip) forsake() {
 		}
 	}
 	if t.g.saveRecord(t, rec) {
-		t.g.hasFinal(t.id)
 		t.end(correlator.Gone)
 	} else {
 		t.end(correlator.Written)

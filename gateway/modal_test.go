@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ func (m modal) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*g
 	switch string(req.Header.Peek("X-Mode")) {
 	case "hand over":
 		c.Options.Mode = gateway.HandOver
+	case "register":
+		c.Ops, c.Body, c.Options.Pushes = nil, nil, true
 	case "stream":
 		c.Options.Mode = gateway.Stream
 	}
@@ -50,6 +53,19 @@ func (m modal) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply)
 		return
 	}
 	m.Dialect.Answer(dst, c, r)
+}
+
+// Register keeps nothing.
+func (modal) Register(context.Context, *gateway.Call, string) error { return nil }
+
+// Push has nothing to send.
+func (modal) Push(context.Context, *gateway.Call, *gateway.Reply, func(*fasthttp.Response)) error {
+	return nil
+}
+
+// Delivering has nothing under way.
+func (modal) Delivering(context.Context, *gateway.Call, *gateway.Reply) (bool, error) {
+	return false, nil
 }
 
 func startModal(t *testing.T, url string, change ...func(*gateway.Config)) *node {

@@ -229,6 +229,9 @@ func engineEndings() map[string][]ending {
 			e.next(t).accept()
 			return got(t, reply)
 		}}},
+		"registered": {{login: login, status: 200, play: func(_ *testing.T, n *node, _ *engine) answer {
+			return n.create(oneOp(`{}`), "X-Mode", "register")
+		}}},
 		"failed":       {{login: login, status: 200, play: reporting("error")}},
 		"cancelled":    {{login: login, status: 200, play: reporting("cancel")}},
 		"engine_error": {{login: login, status: 502, forward: "maybe", play: refusing(500, `{}`)}},
@@ -293,7 +296,7 @@ func (end *ending) run(t *testing.T, outcome string) {
 		switch outcome {
 		case "correlator_down":
 			p.Correlator = down{n.memo}
-		case "handed_over":
+		case "handed_over", "registered":
 			p.Dialect = modal{p.Dialect.(*corezoid.Dialect)} // the harness made it
 		case "internal_error":
 			p.Dialect = panicking{p.Dialect}

@@ -250,6 +250,9 @@ func (g *Gateway) saveRecord(t *trip, rec correlator.Record) bool {
 		g.log.Error().Err(err).Stringer("trip", t.id).Msg("a result cannot be kept for a client that did not get it")
 		return false
 	}
+	if rec.Complete() {
+		g.hasFinal(t.id)
+	}
 	return true
 }
 

@@ -322,9 +322,7 @@ func (t *trip) keep() (promised bool) {
 		t.end(correlator.Gone)
 		return false
 	}
-	if t.kept = t.g.save(t); t.kept && t.openOps() == 0 {
-		t.g.hasFinal(t.id)
-	}
+	t.kept = t.g.save(t)
 	recorded := t.kept || t.claimed.Load()
 	if t.why == nil && !lasting {
 		t.release() // those who joined have it now; an unfinished one stays bound, as its task may exist
