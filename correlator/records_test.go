@@ -63,17 +63,28 @@ func TestOldestRecordsGo(t *testing.T) {
 	if err := m.Deliver(t.Context(), finished, correlatortest.Final(0, `1`)); err != nil {
 		t.Errorf("a callback of an evicted finished record: %v", err)
 	}
-	if err := m.Prolong(t.Context(), fourth, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	m.SetResults(1000)
-	if gone(fourth) {
-		t.Error("a prolonged record is evicted")
-	}
 	if n, bytes := m.Kept(); n != 1 || bytes > 4000 || bytes < 3000 {
 		t.Errorf("kept %d records, %d bytes", n, bytes)
 	}
-	if err := m.Prolong(t.Context(), fourth, 0); err != nil || !gone(fourth) {
+}
+
+func TestProlongedRecordsStay(t *testing.T) {
+	m := newMemory(t, correlator.Config{Retention: time.Hour, Results: 10_000})
+	id := m.NewID(time.Now().Add(time.Hour))
+	if err := m.Save(t.Context(), id, correlator.Record{Finals: []correlator.Callback{correlatortest.Final(0, `1`)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Prolong(t.Context(), id, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	m.SetResults(1)
+	if _, err := m.Lookup(t.Context(), id); err != nil {
+		t.Errorf("a prolonged record is evicted: %v", err)
+	}
+	if err := m.Prolong(t.Context(), id, 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Lookup(t.Context(), id); !errors.Is(err, correlator.ErrGone) {
 		t.Errorf("not evicted when it may be: %v", err)
 	}
 }

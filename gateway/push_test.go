@@ -97,7 +97,7 @@ func TestNothingIsPushedOfARefusedRequest(t *testing.T) {
 	wantReply(t, got(t, n.post(`{}`, "Idempotency-Key", "k")), 503, "")
 	n.limit(false)
 	select {
-	case h := <-n.hooks.asked:
+	case h := <-n.asked:
 		t.Fatalf("the engine was asked: %s", h.body)
 	default:
 	}
@@ -230,7 +230,7 @@ func TestPushedTaskIsKeptInRedis(t *testing.T) {
 func TestTaskThatIsLeftIsPushed(t *testing.T) {
 	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = gateway.Cancel })
 	ctx, leave := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.routed.url+"/v1/transfers/p2p", strings.NewReader(`{}`))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+"/v1/transfers/p2p", strings.NewReader(`{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
