@@ -238,7 +238,7 @@ func (s *Sender) settle(v Verdict) bool {
 }
 
 func (s *Sender) logAttempt(j Job, v Verdict) {
-	line := s.config.Log.Info().Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
+	line := s.config.Log.Info().Str("trip", j.Trip).Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
 		Str("outcome", string(v.Last.Outcome)).Str("state", string(v.State)).Dur("took", v.Last.Duration)
 	if v.Last.Status > 0 {
 		line = line.Int("status", v.Last.Status)

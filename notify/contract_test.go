@@ -300,7 +300,7 @@ func lists(t *testing.T, store notify.Store, dead []string, refused notify.Notif
 		t.Errorf("another subscription's: %v", all)
 	}
 	all := pages(t, store, notify.Filter{State: notify.Refused, Subscription: refused.Subscription})
-	if len(all) != 1 || all[0].ID != refused.ID || all[0].URL != refused.URL {
+	if len(all) != 1 || all[0].ID != refused.ID || all[0].URL != refused.URL || all[0].Trip != "trip-1" {
 		t.Errorf("refused: %v", all)
 	}
 	if stats, err := store.Stats(t.Context()); err != nil || stats != (notify.Stats{Dead: len(dead), Refused: 1}) {

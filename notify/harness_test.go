@@ -238,7 +238,7 @@ func becomes(t testing.TB, store notify.Store, id string, state notify.State) no
 
 // hook is a Notification for a receiver.
 func hook(r *receiver) notify.Notification {
-	return notify.Notification{ID: notify.NewID(), Subscription: "sub-1", URL: r.URL + "/hook", Body: []byte(`{"a":1}`), Secrets: []signer.Secret{secret}}
+	return notify.Notification{ID: notify.NewID(), Subscription: "sub-1", Trip: "trip-1", URL: r.URL + "/hook", Body: []byte(`{"a":1}`), Secrets: []signer.Secret{secret}}
 }
 
 func send(t testing.TB, s *notify.Sender, n notify.Notification) {

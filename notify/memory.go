@@ -203,7 +203,7 @@ func (m *Memory) Finish(_ context.Context, v Verdict) error {
 
 func (it *item) entry() Entry {
 	e := Entry{
-		ID: it.rec.ID, Subscription: it.rec.Subscription, URL: shown(it.rec.URL), State: it.state, Sending: it.token != "", Attempts: it.attempts,
+		ID: it.rec.ID, Subscription: it.rec.Subscription, Trip: it.rec.Trip, URL: shown(it.rec.URL), State: it.state, Sending: it.token != "", Attempts: it.attempts,
 		Created: it.created, Ended: it.endedAt, Size: it.size, Last: it.last,
 	}
 	if it.state == Open && it.token == "" {

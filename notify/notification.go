@@ -18,6 +18,7 @@ const MaxBody = 16 << 20
 
 const (
 	maxID      = 128 // bytes of an id, and of a subscription
+	maxTrip    = 64
 	maxHeaders = 32
 	maxHeader  = 8 << 10 // bytes of all names and values
 	maxSecrets = 8
@@ -29,6 +30,8 @@ type Notification struct {
 	ID string
 	// Subscription is what lists and logs name, and what a 410 ends: at most 128 printable ASCII characters, or empty.
 	Subscription string
+	// Trip is what logs call the task whose result this is, so that operators find it: at most 64 printable ASCII characters, or empty. It is no secret.
+	Trip string
 	// URL is the receiver's, at most MaxURL bytes. The Guard judges it.
 	URL string
 	// Body is sent byte for byte: at most MaxBody.
@@ -65,6 +68,9 @@ func (n Notification) record(g *Guard, s *signer.Sealer) (Record, error) {
 	if len(n.Subscription) > maxID || strings.ContainsFunc(n.Subscription, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return Record{}, invalid("the subscription must be at most %d printable ASCII characters", maxID)
 	}
+	if len(n.Trip) > maxTrip || strings.ContainsFunc(n.Trip, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return Record{}, invalid("the trip must be at most %d printable ASCII characters", maxTrip)
+	}
 	if len(n.Body) > MaxBody {
 		return Record{}, invalid("the body has more than %d bytes", MaxBody)
 	}
@@ -85,7 +91,7 @@ func (n Notification) record(g *Guard, s *signer.Sealer) (Record, error) {
 		}
 		part.Secrets = append(part.Secrets, string(secret))
 	}
-	r := Record{ID: n.ID, Subscription: n.Subscription, URL: n.URL, Host: hostOf(u), Body: n.Body}
+	r := Record{ID: n.ID, Subscription: n.Subscription, Trip: n.Trip, URL: n.URL, Host: hostOf(u), Body: n.Body}
 	text, err := json.Marshal(part)
 	if err != nil {
 		return Record{}, invalid("its header is no text")

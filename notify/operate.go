@@ -13,7 +13,7 @@ import (
 )
 
 // fields are what an Entry is made of.
-var fields = []string{"state", "lease", "sub", "url", "attempts", "created", "ended", "size", "last", "host"}
+var fields = []string{"state", "lease", "sub", "url", "attempts", "created", "ended", "size", "last", "trip", "host"}
 
 // entry makes an Entry of fields. ok is false where the notification is not there.
 func entry(id string, f []any) (e Entry, ok bool) {
@@ -22,7 +22,7 @@ func entry(id string, f []any) (e Entry, ok bool) {
 	}
 	e = Entry{
 		ID: id, State: State(text(f[0])), Sending: f[1] != nil, Subscription: text(f[2]), URL: shown(text(f[3])), Attempts: number(f[4]),
-		Created: instant(f[5]), Ended: instant(f[6]), Size: number(f[7]),
+		Created: instant(f[5]), Ended: instant(f[6]), Size: number(f[7]), Trip: text(f[9]),
 	}
 	if last := text(f[8]); last != "" {
 		e.Last = new(Attempt)

@@ -61,7 +61,7 @@ func NewRedis(client goredis.UniversalClient, prefix string, most int) *Redis {
 // Put is Store's.
 func (r *Redis) Put(ctx context.Context, n Record) error {
 	shard := r.shard(n.Host)
-	done, err := r.run(ctx, r.put, shard, "n:"+n.ID, n.ID, n.Host, n.Subscription, n.URL, n.Body, n.Sealed, r.most).Int()
+	done, err := r.run(ctx, r.put, shard, "n:"+n.ID, n.ID, n.Host, n.Subscription, n.URL, n.Body, n.Sealed, r.most, n.Trip).Int()
 	switch {
 	case err != nil:
 		return unavailable("put", err)
@@ -121,7 +121,7 @@ func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err 
 	rows, _ := reply[1].([]any)
 	for _, row := range rows {
 		f, ok := row.([]any)
-		if !ok || len(f) != 10 {
+		if !ok || len(f) != 11 {
 			return nil, math.MaxInt64, errReply
 		}
 		j := Job{Token: token}
@@ -129,6 +129,7 @@ func parseClaim(reply []any, token string) (jobs []Job, next time.Duration, err 
 		j.Body, j.Sealed = []byte(text(f[4])), []byte(text(f[5]))
 		j.Attempt, j.Step = number(f[6]), max(0, number(f[7]))
 		j.Age, j.Created = max(0, milliseconds(f[8])), time.UnixMilli(milliseconds(f[9]).Milliseconds())
+		j.Trip = text(f[10])
 		jobs = append(jobs, j)
 	}
 	return jobs, next, nil

@@ -46,6 +46,7 @@ var (
 type Record struct {
 	ID           string
 	Subscription string
+	Trip         string
 	URL          string
 	Host         string // host and port of the URL: attempts are bounded for each
 	Body         []byte
@@ -115,7 +116,8 @@ type Verdict struct {
 type Entry struct {
 	ID           string    `json:"id"`
 	Subscription string    `json:"subscription"`
-	URL          string    `json:"url"` // a query is shown as ?…
+	Trip         string    `json:"trip,omitempty"` // of the task
+	URL          string    `json:"url"`            // a query is shown as ?…
 	State        State     `json:"state"`
 	Sending      bool      `json:"sending"` // an attempt runs
 	Attempts     int       `json:"attempts"`

@@ -189,6 +189,9 @@ func printNotification(w io.Writer, e notify.Entry, now time.Time) {
 	}
 	at := func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 	line("notification", "%s", e.ID)
+	if e.Trip != "" {
+		line("trip", "%s", e.Trip)
+	}
 	if e.Subscription != "" {
 		line("subscription", "%s", e.Subscription)
 	}

@@ -183,6 +183,9 @@ func notificationID(task, subscription string) string {
 	return "msg_" + hex.EncodeToString(sum[:16])
 }
 
+// tripName is how much of a task's id logs show.
+const tripName = 8
+
 // handOver gives a notification to the sender, or to the topic of its subscription. An error is one after which it is worth trying again.
 func (d *Dialect) handOver(ctx context.Context, to *receiver, said *notification) error {
 	p := d.outside.Push
@@ -198,6 +201,7 @@ func (d *Dialect) handOver(ctx context.Context, to *receiver, said *notification
 		}
 		return nil
 	}
+	to.n.Trip = said.task[:min(len(said.task), tripName)]
 	to.n.ID, to.n.Body, to.n.Header = to.id, said.encode(to.uuid), map[string]string{fasthttp.HeaderContentType: typeHAL}
 	err := p.Sender.Send(ctx, to.n)
 	_, refused := errors.AsType[*notify.RefusedError](err)

@@ -20,7 +20,7 @@ local function claim(id, host)
     full = true
     return
   end
-  local n = call('HMGET', key, 'state', 'lease', 'seen', 'sub', 'url', 'body', 'sealed', 'step', 'since', 'created')
+  local n = call('HMGET', key, 'state', 'lease', 'seen', 'sub', 'url', 'body', 'sealed', 'step', 'since', 'created', 'trip')
   if n[1] ~= 'open' then -- Redis has lost it, or evicted it
     call('ZREM', prefix .. 'due:' .. host, id)
     call('ZREM', prefix .. 'state:open', id)
@@ -35,7 +35,7 @@ local function claim(id, host)
   call('HSET', key, 'lease', token)
   call('ZADD', prefix .. 'due:' .. host, now + lease, id)
   table.insert(jobs, {id, host, n[4] or '', n[5] or '', n[6] or '', n[7] or '', call('HINCRBY', key, 'attempts', 1), n[8] or '0', tostring(now - (n[9] or now)),
-    n[10] or '0'})
+    n[10] or '0', n[11] or ''})
   size = size + more
 end
 

@@ -1,6 +1,6 @@
 -- Begins every script. ARGV[1] is what all keys of the shard begin with. KEYS[2] never exists; keys in redis.go says why.
 --
--- n:{id}         hash: a notification. "state", "host", "sub", "url", "body", "sealed", "size"; "created", "since" (when its window began) and "ended", in
+-- n:{id}         hash: a notification. "state", "host", "sub", "trip", "url", "body", "sealed", "size"; "created", "since" (when its window began) and "ended", in
 --                Unix milliseconds; "attempts", "step"; "lease", the token of a claim, and "seen": somebody has seen that it ended; "last", JSON.
 -- due:{host}     sorted set: ids of the open notifications of a host, by the time of their next attempt, or of the end of their lease
 -- hosts          sorted set: hosts that have open notifications, by the earliest of those times
