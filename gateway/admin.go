@@ -1,18 +1,11 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http/pprof"
-	"net/url"
 	"runtime/debug"
-	"strings"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
-	"github.com/valyala/fasthttp/fasthttpadaptor"
-	"github.com/valyala/fasthttp/pprofhandler"
 
 	"syncgate/correlator"
 	"syncgate/internal/httpserver"
@@ -33,7 +26,7 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 				x.Abort()
 			}
 		}()
-		if !g.operate(ctx) {
+		if !g.adminHandler.Serve(ctx) {
 			noStore(&ctx.Response)
 		}
 		x.Reply(&ctx.Response)
@@ -41,69 +34,8 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 	return true
 }
 
-// operate answers an operator, and reports whether the answer is about health.
-func (g *Gateway) operate(ctx *fasthttp.RequestCtx) (health bool) {
-	path := string(RawPath(ctx.RequestURI()))
-	further, found := g.adminPath(path)
-	switch {
-	case found:
-		g.serveFurther(ctx, further, strings.TrimPrefix(path, further.Path))
-	case !ctx.IsGet() && !ctx.IsHead():
-		RefuseMethod(ctx, "GET, HEAD")
-	case path == "/healthz":
-		g.health(&ctx.Response)
-		return true
-	case path == "/readyz":
-		g.readiness(&ctx.Response)
-		return true
-	case path == "/metrics":
-		g.showMetrics(ctx)
-	case strings.HasPrefix(path, tripsPath):
-		g.showTrips(ctx, strings.TrimPrefix(path, tripsPath))
-	case path == "/debug/pprof": // the links of the index are relative
-		ctx.Response.Header.Set("Location", "/debug/pprof/")
-		ctx.SetStatusCode(fasthttp.StatusMovedPermanently)
-	case path == "/debug/pprof/":
-		fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Index)(ctx) // which pprofhandler does not serve
-	case strings.HasPrefix(path, "/debug/pprof/"):
-		pprofhandler.PprofHandler(ctx)
-	default:
-		ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id}, "+g.adminPathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
-	}
-	return false
-}
-
-// newMetricsHandler serves what was gathered as Prometheus reads it.
-func newMetricsHandler(p Parts) fasthttp.RequestHandler {
-	return fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}))
-}
-
-// tripsPath is where operators ask for a trip: tripsPath + its name, escaped as in every URL.
-const tripsPath = "/api/trips/"
-
-// mostName bounds the name of a trip that is asked for: no longer one can be found. A request id has 128 characters at most, but a ref may
-// have any length.
-const mostName = 4 << 10
-
-// showTrips says where the trips are that have a name. 404: none is known here.
-func (g *Gateway) showTrips(ctx *fasthttp.RequestCtx, escaped string) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil || name == "" || len(name) > mostName {
-		ctx.Error("Incorrect request: /api/trips/ and a request id, task id, ref, engine's task id, or the first 8 characters of a token", fasthttp.StatusBadRequest)
-		return
-	}
-	answer := g.whereIs([]byte(name))
-	body, err := json.MarshalIndent(answer, "", "  ")
-	if err != nil {
-		ctx.Error("Internal error", fasthttp.StatusInternalServerError)
-		return
-	}
-	ctx.SetContentType(contentJSON)
-	if len(answer.Trips) == 0 && answer.Record == nil {
-		ctx.SetStatusCode(fasthttp.StatusNotFound)
-	}
-	ctx.SetBody(append(body, '\n'))
-}
+// SetActions replaces Admin.Actions, for requests that come from now on.
+func (g *Gateway) SetActions(allowed bool) { g.adminHandler.SetActions(allowed) }
 
 // health says that the process lives.
 func (g *Gateway) health(dst *fasthttp.Response) { state(dst, fasthttp.StatusOK, "alive", "") }

@@ -8,13 +8,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/admin"
 )
 
 // operated makes a node whose admin listener has a further path, and gives a function that asks that listener.
 func operated(t *testing.T, change ...func(*gateway.Config)) (n *node, ask func(method, path string, header ...string) answer) {
 	t.Helper()
 	n = startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) {
-		p.AdminPaths = []gateway.AdminPath{{Path: "/api/things", Serve: func(ctx *fasthttp.RequestCtx, rest string) {
+		p.AdminPaths = []admin.Path{{Path: "/api/things", Serve: func(ctx *fasthttp.RequestCtx, rest string) {
 			if strings.HasSuffix(rest, "/panic") {
 				panic(rest)
 			}

@@ -14,10 +14,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/correlator/retryqueue"
+	"syncgate/internal/admin"
 	"syncgate/internal/cancelqueue"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
@@ -51,9 +51,8 @@ type Gateway struct {
 	metrics        *metrics.Metrics
 	delivered      prometheus.Counter // of metrics: callbacks that were handed to a trip of this node
 	registry       *prometheus.Registry
-	showMetrics    fasthttp.RequestHandler
+	adminHandler   *admin.Handler // answers operators
 	cors           *cors.Policy
-	adminPaths     []AdminPath
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
 	retries        *retryqueue.Queue
@@ -70,7 +69,6 @@ type Gateway struct {
 	ended          context.Context  // for callers that cannot wait: it is over
 
 	limits    atomic.Pointer[Limits] // replaced by SetLimits
-	actions   atomic.Bool            // replaced by SetActions
 	stage     atomic.Int32           // of the end; it only grows
 	hook      func(point string)
 	work      work // what asks the store or answers a client
@@ -101,7 +99,7 @@ type Parts struct {
 	Metrics    *prometheus.Registry
 	Version    string
 	Logins     func() []string // that are configured now, for the metrics; nil: none is known in advance
-	AdminPaths []AdminPath     // further ones of the admin listener
+	AdminPaths []admin.Path    // further ones of the admin listener
 
 	hook        func(point string) // for tests: called at "reply" before one is written, and where upstream.Options.Hook is; nil: not called
 	engineRoots *x509.CertPool     // for tests: who signs an https engine's certificate; nil: whom the system trusts
@@ -115,7 +113,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
-		cors: cors.New(cfg.CORS), proxies: trusted, showMetrics: newMetricsHandler(p), registry: p.Metrics,
+		cors: cors.New(cfg.CORS), proxies: trusted, registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		quotas: quota.New(), hook: p.hook,
 		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: newSparse(),
@@ -136,8 +134,9 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
-	g.adminPaths = p.AdminPaths
-	g.actions.Store(cfg.Admin.Actions)
+	g.adminHandler = admin.New(admin.Config{
+		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Trips: g.whereIs, Paths: p.AdminPaths, Actions: cfg.Admin.Actions,
+	})
 	g.metrics = newMetrics(g, p)
 	g.delivered = g.metrics.Callback(callbackDelivered)
 	g.recent = whereabouts.New(cfg.Admin.Trips)

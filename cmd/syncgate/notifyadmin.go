@@ -14,7 +14,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/internal/admin"
 	"syncgate/notify"
 )
 
@@ -49,8 +49,8 @@ type notifyAdmin struct {
 }
 
 // path is where the gateway serves it.
-func (a notifyAdmin) path() gateway.AdminPath {
-	return gateway.AdminPath{Path: notificationsPath, Serve: a.serve}
+func (a notifyAdmin) path() admin.Path {
+	return admin.Path{Path: notificationsPath, Serve: a.serve}
 }
 
 // serve answers /api/notifications, .../{id} and .../{id}/retry.
@@ -68,11 +68,11 @@ func (a notifyAdmin) serve(ctx *fasthttp.RequestCtx, rest string) {
 	case len(id) > mostNotificationID:
 		refuseNotification(ctx, notify.ErrUnknown)
 	case acts && !ctx.IsPost():
-		gateway.RefuseMethod(ctx, "POST")
+		admin.RefuseMethod(ctx, "POST")
 	case acts:
 		a.sendAgain(until, ctx, id)
 	case id == "" && !reads:
-		gateway.RefuseMethod(ctx, "GET, HEAD")
+		admin.RefuseMethod(ctx, "GET, HEAD")
 	case id == "":
 		a.list(until, ctx)
 	case reads:
@@ -80,7 +80,7 @@ func (a notifyAdmin) serve(ctx *fasthttp.RequestCtx, rest string) {
 	case ctx.IsDelete():
 		a.drop(until, ctx, id)
 	default:
-		gateway.RefuseMethod(ctx, "GET, HEAD, DELETE")
+		admin.RefuseMethod(ctx, "GET, HEAD, DELETE")
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
+	"syncgate/internal/admin"
 	"syncgate/signer"
 )
 
@@ -126,7 +127,7 @@ func (n *node) listen() (err error) {
 	}
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []gateway.AdminPath{n.pushing.admin().path()},
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []admin.Path{n.pushing.admin().path()},
 	}
 	if n.pushing != nil {
 		parts.Outbox = n.pushing.outbox
