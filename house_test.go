@@ -56,6 +56,11 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/prometheus/client_golang"},
 			"it shows what it is given, and serves no client",
 		},
+		"internal/eventstream": {
+			[]string{"internal/httpserver", "internal/timerwheel"},
+			[]string{fasthttp, "github.com/prometheus/client_golang"},
+			"it sends events, and does not know what they say",
+		},
 		"internal/quota":   {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
 		"internal/setting": {nil, nil, "it knows what a value may be, and not what it is for"},
 		"internal/tlsfiles": {
@@ -76,7 +81,7 @@ func arrows() map[string]arrow {
 			"it reads and answers requests, and knows no trip, route, token or fault",
 		},
 		"gateway": {
-			[]string{"correlator", "correlator/retryqueue", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/quota", "internal/redact", "internal/setting", "internal/timerwheel", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
+			[]string{"correlator", "correlator/retryqueue", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/quota", "internal/redact", "internal/setting", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},

@@ -54,7 +54,7 @@
 // connections, breaker and limits. headers.go has the headers that every answer gets.
 //
 // Package quota counts what logins, routes and addresses use (admit.go). Package retryqueue saves what the store could not take, package cancelqueue asks
-// engines to cancel until they answer, package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package
+// engines to cancel until they answer, package eventstream has the connections of streams, package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package
 // tlsfiles has the certificate of the listeners.
 //
 // # Invariants

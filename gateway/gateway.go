@@ -20,6 +20,7 @@ import (
 	"syncgate/internal/admin"
 	"syncgate/internal/cancelqueue"
 	"syncgate/internal/cors"
+	"syncgate/internal/eventstream"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/median"
@@ -58,7 +59,7 @@ type Gateway struct {
 	retries        *retryqueue.Queue
 	cancels        *cancelqueue.Queue
 	quotas         *quota.Table // by login, or name of a Quota
-	streams        *streams
+	streams        *eventstream.Streams
 	recent         *whereabouts.List // nil: trips that are over are not remembered
 	refusedNotes   *sparse           // of callbacks
 	requestBodies  *httpserver.Budget
@@ -141,7 +142,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.delivered = g.metrics.Callback(callbackDelivered)
 	g.recent = whereabouts.New(cfg.Admin.Trips)
 	g.retries = retryqueue.New(g.keeper, storeTimeout)
-	g.streams = newStreams(cfg.Listen.Heartbeat, g.metrics.Streams)
+	g.streams = eventstream.New(cfg.Listen.Heartbeat, g.metrics.Streams)
 	g.cancels = cancelqueue.New(g.log)
 	return g, g.connect(p)
 }
@@ -278,7 +279,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		g.log.Error().Int64("trips", lost).Msg("results are not kept for clients that repeat their keys: the store is away")
 	}
 	g.server.Close()
-	g.streams.wheel.Close()
+	g.streams.Close()
 	return nil
 }
 

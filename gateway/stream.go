@@ -6,17 +6,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/internal/cors"
+	"syncgate/internal/eventstream"
 	"syncgate/internal/httpserver"
-	"syncgate/internal/timerwheel"
 )
 
-// stream is a client that hears the events of a task as they come. It is the correlator's Receiver and the exchange's Waiter. It has no
-// goroutine and no buffer: the goroutine that brings an event writes it.
+// stream is a client that hears the events of a task as they come. It is the correlator's Receiver and the exchange's Waiter. Package eventstream has
+// its connection.
 type stream struct {
 	// Set before it begins, read-only afterwards.
 	g         *Gateway
@@ -30,14 +29,13 @@ type stream struct {
 	applied   string    // the preferences that are honoured
 	accepted  time.Time // of the task; zero: not known
 	places    func()    // gives back the places that admission gave; nil: there are none
-	beat      timerwheel.Timer[*stream]
+	events    eventstream.Stream
 
-	mu     sync.Mutex // guards what follows; the exchange is never called with it held, as that may call back
+	mu     sync.Mutex // guards what follows; events is never called with it held, as that may call back
 	detach func()
 	finals []correlator.Callback
 	open   int
 	last   uint32 // the number of the last event
-	armed  bool   // the heartbeat is, or was
 	over   bool   // nothing more is written
 	left   bool   // nothing more is waited for
 }
@@ -76,17 +74,13 @@ func (s *stream) begin(p cors.Page, deadline time.Time) {
 	if s.last > 0 { // it goes on
 		first = nil
 	}
-	resp.Header.SetContentType("text/event-stream")
 	resp.Header.Set("Vary", "Prefer, Accept")
 	if s.applied != "" {
 		resp.Header.Set("Preference-Applied", s.applied)
 	}
-	resp.Header.Set("X-Accel-Buffering", "no") // nginx would collect events
 	s.g.finishHeader(resp, s.requestID, p)
 	noStore(resp)
-	resp.SetBodyRaw(append(first, ":\n\n"...)) // so that proxies send the head on
-	s.g.streams.add(s)
-	if gone := s.exchange.SetWaiter(s); gone || !s.exchange.Begin(resp) {
+	if !s.events.Begin(s.g.streams, s.exchange, s, resp, first, s.ended) {
 		s.ClientGone()
 		return
 	}
@@ -129,7 +123,7 @@ func (s *stream) reply(open error) *Reply {
 
 // Deliver takes an event, or a final. The correlator calls it for one after the other.
 func (s *stream) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
-	s.write(s.take(cb))
+	s.events.Write(s.take(cb))
 	done(correlator.Written)
 }
 
@@ -158,17 +152,6 @@ func (s *stream) conclude(open error) []byte {
 	return piece
 }
 
-// write sends a piece, and ends the stream behind the last one. It is called without mu: the exchange may call back.
-func (s *stream) write(piece []byte, last bool) {
-	sent := len(piece) == 0 || s.exchange.Send(piece)
-	if last {
-		s.exchange.End()
-	}
-	if last || !sent {
-		s.leave()
-	}
-}
-
 // Expire ends the stream: at its deadline with an event that says so. At a drain it only ends, so that the client comes back, to another node.
 func (s *stream) Expire(reason error) { s.end(reason) }
 
@@ -194,15 +177,15 @@ func (s *stream) end(reason error) {
 		s.over = true
 	}
 	s.mu.Unlock()
-	s.write(piece, true)
+	s.events.Write(piece, true)
 }
 
 // ClientGone ends the stream of a client that has left.
 func (s *stream) ClientGone() {
-	if s.leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == Cancel {
+	if s.events.Leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == Cancel {
 		s.g.work.run(func() { s.g.forsakeTask(s.id) })
 	}
-	s.exchange.Abort()
+	s.events.Abort()
 }
 
 // Replied says that the last byte is written, or the connection lost.
@@ -210,81 +193,20 @@ func (s *stream) Replied(written bool) {
 	if !written {
 		s.g.metrics.Abandoned.Inc()
 	}
-	s.leave()
+	s.events.Leave()
 }
 
-// leave ends the wait, once.
-func (s *stream) leave() (first bool) {
+// ended ends the wait. The connection is over; this is called once.
+func (s *stream) ended() {
 	s.mu.Lock()
-	first = !s.left
 	s.over, s.left = true, true
 	detach := s.detach
 	s.detach = nil
 	s.mu.Unlock()
-	if !first {
-		return false
-	}
-	s.g.streams.remove(s)
 	if detach != nil {
 		detach()
 	}
 	if s.places != nil {
 		s.places()
 	}
-	return true
-}
-
-// heartbeat keeps the way to the client open: what is on it may close connections that say nothing.
-func (s *stream) heartbeat() {
-	s.mu.Lock()
-	over := s.over
-	s.mu.Unlock()
-	if !over {
-		s.write([]byte(":\n\n"), false)
-		s.g.streams.arm(s)
-	}
-}
-
-// streams are the open ones, and when each says the next time that it is there.
-type streams struct {
-	every time.Duration
-	open  prometheus.Gauge
-	wheel *timerwheel.Wheel[*stream]
-}
-
-// heartbeatTick is how exactly heartbeats come.
-const heartbeatTick = 100 * time.Millisecond
-
-func newStreams(every time.Duration, open prometheus.Gauge) *streams {
-	return &streams{every: every, open: open, wheel: timerwheel.New(heartbeatTick, (*stream).heartbeat)}
-}
-
-// add counts a stream and arms its heartbeat.
-func (l *streams) add(s *stream) {
-	l.open.Inc()
-	s.beat.Value = s
-	l.arm(s)
-}
-
-// arm has the stream say later that it is there, unless it has ended.
-func (l *streams) arm(s *stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.left {
-		s.armed = true
-		l.wheel.Add(&s.beat, time.Now().Add(l.every))
-	}
-}
-
-// remove undoes add, if that was called.
-func (l *streams) remove(s *stream) {
-	s.mu.Lock()
-	armed := s.armed
-	s.mu.Unlock()
-	if !armed {
-		return
-	}
-	l.open.Dec()
-	s.beat.End()
-	l.wheel.Remove(&s.beat)
 }
