@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,59 +31,16 @@ const (
 
 func arrows() map[string]arrow {
 	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
-	return map[string]arrow{
-		"signer":             {nil, nil, "it is pure: what it says depends on its arguments alone"},
-		"correlator":         {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
-		"internal/nowait":    {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
-		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
-		"internal/upstream": {
-			[]string{"internal/eventloop"},
-			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
-			"it sends requests and reads answers, and does not know what they are about",
-		},
-		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
-		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
-		"internal/redact":    {nil, nil, "it cleans words, and does not know where they are shown"},
-		"internal/median":    {nil, nil, "it knows durations, and not what they are for"},
-		"internal/cancelqueue": {
-			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
-		},
-		"internal/whereabouts": {[]string{"correlator", "internal/redact"}, nil, "it remembers facts, and does not know how they came about"},
-		"internal/metrics": {
-			[]string{"internal/httpserver", "internal/upstream"}, []string{"github.com/prometheus/client_golang"}, "it counts, and does not know what is done about it",
-		},
-		"internal/admin": {
-			[]string{"internal/httpserver", "internal/whereabouts"},
-			[]string{fasthttp, "github.com/prometheus/client_golang"},
-			"it shows what it is given, and serves no client",
-		},
-		"internal/eventstream": {
-			[]string{"internal/httpserver", "internal/timerwheel"},
-			[]string{fasthttp, "github.com/prometheus/client_golang"},
-			"it sends events, and does not know what they say",
-		},
-		"internal/quota":   {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
-		"internal/setting": {nil, nil, "it knows what a value may be, and not what it is for"},
-		"internal/tlsfiles": {
-			nil,
-			[]string{"github.com/rs/zerolog", "github.com/prometheus/client_golang"},
-			"it reads certificates, and does not know who listens with them",
-		},
-		"internal/timerwheel":       {nil, nil, "it knows times, and not what they end"},
-		"internal/splice":           {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
-		"correlator/retryqueue":     {[]string{"correlator"}, nil, "it saves records, and does not know whose they are"},
+	all := map[string]arrow{
+		"signer":                    {nil, nil, "it is pure: what it says depends on its arguments alone"},
+		"correlator":                {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
 		"correlator/correlatortest": {[]string{"correlator"}, nil, "a contract knows none of those who are to fulfil it"},
 		"correlator/redis": {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
-		"internal/httpserver": {
-			[]string{"internal/eventloop"},
-			[]string{fasthttp, "github.com/rs/zerolog", "github.com/pires/go-proxyproto", "golang.org/x/sys/unix"},
-			"it reads and answers requests, and knows no trip, route, token or fault",
-		},
 		"gateway": {
 			[]string{"correlator", "correlator/retryqueue", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/quota", "internal/redact", "internal/setting", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
-			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang", "golang.org/x/time/rate"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
@@ -118,6 +76,57 @@ func arrows() map[string]arrow {
 		},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
 		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
+	}
+	maps.Copy(all, roomArrows())
+	return all
+}
+
+// roomArrows are those of the packages around the trip, each of which knows one thing.
+func roomArrows() map[string]arrow {
+	return map[string]arrow{
+		"correlator/retryqueue": {[]string{"correlator"}, nil, "it saves records, and does not know whose they are"},
+		"internal/admin": {
+			[]string{"internal/httpserver", "internal/whereabouts"},
+			[]string{fasthttp, "github.com/prometheus/client_golang"},
+			"it shows what it is given, and serves no client",
+		},
+		"internal/cancelqueue": {
+			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
+		},
+		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
+		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
+		"internal/eventstream": {
+			[]string{"internal/httpserver", "internal/timerwheel"},
+			[]string{fasthttp, "github.com/prometheus/client_golang"},
+			"it sends events, and does not know what they say",
+		},
+		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/httpserver": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/pires/go-proxyproto", "golang.org/x/sys/unix"},
+			"it reads and answers requests, and knows no trip, route, token or fault",
+		},
+		"internal/median": {nil, nil, "it knows durations, and not what they are for"},
+		"internal/metrics": {
+			[]string{"internal/httpserver", "internal/upstream"}, []string{"github.com/prometheus/client_golang"}, "it counts, and does not know what is done about it",
+		},
+		"internal/nowait":     {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
+		"internal/quota":      {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
+		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
+		"internal/setting":    {nil, nil, "it knows what a value may be, and not what it is for"},
+		"internal/splice":     {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
+		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
+		"internal/tlsfiles": {
+			nil,
+			[]string{"github.com/rs/zerolog", "github.com/prometheus/client_golang"},
+			"it reads certificates, and does not know who listens with them",
+		},
+		"internal/upstream": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
+			"it sends requests and reads answers, and does not know what they are about",
+		},
+		"internal/whereabouts": {[]string{"correlator", "internal/redact"}, nil, "it remembers facts, and does not know how they came about"},
 	}
 }
 

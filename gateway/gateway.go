@@ -61,7 +61,7 @@ type Gateway struct {
 	quotas         *quota.Table // by login, or name of a Quota
 	streams        *eventstream.Streams
 	recent         *whereabouts.List // nil: trips that are over are not remembered
-	refusedNotes   *sparse           // of callbacks
+	refusedNotes   *quota.Sparse     // of callbacks
 	requestBodies  *httpserver.Budget
 	callbackBodies *httpserver.Budget
 	headings       sync.Pool // of *heading
@@ -117,7 +117,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		cors: cors.New(cfg.CORS), proxies: trusted, registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		quotas: quota.New(), hook: p.hook,
-		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: newSparse(),
+		work: work{log: p.Log}, operators: work{log: p.Log}, refusedNotes: quota.NewSparse(refusedRate, refusedBurst),
 	}
 	if g.hook == nil {
 		g.hook = func(string) {}

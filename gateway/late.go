@@ -3,11 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 
 	"syncgate/correlator"
 	"syncgate/internal/redact"
@@ -124,7 +122,7 @@ func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
 		g.log.Debug().Str("error", redact.Error(f)).Int("status", f.Status).Msg("callback refused")
 		return
 	}
-	skipped, ok := g.refusedNotes.allow()
+	skipped, ok := g.refusedNotes.Allow()
 	if !ok {
 		return
 	}
@@ -139,24 +137,7 @@ func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
 }
 
 const (
-	// sparseRate and sparseBurst bound the lines of one kind that strangers, or a broken engine, can cause.
-	sparseRate  = 1 // a second
-	sparseBurst = 10
+	// refusedRate and refusedBurst bound the lines about refused callbacks, which strangers, or a broken engine, can cause.
+	refusedRate  = 1 // a second
+	refusedBurst = 10
 )
-
-func newSparse() *sparse { return &sparse{limiter: rate.NewLimiter(sparseRate, sparseBurst)} }
-
-// sparse lets through few of many.
-type sparse struct {
-	limiter *rate.Limiter
-	skipped atomic.Int64
-}
-
-// allow reports whether one more may pass, and how many did not since the last one that might.
-func (s *sparse) allow() (skipped int64, ok bool) {
-	if !s.limiter.Allow() {
-		s.skipped.Add(1)
-		return 0, false
-	}
-	return s.skipped.Swap(0), true
-}
