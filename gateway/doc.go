@@ -43,8 +43,8 @@
 // # What operators see
 //
 // reason.go has the words: why a request was refused, and how it ended. observe.go writes the one line that each create request has in the log, and
-// counts it. where.go gives the facts of a trip to package whereabouts, which remembers and finds them. metrics.go says what package metrics counts.
-// Package admin answers operators. late.go has the lines about callbacks that nobody waits for, or that were refused.
+// has it counted and remembered. operators.go gives facts to package whereabouts, which remembers trips and finds them, to package metrics, and to
+// package admin, which answers operators. late.go has the lines about callbacks that nobody waits for, or that were refused.
 //
 // # Packages around it
 //

@@ -71,6 +71,28 @@ func outcomes() []string {
 	}
 }
 
+// Outcomes of callbacks: what became of one, and so what the engine heard.
+const (
+	callbackDelivered   = "delivered"   // 200: handed to its trip at this node
+	callbackRelayed     = "relayed"     // 200: handed on to another node
+	callbackKept        = "kept"        // 200: late, and kept for a client that comes back
+	callbackRepeated    = "repeated"    // 200: the first one stands
+	callbackReported    = "reported"    // 200: progress
+	callbackGone        = "gone"        // 410: late, and not kept
+	callbackForged      = "forged"      // 404
+	callbackTooLarge    = "too_large"   // 413
+	callbackBadRequest  = "bad_request" // 400, 405, 408, 415
+	callbackUnavailable = "unavailable" // 503
+	callbackFailed      = "failed"      // 500
+)
+
+func callbackOutcomes() []string {
+	return []string{
+		callbackDelivered, callbackRelayed, callbackKept, callbackRepeated, callbackReported, callbackGone, callbackForged, callbackTooLarge, callbackBadRequest,
+		callbackUnavailable, callbackFailed,
+	}
+}
+
 // reasonRow says what a reason means for a create, and for a callback.
 type reasonRow struct {
 	reason   Reason
