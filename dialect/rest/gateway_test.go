@@ -296,6 +296,9 @@ func TestPagesAndSubscriptions(t *testing.T) {
 			t.Errorf("%s: %v %s", line, s.header, s.body)
 		}
 	}
+	if s := w.want(w.do("HEAD "+at, "", page...), 200); s.body != "" || s.header.Get("Content-Type") != "application/hal+json" {
+		t.Errorf("%+v", s)
+	}
 	w.want(w.do("DELETE "+at, ""), 405)
 	w.want(w.do("GET /v1/orders/card/tasks", ""), 405)
 }
@@ -305,7 +308,7 @@ func TestRateIsSaid(t *testing.T) {
 	w := startWhole(t, func(r *rest.RouteConfig) { r.Limits.Rate = 1; r.View = rest.ViewHAL })
 	var last said
 	for i := range 100 {
-		last = w.do("POST /v1/orders/card/tasks", fmt.Sprintf(`{"topic":true,"mode":"continuous","n":%d}`, i))
+		last = w.do("POST /v1/orders/card/tasks", fmt.Sprintf(`{"callbackUrl":%q,"mode":"continuous","n":%d}`, w.url, i))
 		if last.header.Get("RateLimit-Limit") == "" || last.header.Get("RateLimit-Remaining") == "" || last.header.Get("RateLimit-Reset") == "" {
 			t.Fatalf("%d %v", last.status, last.header)
 		}

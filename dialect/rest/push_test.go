@@ -226,12 +226,14 @@ func TestReceiverThatIsNoLongerAllowed(t *testing.T) {
 func TestPushIsTriedAgain(t *testing.T) {
 	p := startOrders(t)
 	m := p.ok(t, "POST /v1/orders/card", `{"callbackUrl":"`+p.url+`"}`)
+	streams := p.withTopics(t, p.push.Sealer)
 	topic := p.ok(t, "POST /v1/orders/card/tasks", `{"topic":true,"mode":"continuous"}`)
-	uuid, _ := created(t, p.answered(topic), "/v1/orders/card/tasks")
+	_, said := created(t, p.answered(topic), "/v1/orders/card/tasks")
+	key, _ := said["topic"].(string)
 	full := sending{p.send.Sender, p.send.store}
 	p.push.Sender = failing{full}
-	if err := p.end(m, done(`{}`)); !errors.Is(err, notify.ErrFull) || len(p.topics[uuid]) != 2 {
-		t.Errorf("%v, and the topic has %q", err, p.topics[uuid])
+	if err := p.end(m, done(`{}`)); !errors.Is(err, notify.ErrFull) || len(streams.read(t, key)) != 1 {
+		t.Errorf("%v, and the topic has %q", err, streams.read(t, key))
 	}
 	if _, err := p.Delivering(context.Background(), m.recorded(), &gateway.Reply{Task: m.task}); !errors.Is(err, notify.ErrUnavailable) {
 		t.Error(err)
@@ -241,8 +243,8 @@ func TestPushIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.next(t)
-	if len(p.topics[uuid]) != 2 {
-		t.Errorf("the topic has %q", p.topics[uuid])
+	if got := streams.read(t, key); len(got) != 1 {
+		t.Errorf("the topic has %q", got)
 	}
 	p.fail(notify.ErrUnavailable)
 	if err := p.end(m, done(`{}`)); !errors.Is(err, notify.ErrUnavailable) {

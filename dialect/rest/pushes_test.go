@@ -54,21 +54,6 @@ type sending struct {
 	store notify.Store
 }
 
-// Open reports whether any of them is to be delivered.
-func (s sending) Open(ctx context.Context, ids ...string) (bool, error) {
-	for _, id := range ids {
-		e, err := s.store.Show(ctx, id)
-		switch {
-		case errors.Is(err, notify.ErrUnknown):
-		case err != nil:
-			return false, err
-		case e.State == notify.Open:
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // pushing is a Dialect whose notifications go to a receiver of the test.
 type pushing struct {
 	*rest.Dialect
@@ -96,7 +81,7 @@ func guard(t testing.TB, networks ...string) *notify.Guard {
 // newPushing makes all but the Dialect.
 func newPushing(t testing.TB) *pushing {
 	t.Helper()
-	p := &pushing{subs: newSubs(), posts: make(chan post, 1000), says: make(chan int, 10)}
+	p := &pushing{subs: &subs{Subscriptions: notify.NewMemorySubscriptions(1000)}, posts: make(chan post, 1000), says: make(chan int, 10)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		select {

@@ -2,123 +2,31 @@ package rest_test
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
-	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"syncgate/internal/redistest"
 	"syncgate/notify"
+	"syncgate/signer"
 )
 
-// subs keeps subscriptions in memory, with topics if topics is set.
+// subs are real Subscriptions, which can be out of reach.
 type subs struct {
-	mu     sync.Mutex
-	all    map[string]*notify.Subscription // guarded by mu, as are the next
-	topics map[string][]string             // ids and bodies
-	fails  error                           // of every call
-	puts   int
+	notify.Subscriptions
+
+	mu    sync.Mutex
+	fails error // of every call; guarded by mu, as is the next
+	adds  int
 }
 
-func newSubs() *subs {
-	return &subs{all: make(map[string]*notify.Subscription), topics: make(map[string][]string)}
-}
-
-// active counts those of an owner.
-func (s *subs) active(owner string) (n int) {
-	for _, one := range s.all {
-		if one.Owner == owner && one.State == notify.Active {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *subs) Add(_ context.Context, one notify.Subscription, most int) error {
+// away gives the error of every call.
+func (s *subs) away() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fails != nil {
-		return s.fails
-	}
-	if known := s.all[one.ID]; known != nil && known.Owner == one.Owner {
-		return nil
-	}
-	switch {
-	case s.active(one.Owner) >= most:
-		return notify.ErrQuota
-	case one.URL == "" && s.topics == nil:
-		return notify.ErrNoTopics
-	case one.URL == "":
-		one.Topic = "topic:" + one.ID
-	}
-	s.puts++
-	one.State = notify.Active
-	s.all[one.ID] = &one
-	return nil
-}
-
-func (s *subs) Get(_ context.Context, id string) (notify.Subscription, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.fails != nil:
-		return notify.Subscription{}, s.fails
-	case s.all[id] == nil:
-		return notify.Subscription{}, notify.ErrUnknown
-	}
-	return *s.all[id], nil
-}
-
-func (s *subs) End(_ context.Context, id string, state notify.SubscriptionState) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch one := s.all[id]; {
-	case s.fails != nil:
-		return s.fails
-	case one == nil:
-		return notify.ErrUnknown
-	case one.State != notify.Active:
-		return notify.ErrInactive
-	default:
-		one.State, one.Ended = state, time.Now()
-	}
-	return nil
-}
-
-func (s *subs) Match(_ context.Context, owner, group string) (found []notify.Subscription, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, one := range s.all {
-		if one.Owner == owner && one.Group == group && one.Mode == notify.Continuous && one.State == notify.Active {
-			found = append(found, *one)
-		}
-	}
-	return found, s.fails
-}
-
-func (s *subs) Note(_ context.Context, id string, last notify.Attempt) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if one := s.all[id]; one != nil {
-		one.Last = &last
-	}
 	return s.fails
-}
-
-func (s *subs) Append(_ context.Context, id, notification string, body []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch one := s.all[id]; {
-	case s.fails != nil:
-		return s.fails
-	case one == nil:
-		return notify.ErrUnknown
-	case one.State != notify.Active:
-		return notify.ErrInactive
-	}
-	if !slices.Contains(s.topics[id], notification) {
-		s.topics[id] = append(s.topics[id], notification, string(body))
-	}
-	return nil
 }
 
 // fail has every call fail from now on; nil: none.
@@ -126,6 +34,30 @@ func (s *subs) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails = err
+}
+
+func (s *subs) Add(ctx context.Context, one notify.Subscription, most int) error {
+	if err := s.away(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.adds++
+	s.mu.Unlock()
+	return s.Subscriptions.Add(ctx, one, most)
+}
+
+func (s *subs) Get(ctx context.Context, id string) (notify.Subscription, error) {
+	if err := s.away(); err != nil {
+		return notify.Subscription{}, err
+	}
+	return s.Subscriptions.Get(ctx, id)
+}
+
+func (s *subs) Match(ctx context.Context, owner, group string) ([]notify.Subscription, error) {
+	if err := s.away(); err != nil {
+		return nil, err
+	}
+	return s.Subscriptions.Match(ctx, owner, group)
 }
 
 // get gives one that there is.
@@ -136,4 +68,35 @@ func (s *subs) get(t testing.TB, id string) notify.Subscription {
 		t.Fatalf("subscription %s: %v", id, err)
 	}
 	return one
+}
+
+// topics are what a real Redis has of subscriptions.
+type topics struct{ client *goredis.Client }
+
+// withTopics has subscriptions kept in a real Redis from now on.
+func (s *subs) withTopics(t testing.TB, sealer *signer.Sealer) topics {
+	t.Helper()
+	o, err := goredis.ParseURL(redistest.Start(t).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ContextTimeoutEnabled = true
+	client := goredis.NewClient(o)
+	t.Cleanup(func() { _ = client.Close() })
+	s.Subscriptions = notify.NewRedisSubscriptions(client, "test", sealer, zerolog.Nop())
+	return topics{client}
+}
+
+// read gives the bodies of a topic.
+func (r topics) read(t testing.TB, topic string) (bodies []string) {
+	t.Helper()
+	all, err := r.client.XRange(context.Background(), topic, "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		body, _ := m.Values["body"].(string)
+		bodies = append(bodies, body)
+	}
+	return bodies
 }

@@ -205,6 +205,8 @@ func subscriptionFault(err error, login string) error {
 		f = notAccepted("topics need Redis, which this gateway does not use: name a %s", memberURL)
 	case errors.Is(err, notify.ErrUnavailable):
 		return fmt.Errorf("%w: %w", correlator.ErrUnavailable, err)
+	case errors.Is(err, notify.ErrFull):
+		return fmt.Errorf("%w: %w", correlator.ErrFull, err)
 	default:
 		return fmt.Errorf("keep a subscription: %w", err)
 	}

@@ -43,7 +43,7 @@ func TestCallback(t *testing.T) {
 		if got := string(o.Asked.Body); got != `{"amount": 5.0}` || string(o.Asked.Path) != "/v1/orders/card" {
 			t.Errorf("the engine gets %s at %s", got, o.Asked.Path)
 		}
-		if o.Mode != gateway.HandOver || !o.Pushes || len(m.c.Ops) != 1 || p.puts != 0 {
+		if o.Mode != gateway.HandOver || !o.Pushes || len(m.c.Ops) != 1 || p.adds != 0 {
 			t.Errorf("%q: %+v", headers, o)
 		}
 		if strings.Contains(string(o.State), ownSecret[6:]) {
@@ -159,8 +159,8 @@ func TestContinuousSubscription(t *testing.T) {
 		t.Error("the secret is not shown")
 	}
 	again, said := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", `Idempotency-Key: "a"`)), "/v1/orders/card/tasks")
-	if again != uuid || said["signingSecret"] != nil || p.puts != 1 {
-		t.Errorf("a repeat is %s, its secret is %v, %d were kept", again, said["signingSecret"], p.puts)
+	if again != uuid || said["signingSecret"] != nil {
+		t.Errorf("a repeat is %s, its secret is %v", again, said["signingSecret"])
 	}
 	for _, other := range [][]string{{"X-Api-Key: k-shop"}, {"X-Api-Key: k-shop", "Idempotency-Key: b"}, {"X-Api-Key: k-signed", "Idempotency-Key: a"}} {
 		if other, _ := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, other...)), "/v1/orders/card/tasks"); other == uuid {
@@ -178,21 +178,39 @@ func TestContinuousSubscription(t *testing.T) {
 	}
 }
 
+// TestTopicsNeedRedis: without it there are none.
+func TestTopicsNeedRedis(t *testing.T) {
+	p := startOrders(t)
+	if _, fault := p.call(t, "POST /v1/orders/card/tasks", `{"topic":true}`); fault == nil || fault.Status != 403 || !strings.Contains(fault.Text, "topics need Redis") {
+		t.Error(fault)
+	}
+}
+
 // TestTopics: results go to a stream of ours, of one task or of all.
 func TestTopics(t *testing.T) {
 	p := startOrders(t)
+	streams := p.withTopics(t, p.push.Sealer)
 	once := p.ok(t, "POST /v1/orders/card/tasks", `{"topic":true,"a":1}`)
 	if string(once.c.Options.Asked.Body) != `{"a":1}` {
 		t.Errorf("the engine gets %s", once.c.Options.Asked.Body)
 	}
 	onceID, said := created(t, p.answered(once), "/v1/orders/card/tasks")
-	if said["topic"] != "topic:"+onceID || said["signingSecret"] != nil {
+	first, _ := said["topic"].(string)
+	if first == "" || said["signingSecret"] != nil {
 		t.Errorf("%v", said)
 	}
-	all := p.ok(t, "POST /v1/orders/card/tasks", `{"topic":true,"mode":"continuous"}`)
+	body := `{"topic":true,"mode":"continuous"}`
+	all := p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a")
 	allID, said := created(t, p.answered(all), "/v1/orders/card/tasks")
-	if said["topic"] != "topic:"+allID || len(all.c.Ops) != 0 {
+	second, _ := said["topic"].(string)
+	if second == "" || second == first || len(all.c.Ops) != 0 {
 		t.Errorf("%v", said)
+	}
+	if again, said := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a")), "/v1/orders/card/tasks"); again != allID || said["topic"] != second {
+		t.Errorf("a repeat is %s: %v", again, said)
+	}
+	if text := string(p.resource(t, "GET /v1/orders/card/tasks/"+onceID, "").Body()); !strings.Contains(text, `"topic":"`+first+`"`) {
+		t.Error(text)
 	}
 	if p.delivering(t, once) {
 		t.Error("what is appended is delivered")
@@ -200,17 +218,13 @@ func TestTopics(t *testing.T) {
 	if err := errors.Join(p.end(once, done(`{"b":1}`)), p.end(once, done(`{"b":1}`))); err != nil { // again after a failure
 		t.Fatal(err)
 	}
-	for _, id := range []string{onceID, allID} {
-		if got := p.topics[id]; len(got) != 2 || !strings.Contains(got[1], `"UUID":"`+id+`","status":"Succeeded","data":{"b":1}`) {
+	for id, topic := range map[string]string{onceID: first, allID: second} {
+		if got := streams.read(t, topic); len(got) != 1 || !strings.Contains(got[0], `"UUID":"`+id+`","status":"Succeeded","data":{"b":1}`) {
 			t.Errorf("%s: %q", id, got)
 		}
 	}
 	if s := p.get(t, onceID).State; s != notify.Completed {
 		t.Error(s)
-	}
-	p.topics = nil
-	if _, fault := p.call(t, "POST /v1/orders/card/tasks", `{"topic":true}`); fault == nil || fault.Status != 403 || !strings.Contains(fault.Text, "topics need Redis") {
-		t.Error(fault)
 	}
 }
 
@@ -285,8 +299,13 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 // TestStoreOfSubscriptionsIsAway: that is the gateway's failure and not the client's.
 func TestStoreOfSubscriptionsIsAway(t *testing.T) {
 	p := startOrders(t)
-	p.fail(notify.ErrUnavailable)
+	p.fail(notify.ErrFull)
 	c := must(t, p.Dialect, "POST /v1/orders/card/tasks", `{"callbackUrl":"`+p.url+`"}`, "X-Api-Key: k-shop")
+	if err := p.Register(context.Background(), c, taskID(t)); !errors.Is(err, correlator.ErrFull) {
+		t.Error(err)
+	}
+	p.fail(notify.ErrUnavailable)
+	c = must(t, p.Dialect, "POST /v1/orders/card/tasks", `{"callbackUrl":"`+p.url+`"}`, "X-Api-Key: k-shop")
 	if err := p.Register(context.Background(), c, taskID(t)); !errors.Is(err, correlator.ErrUnavailable) {
 		t.Error(err)
 	}
@@ -309,8 +328,8 @@ func TestSubscriptionsNeedASender(t *testing.T) {
 func TestSchemaOfTheTask(t *testing.T) {
 	p := startOrders(t, withSchema(schemaFile(t, `{"type":"object","additionalProperties":false,"required":["a"],"properties":{"a":{"type":"integer"}}}`)))
 	p.ok(t, "POST /v1/orders/card", `{"a":1,"callbackUrl":"`+p.url+`"}`)
-	p.ok(t, "POST /v1/orders/card/tasks", `{"a":1,"topic":true}`)
-	p.ok(t, "POST /v1/orders/card/tasks", `{"topic":true,"mode":"continuous"}`) // there is no task
+	p.ok(t, "POST /v1/orders/card/tasks", `{"a":1,"callbackUrl":"`+p.url+`"}`)
+	p.ok(t, "POST /v1/orders/card/tasks", `{"callbackUrl":"`+p.url+`","mode":"continuous"}`) // there is no task
 	for _, path := range []string{"", "/tasks"} {
 		if _, fault := accept(t, p.Dialect, "POST /v1/orders/card"+path, `{"callbackUrl":"`+p.url+`"}`, "X-Api-Key: k-shop"); fault == nil || fault.Status != 422 {
 			t.Error(fault)

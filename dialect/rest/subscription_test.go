@@ -161,7 +161,7 @@ func TestSubscriptionPaths(t *testing.T) {
 		t.Errorf("%+v", c.Options)
 	}
 	// A route with auth none: who has the UUID has the subscription.
-	at, _ := created(t, p.answered(p.ok(t, "POST /v1/a/1/tasks", `{"topic":true}`)), "/v1/a/1/tasks")
+	at, _ := created(t, p.answered(p.ok(t, "POST /v1/a/1/tasks", `{"callbackUrl":"`+p.url+`"}`)), "/v1/a/1/tasks")
 	at = "/v1/a/1/tasks/" + at
 	if dst := p.resource(t, "PUT "+at, "", "X-Api-Key: nobody's"); dst.StatusCode() != 202 {
 		t.Errorf("%d %s", dst.StatusCode(), dst.Body())
