@@ -67,7 +67,11 @@ func (d *Dialect) Push(ctx context.Context, c *gateway.Call, r *gateway.Reply, o
 	said := notificationOf(&s, r, reply)
 	var failed []error
 	for i := range all {
-		failed = append(failed, d.handOver(ctx, &all[i], said))
+		err := d.sign(c, &s, &all[i])
+		if err == nil {
+			err = d.handOver(ctx, &all[i], said)
+		}
+		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }
@@ -127,15 +131,7 @@ func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task
 		return nil, errNoPush
 	}
 	if s.Push.URL != "" {
-		one := receiver{uuid: task, id: notificationID(task, ""), n: notify.Notification{URL: s.Push.URL}}
-		if len(s.Push.Secret) > 0 {
-			secret, err := p.Sealer.Open(nil, s.Push.Secret, secretUse(c.Login, c.Options.Route, s.Push.URL))
-			if err != nil {
-				return nil, fmt.Errorf("the secret of a receiver, sealed by a key of callback.keys: %w", err)
-			}
-			one.n.Secrets = []signer.Secret{signer.Secret(secret)}
-		}
-		all = append(all, one)
+		all = append(all, receiver{uuid: task, id: notificationID(task, ""), n: notify.Notification{URL: s.Push.URL}})
 	}
 	subs, err := p.Subscriptions.Match(ctx, ownerOf(c.Login, c.Options.Route), s.Push.Group)
 	if err != nil {
@@ -158,12 +154,22 @@ func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task
 			n: notify.Notification{Subscription: sub.ID, URL: sub.URL, Secrets: sub.Secrets},
 		})
 	}
-	for i := range all {
-		if len(all[i].n.Secrets) == 0 {
-			all[i].n.Secrets = d.secretsOf(c.Login)
-		}
-	}
 	return all, nil
+}
+
+// sign gives a notification its secrets: those of the receiver, or else of the caller.
+func (d *Dialect) sign(c *gateway.Call, s *state, to *receiver) error {
+	if to.sub == nil && len(s.Push.Secret) > 0 {
+		secret, err := d.outside.Push.Sealer.Open(nil, s.Push.Secret, secretUse(c.Login, c.Options.Route, s.Push.URL))
+		if err != nil {
+			return fmt.Errorf("the secret of a receiver, sealed by a key of callback.keys: %w", err)
+		}
+		to.n.Secrets = []signer.Secret{signer.Secret(secret)}
+	}
+	if len(to.n.Secrets) == 0 {
+		to.n.Secrets = d.secretsOf(c.Login)
+	}
+	return nil
 }
 
 // secretsOf gives what signs for receivers of a caller that have no secret of their own.

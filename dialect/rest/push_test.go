@@ -106,6 +106,9 @@ func TestSecretsOfReceivers(t *testing.T) {
 	if err := p.end(m, done(`{}`)); !errors.Is(err, signer.ErrSealed) {
 		t.Error(err)
 	}
+	if p.delivering(t, m) { // for which no secret is needed
+		t.Error("what cannot be sent is delivered")
+	}
 	p.wantQuiet(t)
 }
 
