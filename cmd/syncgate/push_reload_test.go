@@ -33,7 +33,8 @@ func TestPushingIsReloaded(t *testing.T) {
 		fresh := r.await(t, 2)
 		fresh.signed(t, nextSecret)
 		fresh.signed(t, signingSecret)
-		g.notify(0, "retry", old.id) // it was sealed by a key that the file has no more
+		p.reload(g, reloaded)
+		g.notify(0, "retry", old.id) // it was sealed by a key that the file has no more, for two reloads
 		again := r.await(t, 3)
 		again.signed(t, signingSecret)
 		g.becomes(old.id, notify.Delivered)
