@@ -73,6 +73,24 @@ type ResourceDialect interface {
 	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) error
 }
 
+// RefusalDialect is a Dialect whose words for a refusal depend on what was asked for.
+type RefusalDialect interface {
+	// RefuseRequest words a fault as Refuse does, or the answer of an engine that has refused the request. False: these words depend on nothing. Then
+	// Refuse words the fault, and the engine's answer goes to the client as it is.
+	RefuseRequest(dst *fasthttp.Response, f *Fault, of Refused) (worded bool)
+}
+
+// Refused is a request that is refused. Of a request about a task it has the RequestID alone.
+type Refused struct {
+	RequestID string
+	Route     Route  // the zero Route: the path was not read, or Call says more
+	Method    string // one of Route.Methods; empty: another one, or it was not read
+	Call      *Call  // nil: it was not accepted
+	// Body is the answer of the engine, whose status the Fault has; nil: it is not the engine that refuses.
+	Body        []byte
+	ContentType string // of Body
+}
+
 // Kind is what a path asks for.
 type Kind uint8
 

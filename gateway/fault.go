@@ -40,6 +40,7 @@ type Fault struct {
 	RateLimit    *RateLimit // nil: no limit has to do with it
 	Reason       Reason     // for the metrics and the log; empty: the status tells
 	Login        string     // whose request it was, where its signature was right; else empty
+	Own          any        // the dialect's own, of its own faults: for RefuseRequest
 	Err          error      // the cause, for the log only
 }
 

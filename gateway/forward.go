@@ -212,16 +212,21 @@ func newWholeAnswer(status int, h *fasthttp.ResponseHeader, ack *Ack) *wholeAnsw
 	return w
 }
 
-func (w *wholeAnswer) write(dst *fasthttp.Response) {
+// writeWhole writes the engine's answer, in the dialect's words if it has some for that.
+func (t *trip) writeWhole(dst *fasthttp.Response) {
+	w := t.whole
+	of := Refused{RequestID: t.requestID, Call: t.call, Body: w.body, ContentType: w.contentType}
+	if !t.g.partners.refusedByEngine(t.dialect, dst, w.status, of) {
+		dst.Header.SetContentType(w.contentType)
+		dst.SetBodyRaw(w.body)
+	}
 	dst.SetStatusCode(w.status)
-	dst.Header.SetContentType(w.contentType)
 	if w.retryAfter != "" {
 		dst.Header.Set(fasthttp.HeaderRetryAfter, w.retryAfter)
 	}
 	for _, line := range w.authenticate {
 		dst.Header.Add(fasthttp.HeaderWWWAuthenticate, line)
 	}
-	dst.SetBodyRaw(w.body)
 }
 
 // retryAfterOf gives an engine's Retry-After, empty where there is none that is a number of seconds or a date (RFC 9110, 10.2.3).

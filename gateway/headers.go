@@ -20,8 +20,8 @@ func (g *Gateway) failed(err error, requestID string) *Fault {
 }
 
 // refuse writes a fault in a dialect's words.
-func (g *Gateway) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
-	g.partners.refuse(dialect, dst, f, requestID)
+func (g *Gateway) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) {
+	g.partners.refuse(dialect, dst, f, of)
 	setFault(dst, f)
 }
 

@@ -202,18 +202,37 @@ func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Re
 }
 
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.
-func (p *partners) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) {
-	if p.worded(dialect, dst, f, requestID) != nil {
+func (p *partners) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) {
+	if p.worded(dialect, dst, f, of) != nil {
 		wipe(dst)
 		dst.Header.SetContentType(contentJSON)
 		dst.SetBodyString("{}")
 	}
 }
 
-func (p *partners) worded(dialect uint8, dst *fasthttp.Response, f *Fault, requestID string) (err error) {
+func (p *partners) worded(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) (err error) {
 	defer p.recovered("Refuse", &err)
-	p.dialects[dialect].Refuse(dst, f, requestID)
+	if d, ok := p.dialects[dialect].(RefusalDialect); ok && d.RefuseRequest(dst, f, of) {
+		return nil
+	}
+	p.dialects[dialect].Refuse(dst, f, of.RequestID)
 	return nil
+}
+
+// refusedByEngine words the answer of an engine that has refused a request. False: it goes to the client as it is.
+func (p *partners) refusedByEngine(dialect uint8, dst *fasthttp.Response, status int, of Refused) (worded bool) {
+	d, ok := p.dialects[dialect].(RefusalDialect)
+	if !ok {
+		return false
+	}
+	var err error
+	defer func() {
+		if err != nil {
+			wipe(dst)
+		}
+	}()
+	defer p.recovered("RefuseRequest", &err)
+	return d.RefuseRequest(dst, &Fault{Status: status}, of)
 }
 
 // wipe takes back what was written to a response, but not that its connection is to be closed.

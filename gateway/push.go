@@ -195,7 +195,7 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 			f := g.failed(err, h.requestID)
 			g.metrics.Refused(f.reason())
 			g.noteRefused(f, remote, &req.Header, &h)
-			g.refuse(h.dialect, resp, h.unlist(f), h.requestID)
+			g.refuse(h.dialect, resp, h.unlist(f), h.refused())
 		}
 		g.finishHeader(resp, h.requestID, h.page())
 		noStoreOf(h.dialect, resp)

@@ -90,7 +90,14 @@ type heading struct {
 	engine    *engine          // that was given the token
 	requestID string
 	origin    string
-	listed    bool // the route's own list has the origin
+	listed    bool   // the route's own list has the origin
+	method    string // of the request, if the route answers it
+	call      *Call  // of a create; nil: it was not accepted
+}
+
+// refused gives what is known of a request that is refused.
+func (a *heading) refused() Refused {
+	return Refused{RequestID: a.requestID, Route: a.at, Method: a.method, Call: a.call}
 }
 
 // page says for whom an answer's headers are.
@@ -134,8 +141,10 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 		a.requestID, a.origin = httpfield.RequestID(h), string(h.Peek("Origin"))
 	}
 	methods := g.methods(a)
-	known := slices.Contains(methods, string(h.Method()))
+	i := slices.Index(methods, string(h.Method()))
+	known := i >= 0
 	if known {
+		a.method = methods[i]
 		g.metrics.Route(int(a.route))
 	} else {
 		g.metrics.Route(int(routeNone))
@@ -188,13 +197,13 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 	case err != nil && a.route == routeCallback:
 		g.refuseCallback(in.Response, faultOf(err), a.token)
 	case err != nil && a.route == routeCreate: // which has a line in the log
-		g.refuse(a.dialect, in.Response, a.unlist(faultOf(err)), a.requestID)
+		g.refuse(a.dialect, in.Response, a.unlist(faultOf(err)), a.refused())
 		setForwarded(in.Response, false)
 	case err != nil:
 		f := g.failed(err, a.requestID)
 		g.metrics.Refused(f.reason())
 		g.noteRefused(f, g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), &in.Request.Header, a)
-		g.refuse(a.dialect, in.Response, a.unlist(f), a.requestID)
+		g.refuse(a.dialect, in.Response, a.unlist(f), a.refused())
 	}
 	if a.route != routeCallback {
 		g.finishHeader(in.Response, a.requestID, a.page())
@@ -251,6 +260,9 @@ func (g *Gateway) serveCreate(in *httpserver.Incoming, a *heading) (suspended bo
 		return false, a.fault
 	}
 	suspended, err = g.create(in, t, a.at)
+	if err != nil {
+		a.call = t.call
+	}
 	a.listed = t.listed
 	return suspended, err
 }
@@ -297,7 +309,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	case routeNone, routeTask, routeResource, routeHealth, routeReady:
 		g.metrics.Refused(f.reason())
 	}
-	g.refuse(a.dialect, dst, f, a.requestID)
+	g.refuse(a.dialect, dst, f, a.refused())
 	if a.route == routeCreate {
 		setForwarded(dst, false)
 	}

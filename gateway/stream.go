@@ -104,7 +104,11 @@ func (s *stream) begin(p cors.Page, deadline time.Time) {
 
 // refuse answers a stream that has not begun.
 func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
-	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), s.requestID)
+	of := Refused{RequestID: s.requestID}
+	if s.own {
+		of.Call = s.call
+	}
+	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), of)
 	s.g.finishHeader(resp, s.requestID, p)
 	noStore(resp)
 	s.exchange.Reply(resp)

@@ -199,7 +199,7 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 	}
 	t.g.metrics.Refused(refusal.reason())
 	t.g.log.Debug().Str("request_id", t.requestID).Stringer("trip", t.id).Int("status", refusal.Status).Str("why", refusal.Text).Msg("request refused")
-	t.g.refuse(t.dialect, dst, refusal, t.requestID)
+	t.g.refuse(t.dialect, dst, refusal, Refused{RequestID: t.requestID})
 }
 
 // view words a task as its client asked for it.
@@ -212,7 +212,7 @@ func (t *trip) view(dst *fasthttp.Response) {
 		}
 	}
 	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {
-		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.requestID)
+		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), Refused{RequestID: t.requestID})
 		return
 	}
 	if t.task.Applied != "" {

@@ -235,11 +235,11 @@ func (t *trip) word(dst *fasthttp.Response) {
 	case t.kind == fetches:
 		t.wordResult(dst)
 	case t.whole != nil:
-		t.whole.write(dst)
+		t.writeWhole(dst)
 		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
-		t.g.refuse(t.dialect, dst, t.refusal, t.requestID)
+		t.g.refuse(t.dialect, dst, t.refusal, Refused{RequestID: t.requestID, Call: t.call})
 		t.release()
 		t.end(correlator.Gone)
 	default:
@@ -269,7 +269,7 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 	}
 	if err := t.g.partners.answer(t.dialect, dst, t.call, r); err != nil {
 		t.unworded, t.refusal = true, faultOf(err)
-		t.g.refuse(t.dialect, dst, t.refusal, t.requestID)
+		t.g.refuse(t.dialect, dst, t.refusal, Refused{RequestID: t.requestID, Call: t.call})
 		if r.Task != "" {
 			dst.Header.Set("Location", taskPath+r.Task)
 		}
