@@ -55,7 +55,7 @@ func arrows() map[string]arrow {
 			"it words both sides of one convention: its engine is one of plain HTTP with other words, and what clients send is parked elsewhere",
 		},
 		"dialect/rest": {
-			append([]string{"internal/setting", "notify"}, words...),
+			append([]string{"dialect/os1", "internal/setting", "notify"}, words...),
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
 			"a dialect words requests and answers, and parks nobody; this one words notifications as well, and hands them over to be sent",
 		},

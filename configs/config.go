@@ -176,7 +176,7 @@ func (c *Config) Dialect() corezoid.Config {
 func (c *Config) Rest() rest.Config {
 	return rest.Config{
 		Routes: c.Routes, Access: c.Access, PublicURL: c.Listen.PublicURL, MaxWait: c.longestWait(), Engines: c.routeEngines(),
-		Retention: c.Results.Retention, RequireLogin: c.Results.RequireLogin,
+		Retention: c.Results.Retention, RequireLogin: c.Results.RequireLogin, Ops: c.Limits.Ops,
 	}
 }
 

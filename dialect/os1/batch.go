@@ -185,6 +185,16 @@ func RefsOf(elements []Element) []string {
 	return refs
 }
 
+// HasSuccess reports whether some element of a batch has a result. finals is as for Result.
+func (s *State) HasSuccess(finals []correlator.Callback) bool {
+	final, complete := true, false
+	for i := range finals {
+		final = final && finals[i].Status.Final()
+		complete = complete || finals[i].Status == correlator.Complete
+	}
+	return len(s.Refs) > 0 && final && complete
+}
+
 // outcomes are what has become of the elements of a batch.
 type outcomes struct {
 	success, errors []byte // JSON arrays

@@ -63,6 +63,15 @@ func Refuse(dst *fasthttp.Response, s *State, f *gateway.Fault, code string) {
 	write(dst, f.Status, s.appendRequest(e.append([]byte(`{"error":`)), ","))
 }
 
+// RefuseEngines writes an engine's answer to a request that it has not taken: OS1's error with the engine's status. kind is the answer's Content-Type.
+func (s *State) RefuseEngines(dst *fasthttp.Response, status int, kind string, body []byte) {
+	e := failureOf(&correlator.Callback{Status: correlator.Errored, Body: body, Head: &correlator.Head{ContentType: kind}})
+	if e.status = status; e.said == "" {
+		e.text = "The engine has refused the request"
+	}
+	write(dst, status, s.appendRequest(e.append([]byte(`{"error":`)), ","))
+}
+
 // appendRequest ends a reply.
 func (s *State) appendRequest(dst []byte, before string) []byte {
 	echo := s.Echo
@@ -212,6 +221,7 @@ func contentType(f *correlator.Callback) string {
 type failure struct {
 	status     int
 	code, text string
+	said       string // the engine's own words, if text has them
 	details    []gateway.Detail
 	data       []byte // what the engine says, JSON; nil: nothing
 }
@@ -232,8 +242,8 @@ func failureOf(f *correlator.Callback) failure {
 		return e
 	}
 	e.data = f.Body
-	if said := said(&r, f.Body); said != "" {
-		e.text = said
+	if e.said = said(&r, f.Body); e.said != "" {
+		e.text = e.said
 	}
 	return e
 }

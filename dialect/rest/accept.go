@@ -38,9 +38,12 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	body, wish, fault := d.readBody(to, req)
+	body, wish, fault := d.readBody(to, req, path)
 	if fault != nil {
 		fault.Login = login
+		if wish.os1 != nil {
+			fault.Own = &wish.os1.state
+		}
 		return nil, fault
 	}
 	c := &gateway.Call{Login: login, Ops: []gateway.Op{{Create: true, Process: []byte(to.ConvID)}}}
@@ -57,19 +60,26 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 		c.Fingerprint = fingerprint(o.Asked)
 	}
 	o.Asked.Body = body
-	push := d.pushedOf(c, to, &wish)
-	if fault := to.prefer(c, &req.Header, push); fault != nil {
+	receivers := addressed{d.pushedOf(c, to, &wish), wish.os1}
+	if wish.os1 != nil {
+		d.callBackLater(c, to, wish.os1)
+	}
+	if fault := to.prefer(c, &req.Header, receivers); fault != nil {
 		fault.Login = login
 		return nil, fault
 	}
-	if push != nil {
-		subscribe(c, to, &wish, push, subscriber{by, key, now})
+	if receivers.push != nil {
+		subscribe(c, to, &wish, receivers.push, subscriber{by, key, now})
 	}
 	return c, nil
 }
 
-// readBody gives what the engine is to get of a body, and what the body asks for beside that.
-func (d *Dialect) readBody(to *route, req *fasthttp.Request) (body []byte, w wish, fault *gateway.Fault) {
+// readBody gives what the engine is to get of a body, and what the body asks for beside that. path is that of the request, without a signature.
+func (d *Dialect) readBody(to *route, req *fasthttp.Request, path []byte) (body []byte, w wish, fault *gateway.Fault) {
+	if to.View == ViewOS1 {
+		w.os1, fault = d.readOS1(to, req, path)
+		return w.os1.body, w, fault
+	}
 	if fault = to.checkBody(req); fault != nil {
 		return nil, w, fault
 	}
@@ -142,7 +152,7 @@ func checkJSON(body []byte, object bool) error {
 }
 
 // prefer reads when and how the client wants to be answered.
-func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, push *pushed) *gateway.Fault {
+func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, to addressed) *gateway.Fault {
 	wants := httpfield.Preferred(h, typeJSON, typeHAL, typeEvents)
 	if fault := r.checkAccept(h); fault != nil {
 		return fault
@@ -153,8 +163,9 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, push *pushed)
 	if p.HasWait {
 		c.Wait = p.Wait
 	}
+	async := to.isAsync(wants)
 	switch {
-	case push.isAsync():
+	case async:
 		c.Options.Mode = gateway.HandOver
 		p.Redirect, p.HasWait, end, c.Wait = false, false, "", r.Wait.Max
 	case wants == typeEvents:
@@ -172,9 +183,9 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, push *pushed)
 	case p.Redirect:
 		end = EndRedirect
 	}
-	hal := push.isAsync() || r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
+	hal := async && to.os1 == nil || r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
 	c.Options.ComesBack = end != EndTimeout
-	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal, push), honoured(p)
+	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal, to), honoured(p)
 	return nil
 }
 

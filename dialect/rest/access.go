@@ -24,6 +24,7 @@ type caller struct {
 	origins []string
 	quota   *gateway.Quota // nil: none
 	signing signer.Secret  // signs what its receivers get; empty: none
+	os1     signer.Secret  // signs what they get in the words of OS1; empty: none
 }
 
 // callers know whose a credential is.
@@ -39,7 +40,7 @@ func newCallers(entries []AccessConfig) callers {
 	c := callers{known: make(map[digest]*caller, len(entries)), named: make(map[string]*caller, len(entries))}
 	_, _ = rand.Read(c.secret[:]) // never fails: the runtime stops the process instead
 	for _, e := range entries {
-		one := &caller{name: accessName + e.Name, routes: make(map[string]bool, len(e.Routes)), origins: e.Origins, signing: e.SigningSecret}
+		one := &caller{name: accessName + e.Name, routes: make(map[string]bool, len(e.Routes)), origins: e.Origins, signing: e.SigningSecret, os1: e.CallbackSecret}
 		for _, r := range e.Routes {
 			one.routes[r] = true
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 		d.waited(dst, &s, r)
 	default:
 		p := unfinished(r)
-		p.write(dst)
+		s.write(dst, &p)
 		d.locate(dst, r)
 	}
 	dst.Header.Set("Vary", vary)
@@ -71,15 +72,17 @@ func stateBytes(c *gateway.Call) []byte {
 	return c.Options.State
 }
 
-// final reports whether the result is there.
-func final(r *gateway.Reply) bool { return len(r.Finals) > 0 && r.Finals[0].Status.Final() }
+// final reports whether the result is there, of each op.
+func final(r *gateway.Reply) bool {
+	return len(r.Finals) > 0 && !slices.ContainsFunc(r.Finals, func(f correlator.Callback) bool { return !f.Status.Final() })
+}
 
 // waited words the end of a wait without a result.
 func (d *Dialect) waited(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 	switch {
 	case r.Task == "" || s.end() == EndTimeout: // where nothing is kept there is nothing to come back for
 		p := problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The result has not come in time", r.RequestID)
-		p.write(dst)
+		s.write(dst, &p)
 		d.locate(dst, r)
 	case s.end() == EndRedirect:
 		d.sendOn(dst, r, 1, s.Wait)
@@ -103,15 +106,18 @@ func unfinished(r *gateway.Reply) problem {
 func (d *Dialect) accepted(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 	if r.Task == "" {
 		p := problemOfTask("unavailable", fasthttp.StatusServiceUnavailable, "The task was begun, and cannot be kept for its client", r.RequestID)
-		p.write(dst)
+		s.write(dst, &p)
 		return
 	}
 	dst.SetStatusCode(fasthttp.StatusAccepted)
 	d.locate(dst, r)
 	setRetryAfter(dst, r)
-	if s.HAL {
+	switch {
+	case s.os1 != nil:
+		d.acceptedOS1(dst, s.os1, r)
+	case s.HAL:
 		d.halRunning(dst, r)
-	} else {
+	default:
 		d.running(dst, r)
 	}
 }
@@ -146,6 +152,10 @@ func retryAfter(r *gateway.Reply) int { return max(seconds(r.RetryAfter), 1) }
 
 // result writes what has become of a task.
 func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+	if s.os1 != nil {
+		s.os1.Result(dst, r.Finals)
+		return
+	}
 	f := &r.Finals[0]
 	switch f.Status {
 	case correlator.Complete:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect/os1"
 	"syncgate/gateway"
 	"syncgate/internal/httpfield"
 )
@@ -72,7 +73,7 @@ func isCredential(name string) bool {
 	case "authorization", "proxy-authorization", "cookie", "x-api-key", "x-syncgate-login", "x-syncgate-time", "x-syncgate-signature":
 		return true
 	}
-	return false
+	return os1.IsCredential(name)
 }
 
 // isOurs reports whether a header is about one connection, or set anew with each message.

@@ -55,6 +55,9 @@ func (c *RouteConfig) checkOutside(p *problems, key string, outside *Outside) {
 	if c.Subscriptions && outside != nil && outside.Push == nil {
 		p.add(key+".subscriptions", "cannot be had here: nothing sends notifications")
 	}
+	if c.View == ViewOS1 && outside != nil && outside.Push == nil {
+		p.add(key+".view", "os1 cannot be had here: nothing sends notifications")
+	}
 }
 
 // roles gives the route for each of its roles.
@@ -142,7 +145,7 @@ func (c *Config) build(p *problems, key string, r *RouteConfig) *route {
 	for _, name := range r.ForwardHeaders {
 		built.forwarded = append(built.forwarded, strings.ToLower(name))
 	}
-	built.state = newState(r)
+	built.state, built.ops = newState(r), max(c.Ops, 1)
 	return built
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect/os1"
 	"syncgate/gateway"
 	"syncgate/internal/setting"
 	"syncgate/signer"
@@ -31,6 +32,7 @@ type RouteConfig struct {
 	Limits         RouteLimits   `yaml:"limits"`
 	OnDisconnect   string        `yaml:"on_disconnect"` // empty: that of the whole gateway
 	Subscriptions  bool          `yaml:"subscriptions"`
+	OS1            os1.Config    `yaml:"os1"` // of ViewOS1
 }
 
 // Wait says how long clients of a route wait.
@@ -96,7 +98,7 @@ const (
 	ViewAuto  = "auto" // as Accept says
 	ViewPlain = "plain"
 	ViewHAL   = "hal"
-	ViewOS1   = "os1" // not there yet
+	ViewOS1   = "os1" // as OS1's asynchronous APIs have it
 )
 
 // Values of HAL.Failed: the status of the problem of a task that has failed.
@@ -139,6 +141,7 @@ func DefaultRoute() RouteConfig {
 		HAL:       HAL{Failed: FailedOK},
 		Respond:   Respond{StatusHeader: "CZ-AG-Status-Code", Headers: []string{"Content-Type", "Content-Language", "Cache-Control"}},
 		Limits:    RouteLimits{Subscriptions: 1000},
+		OS1:       os1.Config{Signature: signer.OS1HMAC},
 	}
 }
 
@@ -152,6 +155,7 @@ type Config struct {
 	PublicURL string        // what Location and links begin with; empty: nothing
 	MaxWait   time.Duration // of requests about tasks
 	Engines   []Engine      // those that there are, the default one among them
+	Ops       int           // limits.ops: the most elements of a batch
 	// Of the gateway, for what a route needs.
 	Retention    time.Duration // results.retention
 	RequireLogin bool          // results.require_login
@@ -174,5 +178,5 @@ type Verifier interface {
 type Outside struct {
 	Keys     *correlator.Keys // make the tokens of event streams
 	Verifier Verifier         // nil: no route has Auth corezoid
-	Push     *Push            // nil: no route has Subscriptions
+	Push     *Push            // nil: no route has Subscriptions, or ViewOS1
 }

@@ -46,10 +46,10 @@ func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own f
 	if is == running {
 		p := unfinished(r)
 		name := "timeout" // also of a node that ends: the task goes on
-		if p.Type == problemPath+"bad-gateway" && !errors.Is(r.Open, gateway.ErrPending) {
-			return appendEvent(dst, lastEvent, "error", p.encode())
+		if p.name() == "bad-gateway" && !errors.Is(r.Open, gateway.ErrPending) {
+			return appendEvent(dst, lastEvent, "error", s.encodeProblem(&p))
 		}
-		return appendEvent(dst, "", name, p.encode())
+		return appendEvent(dst, "", name, s.encodeProblem(&p))
 	}
 	reply := worded(own)
 	defer fasthttp.ReleaseResponse(reply)
@@ -61,7 +61,11 @@ func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own f
 		name = "cancelled"
 	case running, failing:
 	}
-	return appendEvent(dst, lastEvent, name, eventData(reply))
+	data := eventData(reply)
+	if s != nil && s.os1 != nil && s.os1.Events {
+		data = s.os1.AppendCallback(nil, r.Task, r.Finals)
+	}
+	return appendEvent(dst, lastEvent, name, data)
 }
 
 // eventData gives a body as it stands in an event: JSON as it is, and everything else as text in an object.

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
@@ -54,6 +55,9 @@ func (p *problem) write(dst *fasthttp.Response) {
 	dst.Header.SetContentType(typeProblem)
 	dst.SetBody(p.encode())
 }
+
+// name gives that of its type.
+func (p *problem) name() string { return strings.TrimPrefix(p.Type, problemPath) }
 
 // Refuse words a fault as a problem.
 func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, requestID string) {

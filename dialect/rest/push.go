@@ -44,7 +44,7 @@ func (p *Push) SetSecrets(secrets []signer.Secret) {
 }
 
 // errNoPush is about a task whose results another node can push.
-var errNoPush = errors.New("routes here have no subscriptions, and this task was made by one that has: add the route to this node")
+var errNoPush = errors.New("routes here push no results, and this task was made by one that does: add the route to this node")
 
 // receiver is who is to have a result.
 type receiver struct {
@@ -61,6 +61,9 @@ func (d *Dialect) Push(ctx context.Context, c *gateway.Call, r *gateway.Reply, o
 	all, err := d.receivers(ctx, c, &s, r.Task)
 	if err != nil || len(all) == 0 {
 		return err
+	}
+	if s.os1 != nil {
+		return d.callBack(ctx, c, &all[0], s.os1, r)
 	}
 	reply := worded(own)
 	defer fasthttp.ReleaseResponse(reply)
@@ -125,10 +128,12 @@ func (d *Dialect) end(ctx context.Context, id string, state notify.SubscriptionS
 func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task string) (all []receiver, err error) {
 	p := d.outside.Push
 	switch {
-	case s.Push == nil:
+	case s.Push == nil && (s.os1 == nil || s.os1.URL == ""):
 		return nil, nil
 	case p == nil:
 		return nil, errNoPush
+	case s.os1 != nil:
+		return []receiver{{uuid: task, id: notificationID(task, ""), n: notify.Notification{URL: s.os1.URL}}}, nil
 	}
 	if s.Push.URL != "" {
 		all = append(all, receiver{uuid: task, id: notificationID(task, ""), n: notify.Notification{URL: s.Push.URL}})
@@ -207,9 +212,14 @@ func (d *Dialect) handOver(ctx context.Context, to *receiver, said *notification
 		}
 		return nil
 	}
-	to.n.Trip = said.task[:min(len(said.task), tripName)]
-	to.n.ID, to.n.Body, to.n.Header = to.id, said.encode(to.uuid), map[string]string{fasthttp.HeaderContentType: typeHAL}
-	err := p.Sender.Send(ctx, to.n)
+	to.n.Body, to.n.Header = said.encode(to.uuid), map[string]string{fasthttp.HeaderContentType: typeHAL}
+	return d.send(ctx, to, said.task)
+}
+
+// send gives a notification that was worded to the sender.
+func (d *Dialect) send(ctx context.Context, to *receiver, task string) error {
+	to.n.ID, to.n.Trip = to.id, task[:min(len(task), tripName)]
+	err := d.outside.Push.Sender.Send(ctx, to.n)
 	_, refused := errors.AsType[*notify.RefusedError](err)
 	_, invalid := errors.AsType[*notify.InvalidError](err)
 	if refused || invalid {

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/notify"
@@ -23,20 +24,27 @@ import (
 // subscribable lets a route have subscriptions.
 func subscribable(r *rest.RouteConfig) { r.Subscriptions = true }
 
+// viewOS1 is a route for clients that speak OS1.
+func viewOS1(r *rest.RouteConfig) {
+	r.View = rest.ViewOS1
+	r.OS1 = os1.Config{EventType: "CONTAINER_CREATED", Service: "Container", Members: map[string]string{"containerType": "shipment"}}
+}
+
 // keyed is a route for the callers with keys.
 func keyed(r *rest.RouteConfig) { r.Auth = rest.AuthKey }
 
 const (
-	ownSecret   = "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw" //nolint:gosec // of a test
-	entrySecret = "whsec_MTExMTExMTExMTExMTExMTExMTExMTEx" //nolint:gosec // of a test
-	houseSecret = "whsec_MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy" //nolint:gosec // of a test
+	ownSecret      = "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw" //nolint:gosec // of a test
+	entrySecret    = "whsec_MTExMTExMTExMTExMTExMTExMTExMTEx" //nolint:gosec // of a test
+	entryOS1Secret = "registered secret"                      //nolint:gosec // of a test
+	houseSecret    = "whsec_MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy" //nolint:gosec // of a test
 )
 
 // callersOf are a caller without a secret, one with, and one of pages, for these routes.
 func callersOf(routes ...string) []rest.AccessConfig {
 	return []rest.AccessConfig{
 		{Name: "shop", Key: "k-shop", Routes: routes},
-		{Name: "signed", Key: "k-signed", Routes: routes, SigningSecret: entrySecret},
+		{Name: "signed", Key: "k-signed", Routes: routes, SigningSecret: entrySecret, CallbackSecret: entryOS1Secret},
 		{Name: "page", Key: "k-page", Routes: routes, Origins: []string{"https://shop.example"}, Rate: 100},
 		{Name: "other", Key: "k-other", Routes: []string{"other"}},
 	}

@@ -34,6 +34,7 @@ var (
 	_ gateway.PushDialect     = (*Dialect)(nil)
 	_ gateway.ForgetDialect   = (*Dialect)(nil)
 	_ gateway.ResourceDialect = (*Dialect)(nil)
+	_ gateway.RefusalDialect  = (*Dialect)(nil)
 )
 
 // New makes a Dialect.

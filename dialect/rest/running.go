@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,12 +28,26 @@ func (d *Dialect) running(dst *fasthttp.Response, r *gateway.Reply) {
 	writeJSON(dst, typeJSON, &runningTask{r.Task, "running", progress(r), d.current.Load().publicURL + d.streamPath(r.Task)})
 }
 
-// progress gives what the engine has reported, nil where it is nothing.
+// progress gives what the engine has reported, nil where it is nothing. Of several ops it is an array, with null for each without progress.
 func progress(r *gateway.Reply) []byte {
-	if len(r.Merged) == 0 {
+	reported := func(m []byte) bool { return m != nil }
+	switch {
+	case !slices.ContainsFunc(r.Merged, reported):
 		return nil
+	case len(r.Merged) == 1:
+		return r.Merged[0]
 	}
-	return r.Merged[0]
+	all := []byte{'['}
+	for i, m := range r.Merged {
+		if i > 0 {
+			all = append(all, ',')
+		}
+		if m == nil {
+			m = []byte("null")
+		}
+		all = append(all, m...)
+	}
+	return append(all, ']')
 }
 
 // streamPath is a path that opens the events of one task without a credential: pages cannot send headers with an EventSource.
@@ -109,11 +124,19 @@ func monitored(dst *fasthttp.Response, s *state, r *gateway.Reply, own func(dst 
 			m.Result = body
 		}
 	case cancelled:
-		m.Status, m.Error = "Canceled", monitorErrorOf(reply, "cancelled")
+		m.Status, m.Error = "Canceled", s.errorOf(reply, "cancelled")
 	default:
-		m.Status, m.Error = "Failed", monitorErrorOf(reply, "engine-error")
+		m.Status, m.Error = "Failed", s.errorOf(reply, "engine-error")
 	}
 	writeJSON(dst, typeJSON, &m)
+}
+
+// errorOf gives why a task has no result. s may be nil.
+func (s *state) errorOf(reply *fasthttp.Response, code string) *monitorError {
+	if s != nil && s.os1 != nil {
+		return os1ErrorOf(reply, code)
+	}
+	return monitorErrorOf(reply, code)
 }
 
 // monitorErrorOf takes code and message from a problem, or from what an engine says.
@@ -181,6 +204,9 @@ func outcome(s *state, r *gateway.Reply) how {
 		case f.Status == correlator.Cancelled && is == succeeded:
 			is = cancelled
 		}
+	}
+	if s != nil && s.os1 != nil && s.os1.HasSuccess(r.Finals) {
+		return succeeded
 	}
 	return is
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"syncgate/dialect/os1"
 )
 
 // state is what answering a call needs to know of its route and its client. It is recorded with the task: any node can answer, also when the
@@ -19,6 +22,9 @@ type state struct {
 	Wait         int      `json:"w,omitzero"`  // seconds, for which a client that is sent on waits again
 	HAL          bool     `json:"x,omitzero"`  // the client wants hal+json
 	Push         *pushed  `json:"p,omitempty"` // of a route with subscriptions
+
+	OS1 jsontext.Value `json:"o,omitempty"` // as it is recorded, of a call with ViewOS1
+	os1 *os1.State     // what OS1 says; nil: another view
 
 	text []byte // as it is recorded; not to be changed
 }
@@ -34,6 +40,9 @@ type pushed struct {
 // newState is that of a call which says nothing.
 func newState(r *RouteConfig) state {
 	s := state{StatusHeader: r.Respond.StatusHeader, Headers: r.Respond.Headers, FailedStatus: r.HAL.Failed == FailedStatus}
+	if r.View == ViewOS1 { // whose replies have statuses and headers of their own
+		s.StatusHeader, s.Headers = "", nil
+	}
 	if r.View != ViewAuto {
 		s.View = r.View
 	}
@@ -55,12 +64,15 @@ func (s *state) encode() []byte {
 }
 
 // with gives the state of a call, and its recorded form: the route's own where the call says nothing else.
-func (s *state) with(end string, wait time.Duration, hal bool, push *pushed) []byte {
-	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL && push == nil {
+func (s *state) with(end string, wait time.Duration, hal bool, to addressed) []byte {
+	if end == s.End && seconds(wait) == s.Wait && hal == s.HAL && to == (addressed{}) {
 		return s.text
 	}
 	own := *s
-	own.End, own.Wait, own.HAL, own.Push = end, seconds(wait), hal, push
+	own.End, own.Wait, own.HAL, own.Push = end, seconds(wait), hal, to.push
+	if to.os1 != nil {
+		own.OS1 = to.os1.state.Encode()
+	}
 	return own.encode()
 }
 
@@ -76,6 +88,11 @@ func (t *table) stateOf(text []byte) state {
 func stateOf(text []byte) (s state) {
 	if json.Unmarshal(text, &s) != nil {
 		return state{}
+	}
+	if s.OS1 != nil {
+		if said, err := os1.ParseState(s.OS1); err == nil {
+			s.os1 = &said
+		}
 	}
 	return s
 }

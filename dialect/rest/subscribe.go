@@ -36,8 +36,22 @@ type subscribing struct {
 	made     signer.Secret       // a secret that the client has to be shown
 }
 
-// isAsync reports whether the client of a call is answered without waiting for its result: p is that of its state.
-func (p *pushed) isAsync() bool { return p != nil && (p.Once || p.URL != "") }
+// addressed is who is to have the result of a call beside the client that sent it.
+type addressed struct {
+	push *pushed    // nil: the route has no subscriptions
+	os1  *os1Wishes // nil: the route has another view than os1
+}
+
+// isAsync reports whether the client of a call is answered without waiting for its result. wants is the form that it prefers.
+func (a *addressed) isAsync(wants string) bool {
+	switch {
+	case a.push != nil:
+		return a.push.Once || a.push.URL != ""
+	case a.os1 != nil:
+		return a.os1.state.URL != "" || a.os1.state.Events && wants != typeEvents
+	}
+	return false
+}
 
 // pushedOf says who is to have the result of a call, nil for a route without subscriptions.
 func (d *Dialect) pushedOf(c *gateway.Call, r *route, w *wish) *pushed {

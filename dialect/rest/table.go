@@ -53,6 +53,7 @@ type route struct {
 	quotas    []gateway.Quota
 	forwarded []string // as they are looked up
 	entry     string   // whom its tasks belong to, where Auth is none
+	ops       int      // the most elements of a batch
 }
 
 // add puts a route at the end of a pattern.

@@ -62,11 +62,8 @@ func (c *Config) check(p *problems, key string, r *RouteConfig, unique map[strin
 	c.checkEngine(p, key, r)
 	p.oneOf(at("auth"), r.Auth, AuthNone, AuthBasic, AuthKey, AuthCorezoid)
 	p.oneOf(at("at_wait_end"), r.AtWaitEnd, EndTask, EndTimeout, EndRedirect)
-	if r.View == ViewOS1 {
-		p.add(at("view"), "os1 is not there yet: auto, plain or hal")
-	} else {
-		p.oneOf(at("view"), r.View, ViewAuto, ViewPlain, ViewHAL)
-	}
+	p.oneOf(at("view"), r.View, ViewAuto, ViewPlain, ViewHAL, ViewOS1)
+	r.checkOS1(p, at)
 	p.oneOf(at("hal.failed"), r.HAL.Failed, FailedOK, FailedStatus)
 	p.oneOf(at("on_disconnect"), r.OnDisconnect, "", gateway.Keep, gateway.Drop, onDisconnectCancel)
 	if n := r.Limits.Subscriptions; r.Subscriptions && (n < 1 || n > MostSubscriptions) {

@@ -14,13 +14,15 @@ import (
 	"syncgate/signer"
 )
 
-// wish is what the body of a request to a route with subscriptions says of receivers. The zero wish says nothing.
+// wish is what a request says of receivers. The zero wish says nothing.
 type wish struct {
 	url        string // of the receiver; empty: none
 	secret     signer.Secret
 	mode       string
 	topic      bool
 	continuous bool // it is for tasks of others, and makes none
+
+	os1 *os1Wishes // of a route with view os1, and then nothing else; nil: another route
 }
 
 // The members of a body that are ours. No engine gets them, however their names are spelled.
@@ -192,13 +194,20 @@ func (d *Dialect) checkWish(r *route, w *wish) *gateway.Fault {
 	case w.url == "":
 		return nil
 	}
-	if err := d.outside.Push.Sender.Check(w.url); err != nil {
-		if refused, ok := errors.AsType[*notify.RefusedError](err); ok {
-			return notAccepted("%v", refused)
-		}
-		return notAccepted("%s cannot be used", memberURL)
+	return d.checkReceiver(memberURL, w.url)
+}
+
+// checkReceiver refuses a URL that a member of a body names, if nothing may be sent there.
+func (d *Dialect) checkReceiver(member, url string) *gateway.Fault {
+	err := d.outside.Push.Sender.Check(url)
+	refused, ok := errors.AsType[*notify.RefusedError](err)
+	switch {
+	case err == nil:
+		return nil
+	case ok:
+		return notAccepted("%v", refused)
 	}
-	return nil
+	return notAccepted("%s cannot be used", member)
 }
 
 // notAccepted refuses a subscription.
