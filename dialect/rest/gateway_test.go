@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,10 @@ import (
 )
 
 // asked is what the engine of a test was asked.
-type asked struct{ path, body, token string }
+type asked struct {
+	path, body, token string
+	header            http.Header
+}
 
 // whole is a gateway with the route orders, whose engine the test is.
 type whole struct {
@@ -33,20 +37,52 @@ type whole struct {
 	api     string
 	engine  chan asked
 	refuses chan int // statuses of the engine's answers; without one it says 202
+	log     logText
+}
+
+// logText is what a gateway has logged.
+type logText struct {
+	mu   sync.Mutex
+	text []byte // guarded by mu
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
 }
 
 // startWhole makes a gateway in memory, with a real outbox, sender and receiver.
 func startWhole(t *testing.T, edits ...func(*rest.RouteConfig)) *whole {
 	t.Helper()
+	return startWholeWith(t, nil, edits...)
+}
+
+// startWholeWith makes one that has more engines than flow.
+func startWholeWith(t *testing.T, more []gateway.NamedEngine, edits ...func(*rest.RouteConfig)) *whole {
+	t.Helper()
 	w := &whole{pushing: newPushing(t), t: t, engine: make(chan asked, 1000), refuses: make(chan int, 10), client: &http.Client{Timeout: 10 * time.Second}}
 	engine := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		url := r.Header.Get("X-Callback-Url")
-		w.engine <- asked{r.URL.Path, string(body), url[strings.LastIndexByte(url, '/')+1:]}
+		w.engine <- asked{r.URL.Path, string(body), url[strings.LastIndexByte(url, '/')+1:], r.Header}
 		select {
 		case status := <-w.refuses:
+			rw.Header().Set("Content-Type", "application/json")
 			rw.WriteHeader(status)
+			_, _ = io.WriteString(rw, `{"message":"not now"}`)
 		default:
+			if strings.HasPrefix(r.URL.Path, "/api/2/json") {
+				takeAll(rw, body)
+				return
+			}
 			rw.WriteHeader(http.StatusAccepted)
 		}
 	}))
@@ -68,7 +104,7 @@ func startWhole(t *testing.T, edits ...func(*rest.RouteConfig)) *whole {
 	of := wholeEngine(t, engine.URL)
 	g, err := gateway.New(cfg, gateway.Parts{
 		Correlator: memory, Keys: keys, Dialect: corezoidDialect(t, cfg), Engine: corezoidDialect(t, cfg), Dialects: []gateway.Dialect{w.Dialect}, Outbox: outbox,
-		Engines: []gateway.NamedEngine{of}, Log: zerolog.Nop(), Metrics: prometheus.NewRegistry(), Version: "test",
+		Engines: append(more, of), Log: zerolog.New(&w.log), Metrics: prometheus.NewRegistry(), Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,8 @@ func ofCorezoid(r *rest.RouteConfig) {
 func config(routes []rest.RouteConfig, access ...rest.AccessConfig) rest.Config {
 	return rest.Config{
 		Routes: routes, Access: access, MaxWait: 300 * time.Second, Retention: time.Hour,
-		Engines: []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}, {Name: "flow"}, {Name: "steps", Progress: true, Parameters: []string{"kind"}}},
+		Engines: []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}, {Name: "flow"}, {Name: "steps", Progress: true, Parameters: []string{"kind"}}, {Name: "peer"}},
+		Ops:     3,
 	}
 }
 
