@@ -29,19 +29,26 @@ const (
 
 	demoPath = "/v1/greetings"
 
+	// demoFeeds is a route as the adidas API guidelines have them. Callers need a key there, as subscriptions belong to them.
+	demoFeeds = "/v1/feeds"
+	demoKey   = "demo-key"
+	// demoRate is how many requests a second that route takes, so that its answers say what is left.
+	demoRate = 20
+	// demoSigning signs what is sent to receivers that have no secret of their own.
+	demoSigning = "whsec_c3luY2dhdGUgZGVtbywgbm90IGEgc2VjcmV0IGF0IGFsbA=="
+
 	demoTask    = `{"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world"}}]}`
 	demoTimeout = `{"timeout":1,"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"hello":"world","__sim":{"callback":"never"}}}]}`
 )
 
 func demo(p *program, fs *flag.FlagSet, args []string) error {
 	listen := fs.String("listen", "127.0.0.1:0", "`address` of the gateway; port 0 takes a free one")
+	admin := fs.String("admin", "127.0.0.1:0", "`address` of the admin listener, for metrics and syncgate notify; port 0 takes a free one")
 	if err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
-	if _, port, err := net.SplitHostPort(*listen); err != nil {
-		return errListen
-	} else if _, err = strconv.ParseUint(port, 10, 16); err != nil {
-		return errListen
+	if err := checkAddresses(*listen, *admin); err != nil {
+		return err
 	}
 	ignoreSIGPIPE()
 	public, err := freeAddress(*listen)
@@ -57,23 +64,35 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 		return err
 	}
 	defer e.Close()
-	worker, err := startDemoWorker()
+	c := demoConfig(public, *admin, e.URL())
+	log, lines := newLog(p.err, c.Log)
+	defer lines.finish()
+	worker, err := startDemoWorker(log)
 	if err != nil {
 		return err
 	}
 	defer worker.Close()
-	c := demoConfig(public, e.URL(), worker.url)
-	log, lines := newLog(p.err, c.Log)
-	defer lines.finish()
+	addDemoRoutes(c, worker.url)
 	n, err := start(c, log, logMetrics(lines), p.getenv)
 	if err != nil {
 		return err
 	}
-	p.introduce(c.Callback.BaseURL, n.gateway.AdminAddr().String())
+	p.introduce(c.Callback.BaseURL, n.gateway.AdminAddr().String(), worker.url+demoInbox)
 	return n.run(signals, nil)
 }
 
-const errListen = usageError("--listen: must be an address such as 127.0.0.1:8080, with a port of at most 65535")
+func checkAddresses(listen, admin string) error {
+	for _, of := range [][2]string{{"--listen", listen}, {"--admin", admin}} {
+		_, port, err := net.SplitHostPort(of[1])
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return usageError(of[0] + ": must be an address such as 127.0.0.1:8080, with a port of at most 65535")
+		}
+	}
+	return nil
+}
 
 // freeAddress finds a port where address has none, as the engine needs it before the gateway listens.
 func freeAddress(address string) (string, error) {
@@ -94,24 +113,34 @@ func startDemoEngine() (*enginesim.Engine, error) {
 	return enginesim.Start(cfg)
 }
 
-func demoConfig(public, engine, worker string) *configs.Config {
+func demoConfig(public, admin, engine string) *configs.Config {
 	c := configs.Default()
-	c.Listen.Public, c.Listen.Admin = public, "127.0.0.1:0"
+	c.Listen.Public, c.Listen.Admin = public, admin
 	c.Callback.BaseURL = "http://" + reachable(public)
 	c.Engine.URL = engine
 	c.Auth.Window = 0 // the printed lines stay good
 	c.Auth.Credentials = []configs.Credential{{Credential: signer.Credential{Login: demoLogin, Secret: demoSecret}}}
 	c.Listen.PublicURL = c.Callback.BaseURL
-	c.Engines = []configs.OtherEngine{{Config: httpengine.Config{Name: "worker", Kind: httpengine.Kind, URL: worker + "/"}}}
-	route := rest.DefaultRoute()
-	route.Name, route.Path, route.Engine, route.Auth = "greetings", demoPath, "worker", rest.AuthNone
-	c.Routes = []rest.RouteConfig{route}
+	c.Admin.Actions = true
 	c.Drain.Delay, c.Drain.Timeout = 0, time.Second // nobody who stops a demo wants to wait
 	c.Log.Format = "console"
 	return c
 }
 
-func (p *program) introduce(url, admin string) {
+// addDemoRoutes adds what a worker does. Results may be sent without TLS, and to this machine alone.
+func addDemoRoutes(c *configs.Config, worker string) {
+	c.Engines = []configs.OtherEngine{{Config: httpengine.Config{Name: "worker", Kind: httpengine.Kind, URL: worker + "/"}}}
+	greetings := rest.DefaultRoute()
+	greetings.Name, greetings.Path, greetings.Engine, greetings.Auth = "greetings", demoPath, "worker", rest.AuthNone
+	feeds := rest.DefaultRoute()
+	feeds.Name, feeds.Path, feeds.Engine, feeds.View, feeds.Subscriptions = "feeds", demoFeeds, "worker", rest.ViewHAL, true
+	feeds.Wait.Default, feeds.Limits.Rate = 0, demoRate
+	c.Routes = []rest.RouteConfig{greetings, feeds}
+	c.Access = []rest.AccessConfig{{Name: "demo", Key: demoKey, Routes: []string{feeds.Name}}}
+	c.Notify.SigningSecret, c.Notify.AllowHTTP, c.Notify.AllowNetworks = demoSigning, true, []string{"127.0.0.0/8", "::1/128"}
+}
+
+func (p *program) introduce(url, admin, inbox string) {
 	line := func(body string) string {
 		seconds := string(signer.AppendTime(nil, time.Now()))
 		return curlCommand(url+signedPath(demoLogin, seconds, demoSecret, []byte(body)), []byte(body))
@@ -120,6 +149,7 @@ func (p *program) introduce(url, admin string) {
 	held := "curl -sS " + body + url + demoPath
 	handed := `task=$(curl -s -o /dev/null -w '%header{location}' -H 'Prefer: respond-async' ` + body + url + demoPath + `); curl -sS -H 'Prefer: wait=10' "$task"`
 	streamed := "curl -sSN -H 'Accept: text/event-stream' " + body + url + demoPath
+	pushed := "curl -sS -H 'Authorization: Bearer " + demoKey + `' -H 'Content-Type: application/json' -d '{"hello":"world","callbackUrl":"` + inbox + `"}' ` + url + demoFeeds + "/tasks"
 	printBriefly(p.out, fmt.Sprintf(`A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
 
 Paste this into another terminal. The task's result is the answer:
@@ -142,7 +172,12 @@ And this one hears how far the worker is:
 
 %s
 
+This one subscribes: the result is sent to a URL, here of this process, whose log shows it. The demo allows receivers
+without TLS on this machine; other gateways do if they are configured so. docs/notifications.md has receivers to run:
+
+%s
+
 The login is %s, its secret %s: syncgate sign signs requests of your own. What the data's member __sim may
 say is in syncgate engine --help. Metrics are on http://%s/metrics.
-`, url, line(demoTask), line(demoTimeout), held, handed, streamed, demoLogin, demoSecret, admin))
+`, url, line(demoTask), line(demoTimeout), held, handed, streamed, pushed, demoLogin, demoSecret, admin))
 }

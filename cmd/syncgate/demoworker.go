@@ -3,15 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
-// demoWorker is an engine in plain HTTP: it takes a task, calls back with how far it is, and then with what it was sent.
+// demoWorker is an engine in plain HTTP: it takes a task, calls back with how far it is, and then with what it was sent. A task whose JSON has a
+// member "fail" fails, with that for a reason. At demoInbox it is a receiver of notifications, which logs what it gets.
 type demoWorker struct {
+	log    zerolog.Logger
 	server *http.Server
 	url    string
 	busy   chan struct{} // one element a task that is worked on
@@ -25,16 +30,21 @@ const (
 	demoStep    = 400 * time.Millisecond
 	demoTasks   = 1000    // at once
 	demoLargest = 1 << 20 // bytes of a task
+	demoInbox   = "/inbox"
+	demoShown   = 512 // bytes of a notification
 )
 
-func startDemoWorker() (*demoWorker, error) {
+func startDemoWorker(log zerolog.Logger) (*demoWorker, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the demo's worker: %w", err)
 	}
-	w := &demoWorker{url: "http://" + l.Addr().String(), busy: make(chan struct{}, demoTasks), client: http.Client{Timeout: time.Second}}
+	w := &demoWorker{log: log, url: "http://" + l.Addr().String(), busy: make(chan struct{}, demoTasks), client: http.Client{Timeout: time.Second}}
 	w.ended, w.end = context.WithCancel(context.Background())
-	w.server = &http.Server{Handler: w, ReadHeaderTimeout: time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", w)
+	mux.HandleFunc(demoInbox, w.receive)
+	w.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
 	go func() { _ = w.server.Serve(l) }() // ends with Close
 	return w, nil
 }
@@ -69,6 +79,16 @@ func (w *demoWorker) ServeHTTP(dst http.ResponseWriter, r *http.Request) {
 	}()
 }
 
+// receive takes a notification.
+func (w *demoWorker) receive(dst http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(dst, r.Body, demoLargest))
+	if err != nil {
+		dst.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.log.Info().Str("webhook_id", r.Header.Get("Webhook-Id")).Msg("received: " + string(body[:min(len(body), demoShown)]))
+}
+
 func (w *demoWorker) work(url, contentType string, body []byte) {
 	for step := 1; step <= demoSteps; step++ {
 		select {
@@ -77,6 +97,14 @@ func (w *demoWorker) work(url, contentType string, body []byte) {
 		case <-time.After(demoStep):
 		}
 		w.call(url, "progress", "application/json", fmt.Appendf(nil, `{"step":%d,"of":%d}`, step, demoSteps))
+	}
+	var task struct {
+		Fail string `json:"fail"`
+	}
+	if json.Unmarshal(body, &task) == nil && task.Fail != "" {
+		failure, _ := json.Marshal(map[string]string{"message": task.Fail}) // a map of strings never fails
+		w.call(url, "error", "application/json", failure)
+		return
 	}
 	w.call(url, "complete", contentType, body)
 }

@@ -42,7 +42,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "[--config FILE]", "run the gateway", serve, serveHelp, "start run server gateway up"},
-		{"demo", "[--listen ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp, "try example"},
+		{"demo", "[--listen ADDR] [--admin ADDR]", "run a gateway and a simulated engine, to try it out", demo, demoHelp, "try example"},
 		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp, "simulate simulator sim enginesim mock"},
 		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [--headers] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
 		{"check", "[--config FILE] [--quiet | --online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},

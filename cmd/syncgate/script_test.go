@@ -24,19 +24,26 @@ const patience = 30 * time.Second
 //	await FILE PATTERN                     wait until FILE matches; named groups become environment variables
 //	signal TERM|INT|HUP NAME               send it to what start has started
 //	ended STATUS NAME                      wait until it ends, and want this exit status
-//	free VARIABLE...                       set each to a free address of the loopback
+//	free VARIABLE...                       set each to a free address of the loopback, and VARIABLE_PORT to its port
 //	block NAME FILE [OLD NEW]...           write a block of the README into FILE
+//	page FILE [OLD NEW]...                 open a page of the documents for the next four
+//	writes BLOCK FILE [OLD NEW]...         write a block of it into FILE
+//	types BLOCK [OLD NEW]...               paste a block of it into a shell; what it prints is in the file typed
+//	shows BLOCK [FILE]                     want that typed, or FILE, is what a block of it shows
+//	whole                                  want that every block of it was used
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Values[processesKey{}] = make(processes)
+			e.Values[pageKey{}] = new(*page)
 			e.Setenv("GORACE", "atexit_sleep_ms=20") // not a second at the end of every command
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": startProcess, "await": await, "signal": sendSignal, "ended": ended, "free": free, "block": block,
+			"page": openPage, "writes": writes, "types": types, "shows": shows, "whole": whole,
 		},
 	})
 }
@@ -167,6 +174,9 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
 		ts.Setenv(name, l.Addr().String())
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv(name+"_PORT", port)
 		listeners = append(listeners, l)
 	}
 	for _, l := range listeners {
