@@ -69,8 +69,9 @@ type ForgetDialect interface {
 
 // ResourceDialect is a Dialect with resources of its own that are no tasks.
 type ResourceDialect interface {
-	// Resource answers a request of a Resource route. It may ask a store, until ctx ends. Its errors are as Register's.
-	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) error
+	// Resource answers a request of a Resource route, and says who asks; empty: nobody has said. It may ask a store, until ctx ends. Its errors are as
+	// Register's.
+	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error)
 }
 
 // RefusalDialect is a Dialect whose words for a refusal depend on what was asked for.

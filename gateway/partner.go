@@ -187,7 +187,7 @@ func (p *partners) delivering(ctx context.Context, maker uint8, c *Call, r *Repl
 var errPush = fmt.Errorf("the dialect is no PushDialect: %w", errPartner)
 
 // resource answers a request of a Resource route.
-func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (err error) {
+func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
@@ -196,7 +196,7 @@ func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Re
 	defer p.recovered("Resource", &err)
 	d, ok := p.dialects[dialect].(ResourceDialect)
 	if !ok {
-		return correlator.ErrForged
+		return "", correlator.ErrForged
 	}
 	return d.Resource(ctx, dst, req, r, now)
 }

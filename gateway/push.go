@@ -10,6 +10,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/redact"
 )
 
 // The result of a task may have to be sent to others than its client. The outbox notes that before the engine gets the task, and the id of such
@@ -36,6 +37,8 @@ const (
 	deliveryLook, keepDelivering = 5 * time.Minute, 15 * time.Minute
 	// lastMoment is how long before its callbacks are refused a task is ended that has no result: its receivers hear that.
 	lastMoment = time.Minute
+	// mostOwed is how long after its callbacks are refused a result is tried that cannot be handed over for sending.
+	mostOwed = 7 * 24 * time.Hour
 )
 
 // pushes reports whether the result of a trip is to be pushed.
@@ -131,6 +134,9 @@ func (g *Gateway) Push(ctx context.Context, id correlator.ID, sent bool) (again 
 	}
 	open, err := g.pushRecord(ctx, id, rec, sent)
 	switch {
+	case err != nil && time.Since(id.Expiry()) > mostOwed:
+		g.log.Error().Str("error", redact.Error(err)).Stringer("trip", id).Msg("a result was not pushed, and is given up")
+		return 0, sent, g.keeper.Prolong(ctx, id, 0)
 	case err != nil:
 		return 0, sent, fmt.Errorf("push a result: %w", err)
 	case open:
@@ -191,7 +197,9 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 		defer fasthttp.ReleaseRequest(req)
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
-		if err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now); err != nil {
+		login, err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now)
+		h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)
+		if err != nil {
 			f := g.failed(err, h.requestID)
 			g.metrics.Refused(f.reason())
 			g.noteRefused(f, remote, &req.Header, &h)

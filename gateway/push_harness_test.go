@@ -91,15 +91,15 @@ func (p *pusher) Delivering(context.Context, *gateway.Call, *gateway.Reply) (boo
 	return p.delivering, nil
 }
 
-func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.Route, _ time.Time) error {
+func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.Route, _ time.Time) (string, error) {
 	switch path := string(req.Header.RequestURI()); path {
 	case "/things/panic":
 		panic(path)
 	case "/things/none":
-		return &gateway.Fault{Status: http.StatusNotFound, Text: "no such thing"}
+		return "", &gateway.Fault{Status: http.StatusNotFound, Text: "no such thing"}
 	default:
 		dst.SetBodyString(path)
-		return nil
+		return "", nil
 	}
 }
 

@@ -2,10 +2,16 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
@@ -304,4 +310,47 @@ func TestPushOnAnyNode(t *testing.T) {
 			t.Errorf("%d tasks are owed", left)
 		}
 	}
+}
+
+// A result that can never be handed over is given up after a week, and the log says so.
+func TestPushIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memo := correlator.NewMemory(correlator.Config{Retention: time.Hour})
+		defer func() { _ = memo.Shutdown(context.Background()) }()
+		keys, err := correlator.NewKeys([]string{correlator.RandomKey()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, cfg := new(syncBuffer), gateway.Default()
+		cfg.Engine.URL = "http://127.0.0.1:1"
+		d := unpushable{modal{newDialect(t, cfg)}}
+		g, err := gateway.New(cfg, gateway.Parts{Correlator: memo, Keys: keys, Dialect: d, Engine: d, Log: zerolog.New(log), Metrics: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = g.Close(context.Background()) }()
+		id := memo.NewID(time.Now().Add(time.Hour)).Mark()
+		rec := correlator.Record{Meta: []byte(`{"login":"12345","created":1,"ops":[{}]}`), Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(`1`)}}}
+		if err := memo.Save(t.Context(), id, rec); err != nil {
+			t.Fatal(err)
+		}
+		for days := range 9 {
+			again, _, err := g.Push(t.Context(), id, false)
+			if gaveUp := err == nil && again == 0; gaveUp != (days == 8) {
+				t.Errorf("after %d days: again after %v, %v", days, again, err)
+			}
+			_ = memo.Prolong(t.Context(), id, 48*time.Hour) // as the looks of a day would
+			<-time.After(24 * time.Hour)
+		}
+		if !strings.Contains(log.String(), "is given up") {
+			t.Error(log)
+		}
+	})
+}
+
+// unpushable is a dialect that can never hand a result over.
+type unpushable struct{ modal }
+
+func (unpushable) Push(context.Context, *gateway.Call, *gateway.Reply, func(*fasthttp.Response)) error {
+	return errors.New("the key is gone")
 }

@@ -19,6 +19,8 @@ const (
 	BadTime           Reason = "time"         // outside auth.window
 	BadOrigin         Reason = "origin"       // of a page
 	BadSubscription   Reason = "subscription" // its receiver, mode, topic or secret, or the caller's quota of them
+	BadAccept         Reason = "accept"       // there is no form that Accept allows
+	BadStatus         Reason = "status"       // none that a task or a subscription can be given
 	UnknownPath       Reason = "path"         //
 	UnknownMethod     Reason = "method"       //
 	ForgedName        Reason = "forged"       // a token or task id that was not made with our keys
@@ -102,8 +104,8 @@ type reasonRow struct {
 }
 
 // reasons is the one table of them.
-func reasons() [29]reasonRow {
-	return [29]reasonRow{
+func reasons() [31]reasonRow {
+	return [31]reasonRow{
 		{BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
 		{BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
 		{BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
@@ -115,6 +117,8 @@ func reasons() [29]reasonRow {
 		{BadTime, outcomeUnauthorized, callbackBadRequest, 0},
 		{BadOrigin, outcomeForbidden, callbackBadRequest, fasthttp.StatusForbidden},
 		{BadSubscription, outcomeForbidden, callbackBadRequest, 0},
+		{BadAccept, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotAcceptable},
+		{BadStatus, outcomeBadRequest, callbackBadRequest, 0},
 		{UnknownPath, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotFound},
 		{UnknownMethod, outcomeBadRequest, callbackBadRequest, fasthttp.StatusMethodNotAllowed},
 		{ForgedName, outcomeBadRequest, callbackForged, 0},

@@ -332,6 +332,12 @@ func TestPagesAndSubscriptions(t *testing.T) {
 			t.Errorf("%s: %v %s", line, s.header, s.body)
 		}
 	}
+	// A key of servers in the hands of another key's page: the page cannot read the answer.
+	server := w.do("POST /v1/orders/card/tasks", `{"callbackUrl":"`+w.url+`","mode":"continuous"}`, "X-Api-Key: k-shop")
+	s = w.want(w.do("GET "+server.header.Get("Location"), "", "X-Api-Key: k-shop", "Origin: https://shop.example"), 200)
+	if s.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a page may read what a server's key gets: %v", s.header)
+	}
 	if s := w.want(w.do("HEAD "+at, "", page...), 200); s.body != "" || s.header.Get("Content-Type") != "application/hal+json" {
 		t.Errorf("%+v", s)
 	}
@@ -354,5 +360,14 @@ func TestRateIsSaid(t *testing.T) {
 	}
 	if last.status != 429 || last.header.Get("RateLimit-Remaining") != "0" || last.header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", last.status, last.header)
+	}
+}
+
+// TestRefusedFormsAreNoErrors: what a client asks for in vain is not counted as a fault of the gateway.
+func TestRefusedFormsAreNoErrors(t *testing.T) {
+	w := startWhole(t, func(r *rest.RouteConfig) { r.View = rest.ViewHAL })
+	w.want(w.do("POST /v1/orders/card", `{}`, "X-Api-Key: k-shop", "Accept: text/plain"), 406)
+	if log := w.log.String(); !strings.Contains(log, `"reason":"accept"`) || strings.Contains(log, "internal_error") {
+		t.Error(log)
 	}
 }

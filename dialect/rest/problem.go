@@ -175,12 +175,9 @@ func byReason(f *gateway.Fault) (name string, ok bool) {
 		return "unavailable", true
 	case gateway.EngineBusy:
 		return "engine-busy", true
-	case badStatus:
+	case gateway.BadStatus:
 		return "unknown-status", true
 	default:
 		return "", false
 	}
 }
-
-// badStatus is the Reason of a status that no task can be given.
-const badStatus gateway.Reason = "status"

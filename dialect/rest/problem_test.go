@@ -46,7 +46,7 @@ func TestTypesOfFaults(t *testing.T) {
 		"", gateway.BadBody, gateway.BadEncoding, gateway.BodySize, gateway.HeadSize, gateway.BadRequest, gateway.TooSlow, gateway.BadKey, gateway.BadSignature, gateway.BadTime,
 		gateway.BadOrigin, gateway.BadSubscription, gateway.UnknownPath, gateway.UnknownMethod, gateway.ForgedName, gateway.NothingKept, gateway.LoginParked, gateway.LoginRate, gateway.RouteParked,
 		gateway.RouteRate, gateway.NodeParked, gateway.NodeFiles, gateway.NodeBodies, gateway.NodeResults, gateway.EngineBusy, gateway.EngineUnreachable, gateway.EngineUnusable,
-		gateway.CorrelatorDown, gateway.Draining, gateway.InternalError, badStatus,
+		gateway.CorrelatorDown, gateway.Draining, gateway.InternalError, gateway.BadStatus,
 	}
 	for _, reason := range reasons {
 		for _, status := range []int{400, 401, 403, 404, 405, 406, 408, 409, 410, 413, 415, 422, 429, 431, 500, 502, 503, 504} {

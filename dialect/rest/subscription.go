@@ -43,33 +43,39 @@ type attemptBody struct {
 }
 
 // Resource reads or cancels a subscription.
-func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.Route, now time.Time) error {
+func (d *Dialect) Resource(
+	ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.Route, now time.Time,
+) (login string, err error) {
 	p := d.placeOf(at, req)
 	if p == nil {
-		return notFound("no such path")
+		return "", notFound("no such path")
 	}
 	r := p.of(string(req.Header.Method()))
 	if r == nil {
-		return &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
+		return "", &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
 	}
 	if r.role != subscription || d.outside.Push == nil {
-		return notFound("no such path")
+		return "", notFound("no such path")
 	}
 	params, path, signature := r.parameters(gateway.RawPath(req.Header.RequestURI()))
-	login, _, err := d.caller(p, r, req, signature, now)
-	if err != nil {
-		return err
-	}
-	if fault := r.checkAccept(&req.Header); fault != nil {
-		fault.Login = login
-		return fault
+	if login, _, err = d.caller(p, r, req, signature, now); err != nil {
+		return login, err
 	}
 	last := len(params) - 1
 	a := subscriptionRequest{login: login, route: r, id: strings.ToLower(params[last].Value), group: groupOf(login, r.Name, params[:last]), path: string(path)}
+	return login, d.subscription(ctx, dst, &a, req)
+}
+
+// subscription answers a request about a subscription.
+func (d *Dialect) subscription(ctx context.Context, dst *fasthttp.Response, a *subscriptionRequest, req *fasthttp.Request) (err error) {
+	if fault := a.route.checkAccept(&req.Header); fault != nil {
+		fault.Login = a.login
+		return fault
+	}
 	if string(req.Header.Method()) == fasthttp.MethodPut {
-		err = d.cancelSubscription(ctx, dst, &a, req.Body())
+		err = d.cancelSubscription(ctx, dst, a, req.Body())
 	} else {
-		err = d.showSubscription(ctx, dst, &a)
+		err = d.showSubscription(ctx, dst, a)
 	}
 	if err == nil {
 		dst.Header.Set("Vary", vary)
@@ -162,7 +168,7 @@ func checkCancel(body []byte, id string) *gateway.Fault {
 		}
 	case said.Status != nil && *said.Status != string(notify.Cancelled):
 		return &gateway.Fault{
-			Status: fasthttp.StatusUnprocessableEntity, Reason: badStatus, Text: "A subscription can only be given the status cancelled",
+			Status: fasthttp.StatusUnprocessableEntity, Reason: gateway.BadStatus, Text: "A subscription can only be given the status cancelled",
 			Details: []gateway.Detail{{Pointer: "/status", Text: "must be cancelled"}},
 		}
 	case said.UUID != nil && !strings.EqualFold(*said.UUID, id):

@@ -259,7 +259,7 @@ func cancels(body []byte) *gateway.Fault {
 			return nil
 		}
 		return &gateway.Fault{
-			Status: fasthttp.StatusUnprocessableEntity, Reason: badStatus, Text: "A task can only be given the status cancelled",
+			Status: fasthttp.StatusUnprocessableEntity, Reason: gateway.BadStatus, Text: "A task can only be given the status cancelled",
 			Details: []gateway.Detail{{Pointer: "/status", Text: "must be cancelled"}},
 		}
 	}

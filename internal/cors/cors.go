@@ -69,6 +69,9 @@ type Page struct {
 
 const exposedHeaders = "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded"
 
+// routedHeaders are those that answers of routes have beside them.
+const routedHeaders = ", Operation-Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
 // Allow sets the headers of an answer to an allowed origin.
 func (c *Policy) Allow(dst *fasthttp.Response, p Page) {
 	if len(c.origins) == 0 && !p.Routed {
@@ -87,7 +90,7 @@ func (c *Policy) Allow(dst *fasthttp.Response, p Page) {
 		h.Set("Access-Control-Allow-Origin", p.Origin)
 	}
 	if p.Routed {
-		h.Set("Access-Control-Expose-Headers", exposedHeaders+", Operation-Location")
+		h.Set("Access-Control-Expose-Headers", exposedHeaders+routedHeaders)
 	} else {
 		h.Set("Access-Control-Expose-Headers", exposedHeaders)
 	}
