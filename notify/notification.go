@@ -62,17 +62,8 @@ type sealedPart struct {
 
 // record checks a Notification and makes what is stored of it.
 func (n Notification) record(g *Guard, s *signer.Sealer) (Record, error) {
-	if n.ID == "" || len(n.ID) > maxID || strings.ContainsFunc(n.ID, notOfID) {
-		return Record{}, invalid("the id must be 1 to %d letters, digits, _ and -", maxID)
-	}
-	if len(n.Subscription) > maxID || strings.ContainsFunc(n.Subscription, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return Record{}, invalid("the subscription must be at most %d printable ASCII characters", maxID)
-	}
-	if len(n.Trip) > maxTrip || strings.ContainsFunc(n.Trip, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return Record{}, invalid("the trip must be at most %d printable ASCII characters", maxTrip)
-	}
-	if len(n.Body) > MaxBody {
-		return Record{}, invalid("the body has more than %d bytes", MaxBody)
+	if err := n.check(); err != nil {
+		return Record{}, err
 	}
 	u, err := g.parse(n.URL)
 	if err != nil {
@@ -99,6 +90,25 @@ func (n Notification) record(g *Guard, s *signer.Sealer) (Record, error) {
 	r.Sealed = s.Seal(nil, text, r.use())
 	return r, nil
 }
+
+// check refuses texts that are too long, or not such texts.
+func (n Notification) check() error {
+	if n.ID == "" || len(n.ID) > maxID || strings.ContainsFunc(n.ID, notOfID) {
+		return invalid("the id must be 1 to %d letters, digits, _ and -", maxID)
+	}
+	if len(n.Subscription) > maxID || strings.ContainsFunc(n.Subscription, unprintable) {
+		return invalid("the subscription must be at most %d printable ASCII characters", maxID)
+	}
+	if len(n.Trip) > maxTrip || strings.ContainsFunc(n.Trip, unprintable) {
+		return invalid("the trip must be at most %d printable ASCII characters", maxTrip)
+	}
+	if len(n.Body) > MaxBody {
+		return invalid("the body has more than %d bytes", MaxBody)
+	}
+	return nil
+}
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 func notOfID(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '_' && r != '-'
