@@ -186,9 +186,11 @@ func TestRouteHeartbeatAndIdle(t *testing.T) {
 			beats++
 		}
 	}
+	wantMetricLine(t, n, "syncgate_streams 1")
 	want(t, r.report(h, `1`), 200, `{}`)
 	s.want("end", "result", `1`)
 	s.wantEnd()
+	waitFor(t, func() bool { return strings.Contains(n.metrics(), "\nsyncgate_streams 0\n") })
 
 	reply := r.post(`{}`)
 	h = r.next(t)
