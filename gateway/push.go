@@ -29,7 +29,7 @@ type Outbox interface {
 }
 
 const (
-	// firstLook is how long after its client's wait a task is looked at that nobody has ended.
+	// firstLook is how long after the end of its client's wait a task is looked at that nobody has pushed. A client that is handed over waits for the engine's answer alone.
 	firstLook = 15 * time.Second
 	// leastLook and mostLook bound the time between two looks at a task that runs.
 	leastLook, mostLook = 15 * time.Second, 5 * time.Minute
@@ -62,7 +62,7 @@ func (t *trip) promise() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := t.g.outbox.Owe(ctx, t.id, t.call.Wait+firstLook, false); err != nil {
+	if err := t.g.outbox.Owe(ctx, t.id, max(0, time.Until(t.waitEnds()))+firstLook, false); err != nil {
 		return fmt.Errorf("note that a result is to be pushed: %w", err)
 	}
 	if err := t.g.pinUnfinished(ctx, t.id); err != nil {
