@@ -32,6 +32,8 @@ const (
 	// demoFeeds is a route as the adidas API guidelines have them. Callers need a key there, as subscriptions belong to them.
 	demoFeeds = "/v1/feeds"
 	demoKey   = "demo-key"
+	// demoContainers is a route in the words of OS1, and so is the path below it, whose callbacks are signed in the other way that is in use.
+	demoContainers = "/v1/containers"
 	// demoRate is how many requests a second that route takes, so that its answers say what is left.
 	demoRate = 20
 	// demoSigning signs what is sent to receivers that have no secret of their own.
@@ -135,8 +137,13 @@ func addDemoRoutes(c *configs.Config, worker string) {
 	feeds := rest.DefaultRoute()
 	feeds.Name, feeds.Path, feeds.Engine, feeds.View, feeds.Subscriptions = "feeds", demoFeeds, "worker", rest.ViewHAL, true
 	feeds.Wait.Default, feeds.Limits.Rate = 0, demoRate
-	c.Routes = []rest.RouteConfig{greetings, feeds}
-	c.Access = []rest.AccessConfig{{Name: "demo", Key: demoKey, Routes: []string{feeds.Name}}}
+	containers := rest.DefaultRoute()
+	containers.Name, containers.Path, containers.Engine, containers.View = "containers", demoContainers, "worker", rest.ViewOS1
+	containers.OS1.EventType, containers.OS1.Service = "CONTAINER_CREATED", "Container"
+	concat := containers
+	concat.Name, concat.Path, concat.OS1.Signature = "containers-concat", demoContainers+"/concat", signer.OS1Concat
+	c.Routes = []rest.RouteConfig{greetings, feeds, containers, concat}
+	c.Access = []rest.AccessConfig{{Name: "demo", Key: demoKey, Routes: []string{feeds.Name, containers.Name, concat.Name}}}
 	c.Notify.SigningSecret, c.Notify.AllowHTTP, c.Notify.AllowNetworks = demoSigning, true, []string{"127.0.0.0/8", "::1/128"}
 }
 
