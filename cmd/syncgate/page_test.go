@@ -32,11 +32,12 @@ var (
 	shellBlock  = regexp.MustCompile("(?m)^```sh$")
 )
 
-// openPage opens a page for the other commands. The arguments after FILE replace text of it: OLD NEW... Every block of shell in the page has to have a name.
+// openPage opens a page for the other commands, and puts it into page.md. The arguments after FILE replace text of it: OLD NEW... Every block of shell in the page has to have a name.
 func openPage(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "page FILE [OLD NEW]...")
 	text, err := os.ReadFile("../../" + args[0])
 	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("page.md"), text, 0o600))
 	p := &page{file: args[0], edits: strings.NewReplacer(args[1:]...), blocks: make(map[string]string), unused: make(map[string]bool)}
 	for _, m := range markedBlock.FindAllStringSubmatch(string(text), -1) {
 		if p.unused[m[1]] {
