@@ -153,3 +153,16 @@ func TestQuotas(t *testing.T) {
 	from("192.0.2.2", 200)
 	from("192.0.2.2", 429)
 }
+
+// A stream that cannot be worded gives back the places that it was given.
+func TestRefusedStreamsGivePlacesBack(t *testing.T) {
+	e := newEngine(t)
+	n := startModal(t, e.URL, func(c *gateway.Config) { c.Limits.ParkedPerLogin, c.Limits.StreamsPerLogin = 1, 1 })
+	for range 3 {
+		reply := n.createLater(oneOp(`{}`), "X-Mode", "stream")
+		e.next(t).accept()
+		if a := got(t, reply); a.status != http.StatusNotAcceptable {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+}

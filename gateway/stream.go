@@ -104,6 +104,9 @@ func (s *stream) begin(p cors.Page, deadline time.Time) {
 
 // refuse answers a stream that has not begun.
 func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
+	if s.places != nil {
+		s.places()
+	}
 	of := Refused{RequestID: s.requestID}
 	if s.own {
 		of.Call = s.call
