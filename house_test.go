@@ -66,6 +66,7 @@ func arrows() map[string]arrow {
 		},
 		"internal/enginesim":  {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
 		"internal/promises":   {[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway"},
+		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
@@ -75,7 +76,7 @@ func arrows() map[string]arrow {
 			"it composes the sections of others, and only cmd sees the whole",
 		},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
-		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
+		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}
 	maps.Copy(all, roomArrows())
 	return all

@@ -104,6 +104,7 @@ func (w *workshop) size() int {
 type pair struct {
 	t               *testing.T
 	engine          *workshop
+	env             []string // of both
 	home, other     *gate
 	atHome, atOther *client
 	killing         sync.Once
@@ -114,22 +115,34 @@ func startPair(t *testing.T, settings string) *pair {
 	t.Helper()
 	r := redistest.StartTCP(t)
 	w := newWorkshop(t)
-	config := filepath.Join(t.TempDir(), "routes.yaml")
 	text := fmt.Sprintf(`engines: [{name: flow, kind: http, url: "%[1]s/work", cancel: {method: DELETE, url: "%[1]s/work/{accepted.id}"}}]
 routes: [{name: orders, path: /v1/orders, engine: flow, auth: none, %[2]s}]
 `, w.URL, settings)
+	return newPair(t, w, text, shared(w.URL, r))
+}
+
+// newPair starts two nodes with a configuration. env are further settings.
+func newPair(t *testing.T, w *workshop, text string, env []string) *pair {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "routes.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := append(shared(w.URL, r), "SYNCGATE_CONFIG="+config, "SYNCGATE_CORRELATOR_REDIS_TIMEOUT=5s") // for a busy machine
+	env = append(env, "SYNCGATE_CONFIG="+config, "SYNCGATE_CORRELATOR_REDIS_TIMEOUT=5s") // for a busy machine
 	at := free(t, 2)
-	p := &pair{t: t, engine: w, home: serve(t, at[0], env...), other: serve(t, at[1], env...)}
+	p := &pair{t: t, engine: w, env: env, home: serve(t, at[0], env...), other: serve(t, at[1], env...)}
 	p.atHome, p.atOther = caller(t, at[0], 0), caller(t, at[1], 0) // any number of connections
 	for _, c := range []*client{p.atHome, p.atOther} {
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	eventually(t, "both are ready", func() bool { return p.home.ready() == 200 && p.other.ready() == 200 })
+	p.ready()
 	return p
+}
+
+// ready waits until both nodes are.
+func (p *pair) ready() {
+	p.t.Helper()
+	eventually(p.t, "both are ready", func() bool { return p.home.ready() == 200 && p.other.ready() == 200 })
 }
 
 // kill ends the home at once. Only the first call does.
@@ -142,12 +155,13 @@ func (p *pair) kill() {
 	})
 }
 
-// end stops the other node, and wants no warning and no error in its log: that the home was killed is not a fault of the other node.
+// end stops the other node, and wants no warning and no error in its log, but those about the configuration: that the home was killed is not a fault of the other node.
 func (p *pair) end() {
 	p.t.Helper()
 	p.other.stop()
 	for line := range strings.Lines(p.other.log.String()) {
-		if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) && !strings.Contains(line, "a setting of Redis") {
+		if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) && !strings.Contains(line, "a setting of Redis") &&
+			!strings.Contains(line, `"message":"notify.`) {
 			p.t.Errorf("the log has %s", line)
 		}
 	}

@@ -75,7 +75,7 @@ func (o Op) Doubled() string {
 func (o Op) Lost() string {
 	switch {
 	case o.IsAcknowledged():
-		return fmt.Sprintf("it was acknowledged at %s and cannot be read", o.Acknowledged.Format("15:04:05.000"))
+		return fmt.Sprintf("it was acknowledged at %s and cannot be read", o.Acknowledged.Format(clock))
 	case o.Rejected:
 		return "a callback was rejected though its client can ask for it"
 	}

@@ -1,0 +1,161 @@
+package main_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"syncgate/internal/hooksim"
+	"syncgate/notify"
+)
+
+// redirects sends to another receiver.
+func redirectTo(url string) hooksim.Answer {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) int {
+		w.Header().Set("Location", url)
+		return http.StatusMovedPermanently
+	}
+}
+
+// askBack answers a status with a Retry-After of an hour.
+func askBack(status int) hooksim.Answer {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) int {
+		w.Header().Set("Retry-After", "3600")
+		return status
+	}
+}
+
+// half closes in the middle of the body that it has announced.
+func half(w http.ResponseWriter, _ *http.Request, _ int) int {
+	w.Header().Set("Content-Length", "100")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write([]byte("half of an"))
+	return http.StatusOK
+}
+
+// broken closes in the middle of the status line.
+func broken(w http.ResponseWriter, _ *http.Request, _ int) int {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_, _ = c.Write([]byte("HTTP/1.1 2"))
+		_ = c.Close()
+	}
+	return 0
+}
+
+// shownSubscription is what the owner of a subscription reads.
+type shownSubscription struct {
+	Status      string
+	LastAttempt struct {
+		Attempt        int
+		Outcome        string
+		ResponseStatus int
+	}
+}
+
+func (g *gate) shown(path string) (s shownSubscription) {
+	g.t.Helper()
+	if status, text := g.ask(path, ""); status != 200 || json.Unmarshal([]byte(text), &s) != nil {
+		g.t.Fatalf("%d %s", status, text)
+	}
+	return s
+}
+
+// TestEveryAnswerOfAReceiver: what each answer to the first attempt means, as the owner of the subscription and operators read it.
+func TestEveryAnswerOfAReceiver(t *testing.T) {
+	elsewhere := receive(t, 200)
+	hour := time.Hour - time.Minute
+	answers := []struct {
+		name    string
+		answer  hooksim.Answer
+		state   notify.State
+		sub     string
+		outcome notify.Outcome
+		status  int
+		later   time.Duration // the next attempt is not made before this
+	}{
+		{"200", hooksim.Status(200), notify.Delivered, "completed", notify.OutcomeDelivered, 200, 0},
+		{"202", hooksim.Status(202), notify.Delivered, "completed", notify.OutcomeDelivered, 202, 0},
+		{"half", half, notify.Delivered, "completed", notify.OutcomeDelivered, 200, 0},
+		{"broken", broken, notify.Open, "active", notify.OutcomeUnreachable, 0, time.Second},
+		{"hangs", hooksim.Hang, notify.Open, "active", notify.OutcomeTimeout, 0, time.Second},
+		{"301", redirectTo(elsewhere.URL), notify.Open, "active", notify.OutcomeStatus, 301, time.Second},
+		{"400", hooksim.Status(400), notify.Open, "active", notify.OutcomeStatus, 400, time.Second},
+		{"403", hooksim.Status(403), notify.Refused, "ended", notify.OutcomeRefused, 403, 0},
+		{"410", hooksim.Status(410), notify.Gone, "ended", notify.OutcomeGone, 410, 0},
+		{"429", askBack(429), notify.Open, "active", notify.OutcomeStatus, 429, hour},
+		{"500", askBack(500), notify.Open, "active", notify.OutcomeStatus, 500, time.Second},
+		{"503", askBack(503), notify.Open, "active", notify.OutcomeStatus, 503, hour},
+	}
+	eachPusher(t, func(t *testing.T, p *pusher, env []string) {
+		p.notify += ", timeout: 1s"
+		p.write()
+		g := p.serve(simulate(t).URL(), env...)
+		hooks, err := hooksim.Start(hooksim.Config{Hosts: len(answers), Answer: func(w http.ResponseWriter, q *http.Request, n int) int {
+			for _, a := range answers {
+				if q.URL.Path == "/"+a.name {
+					return a.answer(w, q, n)
+				}
+			}
+			return http.StatusNotFound
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(hooks.Close)
+		paths := make(map[string]string)
+		for i, a := range answers {
+			paths[a.name] = g.subscribe(hooks.URL(i, a.name), "once")
+		}
+		for i, a := range answers {
+			eventually(t, a.name+" has its request", func() bool { return len(hooks.Visits(a.name)) == 1 })
+			id := hooks.Visits(a.name)[0][0].ID
+			e := g.becomes(id, a.state)
+			if e.Last == nil {
+				t.Fatalf("%s: %+v", a.name, e)
+			}
+			if e.Last.Outcome != a.outcome || e.Last.Status != a.status || e.Attempts < 1 || e.State == notify.Open && e.Due.Sub(e.Last.At) < a.later ||
+				a.later < hour && e.Due.Sub(e.Last.At) > hour {
+				t.Errorf("%s: %+v %+v", a.name, e, e.Last)
+			}
+			g.subscription(paths[a.name], a.sub)
+			eventually(t, a.name+" is shown to its owner", func() bool { return g.shown(paths[a.name]).LastAttempt.Attempt >= 1 })
+			if s := g.shown(paths[a.name]); s.Status != a.sub || s.LastAttempt.Outcome != string(a.outcome) || s.LastAttempt.ResponseStatus != a.status {
+				t.Errorf("%s: its owner reads %+v", a.name, s)
+			}
+			if out := g.notify(0, "show", id); !strings.Contains(out, string(a.outcome)) || !strings.Contains(out, hooks.URL(i, a.name)) {
+				t.Errorf("%s: an operator reads %s", a.name, out)
+			}
+			if out := g.notify(0, "list"); strings.Contains(out, id) != (a.state == notify.Open) {
+				t.Errorf("%s: the list of what is open has it: %t", a.name, strings.Contains(out, id))
+			}
+		}
+		g.operate(hooks, answers[3].name, paths)
+		if len(elsewhere.had) > 0 {
+			t.Error("a redirect was followed")
+		}
+		g.stop()
+	})
+}
+
+// operate has an operator send one notification again before its time, and drop another one: its receiver hears no more of it.
+func (g *gate) operate(hooks *hooksim.Sim, name string, paths map[string]string) {
+	g.t.Helper()
+	dropped, retried := hooks.Visits("429")[0][0].ID, hooks.Visits(name)[0][0].ID
+	g.notify(0, "drop", dropped)
+	g.notify(1, "show", dropped)
+	hooks.Answers(hooksim.Status(http.StatusOK))
+	g.notify(0, "retry", retried)
+	g.becomes(retried, notify.Delivered)
+	g.subscription(paths[name], "completed")
+	v := hooks.Visits(name)[0]
+	if wrong := v.Repeated(true) + v.Overlapping() + v.Mistaken(`{"x":1}`); wrong != "" || v.Accepted() != 1 {
+		g.t.Errorf("%s: %s: %v", name, wrong, v)
+	}
+	g.notify(1, "retry", dropped)
+	if n := len(hooks.Visits("429")[0]); n != 1 {
+		g.t.Errorf("what was dropped came %d times", n)
+	}
+}
