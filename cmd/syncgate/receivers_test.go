@@ -52,7 +52,7 @@ func testReceiver(t *testing.T, program, file string) {
 	const genuine = `{"UUID":"8c6f","status":"Succeeded","data":{"n":1}}`
 	url, printed := startReceiver(t, program, file)
 	for _, d := range []delivery{
-		{name: "of another secret", secret: "whsec_AAAVsBQIhrscChlQIMV+b5sSYspob7oDMfKQ9r8GKYo=", status: 401},
+		{name: "of another secret", secret: "whsec_AAAVsBQIhrscChlQIMV+b5sSYspob7oDMfKQ9r8GKYo=", status: 401}, //nolint:gosec // of this test
 		{name: "of six minutes ago", age: 6 * time.Minute, status: 401},
 		{name: "of the future", age: -6 * time.Minute, status: 401},
 		{name: "with another body", sent: strings.Replace(genuine, "1", "2", 1), status: 401},
