@@ -39,6 +39,32 @@ func TestReceiversOfThePage(t *testing.T) {
 	}
 }
 
+// TestRequestOfThePage checks the signature of the request that docs/notifications.md shows.
+func TestRequestOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/notifications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := regexp.MustCompile("(?s)<!-- example: request -->\n```http\n(.*?)\n\n(.*?)\n```").FindSubmatch(page)
+	secrets := regexp.MustCompile(`SECRETS="(\S+) `).FindSubmatch(page)
+	if request == nil || secrets == nil {
+		t.Fatal("the page has no request, or no secrets")
+	}
+	header := make(http.Header)
+	for line := range strings.Lines(string(request[1])) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			header.Set(name, value)
+		}
+	}
+	w, err := standardwebhooks.NewWebhook(string(secrets[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.VerifyIgnoringTimestamp(request[2], header); err != nil {
+		t.Error(err)
+	}
+}
+
 // delivery is what a receiver is sent. Its zero value has a genuine signature of now.
 type delivery struct {
 	name, secret, id, body string
