@@ -40,7 +40,7 @@ func (c *RouteConfig) checkOS1(p *problems, at func(string) string) {
 
 // unjoined gives the errors that errors.Join has joined.
 func unjoined(err error) []error {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its own form alone
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return all.Unwrap()
 	}
 	return []error{err}

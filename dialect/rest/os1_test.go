@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +200,77 @@ func TestOS1LargeResult(t *testing.T) {
 	os1Signed(t, got, os1Secret)
 	if want := callbackOf(m.task, "success", "", `,"_links":{"result":{"href":"/tasks/`+m.task+`/result"}}`); got.body != want {
 		t.Errorf("%.300s", got.body)
+	}
+}
+
+// TestOS1KeepsNoBuffers: what outlives its handler of a call is no part of the request.
+func TestOS1KeepsNoBuffers(t *testing.T) {
+	p := startOS1(t)
+	req := request("POST /v1/orders/card?dry=1", `{"a":1,"callback":{"url":"`+p.url+`","meta":{"n":1.00}}}`, coreos("k-shop", "X-COREOS-CALLBACK-SECRET: "+os1Secret)...)
+	r, _ := p.Route([]byte("/v1/orders/card"))
+	c, err := p.Accept(req, r, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(req)
+	m := made{c, taskID(t)}
+	if err := p.end(m, done(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	got := p.next(t)
+	if want := callbackOf(m.task, "success", "", ``); got.body != want {
+		t.Errorf("%s\nwant\n%s", got.body, want)
+	}
+	os1Signed(t, got, os1Secret)
+}
+
+// TestOS1NeedsASender: a route with the view is no use where nothing sends.
+func TestOS1NeedsASender(t *testing.T) {
+	_, err := rest.New(config([]rest.RouteConfig{route("a", "/a", viewOS1)}), rest.Outside{Keys: newKeys(t)})
+	if err == nil || !strings.Contains(err.Error(), "routes[0].view: os1 cannot be had here: nothing sends notifications") {
+		t.Error(err)
+	}
+	// A task that another node has made is tried again.
+	p := startOS1(t)
+	m := p.os1Call(t, "k-shop")
+	bare := newDialect(t, config([]rest.RouteConfig{route("a", "/a")}))
+	events := p.ok(t, "POST /v1/orders/card?dry=1", `{"callback":"{{SSE_CALLBACK}}"}`, coreos("k-shop")...)
+	if err := bare.Push(t.Context(), events.recorded(), done(`{}`), nil); err != nil {
+		t.Error(err)
+	}
+	if err := bare.Push(t.Context(), m.recorded(), done(`{}`), nil); err == nil || !strings.Contains(err.Error(), "add the route to this node") {
+		t.Error(err)
+	}
+}
+
+// TestOS1EventsAreNotPushed: nothing is owed to a client that hears events, and its secret signs nothing.
+func TestOS1EventsAreNotPushed(t *testing.T) {
+	p := startOS1(t)
+	m := p.ok(t, "POST /v1/orders/card?dry=1", `{"callback":"{{SSE_CALLBACK}}"}`, coreos("k-shop", "X-COREOS-CALLBACK-SECRET: "+os1Secret)...)
+	if o := m.c.Options; o.Pushes || o.Mode != gateway.HandOver || bytes.Contains(o.State, []byte(`"k":`)) {
+		t.Errorf("%+v %s", o, o.State)
+	}
+	if err := p.end(m, done(`{}`)); err != nil {
+		t.Error(err)
+	}
+	p.wantQuiet(t)
+}
+
+// TestOS1Schema: a schema is of the body without its callback.
+func TestOS1Schema(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.json")
+	if err := os.WriteFile(file, []byte(`{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startOS1(t, func(r *rest.RouteConfig) { r.Schema = file })
+	p.ok(t, "POST /v1/orders/card?dry=1", `{"a":"x","callback":"`+p.url+`"}`, coreos("k-shop")...)
+	_, fault := accept(t, p.Dialect, "POST /v1/orders/card?dry=1", `{"a":1}`, coreos("k-shop")...)
+	if fault == nil {
+		t.Fatal("accepted")
+	}
+	dst := refuse(p.Dialect, fault, gateway.Refused{})
+	if said := string(dst.Body()); dst.StatusCode() != 422 || !strings.Contains(said, `"errorTrace":[{"pointer":"/a","description":"`) || !strings.HasSuffix(said, `"request":`+echoOf(`{"a":1}`)+`}`) {
+		t.Errorf("%d %s", dst.StatusCode(), said)
 	}
 }
 

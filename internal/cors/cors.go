@@ -70,7 +70,7 @@ type Page struct {
 const exposedHeaders = "Location, X-Request-Id, Retry-After, Date, Preference-Applied, X-Syncgate-Forwarded"
 
 // routedHeaders are those that answers of routes have beside them.
-const routedHeaders = ", Operation-Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+const routedHeaders = ", Operation-Location, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
 // Allow sets the headers of an answer to an allowed origin.
 func (c *Policy) Allow(dst *fasthttp.Response, p Page) {
