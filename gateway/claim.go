@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 
 	"github.com/valyala/fasthttp"
@@ -58,7 +57,7 @@ func (t *trip) setID(id correlator.ID) {
 }
 
 func (g *Gateway) bindKey(t *trip) (owner correlator.ID, err error) {
-	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	wait, cancel := g.storeContext()
 	defer cancel()
 	return g.keeper.Claim(wait, t.keyName(), t.call.Fingerprint, t.id, t.record())
 }
@@ -108,7 +107,7 @@ func (t *trip) attach() error {
 	t.mu.Lock()
 	round := t.round
 	t.mu.Unlock()
-	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	wait, cancel := t.g.storeContext()
 	defer cancel()
 	detach, err := t.g.keeper.Attach(wait, t.id, t, t.deadline)
 	if err != nil {
@@ -152,7 +151,7 @@ func (t *trip) release() {
 		return
 	}
 	t.g.retries.Drop(t.id)
-	wait, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	wait, cancel := t.g.storeContext()
 	defer cancel()
 	t.forget(wait)
 	if err := t.g.keeper.Release(wait, t.keyName(), t.id); err != nil {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -76,7 +75,7 @@ func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta)
 	if g.keeper == nil {
 		return noRecord, m
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := g.storeContext()
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, id)
 	switch {

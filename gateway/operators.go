@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -221,7 +220,7 @@ func (g *Gateway) recordReport(id correlator.ID) *whereabouts.Record {
 	if g.keeper == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := g.storeContext()
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, id)
 	if err != nil {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -84,7 +83,7 @@ func (s *stream) begin(p cors.Page, deadline time.Time) {
 		s.ClientGone()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := s.g.storeContext()
 	defer cancel()
 	detach, err := s.g.keeper.Follow(ctx, s.id, s, s.last, deadline)
 	if err != nil {

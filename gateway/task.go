@@ -157,7 +157,7 @@ func (g *Gateway) fetch(t *trip) {
 
 // lookUp reads the record of the trip's id.
 func (g *Gateway) lookUp(t *trip) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := g.storeContext()
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, t.id)
 	if err != nil {
@@ -237,6 +237,14 @@ func (t *trip) record() correlator.Record {
 	return correlator.Record{Meta: t.metaOf(), Finals: slices.Clone(t.finals)}
 }
 
+// storeContext bounds what the store is asked. In memory nothing has to be waited for.
+func (g *Gateway) storeContext() (context.Context, context.CancelFunc) {
+	if g.local {
+		return context.Background(), func() {}
+	}
+	return context.WithTimeout(context.Background(), storeTimeout)
+}
+
 // save keeps the trip's record for a client that comes back. False: nothing is kept, by configuration or by failure.
 func (g *Gateway) save(t *trip) bool { return g.saveRecord(t, t.record()) }
 
@@ -244,7 +252,7 @@ func (g *Gateway) saveRecord(t *trip, rec correlator.Record) bool {
 	if g.keeper == nil || g.cfg.Results.Retention <= 0 && !t.claimed.Load() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := g.storeContext()
 	defer cancel()
 	if err := g.keeper.Save(ctx, t.id, rec); err != nil {
 		g.log.Error().Err(err).Stringer("trip", t.id).Msg("a result cannot be kept for a client that did not get it")
