@@ -88,6 +88,7 @@ func TestSharedSigningSecret(t *testing.T) {
 	f("subscriptions: true", x+", "+own, "")
 	f("subscriptions: true", x+", "+y, "2 callers that have no signing_secret of their own, access x and access y among them")
 	f("subscriptions: false", x+", "+y, "")
+	f("view: os1, os1: {event_type: E, service: S}", x+", "+y, "2 callers that have no signing_secret of their own, access x and access y among them")
 	f("subscriptions: true, auth: none", "", "everybody who calls route a")
 	f("subscriptions: true, auth: corezoid", "", "2 callers that have no signing_secret of their own, login l1 and login l2 among them")
 }

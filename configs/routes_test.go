@@ -124,3 +124,18 @@ access: [{name: x, key: k, routes: [a], signing_secret_file: ` + files + `/s1, c
 		t.Error(err)
 	}
 }
+
+// TestOS1Routes: the section os1 of a route is read, shown, and checked with its keys.
+func TestOS1Routes(t *testing.T) {
+	const route = "routes: [{name: a, path: /a, conv_id: 1, login: 12345, auth: none, view: os1, os1: "
+	c := mustLoad(t, oneLogin+route+"{event_type: CREATED, service: Container, members: {containerType: shipment}, batch: items}}]")
+	o := c.Rest().Routes[0].OS1
+	if o.EventType != "CREATED" || o.Service != "Container" || o.Members["containerType"] != "shipment" || o.Batch != "items" || o.Signature != "hmac-sha256" || c.Rest().Ops != 100 {
+		t.Errorf("%+v", o)
+	}
+	if out := dump(t, c); !strings.Contains(out, "event_type: CREATED") || !strings.Contains(out, "containerType: shipment") {
+		t.Error(out)
+	}
+	wantProblems(t, oneLogin+route+"{service: Container, signature: md5}}]",
+		"c.yaml:2: routes[0].os1.event_type: must not be empty: receivers of callbacks decide by it what has happened; write for example CONTAINER_CREATED", "c.yaml:2: routes[0].os1.signature: must be one of: hmac-sha256, concat-sha256")
+}
