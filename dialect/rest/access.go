@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect/os1"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -90,10 +91,14 @@ type presented struct {
 	given      bool // there is something, if only of a scheme that we do not know
 }
 
-// present reads the credential of a request. One that comes in several lines is none, as no two readers need agree which.
+// present reads the credential of a request. One that comes in several lines is none, as no two readers need agree which. A client of OS1 has one header
+// for it, which counts where there is no other.
 func present(h *fasthttp.RequestHeader) (p presented) {
 	lines := h.PeekAll(fasthttp.HeaderAuthorization)
 	keys := h.PeekAll(keyHeader)
+	if len(lines)+len(keys) == 0 {
+		keys = h.PeekAll(os1.HeaderAccess)
+	}
 	switch {
 	case len(lines) == 1:
 		scheme, rest, _ := bytes.Cut(lines[0], []byte(" "))

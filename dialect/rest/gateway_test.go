@@ -175,7 +175,9 @@ func (w *whole) do(line, body string, headers ...string) said {
 	req.Header.Set("Content-Type", "application/json")
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		if req.Header.Set(name, value); value == "" {
+			req.Header.Del(name)
+		}
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {

@@ -358,3 +358,17 @@ func TestOS1BothSides(t *testing.T) {
 		}
 	}
 }
+
+// TestOS1AccessIsAKey: a client that speaks OS1 alone has no other header for its key.
+func TestOS1AccessIsAKey(t *testing.T) {
+	w := startWholeOS1(t)
+	head := []string{"X-Api-Key: ", "Content-Type: application/json", "X-COREOS-REQUEST-ID: r1", "X-COREOS-TID: acme"}
+	body := `{"callback":"` + w.url + `"}`
+	s := w.want(w.do("POST /v1/orders/card", body, append(head, "X-COREOS-ACCESS: k-signed")...), 202)
+	w.want(w.do("GET "+s.header.Get("Location"), "", "X-Api-Key: ", "X-COREOS-ACCESS: k-signed"), 202)
+	w.want(w.do("GET "+s.header.Get("Location"), "", "X-Api-Key: ", "X-COREOS-ACCESS: k-shop"), 404)
+	w.want(w.do("POST /v1/orders/card", body, append(head, "X-COREOS-ACCESS: wrong")...), 401)
+	w.want(w.do("POST /v1/orders/card", body, append(head, "X-COREOS-ACCESS: k-signed", "X-Api-Key: wrong")...), 401)
+	w.callBack(w.nextAsked(), `{}`)
+	w.next(t)
+}
