@@ -3,6 +3,7 @@ package os1
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -187,12 +188,8 @@ func RefsOf(elements []Element) []string {
 
 // HasSuccess reports whether some element of a batch has a result. finals is as for Result.
 func (s *State) HasSuccess(finals []correlator.Callback) bool {
-	final, complete := true, false
-	for i := range finals {
-		final = final && finals[i].Status.Final()
-		complete = complete || finals[i].Status == correlator.Complete
-	}
-	return len(s.Refs) > 0 && final && complete
+	complete := func(f correlator.Callback) bool { return f.Status == correlator.Complete }
+	return len(s.Refs) > 0 && slices.ContainsFunc(finals, complete)
 }
 
 // outcomes are what has become of the elements of a batch.

@@ -183,7 +183,7 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, to addressed)
 	case p.Redirect:
 		end = EndRedirect
 	}
-	hal := async && to.os1 == nil || r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
+	hal := async || r.View == ViewHAL || r.View == ViewAuto && wants == typeHAL
 	c.Options.ComesBack = end != EndTimeout
 	c.Options.State, c.Options.Applied = r.state.with(end, c.Wait, hal, to), honoured(p)
 	return nil

@@ -128,6 +128,34 @@ func TestOS1Held(t *testing.T) {
 	}
 }
 
+// TestOS1HasItsOwnStatuses: what a callback says of the reply's status is for other views.
+func TestOS1HasItsOwnStatuses(t *testing.T) {
+	p := startOS1(t)
+	m := p.ok(t, "POST /v1/orders/card?dry=1", `{}`, coreos("k-shop")...)
+	r := final(correlator.Complete, `{"b":2}`, head("application/json", "CZ-AG-Status-Code: 99"))
+	r.Task = m.task
+	dst := view(t, p.Dialect, m.recorded(), r, "GET /tasks/x/status")
+	if said := members(t, dst.Body()); dst.StatusCode() != 200 || said["status"] != "Succeeded" {
+		t.Errorf("%s", dst.Body())
+	}
+}
+
+// TestOS1BatchIsOpen: a batch of which one task has not ended is one that runs.
+func TestOS1BatchIsOpen(t *testing.T) {
+	p := startOS1(t, ofCorezoid, func(r *rest.RouteConfig) { r.OS1.Batch = "items" })
+	body := `{"items":[{"refID":1},{"refID":2}]}`
+	m := p.ok(t, "POST /v1/orders/card?dry=1", body, coreos("k-shop")...)
+	if a := m.c.Options.Asked; len(m.c.Ops) != 2 || len(a.Elements) != 2 || string(a.Elements[1]) != `{"refID":2}` || string(m.c.Ops[1].Process) != "1234" {
+		t.Fatalf("%+v %s", m.c.Ops, a.Elements)
+	}
+	r := final(correlator.Complete, `{}`, nil)
+	r.Finals, r.Open, r.Task = append(r.Finals, correlator.Callback{Op: 1}), correlator.ErrDeadline, m.task
+	wantWhole(t, answer(p.Dialect, m.c, r), 202, `{"data":{"id":"`+m.task+`"},"request":`+echoOf(body)+`}`)
+	if dst := view(t, p.Dialect, m.recorded(), r, "GET /tasks/x/status"); members(t, dst.Body())["status"] != "Running" {
+		t.Errorf("%s", dst.Body())
+	}
+}
+
 const callbackTail = `,"meta":{"n":1.00},"containerType":"shipment"}`
 
 // callbackOf is the body of a callback of os1Call.
