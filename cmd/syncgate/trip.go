@@ -36,12 +36,19 @@ const (
 	askTimeout = 10 * time.Second
 )
 
+// isDashedID reports whether an argument is an id that begins with a dash, as one of 64 does: it names no flag, and has the length of a trip's name, or more than
+// flags have.
+func isDashedID(fs *flag.FlagSet, arg string) bool {
+	const name, long = 8, 40
+	return (len(arg) == name || len(arg) >= long) && arg[1] != '-' && !strings.Contains(arg, "=") && fs.Lookup(arg[1:]) == nil
+}
+
 func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 	path := configFlag(fs)
 	admin := fs.String("admin", "", "`address` of the admin listener, such as 127.0.0.1:9090; empty: listen.admin of the configuration")
 	raw := fs.Bool("json", false, "print the gateway's answer as it is, in JSON")
 	id := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") { // before the flags, too
+	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || isDashedID(fs, args[0])) { // before the flags, too
 		id, args = args[0], args[1:]
 	}
 	most := 1
