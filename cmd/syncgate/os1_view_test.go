@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestOS1Page has the first route of docs/dialects/os1.md do what the page says: its configuration, its receiver and its request are those of the page.
+// TestOS1Page has the first route of docs/dialects/os1.md do what the page says: its configuration, its request, and the receiver of its sequence are those of the page.
 func TestOS1Page(t *testing.T) {
 	text, err := os.ReadFile("../../docs/dialects/os1.md")
 	if err != nil {
@@ -35,7 +35,14 @@ func TestOS1Page(t *testing.T) {
 	env := []string{"WEB_KEY=a-key-of-yours", "CALLBACK_SECRET=" + os1Secret}
 	at := free(t, 1)[0]
 	_, port, _ := net.SplitHostPort(at)
-	log := background(t, "the receiver listens on port "+port, exec.Command("python3", file), append(env, "PORT="+port)...)
+	log := background(t, "", exec.Command("python3", file), "SECRET="+os1Secret, "PORT="+port)
+	eventually(t, "the receiver listens", func() bool {
+		c, err := net.Dial("tcp", at)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 	g := serve(t, free(t, 1)[0], append(env, "SYNCGATE_CONFIG="+config, "SYNCGATE_ENGINE_URL="+simulate(t).URL())...)
 
 	request := strings.NewReplacer("127.0.0.1:8080", g.public, "127.0.0.1:9100", at).Replace(curl)
@@ -46,7 +53,9 @@ func TestOS1Page(t *testing.T) {
 	if err != nil || id == nil || !strings.HasPrefix(string(said), "HTTP/1.1 202 ") {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	eventually(t, "the receiver prints the task", func() bool { return strings.Contains(log.String(), " success "+id[1]+" {'n': 1}") })
+	eventually(t, "the receiver prints the callback", func() bool {
+		return strings.Contains(log.String(), `"status":"success","reason":"","data":{"id":"`+id[1]+`","weight": 12},"meta":{"n": 1},"containerType":"shipment"}`)
+	})
 	if log := g.log.String(); strings.Contains(log, os1Secret) || strings.Contains(log, "a-token") || strings.Contains(log, id[1]) {
 		t.Errorf("the log has a secret, or the whole id of a task:\n%s", log)
 	}
