@@ -45,12 +45,13 @@ type result struct {
 	heal     time.Duration // from the end of the fault until every gateway served again
 	lag      time.Duration // the latest answer, after its callback and the end of the fault
 	problems []string
+	attempts map[string]int // at notifications, by outcome
 }
 
 func (r *result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d trips:", len(r.trips))
-	for _, v := range []verdict{answered, recovered, timedOut, refused, cut, lost, doubled, mistaken, hung} {
+	for _, v := range []verdict{answered, recovered, timedOut, refused, cut, lost, doubled, mistaken, repeated, hung} {
 		if n := r.counts[v]; n > 0 {
 			fmt.Fprintf(&b, " %d %s,", n, v)
 		}
@@ -89,6 +90,7 @@ func (c cell) run(ctx context.Context, dir string) (r *result) {
 	r.trips = load.end()
 	r.wrong(err)
 	r.wrong(w.settle(ctx))
+	r.wrong(r.hear(ctx, w))
 	r.judge(w, over)
 	r.wrong(w.close())
 	if c.bites != nil {
@@ -143,7 +145,7 @@ func (w *world) settle(ctx context.Context) error {
 // judge gives every trip its verdict, when every client with a Location has looked there once more.
 func (r *result) judge(w *world, over time.Time) {
 	for _, t := range r.trips {
-		if t.location() != "" && t.fate() != answered && t.fate() != recovered {
+		if t.hook == "" && t.location() != "" && t.fate() != answered && t.fate() != recovered {
 			t.look(w.ctx, w.door(0), t.location(), 0)
 		}
 	}
@@ -166,7 +168,7 @@ func (r *result) judge(w *world, over time.Time) {
 }
 
 func (f finding) bad() bool {
-	return f.verdict == lost || f.verdict == doubled || f.verdict == mistaken || f.verdict == hung
+	return f.verdict == lost || f.verdict == doubled || f.verdict == mistaken || f.verdict == repeated || f.verdict == hung
 }
 
 // story is all that is known of a trip, for people.
@@ -175,6 +177,9 @@ func (t *trip) story(v evidence) string {
 	fmt.Fprintf(&b, "%s, key %q, __sim {%s}", t.nonce, t.key, t.sim)
 	for _, x := range t.asked {
 		fmt.Fprintf(&b, "\n      %s to %s: %s: %d %.300s %v", x.began.Format(clock), x.ended.Format(clock), x.how, x.status, x.body, x.err)
+	}
+	for _, each := range t.heard.Visits {
+		fmt.Fprintf(&b, "\n      its receiver: %s to %s: %d %.100s", each.Began.Format(clock), each.Ended.Format(clock), each.Answered, each.Data)
 	}
 	for i := range t.ops {
 		for _, task := range v.Evidence[t.ref(i)] {
@@ -188,11 +193,14 @@ func (t *trip) story(v evidence) string {
 }
 
 // parked is how many clients wait at a gateway; -1 when it does not say.
-func (n *node) parked() int {
+func (n *node) parked() int { return n.gauge("syncgate_parked_clients") }
+
+// gauge is a metric without labels of a gateway; -1 when it does not say.
+func (n *node) gauge(name string) int {
 	resp, err := ask("http://" + n.admin + "/metrics")
 	if err != nil {
 		return -1
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return gauge(resp.Body, "syncgate_parked_clients")
+	return gauge(resp.Body, name)
 }

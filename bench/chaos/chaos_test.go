@@ -131,6 +131,38 @@ func TestVerdictsOfARoute(t *testing.T) {
 	f(mistaken, []int{200}, running, reply(200, `<html>`))
 }
 
+// A result that is pushed is its client's when its receiver has accepted it, once.
+func TestVerdictsOfAPush(t *testing.T) {
+	began := time.Now()
+	visit := func(n, answered int) promises.Visit {
+		at := began.Add(time.Duration(n) * time.Second)
+		return promises.Visit{ID: "msg_1", UUID: "1", Data: `{"nonce":"n-0"}`, Began: at, Ended: at.Add(time.Millisecond), Answered: answered}
+	}
+	accepted := exchange{began: began, ended: began.Add(time.Millisecond), status: 202, body: `{"_links":{}}`, location: "/tasks/1"}
+	none := exchange{began: began, ended: began.Add(time.Millisecond), err: os.ErrClosed}
+	f := func(want verdict, heardBy []int, h heard, asked ...exchange) {
+		t.Helper()
+		trip, v := scene("k", heardBy, asked...)
+		trip.rest, trip.hook, trip.heard = handedOver, "http://receiver", h
+		if got := v.judge(trip); got.verdict != want {
+			t.Errorf("%s (%s), want %s", got.verdict, got.why, want)
+		}
+	}
+	wrong := visit(0, 200)
+	wrong.Wrong = "no signature"
+	f(answered, []int{200}, heard{promises.Visits{visit(0, 200)}, 0, true}, accepted)
+	f(answered, []int{200}, heard{promises.Visits{visit(0, 500), visit(5, 200)}, 0, true}, accepted)
+	f(answered, []int{200}, heard{promises.Visits{visit(0, 200), visit(5, 200)}, 0, false}, accepted)
+	f(recovered, []int{200}, heard{promises.Visits{visit(0, 200)}, 0, true}, none, accepted)
+	f(repeated, []int{200}, heard{promises.Visits{visit(0, 200), visit(5, 200)}, 0, true}, accepted)
+	f(repeated, []int{200}, heard{promises.Visits{visit(0, 0), visit(0, 200)}, 0, true}, accepted)
+	f(repeated, []int{200}, heard{promises.Visits{visit(0, 200)}, 1, true}, accepted)
+	f(mistaken, []int{200}, heard{promises.Visits{wrong}, 0, true}, accepted)
+	f(lost, []int{200}, heard{promises.Visits{visit(0, 500)}, 0, true}, accepted)
+	f(lost, []int{503}, heard{}, accepted)
+	f(refused, nil, heard{}, accepted) // the engine was not asked
+}
+
 func TestEventsAreRead(t *testing.T) {
 	const accepted = "id: 0\nevent: accepted\ndata: {\"id\":\"1\",\"location\":\"/tasks/1\"}\n\n:\n\n"
 	f := func(stream string, status int, body string, whole bool) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,7 @@ func (x *exchange) receive(r *bufio.Reader) {
 		x.err = err
 		return
 	}
-	if kind := resp.Header.Get("Content-Type"); kind != "application/json" && kind != "application/problem+json" {
+	if !slices.Contains([]string{"application/json", "application/problem+json", "application/hal+json"}, resp.Header.Get("Content-Type")) {
 		x.err = fmt.Errorf("the balancer's own answer, %d", resp.StatusCode)
 		return
 	}
@@ -114,16 +115,18 @@ func (t *trip) look(ctx context.Context, host, location string, wait int) exchan
 func (t *trip) pursue(ctx context.Context, w *world, prefer int) {
 	ctx, cancel := context.WithTimeout(ctx, persistence)
 	defer cancel()
-	x := t.create(ctx, w.door(prefer))
-	for try := 1; t.key != "" && x.location == "" && (x.status == 0 || x.status == 502 || x.status == 503); try++ {
-		if !pause(ctx, again) {
-			return
-		}
-		x = t.create(ctx, w.door(prefer+try))
-	}
-	if x.location != "" && !t.answered(x) {
+	if x := t.insist(ctx, w, prefer); x.location != "" && !t.answered(x) {
 		t.wait(ctx, w, prefer, x.location)
 	}
+}
+
+// insist asks, and again where the client has a key.
+func (t *trip) insist(ctx context.Context, w *world, prefer int) exchange {
+	x := t.create(ctx, w.door(prefer))
+	for try := 1; t.key != "" && x.location == "" && (x.status == 0 || x.status == 502 || x.status == 503) && pause(ctx, again); try++ {
+		x = t.create(ctx, w.door(prefer+try))
+	}
+	return x
 }
 
 // wait looks for the result until it is there, at one gateway after the other.

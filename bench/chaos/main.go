@@ -25,7 +25,7 @@ import (
 )
 
 // runLimit bounds the whole run.
-const runLimit = 10 * time.Minute
+const runLimit = 15 * time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -7,7 +7,7 @@ import (
 
 // matrix is every component with every fault.
 func matrix() []cell {
-	return slices.Concat(gatewayCells(), redisCells(), topologyCells(), engineCells(), callbackCells(), clientCells(), clockCells())
+	return slices.Concat(gatewayCells(), redisCells(), topologyCells(), engineCells(), callbackCells(), clientCells(), clockCells(), pushCells())
 }
 
 // Proofs that a fault was felt.

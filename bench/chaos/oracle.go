@@ -24,6 +24,7 @@ const (
 	lost      verdict = "LOST"       // a result was acknowledged, its client can ask for it, and cannot read it
 	doubled   verdict = "DOUBLED"    // more than one task
 	mistaken  verdict = "MISMATCHED" // somebody else's result
+	repeated  verdict = "SENT AGAIN" // a notification was sent again, though its sender had heard a 2xx
 	hung      verdict = "HUNG"       // no reply long after its timeout
 )
 
@@ -68,6 +69,12 @@ func (v evidence) judge(t *trip) finding {
 	if v.Op(t.ref(0)).Tasks > 0 && t.key == "" && t.wasTurnedAway() {
 		return finding{doubled, "it got Retry-After without a Location though it has a task"}
 	}
+	if wrong := t.heard.again(); wrong != "" {
+		return finding{repeated, wrong}
+	}
+	if v.owes(t) && !read[0] {
+		return finding{lost, "its client had a 202, and its receiver has not accepted the result"}
+	}
 	named := t.key != "" || t.location() != ""
 	for i := range t.ops {
 		o := v.Op(t.ref(i))
@@ -79,6 +86,12 @@ func (v evidence) judge(t *trip) finding {
 		}
 	}
 	return finding{t.fate(), ""}
+}
+
+// owes reports whether the receiver of a trip has to have its result: its client had a 202, and the engine the task. A gateway that is killed between binding a key and asking
+// the engine leaves a task that nobody makes: its receiver hears that it has failed when it expires.
+func (v evidence) owes(t *trip) bool {
+	return t.hook != "" && t.location() != "" && v.Op(t.ref(0)).Tasks > 0
 }
 
 // wasTurnedAway reports whether a reply said that nothing was forwarded.

@@ -20,7 +20,8 @@ In each row some dozen clients ask for one result after the other, half of them 
 operations at once. After a second the fault comes, and the load goes on until all is well again. Each operation carries a nonce that its result has
 to bring back. A client with a key asks again, at the other gateway, when its connection breaks or it is refused; a client with a
 ` + "`Location`" + ` looks there. The engine repeats a callback every 200 ms until it is taken. In the end what each client has read is compared
-with what the engine has heard:
+with what the engine has heard. In the rows under notification a client names a receiver, which has to have the result from one request that it has
+answered with 2xx, signed: then the client's trip is answered. If its client had a 202 and it has not, the result is lost.
 
 | | |
 |---|---|
@@ -32,6 +33,7 @@ with what the engine has heard:
 | **lost** | the engine heard 200, the client can ask and cannot read the result; or it never had a reply at all |
 | **doubled** | an operation has two tasks, or a reply said that it may be tried again though it has a task |
 | **mismatched** | somebody else's result |
+| **sent again** | a result that is pushed was sent again after its sender had heard a 2xx, or twice at once |
 | serves | from the end of the fault until every gateway has served a new request whose callback came to the other one |
 | latest | the longest that a waiting client had its answer after its callback was acknowledged and the fault was over |
 
@@ -71,8 +73,8 @@ func report(ctx context.Context, results []*result) string {
 	return b.String()
 }
 
-const tableHead = `| fault | trips | answered | recovered | timed out | refused | cut off | **lost** | **doubled** | **mismatched** | serves | latest |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+const tableHead = `| fault | trips | answered | recovered | timed out | refused | cut off | **lost** | **doubled** | **mismatched** | **sent again** | serves | latest |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 `
 
 // row is a line of the table. What has not happened is left empty, but for what must not.
@@ -85,7 +87,7 @@ func (r *result) row(name string) string {
 			cells = append(cells, fmt.Sprint(r.counts[v]))
 		}
 	}
-	cells = append(cells, fmt.Sprint(r.counts[lost]+r.counts[hung]), fmt.Sprint(r.counts[doubled]), fmt.Sprint(r.counts[mistaken]), seconds(r.heal), seconds(r.lag))
+	cells = append(cells, fmt.Sprint(r.counts[lost]+r.counts[hung]), fmt.Sprint(r.counts[doubled]), fmt.Sprint(r.counts[mistaken]), fmt.Sprint(r.counts[repeated]), seconds(r.heal), seconds(r.lag))
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 

@@ -53,6 +53,9 @@ func routeCells() []cell {
 // restRequest makes the bytes of a call of the route.
 func (t *trip) restRequest(host string) string {
 	body := fmt.Sprintf(`{"nonce":%q,"__sim":{%s}}`, t.ref(0), t.sim)
+	if t.hook != "" {
+		body = fmt.Sprintf(`{"callbackUrl":%q,%s`, t.hook, body[1:])
+	}
 	key := ""
 	if t.key != "" {
 		key = "Idempotency-Key: " + t.key + "\r\n"

@@ -18,6 +18,8 @@ type trip struct {
 	sim     string // members of __sim, the same for every op
 	data    string // further members of data
 	rest    string // it is a call of the route, with this header; empty: a package
+	hook    string // the URL that its result is pushed to; empty: none
+	heard   heard  // what its receiver had, when that was asked
 
 	mu    sync.Mutex
 	asked []exchange // guarded by mu, in the order of their ends
@@ -67,12 +69,20 @@ func (t *trip) complete() string {
 }
 
 // answered reports whether a reply is the whole result.
-func (t *trip) answered(x exchange) bool { return x.status == 200 && x.body == t.complete() }
+func (t *trip) answered(x exchange) bool {
+	if t.hook != "" {
+		return x.status == 202 && t.heard.Accepted() > 0
+	}
+	return x.status == 200 && x.body == t.complete()
+}
 
 // read gives the ops whose results the client has read, and what is wrong with a reply: it has another's result, or one
-// that nobody made.
+// that nobody made. A result that is pushed is read by its receiver.
 func (t *trip) read() (read []bool, wrong string) {
-	if t.rest != "" {
+	switch {
+	case t.hook != "":
+		return []bool{t.heard.Accepted() > 0}, t.heard.Mistaken(t.restResult())
+	case t.rest != "":
 		return t.restRead()
 	}
 	return t.packageRead()

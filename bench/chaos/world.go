@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"syncgate/internal/enginesim"
 	"syncgate/internal/faultproxy"
+	"syncgate/internal/hooksim"
 )
 
 const (
@@ -38,6 +40,7 @@ type setup struct {
 	routes   string // of the gateways' configuration
 	env      []string
 	engine   func(*enginesim.Config)
+	hooks    hooksim.Answer // what receivers of pushed results answer; nil: there are none
 }
 
 // world is what a fault happens to.
@@ -47,6 +50,8 @@ type world struct {
 	dir string
 
 	engine   *enginesim.Engine
+	hooks    *hooksim.Sim      // nil: no results are pushed
+	named    atomic.Int64      // how many trips have named a receiver
 	outbound *faultproxy.Proxy // from the gateways to the engine
 	store    *store
 	links    []*faultproxy.Proxy // from each gateway to Redis, standalone only
@@ -65,6 +70,7 @@ type node struct {
 	env          []string
 	mu           sync.Mutex
 	away         bool // it was killed, or has left; guarded by mu
+	killed       bool // it was killed, perhaps more than once; the strike's alone
 }
 
 // build makes a world whose gateways serve.
@@ -73,7 +79,7 @@ func (s setup) build(ctx context.Context, dir string) (w *world, err error) {
 	if w.dir, err = os.MkdirTemp(dir, "world"); err != nil {
 		return w, fmt.Errorf("make a directory: %w", err)
 	}
-	for _, step := range []func() error{w.startEngine, w.startStore, w.startNodes, w.startBalancer} {
+	for _, step := range []func() error{w.startEngine, w.startHooks, w.startStore, w.startNodes, w.startBalancer} {
 		if err := step(); err != nil {
 			return w, err
 		}
@@ -208,6 +214,7 @@ func (n *node) here() bool {
 // die kills the gateway.
 func (n *node) die() {
 	n.is(true)
+	n.killed = true
 	n.kill()
 }
 
@@ -305,6 +312,9 @@ func (w *world) close() error {
 	}
 	if w.engine != nil {
 		w.engine.Close()
+	}
+	if w.hooks != nil {
+		w.hooks.Close()
 	}
 	return errors.Join(append(errs, w.panics())...)
 }
