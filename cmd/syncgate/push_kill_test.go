@@ -20,6 +20,8 @@ func TestSenderDiesInTheMiddle(t *testing.T) {
 	uuids := p.orders(p.atHome, 0, pushCrowd)
 	p.completes(p.atHome, 0, pushCrowd)
 	p.runs(pushCrowd)
+	time.Sleep(2 * time.Second) // the other node looks for what is due, and must not take these
+	p.runs(pushCrowd)
 	p.hooks.Answers(hooksim.Status(http.StatusOK))
 	p.kill()
 	killed := time.Now()

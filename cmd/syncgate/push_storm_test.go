@@ -36,6 +36,25 @@ func (p *pushes) open() (uuids map[string]string) {
 	return uuids
 }
 
+// hold has the receivers keep second attempts without an answer until release, and waits until some are kept.
+func (p *pushes) hold() (release func()) {
+	p.t.Helper()
+	held := make(chan struct{})
+	p.hooks.Answers(func(_ http.ResponseWriter, q *http.Request, n int) int {
+		if n == 1 {
+			return http.StatusBadGateway
+		}
+		select {
+		case <-held:
+			return http.StatusOK
+		case <-q.Context().Done():
+			return 0
+		}
+	})
+	eventually(p.t, "receivers keep attempts", func() bool { _, running, _ := p.hooks.Count(); return running >= pushHosts })
+	return func() { close(held) }
+}
+
 // wantAllOpened wants that each of them was accepted, and none was sent again.
 func (p *pushes) wantAllOpened(uuids map[string]string) {
 	p.t.Helper()
@@ -56,8 +75,10 @@ func TestRedisRestartsUnderPushes(t *testing.T) {
 	p := startPushes(t, r.URL())
 	uuids := p.open()
 	p.accepted(opened / 10)
+	release := p.hold()
 	r.Kill()
-	time.Sleep(time.Second) // so many outcomes are heard that cannot be stored
+	release()
+	p.runs(0) // each of these has its 2xx, which nobody can store
 	r.Restart()
 	_, _, before := p.hooks.Count()
 	t.Logf("%d of %d were accepted when Redis was back", before, opened)
@@ -71,6 +92,7 @@ func TestFailoverUnderPushes(t *testing.T) {
 	p := startPushes(t, f.URL(), "SYNCGATE_CORRELATOR_REDIS_MODE=sentinel")
 	uuids := p.open()
 	p.accepted(opened / 10)
+	release := p.hold()
 	if got := f.Master.Do("CLIENT", "PAUSE", "30000", "WRITE"); got != "+OK" { // what is not answered is not promised
 		t.Fatal(got)
 	}
@@ -79,6 +101,7 @@ func TestFailoverUnderPushes(t *testing.T) {
 		return at != "" && at == offset(f.Replica, "slave_repl_offset:")
 	})
 	f.Master.Kill()
+	release()
 	f.AwaitPromotion()
 	_, _, before := p.hooks.Count()
 	t.Logf("%d of %d were accepted when the replica was the master", before, opened)
