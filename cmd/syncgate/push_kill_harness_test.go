@@ -58,6 +58,14 @@ func durableRedis(t *testing.T) *redistest.Server {
 	return redistest.StartTCP(t, "--appendonly", "yes", "--appendfsync", "always")
 }
 
+// allow has all who connect to a Redis use the keys of these patterns alone.
+func allow(t *testing.T, r *redistest.Server, keys ...string) {
+	t.Helper()
+	if got := r.Do(append([]string{"ACL", "SETUSER", "default", "resetkeys"}, keys...)...); got != "+OK" {
+		t.Fatal(got)
+	}
+}
+
 // ask sends a request of the route.
 func (p *pushes) ask(at *client, path, body string, header ...string) answer {
 	return at.reach(http.MethodPost, "/v1/orders"+path, body, append(header, "X-Api-Key: the-key", "Content-Type: application/json")...)
@@ -124,15 +132,20 @@ func (p *pushes) runs(n int) {
 // takeover is how long it takes at most until another node looks at a task whose node was killed: a lease of the outbox, and then one of the sender.
 const takeover = time.Minute
 
+// within waits until ok, for as long as a takeover may take.
+func (p *pushes) within(what string, ok func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(takeover); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("not within %v: %s", takeover, what)
+		}
+	}
+}
+
 // accepted waits until so many notifications have had a 2xx.
 func (p *pushes) accepted(n int) {
 	p.t.Helper()
-	accepted := 0
-	for end := time.Now().Add(takeover); accepted < n; time.Sleep(10 * time.Millisecond) {
-		if _, _, accepted = p.hooks.Count(); accepted < n && time.Now().After(end) {
-			p.t.Fatalf("of %d notifications %d are accepted after %v", n, accepted, takeover)
-		}
-	}
+	p.within(fmt.Sprintf("%d notifications are accepted", n), func() bool { _, _, accepted := p.hooks.Count(); return accepted >= n })
 }
 
 // listed gives the open notifications that a node lists.
@@ -230,6 +243,18 @@ func (p *pushes) wantEach(uuids map[string]string, heard map[string]int) (unhear
 		}
 	}
 	return unheard
+}
+
+// wantTopic wants that a topic has the result of each of the crowd's tasks once.
+func (p *pushes) wantTopic(r *redistest.Server, topic string) {
+	p.t.Helper()
+	p.within("the topic has all results", func() bool { return r.Do("XLEN", topic) == fmt.Sprintf(":%d", pushCrowd) })
+	entries := r.Do("XRANGE", topic, "-", "+")
+	for n := range pushCrowd {
+		if has := strings.Count(entries, `"data":`+resultOf(nonceOf(n))+"}"); has != 1 {
+			p.t.Errorf("the topic has the result of %s %d times", nonceOf(n), has)
+		}
+	}
 }
 
 func (p *pushes) wantOnce(name string, v promises.Visits, result string, heard map[string]int) {
