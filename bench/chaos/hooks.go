@@ -21,7 +21,7 @@ import (
 
 const (
 	// hookSecret signs notifications: the example of Standard Webhooks.
-	hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // of no use anywhere else
 	// hookHosts is how many receivers there are.
 	hookHosts = 10
 	// delivery bounds how long notifications may take: a killed node's tasks are looked at after 30 s, and its attempts are made again after 16 s.

@@ -88,11 +88,11 @@ func (p *pushes) order(at *client, n int) (uuid string) {
 	return a.header.Get("Location")[strings.LastIndex(a.header.Get("Location"), "/")+1:]
 }
 
-// orders makes tasks from one number to another, and gives their UUIDs.
-func (p *pushes) orders(at *client, from, to int) (uuids map[string]string) {
+// orders makes n tasks, and gives their UUIDs.
+func (p *pushes) orders(at *client, n int) (uuids map[string]string) {
 	var mu sync.Mutex
 	uuids = make(map[string]string)
-	each(from, to, func(n int) {
+	each(0, n, func(n int) {
 		uuid := p.order(at, n)
 		mu.Lock()
 		defer mu.Unlock()
@@ -178,8 +178,8 @@ func (p *pushes) settles(at *gate) {
 	eventually(p.t, "nothing is open", func() bool { return at.metric("syncgate_notify_open") == 0 })
 }
 
-// subscribeAll makes a subscription for the results of all tasks, which go to the receiver of a name, or to a topic. It gives the path of the subscription, and the topic.
-func (p *pushes) subscribeAll(host int, name string) (path, topic string) {
+// subscribeAll makes a subscription for the results of all tasks, which go to the receiver of a name, or to a topic. It gives the topic.
+func (p *pushes) subscribeAll(host int, name string) (topic string) {
 	p.t.Helper()
 	body := fmt.Sprintf(`{"mode":"continuous","secret":%q,"callbackUrl":%q}`, signingSecret, p.hooks.URL(host, name))
 	if name == "" {
@@ -190,7 +190,7 @@ func (p *pushes) subscribeAll(host int, name string) (path, topic string) {
 	if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != 201 || (said.Topic != "") != (name == "") {
 		p.t.Fatalf("%d %s", a.status, a.body)
 	}
-	return a.header.Get("Location"), said.Topic
+	return said.Topic
 }
 
 // wantAll wants that the receiver of a name has accepted the result of each of n tasks once.

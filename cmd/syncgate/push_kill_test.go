@@ -15,10 +15,10 @@ func TestSenderDiesInTheMiddle(t *testing.T) {
 	t.Parallel()
 	p := startPushes(t, durableRedis(t).URL())
 	p.hooks.Answers(hooksim.Hang)
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	uuids := p.orders(p.atHome, pushCrowd)
 	p.completes(p.atHome, 0, pushCrowd)
 	p.runs(pushCrowd)
-	time.Sleep(2 * time.Second) // the other node looks for what is due, and must not take these
+	<-time.After(2 * time.Second) // the other node looks for what is due, and must not take these
 	p.runs(pushCrowd)
 	p.hooks.Answers(hooksim.Status(http.StatusOK))
 	p.kill()
@@ -40,7 +40,7 @@ func TestSenderDiesBetweenAttempts(t *testing.T) {
 		}
 		return http.StatusAccepted
 	})
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	uuids := p.orders(p.atHome, pushCrowd)
 	p.completes(p.atHome, 0, pushCrowd)
 	p.tried(p.other, pushCrowd, notify.OutcomeStatus)
 	p.kill()
@@ -54,7 +54,7 @@ func TestSenderDiesBetweenAttempts(t *testing.T) {
 func TestReceiversAreKilled(t *testing.T) {
 	t.Parallel()
 	p := startPushes(t, durableRedis(t).URL())
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	uuids := p.orders(p.atHome, pushCrowd)
 	p.completes(p.atOther, 0, pushCrowd/2)
 	p.accepted(pushCrowd / 2)
 	p.hooks.Down()
@@ -75,7 +75,7 @@ func TestHomeDiesBeforeTheHandOver(t *testing.T) {
 	t.Parallel()
 	r := durableRedis(t)
 	p := startPushes(t, r.URL())
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	uuids := p.orders(p.atHome, pushCrowd)
 	allow(t, r, "~syncgate:[^n]*", "~syncgate:n[^o]*", "~syncgate:no[^t]*") // all but syncgate:notify
 	p.completes(p.atHome, 0, pushCrowd)
 	eventually(t, "the home has tried each", func() bool {
@@ -98,8 +98,8 @@ func TestHomeDiesInTheMiddleOfHandOvers(t *testing.T) {
 	t.Parallel()
 	r := durableRedis(t)
 	p := startPushes(t, r.URL())
-	_, topic := p.subscribeAll(0, "")
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	topic := p.subscribeAll(0, "")
+	uuids := p.orders(p.atHome, pushCrowd)
 	allow(t, r, "~syncgate:[^s]*", "~syncgate:s*}:[^t]*") // all but topics
 	p.completes(p.atHome, 0, pushCrowd)
 	p.accepted(pushCrowd)
@@ -121,8 +121,8 @@ func TestHomeDiesWhileResultsCome(t *testing.T) {
 	r := durableRedis(t)
 	p := startPushes(t, r.URL())
 	p.subscribeAll(0, "all")
-	_, topic := p.subscribeAll(0, "")
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	topic := p.subscribeAll(0, "")
+	uuids := p.orders(p.atHome, pushCrowd)
 	half := newCountdown(pushCrowd/2, p.kill)
 	each(0, pushCrowd, func(n int) {
 		j, _ := p.engine.job(nonceOf(n))
@@ -149,7 +149,7 @@ func TestAllNodesDie(t *testing.T) {
 	const third = pushCrowd / 3
 	p := startPushes(t, durableRedis(t).URL())
 	p.hooks.Answers(hooksim.Status(http.StatusServiceUnavailable))
-	uuids := p.orders(p.atHome, 0, pushCrowd)
+	uuids := p.orders(p.atHome, pushCrowd)
 	p.completes(p.atOther, 0, third)
 	p.tried(p.home, third, notify.OutcomeStatus)
 	p.hooks.Answers(hooksim.Hang)

@@ -30,7 +30,7 @@ func (p *pushes) open() (uuids map[string]string) {
 	for i := range openOthers {
 		p.subscribeAll(i, fmt.Sprintf("all%d", i))
 	}
-	uuids = p.orders(p.atHome, 0, openTasks)
+	uuids = p.orders(p.atHome, openTasks)
 	each(0, openTasks, func(n int) { p.report(p.atOther, nonceOf(n), "complete", resultOf(nonceOf(n))) })
 	eventually(p.t, "each was sent", func() bool { came, _, _ := p.hooks.Count(); return came >= opened })
 	return uuids

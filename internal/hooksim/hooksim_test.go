@@ -65,6 +65,12 @@ func TestSim(t *testing.T) {
 	if came, running, accepted := s.Count(); came != 5 || running != 0 || accepted != 2 {
 		t.Errorf("%d, %d, %d", came, running, accepted)
 	}
+	wantVisits(t, s)
+}
+
+// wantVisits wants what TestSim has sent.
+func wantVisits(t *testing.T, s *hooksim.Sim) {
+	t.Helper()
 	all := s.All()
 	if v := all["b"][0]; len(all["b"]) != 1 || v[0].Wrong != "it is forged" || v[0].Answered != 200 {
 		t.Errorf("%+v", v)
