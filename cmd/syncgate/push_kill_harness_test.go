@@ -135,7 +135,7 @@ const takeover = time.Minute
 // within waits until ok, for as long as a takeover may take.
 func (p *pushes) within(what string, ok func() bool) {
 	p.t.Helper()
-	for end := time.Now().Add(takeover); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(takeover); !ok(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("not within %v: %s", takeover, what)
 		}
