@@ -29,7 +29,7 @@ func spoilt() []string {
 func TestNoOutputShowsASecret(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	var log bytes.Buffer
-	c := demoConfig("127.0.0.1:0", "http://127.0.0.1:1", "http://127.0.0.1:1")
+	c := demoConfig("127.0.0.1:0", "", "http://127.0.0.1:1")
 	c.Log.Format = "json"
 	logger, lines := newLog(&log, c.Log)
 	n, err := start(c, logger, nil, func(string) (string, bool) { return "", false })
