@@ -69,14 +69,15 @@ func arrows() map[string]arrow {
 		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
-		"internal/redistest":  {nil, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
+		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
+		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
 			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/os1", "dialect/rest", "notify"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
-		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
+		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/freeport", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}
 	maps.Copy(all, roomArrows())
 	return all

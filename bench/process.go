@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -145,20 +144,6 @@ func (p *process) resident() (int64, error) {
 		return 0, fmt.Errorf("read memory of %s: %w", p.name, err)
 	}
 	return parseKB(string(b), "VmRSS")
-}
-
-// freeAddrs gives loopback addresses, each another, that nobody listened on a moment ago.
-func freeAddrs(n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer func() { _ = ln.Close() }() // at the end, so that no port is given twice
-		addrs[i] = ln.Addr().String()
-	}
-	return addrs, nil
 }
 
 // pause waits. It reports false when there was nothing to wait for, or ctx has ended first.

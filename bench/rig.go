@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"syncgate/internal/enginesim"
+	"syncgate/internal/freeport"
 )
 
 // rig is a running program with all that it needs: its nodes, an engine, and Redis.
@@ -41,7 +42,7 @@ func (b *bench) start(ctx context.Context, p program, s setting) (r *rig, err er
 			r.stop()
 		}
 	}()
-	free, err := freeAddrs(2 + 2*p.nodes)
+	free, err := freeport.Addresses(2 + 2*p.nodes)
 	if err != nil {
 		return r, err
 	}

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,29 +101,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// free gives loopback addresses that nobody listened on a moment ago, each another. A Cluster wants the port 10000 above
-// as well.
-func free(n int) ([]string, error) {
-	var found []string
-	for range 100 * n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer func() { _ = l.Close() }() // all at the end, so that no port is given twice
-		at, err := netip.ParseAddrPort(l.Addr().String())
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		if bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", int(at.Port())+10000)); at.Port() <= 55535 && err == nil {
-			_ = bus.Close()
-			found = append(found, l.Addr().String())
-		}
-		if len(found) == n {
-			return found, nil
-		}
-	}
-	return nil, errors.New("find a free port: there is none")
 }

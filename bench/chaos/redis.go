@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"syncgate/internal/freeport"
 )
 
 // server is a redis-server. What it has stored survives its restart.
@@ -25,7 +27,7 @@ type server struct {
 
 // newServer starts one on a free port and waits until it answers.
 func newServer(ctx context.Context, dir string, args ...string) (*server, error) {
-	at, err := free(1)
+	at, err := freeport.Addresses(1)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +200,7 @@ func (s *store) watched() bool {
 }
 
 func newSentinel(ctx context.Context, dir, host, port string) (*server, error) {
-	at, err := free(1)
+	at, err := freeport.Addresses(1)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"syncgate/internal/enginesim"
 	"syncgate/internal/faultproxy"
+	"syncgate/internal/freeport"
 	"syncgate/internal/hooksim"
 )
 
@@ -131,7 +132,7 @@ func (w *world) startNodes() error {
 	if w.kind == none {
 		n = 1
 	}
-	at, err := free(2*n + 1)
+	at, err := freeport.Addresses(2*n + 1)
 	if err != nil {
 		return err
 	}

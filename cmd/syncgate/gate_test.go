@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +18,7 @@ import (
 	"time"
 
 	"syncgate/internal/enginesim"
+	"syncgate/internal/freeport"
 	"syncgate/signer"
 )
 
@@ -193,22 +192,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// free gives addresses of the loopback whose ports are free, and not of those that connections going out may take.
-func free(t *testing.T, n int) (addresses []string) {
+// free gives addresses of the loopback whose ports are free.
+func free(t *testing.T, n int) []string {
 	t.Helper()
-	const least, most, tries = 12_000, 32_000, 1000
-	for range tries {
-		if len(addresses) == n {
-			return addresses
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.N(most-least)))) //nolint:gosec // no secret
-		if err == nil {
-			defer l.Close() // all are open until all are found, or they could be the same
-			addresses = append(addresses, l.Addr().String())
-		}
+	addresses, err := freeport.Addresses(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return nil
+	return addresses
 }
 
 // logbook is a log that may be written and read at once.

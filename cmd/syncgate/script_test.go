@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"syncgate/internal/freeport"
 )
 
 // patience bounds every wait of a script: far above what anything takes, also under the race detector.
@@ -42,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "start": startProcess, "await": await, "signal": sendSignal, "ended": ended, "free": free, "block": block,
+			"exits": exits, "start": startProcess, "await": await, "signal": sendSignal, "ended": ended, "free": setFree, "block": block,
 			"page": openPage, "writes": writes, "types": types, "shows": shows, "whole": whole,
 		},
 	})
@@ -167,19 +169,15 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func free(ts *testscript.TestScript, neg bool, args []string) {
+// setFree sets variables to addresses that are free.
+func setFree(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "free VARIABLE...")
-	var listeners []net.Listener // open until all are found, or they would find the same
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		ts.Setenv(name, l.Addr().String())
-		_, port, err := net.SplitHostPort(l.Addr().String())
+	addresses, err := freeport.Addresses(len(args))
+	ts.Check(err)
+	for i, name := range args {
+		ts.Setenv(name, addresses[i])
+		_, port, err := net.SplitHostPort(addresses[i])
 		ts.Check(err)
 		ts.Setenv(name+"_PORT", port)
-		listeners = append(listeners, l)
-	}
-	for _, l := range listeners {
-		ts.Check(l.Close())
 	}
 }

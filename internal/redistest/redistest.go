@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"syncgate/internal/freeport"
 )
 
 // startTimeout is how long a server may take until it answers.
@@ -97,24 +99,16 @@ func (s *Server) awaitCluster() {
 // FreePort gives a port of 127.0.0.1 that is free now, and 10000 above it as well, where a Cluster wants it.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("redistest: find a port: %v", err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if port > 55535 {
-			continue
-		}
-		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000)))
-		if err == nil {
-			_ = bus.Close()
-			return port
-		}
+	found, err := freeport.Addresses(1)
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
 	}
-	t.Fatal("redistest: find a port: none is free")
-	return 0
+	_, text, err := net.SplitHostPort(found[0])
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	port, _ := strconv.Atoi(text) // it was a number
+	return port
 }
 
 func newServer(t testing.TB, network string, args []string) *Server {
