@@ -2,6 +2,7 @@ package hooksim_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func post(t *testing.T, url, id string) int {
 	if err != nil {
 		return 0
 	}
+	_, _ = io.Copy(io.Discard, r.Body) // or the connection closes
 	_ = r.Body.Close()
 	return r.StatusCode
 }
