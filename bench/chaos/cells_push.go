@@ -16,7 +16,7 @@ import (
 // pushed is a setup with a route that pushes. An attempt may take a second.
 func pushed(answer hooksim.Answer) setup {
 	return setup{hooks: answer, routes: fmt.Sprintf("routes: [{name: work, path: /v1/work, conv_id: 1, login: %q, auth: none, subscriptions: true, wait: {max: 60s}}]\n"+
-		"notify: {signing_secret: %s, allow_http: true, allow_networks: [127.0.0.0/8], timeout: 1s}\n", login, hookSecret)}
+		"notify: {signing_secret: %s, allow_http: true, allow_networks: [127.0.0.0/8], timeout: 1s}\n", login, hookSecret())}
 }
 
 // behind is the setup behind a balancer, so that callbacks find a gateway that lives.

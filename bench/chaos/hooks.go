@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,16 +18,20 @@ import (
 
 	"syncgate/internal/hooksim"
 	"syncgate/internal/promises"
+	"syncgate/signer"
 )
 
 const (
-	// hookSecret signs notifications: the example of Standard Webhooks.
-	hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" //nolint:gosec // of no use anywhere else
 	// hookHosts is how many receivers there are.
 	hookHosts = 10
 	// delivery bounds how long notifications may take: a killed node's tasks are looked at after 30 s, and its attempts are made again after 16 s.
 	delivery = time.Minute
 )
+
+// hookSecret signs notifications.
+func hookSecret() string {
+	return signer.WebhookPrefix + base64.StdEncoding.EncodeToString([]byte("the receivers of this run"))
+}
 
 // heard is what a receiver had of one result.
 type heard struct {
@@ -51,7 +56,7 @@ func (w *world) startHooks() error {
 	if w.setup.hooks == nil {
 		return nil
 	}
-	webhook, err := standardwebhooks.NewWebhook(hookSecret)
+	webhook, err := standardwebhooks.NewWebhook(hookSecret())
 	if err != nil {
 		return fmt.Errorf("read the secret of the receivers: %w", err)
 	}

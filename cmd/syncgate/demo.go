@@ -32,7 +32,7 @@ const (
 	// demoFeeds is a route as the adidas API guidelines have them. Callers need a key there, as subscriptions belong to them.
 	demoFeeds = "/v1/feeds"
 	demoKey   = "demo-key"
-	// demoContainers is a route in the words of OS1, and so is the path below it, whose callbacks are signed in the other way that is in use.
+	// demoContainers is a route with view os1 that signs with hmac-sha256. The route one segment below it signs with concat-sha256.
 	demoContainers = "/v1/containers"
 	// demoRate is how many requests a second that route takes, so that its answers say what is left.
 	demoRate = 20
@@ -179,8 +179,9 @@ And this one hears how far the worker is:
 
 %s
 
-This one subscribes: the result is sent to a URL, here of this process, whose log shows it. The demo allows receivers
-without TLS on this machine; other gateways do if they are configured so. docs/notifications.md has receivers to run:
+This one subscribes: the result is sent to a URL. Here the URL is one of the demo itself, and the demo's log shows what came. The
+demo allows receivers on this machine and without TLS. Other gateways allow them only by configuration. To run a receiver of your
+own see docs/notifications.md:
 
 %s
 

@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// demoWorker is an engine in plain HTTP: it takes a task, calls back with how far it is, and then with what it was sent. A task whose JSON has a
-// member "fail" fails, with that for a reason. At demoInbox it is a receiver of notifications, which logs what it gets.
+// demoWorker is an engine in plain HTTP. It takes a task, reports progress, and calls back with the body that it was sent. If that is JSON and has a
+// member "fail", the task fails, and the member is the reason. At demoInbox demoWorker is a receiver of notifications: it logs each.
 type demoWorker struct {
 	log    zerolog.Logger
 	server *http.Server

@@ -192,7 +192,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// free gives addresses of the loopback whose ports are free.
+// free gives n addresses of the loopback that nobody listens on.
 func free(t *testing.T, n int) []string {
 	t.Helper()
 	addresses, err := freeport.Addresses(n)

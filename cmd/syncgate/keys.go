@@ -26,9 +26,9 @@ func newCallbackKeys(keys []string) (*callbackKeys, error) {
 
 // retiring are live keys, and those that were removed and are still of use for a while. It is owned by one goroutine.
 type retiring struct {
-	use     func(keys []string) error // gets all of them, the live ones first
+	use     func(keys []string) error // is called with the live keys, and the removed ones behind them
 	live    []string
-	removed map[string]time.Time // until when each is of use
+	removed map[string]time.Time // when the time of each is over
 }
 
 func newRetiring(live []string, use func([]string) error) retiring {

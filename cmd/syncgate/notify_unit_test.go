@@ -42,7 +42,7 @@ type operated struct {
 	receiver string
 }
 
-// operate starts a Sender whose receiver answers a status, and the admin listener's path.
+// operate starts a receiver that answers with status, a Sender over store, and a server with the admin listener's path of notifications.
 func operate(t *testing.T, store notify.Store, status int) *operated {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 	t.Cleanup(receiver.Close)
@@ -259,7 +259,7 @@ func TestNotifyCommand(t *testing.T) {
 	})
 }
 
-// TestNotifyCommandElsewhere: a server that is no admin listener, and a node whose routes push nothing.
+// TestNotifyCommandElsewhere asks a server that is no admin listener, and a node without notifications. Both answers are clear errors.
 func TestNotifyCommandElsewhere(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)

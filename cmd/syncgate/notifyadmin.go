@@ -41,8 +41,8 @@ type notificationList struct {
 	After         string         `json:"after,omitempty"` // the parameter after of the rest; empty: there is no more
 }
 
-// notifyAdmin answers operators who ask the admin listener for notifications. It shows no body, header, secret, and no query of a URL. The zero
-// value is that of a node whose routes push nothing.
+// notifyAdmin answers operators who ask the admin listener for notifications. It shows no body, header, secret, and no query of a URL. A node without
+// notifications has the zero value, which answers 404.
 type notifyAdmin struct {
 	store notify.Store
 	retry func(ctx context.Context, id string) error

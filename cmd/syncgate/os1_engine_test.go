@@ -58,7 +58,7 @@ func newOS1Engine(t *testing.T) *os1Engine {
 	return e
 }
 
-// start sends a client's request, whose answer comes later.
+// start sends a request of a client and waits until the engine has the task. The channel gives the client's answer.
 func (e *os1Engine) start(t *testing.T, body string) (os1Task, <-chan answer) {
 	t.Helper()
 	answers := make(chan answer, 1)

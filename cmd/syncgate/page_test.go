@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// page is a document whose blocks a script uses as its reader would. A block is found by the comment before it, <!-- test: NAME -->.
+// page is a document whose blocks a script runs. The comment <!-- test: NAME --> before a block names it.
 type page struct {
 	file   string
 	edits  *strings.Replacer // addresses of the page, and those of the script
@@ -32,7 +32,8 @@ var (
 	shellBlock  = regexp.MustCompile("(?m)^```sh$")
 )
 
-// openPage opens a page for the other commands, and puts it into page.md. The arguments after FILE replace text of it: OLD NEW... Every block of shell in the page has to have a name.
+// openPage opens a page for the other commands, and writes it to page.md. The arguments after FILE are pairs: NEW replaces OLD in the page. It fails
+// where a block of shell has no name.
 func openPage(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "page FILE [OLD NEW]...")
 	text, err := os.ReadFile("../../" + args[0])
@@ -120,7 +121,7 @@ func patternOf(block string) *regexp.Regexp {
 			continue
 		}
 		line = strings.ReplaceAll(regexp.QuoteMeta(line), "…", `[^\n]*`)
-		line = blanks.ReplaceAllString(line, " +") // of a table, whose columns are as wide as what is in them
+		line = blanks.ReplaceAllString(line, " +") // the width of a table's columns depends on the cells
 		lines = append(lines, line+"\n")
 	}
 	pattern := strings.Join(lines, "")
