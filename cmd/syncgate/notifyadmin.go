@@ -48,11 +48,6 @@ type notifyAdmin struct {
 	retry func(ctx context.Context, id string) error
 }
 
-// path is where the gateway serves it.
-func (a notifyAdmin) path() admin.Path {
-	return admin.Path{Path: notificationsPath, Serve: a.serve}
-}
-
 // serve answers /api/notifications, .../{id} and .../{id}/retry.
 func (a notifyAdmin) serve(ctx *fasthttp.RequestCtx, rest string) {
 	until, cancel := context.WithTimeout(context.Background(), storeTimeout)

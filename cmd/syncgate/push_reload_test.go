@@ -98,29 +98,36 @@ func TestActionsAreReloaded(t *testing.T) {
 	g.stop()
 }
 
-// TestTheFirstPushNeedsARestart: a process without notifications refuses a file whose routes push, and goes on.
-func TestTheFirstPushNeedsARestart(t *testing.T) {
-	p := newPusher(t)
-	p.routes = strings.Replace(pushingRoutes, "subscriptions: true", "subscriptions: false", 1)
-	p.write()
-	g := p.serve(simulate(t).URL())
-	if out := g.notify(1, "list"); !strings.Contains(out, "no route of this gateway pushes results") {
-		t.Error(out)
-	}
-	if n := g.metric("syncgate_notify_attempts_total"); n != 0 || strings.Contains(mustGet(t, g), "syncgate_notify_") {
-		t.Error("it has what sends notifications")
-	}
-	p.routes = pushingRoutes
-	p.reload(g, unchanged)
-	if !strings.Contains(g.log.String(), "needs a restart") {
-		t.Errorf("the log does not say what to do")
-	}
-	if status, text := g.ask("/v1/pay", `{"x":1}`); status != 200 {
-		t.Errorf("%d %s", status, text)
-	}
-	p.routes = strings.Replace(pushingRoutes, "subscriptions: true", "subscriptions: false", 1)
-	p.reload(g, reloaded)
-	g.stop()
+// TestFirstPushIsReloaded: a process that has begun without notifications gets them with the first route that pushes, and not from a file with a problem.
+func TestFirstPushIsReloaded(t *testing.T) {
+	eachPusher(t, func(t *testing.T, p *pusher, env []string) {
+		p.routes = strings.Replace(pushingRoutes, "subscriptions: true", "subscriptions: false", 1)
+		p.write()
+		r := receive(t, 200)
+		g := p.serve(simulate(t).URL(), env...)
+		if out := g.notify(1, "list"); !strings.Contains(out, "no route of this gateway pushes results") {
+			t.Error(out)
+		}
+		if strings.Contains(mustGet(t, g), "syncgate_notify_") {
+			t.Error("it has what sends notifications")
+		}
+		p.routes = strings.Replace(pushingRoutes, "subscriptions: true", "subscriptions: true, schema: /nowhere", 1)
+		p.reload(g, unchanged)
+		if out := g.notify(1, "list"); !strings.Contains(out, "no route of this gateway pushes results") {
+			t.Error(out)
+		}
+		p.routes = pushingRoutes
+		p.reload(g, reloaded)
+		if status, text := g.ask("/v1/pay", `{"callbackUrl":"`+r.URL+`","x":1}`); status != 202 {
+			t.Errorf("%d %s", status, text)
+		}
+		h := r.await(t, 1)
+		g.becomes(h.id, notify.Delivered)
+		if !strings.Contains(mustGet(t, g), "syncgate_notify_") {
+			t.Error("it has no metrics of notifications")
+		}
+		g.stop()
+	})
 }
 
 func mustGet(t *testing.T, g *gate) string {

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"syncgate/configs"
+	"syncgate/correlator"
 	"syncgate/dialect/rest"
+	"syncgate/internal/admin"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -36,14 +40,14 @@ type pushing struct {
 	tasks         notify.OutboxStore
 	sender        *notify.Sender
 	outbox        *notify.Outbox
-	routes        *rest.Push // for Outside.Push
+	routes        *rest.Push // of the dialect
 	log           zerolog.Logger
 
 	seals retiring // owned by the goroutine of run
 }
 
-// newPushing makes what a node needs for pushing, and begins to send what is stored. keys are those of callbacks: they seal secrets.
-func newPushing(c *configs.Config, keys []string, metrics prometheus.Registerer, log zerolog.Logger) (*pushing, error) {
+// newPushing makes what a node needs for pushing, gives it to routes, and begins to send what is stored. keys are those of callbacks: they seal secrets.
+func newPushing(c *configs.Config, keys []string, routes *rest.Push, metrics prometheus.Registerer, log zerolog.Logger) (*pushing, error) {
 	settings, err := c.Notify.Settings()
 	if err != nil {
 		return nil, err
@@ -52,7 +56,7 @@ func newPushing(c *configs.Config, keys []string, metrics prometheus.Registerer,
 	if err != nil {
 		return nil, err
 	}
-	p := &pushing{seals: newRetiring(keys, sealer.Set), log: log}
+	p := &pushing{seals: newRetiring(keys, sealer.Set), routes: routes, log: log}
 	if err := p.makeStores(c, sealer, log); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func newPushing(c *configs.Config, keys []string, metrics prometheus.Registerer,
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	p.routes = &rest.Push{Sender: p.sender, Subscriptions: p.subscriptions, Sealer: sealer}
+	routes.Sender, routes.Subscriptions, routes.Sealer = p.sender, p.subscriptions, sealer
 	p.routes.SetSecrets(c.Notify.Secrets())
 	return p, nil
 }
@@ -88,13 +92,6 @@ func (p *pushing) makeStores(c *configs.Config, sealer *signer.Sealer, log zerol
 	return nil
 }
 
-// start has tasks looked at whose results are to be pushed. A nil pushing does nothing, here and in close.
-func (p *pushing) start(push notify.PushFunc) {
-	if p != nil {
-		p.outbox.Start(push)
-	}
-}
-
 // admin gives what operators can ask.
 func (p *pushing) admin() notifyAdmin {
 	if p == nil {
@@ -103,7 +100,7 @@ func (p *pushing) admin() notifyAdmin {
 	return notifyAdmin{p.store, p.sender.Retry}
 }
 
-// close ends the looks at tasks, then the attempts, and then the connections to Redis.
+// close ends the looks at tasks, then the attempts, and then the connections to Redis. A nil pushing does nothing.
 func (p *pushing) close() error {
 	if p == nil {
 		return nil
@@ -214,5 +211,60 @@ func (a aftermath) endOnce(ctx context.Context, subscription string, state notif
 	return a.end(ctx, subscription, end)
 }
 
-// errFirstPush is about a reload.
-var errFirstPush = errors.New("routes: the first route with subscriptions or view os1 needs a restart: this process has begun without notifications")
+// currentPushing is the pushing that a node has now, nil while no route has ever pushed. It is the gateway's Outbox, and serves operators.
+type currentPushing struct{ atomic.Pointer[pushing] }
+
+// start has tasks looked at whose results are to be pushed. It may be called again.
+func (c *currentPushing) start(push notify.PushFunc) {
+	if p := c.Load(); p != nil {
+		p.outbox.Start(push)
+	}
+}
+
+// errNoOutbox is for a route that pushes in a node that does not: there is none.
+var errNoOutbox = fmt.Errorf("%w: this node has no outbox", correlator.ErrUnavailable)
+
+// Owe is gateway.Outbox's.
+func (c *currentPushing) Owe(ctx context.Context, task correlator.ID, after time.Duration, sent bool) error {
+	if p := c.Load(); p != nil {
+		return p.outbox.Owe(ctx, task, after, sent)
+	}
+	return errNoOutbox
+}
+
+// Done is gateway.Outbox's.
+func (c *currentPushing) Done(ctx context.Context, task correlator.ID) error {
+	if p := c.Load(); p != nil {
+		return p.outbox.Done(ctx, task)
+	}
+	return nil
+}
+
+// Look is gateway.Outbox's. Where the node does not push, another one made the task, and looks at it.
+func (c *currentPushing) Look(task correlator.ID) {
+	if p := c.Load(); p != nil {
+		p.outbox.Look(task)
+	}
+}
+
+// path is where operators ask for notifications.
+func (c *currentPushing) path() admin.Path {
+	return admin.Path{Path: notificationsPath, Serve: func(ctx *fasthttp.RequestCtx, rest string) { c.Load().admin().serve(ctx, rest) }}
+}
+
+// beginPushing makes the node push, if a route of c does and it does not yet. undo takes that back, before a request can have found such a route.
+func (n *node) beginPushing(c *configs.Config) (undo func(), err error) {
+	if n.pushing.Load() != nil || !c.Pushes() {
+		return func() {}, nil
+	}
+	p, err := newPushing(c, n.keys.live, n.push, n.metrics, n.log)
+	if err != nil {
+		return nil, fmt.Errorf("make what sends notifications: %w", err)
+	}
+	n.pushing.Store(p)
+	return func() {
+		n.pushing.Store(nil)
+		n.push.Sender, n.push.Subscriptions, n.push.Sealer = nil, nil, nil
+		n.complain("stop sending notifications", p.close())
+	}, nil
+}

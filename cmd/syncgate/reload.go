@@ -36,21 +36,24 @@ func (n *node) apply(load loader) error {
 	if err != nil {
 		return err
 	}
-	if next.Pushes() && n.pushing == nil {
-		return errFirstPush
-	}
 	settings, err := next.Notify.Settings()
 	if err != nil {
 		return err
 	}
-	if err := n.routes.Set(next.Rest()); err != nil { // before anything else changes: it reads files
+	undo, err := n.beginPushing(next)
+	if err != nil {
 		return err
 	}
+	if err := n.routes.Set(next.Rest()); err != nil { // before anything else changes: it reads files
+		undo()
+		return err
+	}
+	n.pushing.start(n.gateway.Push)
 	if err := n.keys.replace(next.CallbackKeys(), time.Now(), n.config.Timeouts.Max); err != nil {
 		return err
 	}
 	n.retire = time.After(n.config.Timeouts.Max)
-	if err := n.pushing.reload(next, settings, time.Now()); err != nil {
+	if err := n.pushing.Load().reload(next, settings, time.Now()); err != nil {
 		return err
 	}
 	for _, w := range warnings {

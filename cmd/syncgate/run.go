@@ -33,7 +33,8 @@ type node struct {
 	dialect   *corezoid.Dialect
 	routes    *rest.Dialect
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
-	pushing   *pushing                      // nil: no route pushes
+	push      *rest.Push                    // what routes have of pushing
+	pushing   currentPushing
 	gateway   *gateway.Gateway
 	metrics   *prometheus.Registry
 	examining examining
@@ -59,7 +60,7 @@ type table interface {
 
 // start makes a node and starts it: keys, dialect, correlator, notifications, routes, gateway, addresses, in this order, and serving last.
 func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
-	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), metrics: prometheus.NewRegistry()}
+	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), push: new(rest.Push), metrics: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.metrics.MustRegister(logCounts...)
 	n.metrics.MustRegister(n.reloads.successful, n.reloads.at)
@@ -78,7 +79,7 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 		return nil, fmt.Errorf("make the correlator: %w", err)
 	}
 	if err = n.open(); err != nil {
-		_ = n.pushing.close() // nobody was served, and the first error is the one to report
+		_ = n.pushing.Load().close() // nobody was served, and the first error is the one to report
 		_ = n.table.Shutdown(context.Background())
 		return nil, err
 	}
@@ -94,14 +95,10 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 
 // open makes what needs the correlator, and opens the addresses.
 func (n *node) open() (err error) {
-	outside := rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect}
-	if n.config.Pushes() {
-		if n.pushing, err = newPushing(n.config, n.keys.live, n.metrics, n.log); err != nil {
-			return fmt.Errorf("make what sends notifications: %w", err)
-		}
-		outside.Push = n.pushing.routes
+	if _, err = n.beginPushing(n.config); err != nil {
+		return err
 	}
-	if n.routes, err = rest.New(n.config.Rest(), outside); err != nil {
+	if n.routes, err = rest.New(n.config.Rest(), rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect, Push: n.push}); err != nil {
 		return fmt.Errorf("make the routes: %w", err)
 	}
 	return n.listen()
@@ -127,10 +124,7 @@ func (n *node) listen() (err error) {
 	}
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []admin.Path{n.pushing.admin().path()},
-	}
-	if n.pushing != nil {
-		parts.Outbox = n.pushing.outbox
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
 	}
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
@@ -300,7 +294,7 @@ func (n *node) drain() {
 	n.certificate.stop()
 	n.examining.stop()
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
-	n.complain("stop sending notifications", n.pushing.close())
+	n.complain("stop sending notifications", n.pushing.Load().close())
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)
 }

@@ -52,10 +52,10 @@ func (c *RouteConfig) checkOutside(p *problems, key string, outside *Outside) {
 	if c.Auth == AuthCorezoid && outside != nil && outside.Verifier == nil {
 		p.add(key+".auth", "corezoid cannot be checked here")
 	}
-	if c.Subscriptions && outside != nil && outside.Push == nil {
+	if c.Subscriptions && outside != nil && !outside.Push.works() {
 		p.add(key+".subscriptions", "cannot be had here: nothing sends notifications")
 	}
-	if c.View == ViewOS1 && outside != nil && outside.Push == nil {
+	if c.View == ViewOS1 && outside != nil && !outside.Push.works() {
 		p.add(key+".view", "os1 cannot be had here: nothing sends notifications")
 	}
 }

@@ -27,7 +27,8 @@ type Sender interface {
 	Open(ctx context.Context, ids ...string) (bool, error)
 }
 
-// Push is what routes with subscriptions need. Sender, Subscriptions and Sealer do not change.
+// Push is what routes with subscriptions need. Without a Sender there can be none. Sender, Subscriptions and Sealer are set together: before New, or
+// before the Set that brings the first such route; from then on they do not change.
 type Push struct {
 	Sender        Sender
 	Subscriptions notify.Subscriptions
@@ -35,6 +36,9 @@ type Push struct {
 
 	secrets atomic.Pointer[[]signer.Secret]
 }
+
+// works reports whether results can be pushed.
+func (p *Push) works() bool { return p != nil && p.Sender != nil }
 
 // SetSecrets replaces the secrets that sign notifications which have none of their own, nor one of their caller: all of them sign. They are
 // whsec_…, at most 8. Safe for concurrent use.
@@ -130,7 +134,7 @@ func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task
 	switch {
 	case s.Push == nil && (s.os1 == nil || s.os1.URL == ""):
 		return nil, nil
-	case p == nil:
+	case !p.works():
 		return nil, errNoPush
 	case s.os1 != nil:
 		return []receiver{{uuid: task, id: notificationID(task, ""), n: notify.Notification{URL: s.os1.URL}}}, nil

@@ -230,7 +230,7 @@ func subscriptionFault(err error, login string) error {
 
 // Forget ends the subscription of a task that was not made.
 func (d *Dialect) Forget(ctx context.Context, c *gateway.Call, task string) {
-	if own, ok := c.Options.Own.(*subscribing); ok && own.sub.Mode == notify.Once && d.outside.Push != nil {
+	if own, ok := c.Options.Own.(*subscribing); ok && own.sub.Mode == notify.Once && d.outside.Push.works() {
 		_ = d.outside.Push.Subscriptions.End(ctx, onceUUID(task), notify.Ended) // one that stays counts for its owner until that cancels it
 	}
 }

@@ -54,7 +54,7 @@ func (d *Dialect) Resource(
 	if r == nil {
 		return "", &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
 	}
-	if r.role != subscription || d.outside.Push == nil {
+	if r.role != subscription || !d.outside.Push.works() {
 		return "", notFound("no such path")
 	}
 	params, path, signature := r.parameters(gateway.RawPath(req.Header.RequestURI()))
