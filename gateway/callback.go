@@ -56,12 +56,12 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 	return false, nil
 }
 
-// deliver hands a callback on, and waits until it is settled.
-func (g *Gateway) deliver(id correlator.ID, cb correlator.Callback) error {
+// deliver hands a callback on, and waits until it is settled, or until ctx ends.
+func (g *Gateway) deliver(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
 	if err := g.retries.Save(id); err != nil {
 		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
-	return deliverError(id, cb.Op, g.correlator.Deliver(g.deadlines.context(time.Now()), id, cb))
+	return deliverError(id, cb.Op, g.correlator.Deliver(ctx, id, cb))
 }
 
 func deliverError(id correlator.ID, op int, err error) error {
@@ -99,7 +99,7 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 	g.work.run(func() {
 		defer g.work.Done()
 		if !awaited {
-			outcome, err := g.deliverUnawaited(id, cb)
+			outcome, err := g.deliverUnawaited(g.deadlines.context(now), id, cb)
 			g.answerCallback(x, answer, id, cb.Op, outcome, err)
 			return
 		}
@@ -107,7 +107,7 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 		if cb.Status.Running() {
 			outcome = callbackReported
 		}
-		g.answerCallback(x, answer, id, cb.Op, outcome, g.deliver(id, cb))
+		g.answerCallback(x, answer, id, cb.Op, outcome, g.deliver(g.deadlines.context(now), id, cb))
 	})
 }
 

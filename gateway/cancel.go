@@ -21,7 +21,7 @@ func (g *Gateway) cancelTask(t *trip) {
 			continue
 		}
 		cb := correlator.Callback{Op: op, Status: correlator.Cancelled}
-		err := g.deliver(t.id, cb)
+		err := g.deliver(g.deadlines.context(time.Now()), t.id, cb)
 		before, late := errors.AsType[*correlator.Superseded](err)
 		switch {
 		case late:

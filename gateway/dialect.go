@@ -69,8 +69,8 @@ type ForgetDialect interface {
 
 // ResourceDialect is a Dialect with resources of its own that are no tasks.
 type ResourceDialect interface {
-	// Resource answers a request of a Resource route, and says who asks; empty: nobody has said. It may ask a store, until ctx ends. Its errors are as
-	// Register's.
+	// Resource answers a request of a Resource or a Report route, and says who asks; empty: nobody has said. It may ask a store and wait, until ctx
+	// ends. Its errors are as Register's.
 	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error)
 }
 
@@ -102,6 +102,9 @@ const (
 	Task
 	// Resource names what the dialect keeps itself.
 	Resource
+	// Report is where those call that complete tasks, beside our own callback path. It is served where callbacks are, and as they are: with
+	// limits.callback_body, and while the node drains.
+	Report
 )
 
 // Route is what a Dialect knows of a path. It keeps no byte of the request.
@@ -112,6 +115,8 @@ type Route struct {
 	Methods []string // that the path answers, OPTIONS among them; not to be changed
 	Name    string   // in the log and in metrics; empty: there is only one
 	Body    int64    // the most bytes of a body; 0: limits.body
+	// Wait is how long Resource may take at most; 0: what a store may take.
+	Wait time.Duration
 }
 
 // Call is a client's request, read and verified. It holds copies only: nothing in it points into a request's buffers.
@@ -132,6 +137,26 @@ type Call struct {
 
 	// Options is what a route adds; nil: nothing.
 	Options *Options
+
+	// Lasts is how long after acceptance the engine may take, if that is longer than Wait, and Retention how long a result is kept at least. They make
+	// the tokens live longer.
+	Lasts, Retention time.Duration
+
+	// Names complete ops of the call by names; nil: its tokens alone do.
+	Names CallNames
+}
+
+// CallNames are the names of a call's ops, under which others complete them through Gateway.Deliver. A call with names has its own. Its methods may
+// ask a store, and can be called concurrently.
+type CallNames interface {
+	// Bind is called before the engine can know the call, which is parked already as id. It may make an op Local, which it then takes out of
+	// c.Body and c.Slots: finals has what becomes of the ops that end here. expiry is until when callbacks are accepted. An error ends the call, and
+	// nothing is forwarded.
+	Bind(ctx context.Context, id correlator.ID, expiry time.Time, c *Call) (finals []correlator.Callback, err error)
+	// Acked is called when the engine has answered, and not when there is no answer.
+	Acked(ctx context.Context, c *Call, ack *Ack)
+	// Ended is called when the wait has ended. status gives that of each op: where it is not final, kept says whether a final can still come.
+	Ended(ctx context.Context, status []correlator.Status, kept bool)
 }
 
 // Options are what a route adds to a Call. Calls with Options have one op, or one for each of Asked.Elements.
@@ -208,6 +233,7 @@ type Param struct{ Name, Value string }
 // Op is one operation of a Call.
 type Op struct {
 	Create bool // parked until its callback; else the engine's own answer is final
+	Local  bool // the engine does not get it: what is delivered under its name, or by CallNames, is final
 	// Added says that Match is ours: the client sent no id, and must not see this one.
 	Added   bool
 	Refused string // not empty: not forwarded, this is why (public text)

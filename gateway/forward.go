@@ -24,6 +24,7 @@ type engineAnswer struct {
 	outcome answerOutcome
 	decided *decision // of said
 	err     error
+	ack     *Ack // of a call with names; else nil
 }
 
 // decision is what an engine's answer has decided: all of the package, or some of its ops.
@@ -96,6 +97,10 @@ func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 // noteAnswer keeps what operators may ask for. The plain answer costs no memory.
 func (t *trip) noteAnswer(ack *Ack) {
 	t.engineTask = ack.Task
+	if t.named() {
+		whole := *ack
+		t.exchanged.ack = &whole
+	}
 	if t.call.Options != nil {
 		t.call.Options.Accepted = ack.Accepted
 	}
@@ -133,6 +138,9 @@ func (t *trip) Finished(took time.Duration, code string) {
 	}
 	a := t.exchanged
 	t.exchanged = engineAnswer{}
+	if a.ack != nil {
+		t.ackNames(a.ack)
+	}
 	if t.call.Options != nil && a.outcome != unsent && a.outcome != said { // what was refused, or is done, is not to be cancelled
 		defer t.cancelled()
 	}

@@ -334,7 +334,7 @@ func (g *Gateway) tokens(t *trip) []string {
 	tokens := make([]string, 0, len(t.call.Slots))
 	var room [128]byte // on the stack, and a token is shorter
 	for i := range t.call.Ops {
-		if t.call.Ops[i].Create && t.call.Ops[i].Refused == "" {
+		if op := &t.call.Ops[i]; op.Create && op.Refused == "" && !op.Local {
 			tokens = append(tokens, string(g.keys.AppendToken(room[:0], correlator.Token{Trip: t.id, Op: i, Engine: g.engines[t.engine].id})))
 		}
 	}

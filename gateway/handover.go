@@ -113,7 +113,7 @@ func (t *trip) follow() {
 
 // forsakeTask cancels a task that its client has left.
 func (g *Gateway) forsakeTask(id correlator.ID) {
-	if g.deliver(id, correlator.Callback{Status: correlator.Cancelled}) == nil {
+	if g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Status: correlator.Cancelled}) == nil {
 		g.cancelAtEngine(id)
 	}
 }

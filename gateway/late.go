@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -40,12 +41,12 @@ const (
 )
 
 // deliverUnawaited hands on a callback for which nobody waits, and says what became of it. It asks the store: such callbacks are few.
-func (g *Gateway) deliverUnawaited(id correlator.ID, cb correlator.Callback) (outcome string, err error) {
+func (g *Gateway) deliverUnawaited(ctx context.Context, id correlator.ID, cb correlator.Callback) (outcome string, err error) {
 	if cb.Status.Running() {
-		return callbackReported, g.deliver(id, cb)
+		return callbackReported, g.deliver(ctx, id, cb)
 	}
 	before, m := g.recordOf(id, cb.Op)
-	err = g.deliver(id, cb)
+	err = g.deliver(ctx, id, cb)
 	superseded, _ := errors.AsType[*correlator.Superseded](err)
 	switch {
 	case superseded != nil:

@@ -186,7 +186,27 @@ func (p *partners) delivering(ctx context.Context, maker uint8, c *Call, r *Repl
 // errPush is the error of a dialect that asks for a push and has none.
 var errPush = fmt.Errorf("the dialect is no PushDialect: %w", errPartner)
 
-// resource answers a request of a Resource route.
+// bind gives the ops of a call their names.
+func (p *partners) bind(ctx context.Context, id correlator.ID, expiry time.Time, c *Call) (finals []correlator.Callback, err error) {
+	defer p.recovered("Bind", &err)
+	return c.Names.Bind(ctx, id, expiry, c)
+}
+
+// acked says to the names of a call what its engine has answered.
+func (p *partners) acked(ctx context.Context, c *Call, ack *Ack) {
+	var err error
+	defer p.recovered("Acked", &err)
+	c.Names.Acked(ctx, c, ack)
+}
+
+// ended says to the names of a call that its wait has ended.
+func (p *partners) ended(ctx context.Context, c *Call, status []correlator.Status, kept bool) {
+	var err error
+	defer p.recovered("Ended", &err)
+	c.Names.Ended(ctx, status, kept)
+}
+
+// resource answers a request of a Resource or a Report route.
 func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error) {
 	defer func() {
 		if err != nil {

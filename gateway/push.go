@@ -185,7 +185,7 @@ func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlato
 	return time.Millisecond, nil
 }
 
-// resource answers a request about what a dialect keeps itself. It has a goroutine, as a store is asked.
+// resource answers a request of a Resource or a Report route. It has a goroutine, as a store is asked.
 func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 	h, now, remote := *a, time.Now(), g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header) // a is used again
 	req, x := fasthttp.AcquireRequest(), in.Exchange
@@ -195,7 +195,7 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 		resp := fasthttp.AcquireResponse()
 		defer fasthttp.ReleaseResponse(resp)
 		defer fasthttp.ReleaseRequest(req)
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), max(storeTimeout, h.at.Wait))
 		defer cancel()
 		login, err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now)
 		h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)

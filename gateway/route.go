@@ -26,12 +26,13 @@ const (
 	routeCallback
 	routeTask
 	routeResource
+	routeReport
 	routeHealth
 	routeReady
 )
 
 // routeNames are the routes as labels.
-var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeResource: "resource", routeHealth: "health", routeReady: "ready"}
+var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeResource: "resource", routeReport: "report", routeHealth: "health", routeReady: "ready"}
 
 // RawPath gives the path of a request target as it came, without its query: fasthttp's own Path decodes and normalises, and signatures are
 // over what was sent.
@@ -51,10 +52,15 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 		a.route = routeReady
 		return nil, nil
 	}
-	if l != g.public {
+	a.dialect, a.at, err = g.partners.route(path)
+	switch callbacks := l == g.callbackListener || g.callbackListener == nil; {
+	case a.at.Kind == Report && callbacks:
+		a.route = routeReport
+		return nil, err
+	case l != g.public, a.at.Kind == Report:
+		a.dialect, a.at = 0, Route{}
 		return nil, nil
 	}
-	a.dialect, a.at, err = g.partners.route(path)
 	switch a.at.Kind {
 	case Create:
 		a.route = routeCreate
@@ -62,6 +68,7 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 		a.route = routeTask
 	case Resource:
 		a.route = routeResource
+	case Report: // see above
 	}
 	return nil, err
 }
@@ -69,7 +76,7 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 // methods that a route answers.
 func (g *Gateway) methods(a *heading) []string {
 	switch a.route {
-	case routeCreate, routeTask, routeResource:
+	case routeCreate, routeTask, routeResource, routeReport:
 		return a.at.Methods
 	case routeHealth, routeReady:
 		return []string{"GET", "HEAD"}
@@ -128,7 +135,7 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 		if a.at.Body > 0 {
 			v.Limit = a.at.Body
 		}
-	case a.route == routeCallback:
+	case a.route == routeCallback, a.route == routeReport:
 		v.Limit, v.Budget = int64(limits.CallbackBody), g.callbackBodies
 	}
 	return v
@@ -221,6 +228,9 @@ func (g *Gateway) serve(in *httpserver.Incoming, a *heading) (suspended bool, er
 	switch {
 	case a.fault != nil && a.route != routeCreate:
 		return false, a.fault
+	case a.route == routeReport:
+		g.resource(in, a)
+		return true, nil
 	case in.Request.Header.IsOptions():
 		if !g.cors.Preflight(in.Request, in.Response, strings.Join(g.methods(a), ", "), a.page()) {
 			return false, foreignOrigin()
@@ -306,7 +316,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 		return
 	case routeCreate:
 		g.refusedUnread(a, f, why)
-	case routeNone, routeTask, routeResource, routeHealth, routeReady:
+	case routeNone, routeTask, routeResource, routeReport, routeHealth, routeReady:
 		g.metrics.Refused(f.reason())
 	}
 	g.refuse(a.dialect, dst, f, a.refused())

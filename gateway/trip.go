@@ -120,14 +120,23 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 	switch {
 	case t.open == 0:
 		g.work.run(t.register)
-	case t.key == "" || g.keeper == nil:
-		t.park()
-	case g.local:
-		g.claim(t)
+	case t.key != "" && g.keeper != nil:
+		t.runUnlessLocal(func() { g.claim(t) })
+	case t.named():
+		t.runUnlessLocal(t.park)
 	default:
-		g.work.run(func() { g.claim(t) }) // the store is asked, which the loop must not wait for
+		t.park()
 	}
 	return true, nil
+}
+
+// runUnlessLocal runs what asks the store, which a loop must not wait for.
+func (t *trip) runUnlessLocal(f func()) {
+	if t.g.local {
+		f()
+	} else {
+		t.g.work.run(f)
+	}
 }
 
 // route gives the call to its engine, as the route says.
@@ -152,6 +161,10 @@ func (t *trip) park() {
 	if err := t.g.correlator.Park(t.id, t, t.deadline); err != nil {
 		t.body.Release()
 		t.failed(faultOf(err))
+		return
+	}
+	if t.named() {
+		t.forwardNamed()
 		return
 	}
 	t.g.engines[t.engine].client.Do(t)
@@ -193,7 +206,8 @@ func (t *trip) expect() {
 
 // expiry is until when callbacks for the trip are accepted.
 func (t *trip) expiry() time.Time {
-	return t.accepted.Add(max(t.call.Wait, t.deadline.Sub(t.accepted))).Add(max(t.g.cfg.Results.Retention, minTokenLife))
+	lasts := max(t.call.Wait, t.call.Lasts, t.deadline.Sub(t.accepted))
+	return t.accepted.Add(lasts).Add(max(t.g.cfg.Results.Retention, t.call.Retention, minTokenLife))
 }
 
 // reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.
