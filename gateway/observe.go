@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -147,13 +148,15 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 	if t.call != nil {
 		line = t.opFields(line.Int("ops", len(t.call.Ops)))
 	}
-	line = line.Str("outcome", outcome).Int("status", t.status).Dur("took", took)
+	var room [24]byte // on the stack
+	line = line.Str("outcome", outcome).Int("status", t.status).RawJSON("took", appendMillis(room[:0], took))
 	if t.keyed() {
 		line = line.Bool("keyed", true).Bool("joined", t.joined)
 	}
 	if t.id != (correlator.ID{}) {
 		engine := time.Duration(t.engineTime.Load())
-		line = line.Stringer("trip", t.id).Dur("engine", engine).Dur("wait", max(0, took-engine))
+		name := t.id.Name()
+		line = line.Bytes("trip", name[:]).RawJSON("engine", appendMillis(room[:0], engine)).RawJSON("wait", appendMillis(room[:0], max(0, took-engine)))
 	}
 	if !written {
 		line = line.Bool("abandoned", true)
@@ -165,6 +168,14 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 		line = line.Uint16("engine_status", t.engineStatus).Str("engine_says", said.why)
 	}
 	line.Msg("trip")
+}
+
+// appendMillis appends a time that is not negative as a JSON number of milliseconds, with three decimals. It costs a fifth of what a float does.
+func appendMillis(dst []byte, d time.Duration) []byte {
+	micros := d.Microseconds()
+	dst = append(strconv.AppendInt(dst, micros/1000, 10), '.')
+	rest := micros % 1000
+	return append(dst, byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
 
 // opFields adds what is known of the op that the line is about.
