@@ -1,5 +1,18 @@
 package correlator
 
+// LimitNames changes how many names m holds, and of how many bytes.
+func (m *Memory) LimitNames(most int, bytes int64) { m.names.most, m.names.limit = most, bytes }
+
+// SweepsNames reports whether there is a goroutine for names.
+func (m *Memory) SweepsNames() bool {
+	m.names.mu.Lock()
+	defer m.names.mu.Unlock()
+	return m.names.wheel != nil
+}
+
+// NameCost is what a name without Task and Data is counted with.
+const NameCost = nameCost
+
 // CMAC gives the AES-CMAC of data as tokens are authenticated with it.
 func CMAC(key, data []byte) ([]byte, error) {
 	c, err := newCMAC(key)

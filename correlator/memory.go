@@ -44,6 +44,7 @@ func (c Config) Validate() error {
 type Memory struct {
 	*Table
 	records *records
+	names   *names
 	waits   sync.Pool // of *settlement, none in use
 }
 
@@ -54,7 +55,7 @@ var (
 
 // NewMemory makes a Memory from a valid Config. Shutdown ends its goroutines.
 func NewMemory(cfg Config) *Memory {
-	m := &Memory{Table: NewTable(cfg.Parked)}
+	m := &Memory{Table: NewTable(cfg.Parked), names: newNames()}
 	m.records = newRecords(cfg.Retention, cfg.Results, m.Table)
 	m.SetProgress(cfg.Progress)
 	m.waits.New = func() any { return newSettlement() }
@@ -77,6 +78,7 @@ func (m *Memory) Ready() error { return nil }
 func (m *Memory) Shutdown(context.Context) error {
 	m.Table.Shutdown()
 	m.records.wheel.Close()
+	m.names.close()
 	return nil
 }
 
