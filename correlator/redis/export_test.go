@@ -69,6 +69,9 @@ func (c *Correlator) Names(id correlator.ID, k correlator.Key) (names struct{ In
 	return names
 }
 
+// NameKey is the key of a name of ops.
+func (c *Correlator) NameKey(n correlator.Name) string { return c.store.nameKey(n) }
+
 // Probes is how many probes were begun.
 func (c *Correlator) Probes() uint64 {
 	c.link.mu.Lock()

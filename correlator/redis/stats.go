@@ -39,6 +39,7 @@ const (
 	workRecord   = "record"  // a record is stored, read or released
 	workWatch    = "watch"   // trips are looked at that are waited for
 	workInbox    = "inbox"   // the inbox is read, and what is in it fetched
+	workName     = "name"    // a name of an op is bound, taken, finished or freed
 	workClean    = "clean"   // what is settled is removed
 	workProbe    = "probe"   // a probe is sent
 	workOther    = "other"   // connections are set up, settings read, what is not ours removed
@@ -72,7 +73,7 @@ func newCounts() *counts {
 		works: make(map[string]*durations), errors: make(map[string]*atomic.Uint64), delivered: make(map[string]*atomic.Uint64),
 		scripts: make(map[string]string),
 	}
-	for _, w := range []string{workDeliver, workClaim, workRecord, workWatch, workInbox, workClean, workProbe, workOther} {
+	for _, w := range []string{workDeliver, workClaim, workRecord, workWatch, workInbox, workName, workClean, workProbe, workOther} {
 		c.works[w] = new(durations)
 	}
 	for _, e := range []string{errorTimeout, errorPool, errorConnect, errorRefused, errorOther} {
@@ -88,6 +89,7 @@ func newCounts() *counts {
 func (c *counts) watchScripts(s *store) {
 	for work, scripts := range map[string][]*goredis.Script{
 		workDeliver: {s.deliver, s.report}, workClaim: {s.claim, s.unbind}, workRecord: {s.save, s.release, s.prolong}, workWatch: {s.look}, workClean: {s.clean},
+		workName: {s.names.bind, s.names.take, s.names.finish, s.names.unbind},
 	} {
 		for _, script := range scripts {
 			c.scripts[script.Hash()] = work

@@ -64,6 +64,8 @@ type store struct {
 
 	deliver, report, save, clean, claim, unbind, release, look, expel, mend, prolong *goredis.Script
 
+	names nameScripts
+
 	progress atomic.Int64 // most bytes of what is merged of an op; 0: any number
 }
 
@@ -91,6 +93,7 @@ func newStore(cfg Config, t *tags) (*store, error) {
 		expel:     goredis.NewScript(expelScript),
 		mend:      goredis.NewScript(mendScript),
 		prolong:   goredis.NewScript(prolongScript),
+		names:     newNameScripts(),
 	}
 	s.progress.Store(cfg.Progress)
 	s.counts.watchScripts(s)

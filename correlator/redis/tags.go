@@ -25,6 +25,9 @@ const (
 	kindProbe    kind = 'p'
 	kindEvent    kind = 'e' // what an engine reports, without its number
 	kindMember   kind = 'm' // a member of what is merged of that
+	kindName     kind = 'n' // who has a name
+	kindFinal    kind = 'f' // the mark of a name whose op is final
+	kindUnbound  kind = 'x' // the mark of a name that its op must not have any more
 	kindType     kind = 't' // not tagged: a key of ours that holds another type
 )
 
@@ -32,7 +35,7 @@ const (
 func kinds() map[kind]string {
 	return map[kind]string{
 		kindCallback: "callback", kindRecord: "record", kindKey: "key", kindReleased: "release", kindGone: "gone", kindUndone: "undone", kindProbe: "probe",
-		kindEvent: "event", kindMember: "member", kindType: "type",
+		kindName: "name", kindFinal: "finished", kindUnbound: "unbound", kindEvent: "event", kindMember: "member", kindType: "type",
 	}
 }
 

@@ -61,6 +61,7 @@ func (s *store) trial(ctx context.Context, node correlator.NodeID) error {
 			return s.settle(ctx, home, map[correlator.ID]settled{id: {heard: []int{0}, over: true}})
 		},
 		func() error { _, _, err := s.unread(ctx, home, 0); return err },
+		func() error { return s.tryNames(ctx, id) },
 	} {
 		if err := try(); err != nil {
 			return err
@@ -103,6 +104,18 @@ func (s *store) tryKeys(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tryNames binds, takes and finishes a name that no op has, and forgets it.
+func (s *store) tryNames(ctx context.Context, id correlator.ID) error {
+	n, to := correlator.Name{Key: "trial", Text: rand.Text()}, correlator.Named{ID: id, Task: "1", Data: []byte("{}")}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	_, err := s.inOrder(ctx, s.bindingName(n, to, trialLife, ""), s.taking(n, trialLife, newTurn()), s.finishing(n, id, 0, true), s.unbinding(n, id, 0))
+	if err != nil {
+		return unavailable("bind, take, finish and unbind a name", err)
+	}
+	return s.forgetKey(ctx, s.nameKey(n))
 }
 
 // forgetKey removes a key that no client has.

@@ -76,6 +76,7 @@ func worded(err error) error {
 func isOurs(err error) bool {
 	for _, ours := range []error{
 		correlator.ErrUnavailable, errStarting, errUnproven, errMissed, errClosed, errUnsteady, errCrowded, errUnsubscribed, errWire, errForged, errHandshake, errNoMaster, errUndone,
+		errUnbound,
 	} {
 		if errors.Is(err, ours) {
 			return true

@@ -2,7 +2,7 @@
 --
 -- KEYS  some of those that a script names
 -- Returns how many it has removed.
-local types = {inbox = 'hash', trip = 'hash', left = 'hash', watch = 'set', alive = 'string', merged = 'hash', events = 'list'}
+local types = {inbox = 'hash', trip = 'hash', left = 'hash', watch = 'set', alive = 'string', merged = 'hash', events = 'list', name = 'hash'}
 local removed = 0
 for _, key in ipairs(KEYS) do
   local is = redis.call('TYPE', key)['ok']
