@@ -28,7 +28,7 @@ type Start func(t *testing.T, o Options) Nodes
 
 // Run runs the contract.
 func Run(t *testing.T, start Start) {
-	for _, part := range []map[string]func(*testing.T, Start){waiting(), claims(), attaching(), finals(), progressing(), following()} {
+	for _, part := range []map[string]func(*testing.T, Start){waiting(), claims(), attaching(), finals(), progressing(), following(), naming()} {
 		for name, test := range part {
 			t.Run(name, func(t *testing.T) { test(t, start) })
 		}
