@@ -23,10 +23,14 @@
 // in flight when it has lost its subscription, as Redis may have lost more. Claims live as long as Redis keeps them: one
 // that evicts keys, or restarts without what it had, forgets those of trips that are over.
 //
-// Others may write to Redis. So callbacks, records, what keys are bound to, and marks carry a tag that only the holders of callback.keys
+// A name of an op is a hash of its own, which one script binds, takes, finishes or forgets. It says who has the name until its time has passed. Who
+// takes it has the right to complete the op for a while, which the server's clock measures. Each script that was run although its answer was lost can be
+// run again.
+//
+// Others may write to Redis. So callbacks, records, what keys are bound to, who has a name, and marks carry a tag that only the holders of callback.keys
 // can make, and each tag is good for one statement about one trip. What has no good tag counts for nothing; where it stands in the way of something
 // genuine it is removed. Who can write can still delete, and so lose answers or have a key used twice, and can repeat events and members
-// that there were, in another order: their numbers carry no tag.
+// that there were, in another order: their numbers carry no tag. So it is with the right to complete an op by its name.
 //
 // Keys and channels carry the configured prefix, the version of what is in them, and the node's id, in braces, so that all of one node is
 // in one slot of a Cluster:
@@ -44,6 +48,9 @@
 //	{prefix}:2:{node}:channel      pub/sub: callbacks for the node's trips, its own probes, and hints.
 //	{prefix}:2:key:{hash}          string: what a client's key is bound to, or for a minute that a claim was undone: it may be on its
 //	                             way still.
+//	{prefix}:2:{hash}:name       hash: who has a name of an op, with the op's "task" and "data", and the "lease" of a Take. Or only that the op is
+//	                             "final". It lasts as long as the name. Or, for a minute, that it is "unbound": a Bind may be on its way still.
+//	                             The hash is that of process, key and text, in braces.
 //
 // # Goroutines
 //

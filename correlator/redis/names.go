@@ -19,7 +19,7 @@ import (
 // ended one without a final. Leases and turns carry no tag: who forges them can have an op completed twice, of which the trip takes the first, or
 // keep it from being completed, as who deletes the name can.
 
-// nameTries is how often what is not ours is removed from under a name in one call.
+// nameTries is how often one Bind replaces what is not ours.
 const nameTries = 3
 
 var (
@@ -66,7 +66,7 @@ func (c *Correlator) Bind(ctx context.Context, n correlator.Name, to correlator.
 
 // Take gives the op with a name, and the right to complete it. ErrNameUnknown, ErrNameFinished, ErrNameBusy, ErrUnavailable.
 func (c *Correlator) Take(ctx context.Context, n correlator.Name, lease time.Duration) (correlator.Named, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.store.timeout) // for every attempt
+	ctx, cancel := context.WithTimeout(ctx, c.store.timeout)
 	defer cancel()
 	return c.store.takeName(ctx, n, lease)
 }
@@ -94,84 +94,53 @@ func (c *Correlator) Unbind(ctx context.Context, n correlator.Name, id correlato
 // bindName binds a name. What stands in its way and is not ours is replaced.
 func (s *store) bindName(ctx context.Context, n correlator.Name, to correlator.Named, d time.Duration) error {
 	const step = "bind a name"
-	for seen, tries := "", 0; tries < nameTries; tries++ {
-		parts, err := s.askName(ctx, step, s.bindingName(n, to, d, seen))
+	key, seen := s.nameKey(n), ""
+	for range nameTries {
+		said, err := s.askName(ctx, step, s.bindingName(n, to, d, seen))
 		if err != nil {
 			return err
 		}
-		switch field, text := parts[0], parts[1]; field {
-		case "":
+		switch _, err = s.tags.held(key, said); {
+		case err == nil:
+			return correlator.ErrNameTaken
+		case errors.Is(err, correlator.ErrNameUnknown), errors.Is(err, correlator.ErrNameFinished): // nothing has kept it, or it is the op's own
 			return nil
-		case whoField:
-			switch _, err := s.tags.parseNamed(s.nameKey(n), text, parts[2], parts[3]); {
-			case err == nil:
-				return correlator.ErrNameTaken
-			case errors.Is(err, errPassed), errors.Is(err, errForged):
-				seen = text
-			default:
-				return unavailable(step, err)
-			}
-		case finalField, unboundField:
-			if !s.tags.nameMarked(markKind(field), s.nameKey(n), text) {
-				err = s.expelAll(ctx, []misfit{{s.nameKey(n), field, text}})
-			} else if field == unboundField {
-				err = unavailable(step, errUnbound)
-			} else {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
+		case errors.Is(err, errUnbound):
+			return unavailable(step, err)
 		}
+		seen = said.text
 	}
 	return unavailable(step, errForged) // somebody writes faster than we do
 }
 
-// takeName takes a name. What is there and is not ours is removed.
+// takeName takes a name. What is there and is not ours counts for nothing. It is not removed: where nodes are about to get new callback keys it may be
+// another one's.
 func (s *store) takeName(ctx context.Context, n correlator.Name, lease time.Duration) (correlator.Named, error) {
-	const step = "take a name"
-	key, turn := s.nameKey(n), newTurn()
-	for range nameTries {
-		parts, err := s.askName(ctx, step, s.taking(n, lease, turn))
-		if err != nil {
-			return correlator.Named{}, err
-		}
-		field, text := parts[0], parts[1]
-		switch field {
-		case "":
-			return correlator.Named{}, correlator.ErrNameUnknown
-		case nameBusy:
-			return correlator.Named{}, correlator.ErrNameBusy
-		case whoField:
-			to, err := s.tags.parseNamed(key, text, parts[2], parts[3])
-			if err == nil {
-				return to, nil
-			}
-			if errors.Is(err, errPassed) {
-				return correlator.Named{}, correlator.ErrNameUnknown
-			}
-		case finalField:
-			if s.tags.nameMarked(kindFinal, key, text) {
-				return correlator.Named{}, correlator.ErrNameFinished
-			}
-		}
-		if err := s.expelAll(ctx, []misfit{{key, field, text}}); err != nil {
-			return correlator.Named{}, err
-		}
+	said, err := s.askName(ctx, "take a name", s.taking(n, lease, newTurn()))
+	if err != nil {
+		return correlator.Named{}, err
 	}
-	return correlator.Named{}, unavailable(step, errForged) // somebody writes faster than we do
+	to, err := s.tags.held(s.nameKey(n), said)
+	if errors.Is(err, errPassed) || errors.Is(err, errForged) {
+		return correlator.Named{}, correlator.ErrNameUnknown
+	}
+	return to, err
 }
 
-// askName runs a script of names, and gives what that has returned: texts, empty at the end.
-func (s *store) askName(ctx context.Context, step string, c call) (parts [4]string, err error) {
+// saying is what a script says of a name: a field and what it holds, with task and data beside "who"; or "busy", or nothing.
+type saying struct{ field, text, task, data string }
+
+// askName runs a script of names that says something.
+func (s *store) askName(ctx context.Context, step string, c call) (saying, error) {
 	reply, err := s.together(ctx, []call{c})[0].Slice()
 	if err != nil {
-		return parts, unavailable(step, err)
+		return saying{}, unavailable(step, err)
 	}
+	var parts [4]string
 	for i := range min(len(reply), len(parts)) {
-		parts[i], _ = reply[i].(string)
+		parts[i], _ = reply[i].(string) // what is not there is nil
 	}
-	return parts, nil
+	return saying{parts[0], parts[1], parts[2], parts[3]}, nil
 }
 
 // runName runs a script of names that returns nothing of interest.
@@ -221,11 +190,3 @@ func newTurn() string {
 
 // isOp reports whether there can be such an op: in Redis it has two bytes.
 func isOp(op int) bool { return op >= 0 && op <= math.MaxUint16 }
-
-// markKind is the kind of tag of what is in a field of a name.
-func markKind(field string) kind {
-	if field == unboundField {
-		return kindUnbound
-	}
-	return kindFinal
-}

@@ -38,7 +38,7 @@ var (
 func (t *tags) who(key string, to correlator.Named, expiry time.Time) string {
 	text := make([]byte, correlator.TagLen, whoLen)
 	text = appendOwner(text, to.ID, to.Op)
-	text = binary.BigEndian.AppendUint64(text, uint64(expiry.UnixMilli())) //nolint:gosec // it is after 1970
+	text = binary.BigEndian.AppendUint64(text, uint64(expiry.UnixMilli()))
 	h := head(kindName, to.ID, to.Op, 0)
 	tag := t.keys.Tag(h[:], whoBody(key, text[markLen:], to.Task, to.Data))
 	copy(text, tag[:])
@@ -52,6 +52,26 @@ func whoBody(key string, expiry []byte, task string, data []byte) []byte {
 	body = append(append(body, key...), expiry...)
 	body = binary.BigEndian.AppendUint64(body, uint64(len(task)))
 	return append(append(body, task...), data...)
+}
+
+// held gives who has a name, by what a script says. ErrNameUnknown, ErrNameBusy, ErrNameFinished, errUnbound, errPassed; errForged: it is not ours.
+func (t *tags) held(key string, said saying) (correlator.Named, error) {
+	genuine, err := kindFinal, correlator.ErrNameFinished
+	switch said.field {
+	case whoField:
+		return t.parseNamed(key, said.text, said.task, said.data)
+	case nameBusy:
+		return correlator.Named{}, correlator.ErrNameBusy
+	case finalField:
+	case unboundField:
+		genuine, err = kindUnbound, errUnbound
+	default:
+		return correlator.Named{}, correlator.ErrNameUnknown
+	}
+	if !t.nameMarked(genuine, key, said.text) {
+		err = errForged
+	}
+	return correlator.Named{}, err
 }
 
 // parseNamed reads what is stored of the op that has a name. errForged, errPassed.

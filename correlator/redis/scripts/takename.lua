@@ -15,10 +15,8 @@ if left < 0 then
   return {}
 end
 local known = call('HMGET', name, 'who', 'task', 'data', 'lease', 'final')
-if known[5] then
-  return {'final', known[5]}
-elseif not known[1] then
-  return {}
+if not known[1] then
+  return known[5] and {'final', known[5]} or {} -- beside a "who" it is not ours
 end
 local ends, turn = string.match(known[4] or '', '^(-?%d+) (%x+)$')
 if ends and left > tonumber(ends) and turn ~= ARGV[2] then
