@@ -211,8 +211,8 @@ func TestBytesPerName(t *testing.T) {
 		}
 	}
 	wantKept(t, m, 1, 0)
-	if after := int64(heap()) - int64(before) - n*int64(len(ops[0])); after > n*100 { // a map keeps its table
-		t.Errorf("%d bytes are left of them", after)
+	if after := float64(heap()) - float64(before) - n*float64(len(ops[0])); after > n*100 { // a map keeps its table
+		t.Errorf("%.0f bytes are left of them", after)
 	}
 	runtime.KeepAlive(ops)
 	runtime.KeepAlive(m)

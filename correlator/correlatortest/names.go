@@ -155,34 +155,21 @@ func takeFinishRace(t *testing.T, start Start) {
 	end := time.Now().Add(300 * time.Millisecond)
 	var all sync.WaitGroup
 	var holders, turns atomic.Int32
-	turn := func(node correlator.Namer) {
-		if _, err := node.Take(t.Context(), n, leased); err != nil {
-			if !errors.Is(err, correlator.ErrNameBusy) {
-				t.Errorf("take: %v", err)
-			}
-			return
-		}
-		if now := holders.Add(1); now != 1 {
-			t.Errorf("%d have the name", now)
-		}
-		turns.Add(1)
-		holders.Add(-1)
-		if err := node.Finish(t.Context(), n, op.ID, op.Op, false); err != nil {
-			t.Errorf("finish: %v", err)
-		}
-	}
 	for i := range 8 {
 		node := namer(t, []correlator.Correlator{c.Home, c.Other}[i%2])
 		all.Go(func() {
 			for time.Now().Before(end) {
-				if turn(node); i > 1 {
-					continue
-				}
-				if err := node.Bind(t.Context(), n, op, time.Minute); err != nil {
-					t.Errorf("bind again: %v", err)
-				}
-				if err := node.Finish(t.Context(), n, stranger.ID, stranger.Op, true); err != nil {
-					t.Errorf("finish another's: %v", err)
+				takeTurn(t, node, n, op, &holders, &turns)
+			}
+		})
+		if i > 1 {
+			continue
+		}
+		all.Go(func() {
+			for time.Now().Before(end) {
+				err := errors.Join(node.Bind(t.Context(), n, op, time.Minute), node.Finish(t.Context(), n, stranger.ID, stranger.Op, true))
+				if err != nil {
+					t.Errorf("what does not matter: %v", err)
 				}
 			}
 		})
@@ -192,6 +179,26 @@ func takeFinishRace(t *testing.T, start Start) {
 		t.Errorf("the name was taken %d times", turns.Load())
 	}
 	wantTaken(t, c.Other, n, op)
+}
+
+// takeTurn takes a name, if nobody else has it, and gives it back.
+func takeTurn(t *testing.T, node correlator.Namer, n correlator.Name, op correlator.Named, holders, turns *atomic.Int32) {
+	_, err := node.Take(t.Context(), n, leased)
+	if errors.Is(err, correlator.ErrNameBusy) {
+		return
+	}
+	if err != nil {
+		t.Errorf("take: %v", err)
+		return
+	}
+	if now := holders.Add(1); now != 1 {
+		t.Errorf("%d have the name", now)
+	}
+	turns.Add(1)
+	holders.Add(-1)
+	if err := node.Finish(t.Context(), n, op.ID, op.Op, false); err != nil {
+		t.Errorf("finish: %v", err)
+	}
 }
 
 func leaseEnds(t *testing.T, start Start) {

@@ -108,10 +108,17 @@ func endsItsOwn(t *testing.T, start Start) {
 func alike() []correlator.Name {
 	long := strings.Repeat("x", 64<<10)
 	names := []correlator.Name{
-		{Process: "a", Key: "bc", Text: "d"}, {Process: "ab", Key: "c", Text: "d"}, {Process: "a", Key: "b", Text: "cd"},
-		{Process: "", Key: "", Text: "abcd"}, {Process: "abcd", Key: "", Text: ""}, {Process: "1", Key: "ref", Text: "1"},
-		{Process: "2", Key: "ref", Text: "1"}, {Process: "1", Key: "task_id", Text: "1"}, {Process: "1", Key: "data.id", Text: "1"},
-		{Process: "1\x00ref", Key: "", Text: "1"}, {Process: "1", Key: "ref\x001", Text: ""},
+		{Process: "a", Key: "bc", Text: "d"},
+		{Process: "ab", Key: "c", Text: "d"},
+		{Process: "a", Key: "b", Text: "cd"},
+		{Process: "", Key: "", Text: "abcd"},
+		{Process: "abcd", Key: "", Text: ""},
+		{Process: "1", Key: "ref", Text: "1"},
+		{Process: "2", Key: "ref", Text: "1"},
+		{Process: "1", Key: "task_id", Text: "1"},
+		{Process: "1", Key: "data.id", Text: "1"},
+		{Process: "1\x00ref", Key: "", Text: "1"},
+		{Process: "1", Key: "ref\x001", Text: ""},
 	}
 	for _, text := range []string{
 		"17", "017", "17.0", "1.7e1", "+17", " 17", "17 ", "17\n", "17\x00", "\x0017", `"17"`, "１７", "0x11",
