@@ -44,7 +44,7 @@ func arrows() map[string]arrow {
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
-			words, []string{fasthttp, jsontext}, "a dialect words requests and answers, and parks nobody",
+			append([]string{"internal/callbackdata"}, words...), []string{fasthttp, jsontext}, "a dialect words requests and answers, and parks nobody",
 		},
 		"dialect/httpengine": {
 			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",
@@ -92,6 +92,7 @@ func roomArrows() map[string]arrow {
 			[]string{fasthttp, "github.com/prometheus/client_golang"},
 			"it shows what it is given, and serves no client",
 		},
+		"internal/callbackdata": {[]string{"internal/splice"}, []string{fasthttp}, "it reads formats, and does not know who calls back, or about what"},
 		"internal/cancelqueue": {
 			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
 		},

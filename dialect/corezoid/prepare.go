@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/callbackdata"
 	"syncgate/internal/splice"
 )
 
@@ -180,7 +181,7 @@ func (p *taskPackage) request(whole bool) error {
 	if whole {
 		p.put(`,"params":`)
 		p.object(p.asked.Params)
-		query, err := formData(p.asked.Query, nil)
+		query, err := callbackdata.Form(nil, p.asked.Query)
 		if err != nil {
 			return bodyFault(err)
 		}

@@ -318,6 +318,8 @@ func isNumber(text []byte) bool {
 	return len(text) > 0 && isDigit(text[0]) && isDigit(text[len(text)-1]) && jsontext.Value(text).IsValid()
 }
 
+const blanks = " \t\r\n" // between the words of JSON
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // enter goes into the next value, which must be of that kind.

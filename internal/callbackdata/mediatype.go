@@ -1,9 +1,9 @@
-package corezoid
+package callbackdata
 
 import "bytes"
 
-// mediaType gives the type of a Content-Type, without its parameters and blanks.
-func mediaType(contentType []byte) []byte {
+// MediaType gives the type of a Content-Type, without its parameters and blanks. It is a part of the argument, whose case it has.
+func MediaType(contentType []byte) []byte {
 	media, _, _ := bytes.Cut(contentType, []byte{';'})
 	return trimBlanks(media)
 }

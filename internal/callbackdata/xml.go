@@ -1,4 +1,4 @@
-package corezoid
+package callbackdata
 
 import (
 	"bytes"
@@ -17,10 +17,7 @@ func trimXML(body []byte) []byte {
 	return bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), blanks)
 }
 
-// xmlData makes {"root":…} of a document. An element is its text when it has neither attributes nor children, else an
-// object: attributes are @name, children their name, text is #value; children of the same name make an array. Prefixes are
-// kept, blank text is dropped. Only UTF-8 and US-ASCII are read, and no entity but XML's own five. Its errors have no bytes of the document, as
-// they go to the log.
+// xmlData is XML, by charset; empty: the document says it.
 func xmlData(body, charset []byte) ([]byte, error) {
 	switch {
 	case len(charset) > 0 && !isUTF8(charset) && !isASCII(charset):

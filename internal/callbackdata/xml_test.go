@@ -1,29 +1,28 @@
-package corezoid_test
+package callbackdata_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"syncgate/dialect/corezoid"
+	"syncgate/internal/callbackdata"
 )
 
-func wantXMLFault(t *testing.T, d *corezoid.Dialect, body string, at int, problem string) {
+func wantXMLError(t *testing.T, body string, at int, problem string) {
 	t.Helper()
-	_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML), 0)
-	wantFault(t, err, 400, fmt.Sprintf("Incorrect body: XML: at byte %d: %s", at, problem))
+	_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
+	wantError(t, err, fmt.Sprintf("XML: at byte %d: %s", at, problem))
 }
 
 func TestXMLRefused(t *testing.T) {
-	d := dialect(t)
 	f := func(body string, at int, problem string) {
 		t.Helper()
-		wantXMLFault(t, d, body, at, problem)
+		wantXMLError(t, body, at, problem)
 	}
 	const end = "unexpected end"
 	whole := `<?xml version="1.0"?><!DOCTYPE r [<!-- " --><!ELEMENT r ">">]><!-- c --><r a="1&amp;2" b='3'><![CDATA[x]]>t<x/></r>`
 	for i := 1; i < len(whole); i++ { // cut anywhere
-		_, _, err := d.Callback(received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML), 0)
+		_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML))
 		if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("at byte %d: unexpected end", i)) && !strings.HasSuffix(err.Error(), "is out of place") {
 			t.Errorf("%s: %v", whole[:i], err)
 		}
@@ -58,10 +57,9 @@ func TestXMLRefused(t *testing.T) {
 }
 
 func TestXMLRefusedInside(t *testing.T) {
-	d := dialect(t)
 	f := func(body string, at int, problem string) {
 		t.Helper()
-		wantXMLFault(t, d, body, at, problem)
+		wantXMLError(t, body, at, problem)
 	}
 	const (
 		reference = "invalid reference to a character or entity"
@@ -99,12 +97,11 @@ func TestXMLRefusedInside(t *testing.T) {
 }
 
 func TestXMLTaken(t *testing.T) {
-	d := dialect(t)
 	f := func(body, want string) {
 		t.Helper()
-		cb, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML), 0)
-		if err != nil || string(cb.Body) != `{"root":`+want+`}` {
-			t.Errorf("%s gives %s, %v; want %s", body, cb.Body, err, want)
+		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
+		if err != nil || string(data) != `{"root":`+want+`}` {
+			t.Errorf("%s gives %s, %v; want %s", body, data, err, want)
 		}
 	}
 	f(`<?xml version = "1.0" encoding='UTF-8' standalone="yes"?><r/>`, `""`)
@@ -127,18 +124,16 @@ func TestXMLTaken(t *testing.T) {
 }
 
 func TestXMLNames(t *testing.T) {
-	d := dialect(t)
 	for _, name := range []string{
 		"-a", ".a", "0", "\u00b7", "\u00d7", "\u00f7", "\u0300", "\u037e", "\u2000", "\u203f", "\u2190", "\u2bff", "\u2ff0", "\u3000", "\ue000", "\ufdd0", "\ufffe", "\U000f0000", "a\u00d7", "a\u2041", "a:b:",
 	} {
-		_, _, err := d.Callback(received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML), 0)
-		wantFault(t, err, 400, "Incorrect body: XML: at byte 1: invalid name")
+		_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML))
+		wantError(t, err, "XML: at byte 1: invalid name")
 	}
 }
 
 // The reason why a callback is refused goes to the log: it has no byte of the callback.
 func TestCallbackErrorsQuoteNothing(t *testing.T) {
-	d := dialect(t)
 	const marker = `XZQWJKVYXZQWJKVY`
 	for contentType, bodies := range map[string][]string{
 		typeXML: {
@@ -155,12 +150,10 @@ func TestCallbackErrorsQuoteNothing(t *testing.T) {
 		"":       {marker, `<r>` + marker},
 	} {
 		for _, body := range bodies {
-			_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType), 0)
+			_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
 			if err == nil || strings.ContainsAny(strings.ReplaceAll(err.Error(), "XML: ", ""), marker[:8]) {
 				t.Errorf("%s: %s: %v", contentType, body, err)
 			}
 		}
 	}
-	_, _, err := d.Callback(received(t, "POST", "/cb/t", "{}", "Content-Encoding: "+marker), 0)
-	wantFault(t, err, 415, "Content-Encoding is not supported")
 }

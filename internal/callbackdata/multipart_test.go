@@ -1,4 +1,4 @@
-package corezoid_test
+package callbackdata_test
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"syncgate/internal/callbackdata"
 )
 
 const typeMultipart = "multipart/form-data; boundary=b"
@@ -27,14 +29,13 @@ func field(name, text string) string {
 }
 
 func TestCallbackMultipart(t *testing.T) {
-	d := dialect(t)
 	f := func(contentType, body, want string) {
 		t.Helper()
 		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
-		cb, heard, err := d.Callback(req, 0)
+		data, heard, err := callbackdata.Read(req)
 		clear(req.Body()) // what was taken is a copy
-		if err != nil || string(cb.Body) != want || string(heard) != "{}" {
-			t.Errorf("%q\ngives %s, heard %s, %v\nwant  %s", body, cb.Body, heard, err, want)
+		if err != nil || string(data) != want || string(heard) != "{}" {
+			t.Errorf("%q\ngives %s, heard %s, %v\nwant  %s", body, data, heard, err, want)
 		}
 	}
 	const end = "--b--"
@@ -56,8 +57,8 @@ func TestCallbackMultipart(t *testing.T) {
 	g := func(body, problem string) {
 		t.Helper()
 		for _, contentType := range []string{typeMultipart, `multipart/form-data; boundary="b"`} {
-			_, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType), 0)
-			wantFault(t, err, 400, "Incorrect body: "+problem)
+			_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
+			wantError(t, err, problem)
 		}
 	}
 	const first = "form: in the part at byte 5: "
@@ -139,22 +140,20 @@ func FuzzMultipart(f *testing.F) {
 	} {
 		f.Add(body)
 	}
-	d := dialect(f)
 	f.Fuzz(func(t *testing.T, body string) {
-		cb, _, err := d.Callback(received(t, "POST", "/cb/t", body, "Content-Type: "+typeMultipart), 0)
+		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeMultipart))
 		if err != nil || !strings.Contains(body, "--b") || strings.ContainsAny(body, `%\*`) || strings.HasPrefix(body, "\ufeff") {
 			return
 		}
 		want, ok := formOf(body, "b")
-		if got := stringsOf(t, cb.Body); ok && !reflect.DeepEqual(got, want) {
-			t.Fatalf("%q gives %s, want %q", body, cb.Body, want)
+		if got := stringsOf(t, data); ok && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q gives %s, want %q", body, data, want)
 		}
 	})
 }
 
 // TestMultipartOfAnyShape writes forms with the standard library's writer and reads them.
 func TestMultipartOfAnyShape(t *testing.T) {
-	d := dialect(t)
 	s := shapes{rand.New(rand.NewPCG(3, 4))} //nolint:gosec // the same forms in each run
 	for range 3000 {
 		var b bytes.Buffer
@@ -164,12 +163,12 @@ func TestMultipartOfAnyShape(t *testing.T) {
 			s.field(t, w, want)
 		}
 		_ = w.Close()
-		cb, _, err := d.Callback(received(t, "POST", "/cb/t", b.String(), "Content-Type: "+w.FormDataContentType()), 0)
+		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", b.String(), "Content-Type: "+w.FormDataContentType()))
 		if err != nil {
 			t.Fatalf("%q: %v", b.String(), err)
 		}
-		if got := stringsOf(t, cb.Body); !reflect.DeepEqual(got, want) {
-			t.Fatalf("%q gives %s, want %q", b.String(), cb.Body, want)
+		if got := stringsOf(t, data); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q gives %s, want %q", b.String(), data, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package corezoid
+package callbackdata
 
 import "unicode/utf8"
 

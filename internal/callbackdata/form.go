@@ -1,4 +1,4 @@
-package corezoid
+package callbackdata
 
 import (
 	"bytes"
@@ -212,3 +212,5 @@ func (f *form) hash(name []byte) uint64 {
 	}
 	return h.Sum64()
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

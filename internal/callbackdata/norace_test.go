@@ -1,0 +1,5 @@
+//go:build !race
+
+package callbackdata_test
+
+const raced = false
