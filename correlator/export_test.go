@@ -10,6 +10,14 @@ func (m *Memory) SweepsNames() bool {
 	return m.names.wheel != nil
 }
 
+// FireName gives what the sweep calls for a name that is bound now, as if it had been about to.
+func (m *Memory) FireName(n Name) func() {
+	m.names.mu.Lock()
+	defer m.names.mu.Unlock()
+	b := m.names.all[n.Sum()]
+	return func() { m.names.expire(b) }
+}
+
 // NameCost is what a name without Task and Data is counted with.
 const NameCost = nameCost
 

@@ -139,6 +139,52 @@ func TestFinishedNamesMakeRoom(t *testing.T) {
 	wantKept(t, m, 6, 0)
 }
 
+// TestFinishedNamesInAnyOrder: those that are forgotten meanwhile leave the others where they are.
+func TestFinishedNamesInAnyOrder(t *testing.T) {
+	m := newMemory(t, correlator.Config{})
+	const n = 8
+	m.LimitNames(n, 1<<20)
+	ops := make([]correlator.Named, n)
+	for i := range ops {
+		ops[i] = opOf(m, "")
+		bind(t, m, i, ops[i], time.Hour, nil)
+		finish(t, m, i, ops[i])
+	}
+	for _, i := range []int{1, 2, 4, 3, 7} {
+		if err := m.Unbind(t.Context(), nameOf(i), ops[i].ID, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 { // as many as there is room for
+		bind(t, m, 100+i, opOf(m, ""), time.Hour, nil)
+	}
+	for i, left := range [][]int{{0, 5, 6}, {5, 6}, {6}, {}} {
+		wantNames(t, m, correlator.ErrNameFinished, left...)
+		wantKept(t, m, n, 0)
+		if i < 3 {
+			bind(t, m, 200+i, opOf(m, ""), time.Hour, nil)
+		}
+	}
+	bind(t, m, 300, opOf(m, ""), time.Hour, correlator.ErrTooManyNames)
+}
+
+// TestSweepIsLate: a name that is bound again when the sweep is about to drop it stays, and so does the next one of the same text.
+func TestSweepIsLate(t *testing.T) {
+	m := newMemory(t, correlator.Config{})
+	op, next := opOf(m, ""), opOf(m, "")
+	bind(t, m, 1, op, time.Hour, nil)
+	fire := m.FireName(nameOf(1))
+	bind(t, m, 1, op, 2*time.Hour, nil)
+	fire()
+	wantKept(t, m, 1, 0)
+	if err := m.Unbind(t.Context(), nameOf(1), op.ID, op.Op); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, m, 1, next, time.Hour, nil)
+	fire()
+	wantNames(t, m, nil, 1)
+}
+
 // TestNamesAreBoundedInBytes: what a name holds counts, until it is finished.
 func TestNamesAreBoundedInBytes(t *testing.T) {
 	m := newMemory(t, correlator.Config{})
@@ -156,6 +202,7 @@ func TestNamesAreBoundedInBytes(t *testing.T) {
 	c.Data = []byte(strings.Repeat("z", 10*correlator.NameCost))
 	bind(t, m, 3, c, time.Hour, correlator.ErrTooManyNames)
 	finish(t, m, 1, a)
+	bind(t, m, 1, a, time.Hour, nil) // what nobody is given any more is not kept
 	wantKept(t, m, 2, 400)
 	bind(t, m, 3, c, time.Hour, correlator.ErrTooManyNames) // the finished one went for nothing: it would not have been enough
 	wantKept(t, m, 1, 400)
