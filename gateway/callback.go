@@ -61,7 +61,7 @@ func (g *Gateway) deliver(ctx context.Context, id correlator.ID, cb correlator.C
 	if err := g.retries.Save(id); err != nil {
 		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
-	return deliverError(id, cb.Op, g.correlator.Deliver(ctx, id, cb))
+	return deliverError(id, cb.Op, g.finals.Deliver(ctx, id, cb))
 }
 
 func deliverError(id correlator.ID, op int, err error) error {
@@ -77,7 +77,7 @@ func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 	if !ok || g.retries.Len() > 0 || !t.settlesAt(cb.Op) {
 		return correlator.ErrUnavailable
 	}
-	return g.correlator.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
+	return g.finals.Deliver(g.ended, id, cb) // something may have come before: then its end is waited for, and not here
 }
 
 // deliverLater hands a callback on that somebody has to wait for, and has it answered. For the store of another node's trip no goroutine
@@ -93,7 +93,7 @@ func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x https
 		}
 		g.answerCallback(x, answer, id, cb.Op, outcome, deliverError(id, cb.Op, err))
 	}
-	if awaited && g.relay != nil && g.retries.Len() == 0 && g.relay.Relay(id, cb, relayed) {
+	if awaited && g.retries.Len() == 0 && g.finals.Relay(id, cb, relayed) {
 		return
 	}
 	g.work.run(func() {
@@ -138,9 +138,6 @@ func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correl
 	default:
 		g.metrics.Callback(outcome).Inc()
 		setDelivered(resp, answer)
-	}
-	if outcome != callbackReported {
-		g.hasFinal(id)
 	}
 	noStore(resp)
 	g.closeIfLeaving(resp)

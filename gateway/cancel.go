@@ -35,7 +35,6 @@ func (g *Gateway) cancelTask(t *trip) {
 		t.finals[op] = cb
 	}
 	t.task.Ended = !won
-	g.hasFinal(t.id)
 	if won || t.finals[0].Status == correlator.Cancelled { // the node that cancelled it may have been killed before it asked
 		g.cancelAtEngine(t.id)
 	}

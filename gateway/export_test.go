@@ -3,6 +3,8 @@ package gateway
 import (
 	"crypto/x509"
 	"unsafe"
+
+	"syncgate/correlator"
 )
 
 // Leaks says what is still held when nothing should be: bytes of bodies, and connections.
@@ -21,3 +23,6 @@ func (p *Parts) SetHook(hook func(point string)) { p.hook = hook }
 
 // TrustEngine has certificates of the engine accepted that roots have signed.
 func (p *Parts) TrustEngine(roots *x509.CertPool) { p.engineRoots = roots }
+
+// Forsake cancels a task of so many ops as if its client had left its stream.
+func (g *Gateway) Forsake(id correlator.ID, ops int) { g.forsakeTask(id, ops) }

@@ -39,12 +39,12 @@ const closeGrace = 5 * time.Second
 type Gateway struct {
 	// Set by New, read-only afterwards.
 	cfg            Config
-	correlator     correlator.Correlator
-	keeper         correlator.Keeper // nil: nothing outlives its connection
-	relay          correlator.Relay  // nil: there are no other nodes
-	outbox         Outbox            // nil: nothing is pushed
-	admits         func() error      // of the correlator: nil while new trips may come
-	local          bool              // the correlator does no I/O, so that its calls need no goroutine
+	correlator     table // finals go through the next alone
+	finals         *finals
+	keeper         keeper       // nil: nothing outlives its connection
+	outbox         Outbox       // nil: nothing is pushed
+	admits         func() error // of the correlator: nil while new trips may come
+	local          bool         // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
 	partners       partners
 	engines        []*engine // the first is the default one
@@ -127,8 +127,10 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	g.ended = ended
-	g.keeper, _ = p.Correlator.(correlator.Keeper)
-	g.relay, _ = p.Correlator.(correlator.Relay)
+	g.finals = newFinals(p.Correlator, p.Outbox)
+	if k := g.finals.keeper; k != nil {
+		g.keeper = k
+	}
 	g.admits = p.Correlator.Ready
 	if a, ok := p.Correlator.(correlator.Admitting); ok {
 		g.admits = a.Admits
@@ -141,7 +143,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	g.metrics = newMetrics(g, p)
 	g.delivered = g.metrics.Callback(callbackDelivered)
 	g.recent = whereabouts.New(cfg.Admin.Trips)
-	g.retries = retryqueue.New(g.keeper, storeTimeout)
+	g.retries = retryqueue.New(g.finals, storeTimeout)
 	g.streams = eventstream.New(cfg.Listen.Heartbeat, g.metrics.Streams)
 	g.cancels = cancelqueue.New(g.log)
 	return g, g.connect(p)

@@ -111,9 +111,13 @@ func (t *trip) follow() {
 	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.accepted.Add(t.task.Wait))
 }
 
-// forsakeTask cancels a task that its client has left.
-func (g *Gateway) forsakeTask(id correlator.ID) {
-	if g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Status: correlator.Cancelled}) == nil {
+// forsakeTask cancels a task of so many ops that its client has left.
+func (g *Gateway) forsakeTask(id correlator.ID, ops int) {
+	won := false
+	for op := range ops {
+		won = g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Op: op, Status: correlator.Cancelled}) == nil || won
+	}
+	if won {
 		g.cancelAtEngine(id)
 	}
 }

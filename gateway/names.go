@@ -95,9 +95,6 @@ func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlato
 		g.log.Debug().Str("error", redact.Error(f)).Stringer("trip", id).Int("op", cb.Op).Msg("what came for an op was not delivered")
 	}
 	g.metrics.Callback(outcome).Inc()
-	if !cb.Status.Running() {
-		g.hasFinal(id)
-	}
 	return err
 }
 

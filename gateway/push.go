@@ -106,13 +106,6 @@ func (t *trip) forget(ctx context.Context) {
 	}
 }
 
-// hasFinal has what is to be pushed of a task pushed, now that an op has its final.
-func (g *Gateway) hasFinal(id correlator.ID) {
-	if id.Marked() && g.outbox != nil {
-		g.outbox.Look(id)
-	}
-}
-
 // Push sends what is to be pushed of a task, if it has ended. sent: it was. again is when to look again, and with which sent; 0: the task is done
 // with. After an error it is to be called again soon. The Outbox calls it.
 func (g *Gateway) Push(ctx context.Context, id correlator.ID, sent bool) (again time.Duration, sentNow bool, err error) {
@@ -177,7 +170,7 @@ func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlato
 		if rec.Finals[op].Status.Final() {
 			continue
 		}
-		err := g.correlator.Deliver(ctx, id, correlator.Callback{Op: op, Status: correlator.Errored, Body: []byte(`{"message":"The engine has not called back in time"}`)})
+		err := g.finals.Deliver(ctx, id, correlator.Callback{Op: op, Status: correlator.Errored, Body: []byte(`{"message":"The engine has not called back in time"}`)})
 		if _, late := errors.AsType[*correlator.Superseded](err); err != nil && !late {
 			return 0, deliverError(id, op, err)
 		}
@@ -211,4 +204,83 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 		g.hook("reply")
 		x.Reply(resp)
 	})
+}
+
+// Finals go to the correlator by one way, whoever brings them: an engine, a client that cancels, one that leaves, the end of a task's time. So there is one
+// place that has the outbox look at what is to be pushed. The rest of the package sees the correlator without the methods that take finals.
+
+// table is a Correlator as all of the package but finals sees it.
+type table interface {
+	NewID(expiry time.Time) correlator.ID
+	Park(id correlator.ID, r correlator.Receiver, deadline time.Time) error
+	Extend(id correlator.ID, deadline time.Time) bool
+	Waiter(id correlator.ID) correlator.Receiver
+	Close(id correlator.ID)
+	Forget(id correlator.ID)
+	Ready() error
+}
+
+// keeper is a Keeper as all of the package but finals sees it. What Claim saves has no final that an engine has to give.
+type keeper interface {
+	Lookup(ctx context.Context, id correlator.ID) (correlator.Record, error)
+	Claim(ctx context.Context, k correlator.Key, fingerprint [32]byte, id correlator.ID, rec correlator.Record) (owner correlator.ID, err error)
+	Release(ctx context.Context, k correlator.Key, id correlator.ID) error
+	Prolong(ctx context.Context, id correlator.ID, d time.Duration) error
+	Attach(ctx context.Context, id correlator.ID, r correlator.Receiver, deadline time.Time) (detach func(), err error)
+	Follow(ctx context.Context, id correlator.ID, r correlator.Receiver, after uint32, deadline time.Time) (detach func(), err error)
+}
+
+// finals gives finals to the correlator, and then has the outbox look at their task, if its id is marked. It does so after an error, too: a final of which the
+// correlator does not know whether it is stored may be stored.
+type finals struct {
+	to     correlator.Correlator
+	keeper correlator.Keeper // nil: nothing is kept
+	relay  correlator.Relay  // nil: there are no other nodes
+	outbox Outbox            // nil: nothing is pushed
+}
+
+func newFinals(to correlator.Correlator, outbox Outbox) *finals {
+	f := &finals{to: to, outbox: outbox}
+	f.keeper, _ = to.(correlator.Keeper)
+	f.relay, _ = to.(correlator.Relay)
+	return f
+}
+
+// look has what is to be pushed of a task pushed. It does not block.
+func (f *finals) look(id correlator.ID) {
+	if id.Marked() && f.outbox != nil {
+		f.outbox.Look(id)
+	}
+}
+
+// Deliver is the Correlator's.
+func (f *finals) Deliver(ctx context.Context, id correlator.ID, cb correlator.Callback) error {
+	err := f.to.Deliver(ctx, id, cb)
+	if cb.Status.Final() {
+		f.look(id)
+	}
+	return err
+}
+
+// Relay is the Relay's. False also where there are no other nodes.
+func (f *finals) Relay(id correlator.ID, cb correlator.Callback, done func(error)) bool {
+	if f.relay == nil {
+		return false
+	}
+	if !id.Marked() || !cb.Status.Final() {
+		return f.relay.Relay(id, cb, done)
+	}
+	return f.relay.Relay(id, cb, func(err error) {
+		f.look(id)
+		done(err)
+	})
+}
+
+// Save is the Keeper's. The retry queue saves by it, so that what is saved later is pushed then.
+func (f *finals) Save(ctx context.Context, id correlator.ID, rec correlator.Record) error {
+	err := f.keeper.Save(ctx, id, rec)
+	if rec.Complete() {
+		f.look(id)
+	}
+	return err
 }

@@ -60,9 +60,9 @@ func TestResultsArePushed(t *testing.T) {
 			if len(n.ids()) != 1 || !strings.HasPrefix(task, n.ids()[0].String()) {
 				t.Errorf("the engine has task %s, and %v are owed", task, n.ids())
 			}
+			n.set(func(p *pusher) { p.delivering = true })
 			way.end(t, n, h, reply)
 			n.wantPushed(t, way.want)
-			n.set(func(p *pusher) { p.delivering = true })
 			for range 3 {
 				if n.lookAtAll() != 1 {
 					t.Fatal("forgotten while it is being delivered")

@@ -189,7 +189,7 @@ func (s *stream) end(reason error) {
 // ClientGone ends the stream of a client that has left.
 func (s *stream) ClientGone() {
 	if s.events.Leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == Cancel {
-		s.g.work.run(func() { s.g.forsakeTask(s.id) })
+		s.g.work.run(func() { s.g.forsakeTask(s.id, len(s.call.Ops)) })
 	}
 	s.events.Abort()
 }

@@ -254,12 +254,9 @@ func (g *Gateway) saveRecord(t *trip, rec correlator.Record) bool {
 	}
 	ctx, cancel := g.storeContext()
 	defer cancel()
-	if err := g.keeper.Save(ctx, t.id, rec); err != nil {
+	if err := g.finals.Save(ctx, t.id, rec); err != nil {
 		g.log.Error().Err(err).Stringer("trip", t.id).Msg("a result cannot be kept for a client that did not get it")
 		return false
-	}
-	if rec.Complete() {
-		g.hasFinal(t.id)
 	}
 	return true
 }
@@ -268,10 +265,9 @@ func (g *Gateway) saveRecord(t *trip, rec correlator.Record) bool {
 func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	err := g.correlator.Deliver(ctx, id, cb)
+	err := g.finals.Deliver(ctx, id, cb)
 	if err != nil {
 		g.log.Debug().Err(err).Stringer("trip", id).Int("op", cb.Op).Msg("the engine's late answer is not kept")
 	}
-	g.hasFinal(id)
 	return !errors.Is(err, correlator.ErrUnavailable)
 }

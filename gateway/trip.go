@@ -305,7 +305,7 @@ func (t *trip) abandon() {
 	switch policy := t.onDisconnect(); {
 	case t.kind == fetches, t.joined:
 		t.end(correlator.Written) // the engine hears 200
-	case policy == Drop && !t.keyed():
+	case policy == Drop && !t.keyed() && !t.pushes(): // else others than the client want the result
 		t.release()
 		t.end(correlator.Written)
 	case policy == Cancel && !t.keyed():

@@ -29,7 +29,7 @@ const (
 // keys, as a repeat of the key must get the same one, and the engine's own answers. A record is saved as soon as the store takes it, and
 // before a callback of its trip is delivered: callbacks come again, perhaps with another result.
 type Queue struct {
-	store   correlator.Keeper
+	store   Saver
 	timeout time.Duration // of an attempt
 	stop    chan struct{}
 	count   atomic.Int64 // of records, for callers that need not look
@@ -42,8 +42,14 @@ type Queue struct {
 	running  sync.WaitGroup
 }
 
+// Saver saves records, as a correlator.Keeper does. Who waits for a record hears from it that the record is saved: it is asked without a lock, once for each
+// attempt, and may do more than save.
+type Saver interface {
+	Save(ctx context.Context, id correlator.ID, rec correlator.Record) error
+}
+
 // New makes a queue for a store that has so long to save a record. It starts nothing before the first Add.
-func New(store correlator.Keeper, timeout time.Duration) *Queue {
+func New(store Saver, timeout time.Duration) *Queue {
 	return &Queue{store: store, timeout: timeout, stop: make(chan struct{}), records: make(map[correlator.ID]correlator.Record)}
 }
 
