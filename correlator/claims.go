@@ -32,7 +32,7 @@ func (s *records) bind(k Key, fingerprint [32]byte, id ID, rec Record) (owner ID
 		}
 		return r.id, nil
 	}
-	if !time.Now().Before(id.Expiry()) {
+	if !time.Now().Before(id.Lasts()) {
 		s.mu.Unlock()
 		return ID{}, ErrGone
 	}
@@ -89,7 +89,7 @@ func (s *records) unpin(id ID) {
 
 // unpinned undoes pin, unless something else keeps r. The caller holds the mutex.
 func (s *records) unpinned(r *record) {
-	if r.listed || r.live || !r.prolonged.IsZero() {
+	if r.listed || r.live || r.held || !r.prolonged.IsZero() {
 		return
 	}
 	s.pinned -= r.bytes

@@ -227,7 +227,8 @@ type Key struct {
 }
 
 // Keeper is the optional half of a Correlator: results that outlive the connection, and who may join in waiting for
-// them. What is kept is dropped at its retention's end; without a retention only what is claimed is, and until Release.
+// them. What is kept is dropped at its retention's end; without a retention only what is claimed is, and until Release. What is kept of marked
+// ids is dropped later: Prolong says when.
 type Keeper interface {
 	// Save stores a record, or more of one. Finals that are stored already stand (first write wins). Receivers that are
 	// attached hear of the new ones.
@@ -241,7 +242,9 @@ type Keeper interface {
 	// Release undoes a Claim by id that surely made no task, or of which nothing is kept: the key is free, the record is
 	// gone, and receivers that are attached end by Expire(ErrReleased). It does nothing when k is not bound to id.
 	Release(ctx context.Context, k Key, id ID) error
-	// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile. It never shortens its life; 0 lets it be evicted again.
+	// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile. It never shortens its life. 0 lets the record go: it may be
+	// evicted again, and a complete one is kept for the retention from now, if that is less than what is left. The record of a marked id is kept like one that
+	// is prolonged from its first Save or Claim until it is let go, at most for MarkedFor after its id's expiry, or, if it is complete, after its last change.
 	// ErrGone: there is no record. ErrUnavailable.
 	Prolong(ctx context.Context, id ID, d time.Duration) error
 	// Attach lets r wait for a trip of which there is a record, wherever its home is and whether or not that lives: r

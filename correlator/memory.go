@@ -168,7 +168,7 @@ func (m *Memory) Save(_ context.Context, id ID, rec Record) error { return m.rec
 // Lookup reads a record. The caller must not change its bytes. ErrGone.
 func (m *Memory) Lookup(_ context.Context, id ID) (Record, error) { return m.records.lookup(id) }
 
-// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile; 0 lets it be evicted again. ErrGone.
+// Prolong keeps the record of a trip for at least d more, and nothing evicts it meanwhile; 0 lets it go. ErrGone.
 func (m *Memory) Prolong(_ context.Context, id ID, d time.Duration) error {
 	return m.records.prolong(id, d)
 }

@@ -50,6 +50,7 @@ type record struct {
 	listed       bool      // it may be evicted
 	live         bool      // its trip may be parked
 	prolonged    time.Time // it is neither evicted nor dropped before; zero: nobody has asked for that
+	held         bool      // its id is marked, and nobody has let it go: it is neither evicted nor dropped before MarkedFor is over
 	claim        *claim    // nil when no key is bound to it
 	reports      *reports  // nil until the engine has reported something
 	watchers     watchers
@@ -92,13 +93,15 @@ func (s *records) save(id ID, rec Record) error {
 	claimed := r != nil && r.claim != nil
 	inFlight := claimed && !r.listed // its trip has the same finals: they cost nothing more until it is over
 	parked := s.table.Parked(id)
-	if s.retention == 0 && !claimed || !time.Now().Before(id.Expiry()) || s.limit > 0 && cost(rec) > s.limit && !inFlight {
+	if s.retention == 0 && !claimed || !time.Now().Before(id.Lasts()) || s.limit > 0 && cost(rec) > s.limit && !inFlight {
 		s.mu.Unlock()
 		return ErrGone
 	}
 	if r == nil {
 		r = s.insert(id)
-		s.list(r)
+		if !r.held {
+			s.list(r)
+		}
 	}
 	s.setLive(r, r.live || parked)
 	n := s.merge(r, rec)
@@ -214,7 +217,7 @@ func ignore(Disposition) {}
 
 // insert makes an empty record, which nothing evicts until it is listed. The caller holds the mutex.
 func (s *records) insert(id ID) *record {
-	r := &record{id: id}
+	r := &record{id: id, held: id.Marked()}
 	s.byID[id] = r
 	return r
 }
@@ -249,19 +252,27 @@ func (s *records) unlist(r *record) {
 // changed counts the bytes of r again, sets its expiry, and evicts what is too much. The caller holds the mutex.
 func (s *records) changed(r *record) {
 	s.count(r, r.cost())
-	r.expires = r.id.Expiry()
+	r.expires = r.id.Lasts()
 	if s.retention > 0 && r.Complete() {
 		r.expires = time.Now().Add(s.retention)
+	}
+	if r.held && r.Complete() {
+		r.expires = later(r.expires, time.Now().Add(MarkedFor))
 	}
 	s.schedule(r)
 	s.evict()
 }
 
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // schedule has r dropped when it expires. The caller holds the mutex.
 func (s *records) schedule(r *record) {
-	if r.prolonged.After(r.expires) {
-		r.expires = r.prolonged
-	}
+	r.expires = later(r.expires, r.prolonged)
 	if r.timer != nil && r.timer.End() {
 		s.wheel.Remove(r.timer)
 	}
@@ -269,7 +280,7 @@ func (s *records) schedule(r *record) {
 	s.wheel.Add(r.timer, r.expires)
 }
 
-// prolong keeps the record of id for d more, at least; 0: as if it had never been prolonged. ErrGone.
+// prolong keeps the record of id for d more, at least; 0: lets it go. ErrGone.
 func (s *records) prolong(id ID, d time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,14 +289,24 @@ func (s *records) prolong(id ID, d time.Duration) error {
 	case r == nil:
 		return ErrGone
 	case d <= 0:
-		r.prolonged = time.Time{}
-		s.unpinned(r)
+		s.letGo(r)
 		return nil
 	}
 	r.prolonged = time.Now().Add(d)
 	s.pin(r)
 	s.schedule(r)
 	return nil
+}
+
+// letGo keeps r for no longer than others from now on. The caller holds the mutex.
+func (s *records) letGo(r *record) {
+	kept := r.held || !r.prolonged.IsZero()
+	r.held, r.prolonged = false, time.Time{}
+	if natural := time.Now().Add(s.retention); kept && s.retention > 0 && r.Complete() && natural.Before(r.expires) {
+		r.expires = natural
+		s.schedule(r)
+	}
+	s.unpinned(r)
 }
 
 // count sets the bytes that r takes. The caller holds the mutex.

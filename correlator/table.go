@@ -182,7 +182,7 @@ func (t *Table) Each(f func(Receiver)) {
 // Settled is what an engine hears about a trip that is not parked here and of which no record is kept: nil when it is
 // one of this node's finished trips, ErrGone when it was forgotten, has expired, or had another home.
 func (t *Table) Settled(id ID) error {
-	if id.Home() != t.node || !time.Now().Before(id.Expiry()) || t.forgotten.has(id) {
+	if id.Home() != t.node || !time.Now().Before(id.Lasts()) || t.forgotten.has(id) {
 		return ErrGone
 	}
 	return nil

@@ -63,6 +63,19 @@ func (id ID) Mark() ID {
 // Marked reports whether Mark made the id.
 func (id ID) Marked() bool { return id[flagsAt]&marked != 0 }
 
+// MarkedFor is how much longer than others the records of marked ids are kept: unfinished ones after the id's expiry, and complete ones until
+// Prolong lets them go. So long may pass until somebody looks at what is to be sent of them.
+const MarkedFor = 24 * time.Hour
+
+// Lasts is until when the record of the id may change: its expiry, and MarkedFor more if it is marked. Nobody has a token that is good after the expiry,
+// but who looks at a marked task ends it then.
+func (id ID) Lasts() time.Time {
+	if id.Marked() {
+		return id.Expiry().Add(MarkedFor)
+	}
+	return id.Expiry()
+}
+
 // Name gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
 func (id ID) Name() (name [8]byte) {
 	base64.RawURLEncoding.Encode(name[:], id[:6])

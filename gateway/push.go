@@ -65,21 +65,7 @@ func (t *trip) promise() error {
 	if err := t.g.outbox.Owe(ctx, t.id, max(0, time.Until(t.waitEnds()))+firstLook, false); err != nil {
 		return fmt.Errorf("note that a result is to be pushed: %w", err)
 	}
-	if err := t.g.pinUnfinished(ctx, t.id); err != nil {
-		return err
-	}
 	return t.g.partners.register(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
-}
-
-// pinUnfinished keeps a record in memory, where others could have it evicted, until its task has ended.
-func (g *Gateway) pinUnfinished(ctx context.Context, id correlator.ID) error {
-	if !g.local {
-		return nil
-	}
-	if err := g.keeper.Prolong(ctx, id, time.Until(id.Expiry())); err != nil {
-		return fmt.Errorf("keep a task whose result is to be pushed: %w", err)
-	}
-	return nil
 }
 
 // register serves a call that makes no task: its dialect keeps what it asks for. It asks a store.

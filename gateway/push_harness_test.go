@@ -11,10 +11,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/correlator/redis"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/internal/cors"
+	"syncgate/internal/redistest"
 )
 
 // pusher is a dialect for routes whose results are all pushed: to the test.
@@ -222,6 +224,7 @@ type pushNode struct {
 	*routed
 	*pusher
 	*owing
+	store correlator.Keeper
 }
 
 // pushParts has the last dialect of p push.
@@ -252,9 +255,31 @@ func startPushingOver(t *testing.T, replace func(*node, *gateway.Parts), change 
 		c.CORS = cors.Config{Origins: []string{"https://shop.example"}, Enforce: true}
 	})
 	n.routed = &routed{made, e, t}
+	if n.store == nil {
+		n.store = made.memo
+	}
 	n.serves(made.Gateway)
 	t.Cleanup(n.looks.Wait)
 	return n
+}
+
+// startPushingOverRedis is startPushing with records in Redis.
+func startPushingOverRedis(t *testing.T, retention time.Duration) (*pushNode, redis.Config) {
+	t.Helper()
+	store := redis.Default()
+	store.URL, store.Retention = redistest.Start(t).URL(), retention
+	var table *redis.Correlator
+	n := startPushingOver(t, func(n *node, p *gateway.Parts) {
+		var err error
+		if table, err = redis.New(store, n.keys, redis.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = table.Shutdown(context.Background()) })
+		p.Correlator = table
+	})
+	n.store = table
+	waitFor(t, func() bool { return table.Ready() == nil })
+	return n, store
 }
 
 // hookRoute is a route to a plain HTTP engine.

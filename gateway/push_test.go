@@ -14,7 +14,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/correlator/redis"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -165,15 +164,24 @@ func TestPushIsMadeAgain(t *testing.T) {
 	n.wantPushed(t, `complete {"done":1}`)
 }
 
-// A task that nobody ends in time ends, and its receivers hear that.
+// A task that nobody ends in time ends, and its receivers hear that: also if no node has looked before its tokens were worth nothing any more.
 func TestEndlessTaskIsPushed(t *testing.T) {
-	n := startPushing(t)
-	id := n.memo.NewID(time.Now().Add(30 * time.Second)).Mark()
+	for name, expires := range map[string]time.Duration{"in its last minute": 30 * time.Second, "hours later": -5 * time.Hour} {
+		t.Run(name+", in memory", func(t *testing.T) { endlessTaskIsPushed(t, startPushing(t), expires) })
+		t.Run(name+", in Redis", func(t *testing.T) {
+			n, _ := startPushingOverRedis(t, time.Hour)
+			endlessTaskIsPushed(t, n, expires)
+		})
+	}
+}
+
+func endlessTaskIsPushed(t *testing.T, n *pushNode, expires time.Duration) {
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(expires)).Mark()
 	record := correlator.Record{
 		Meta:   []byte(`{"login":"route/transfer","dialect":"rest","engine":"flow","route":"transfer","created":1,"ops":[{}]}`),
 		Finals: make([]correlator.Callback, 1),
 	}
-	if err := n.memo.Save(t.Context(), id, record); err != nil {
+	if err := n.store.Save(t.Context(), id, record); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Owe(t.Context(), id, 0, false); err != nil {
@@ -205,22 +213,7 @@ func TestPushedTaskIsKept(t *testing.T) {
 
 // So it is in Redis, whatever the retention.
 func TestPushedTaskIsKeptInRedis(t *testing.T) {
-	r := redistest.Start(t)
-	store := redis.Default()
-	store.URL, store.Retention = "redis://"+r.Addr(), 300*time.Millisecond
-	if strings.HasPrefix(r.Addr(), "/") {
-		store.URL = "unix://" + r.Addr()
-	}
-	var table *redis.Correlator
-	n := startPushingOver(t, func(n *node, p *gateway.Parts) {
-		var err error
-		if table, err = redis.New(store, n.keys, redis.Options{}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = table.Shutdown(context.Background()) })
-		p.Correlator = table
-	})
-	waitFor(t, func() bool { return table.Ready() == nil })
+	n, store := startPushingOverRedis(t, 300*time.Millisecond)
 	n.set(func(p *pusher) { p.delivering = true })
 	reply := n.post(`{}`, "Prefer", "respond-async")
 	h := n.next(t)

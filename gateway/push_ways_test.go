@@ -145,3 +145,17 @@ func TestEveryOpOfAStreamThatIsLeftIsCancelled(t *testing.T) {
 	n.Forsake(id, 2)
 	n.wantPushed(t, "cancel ")
 }
+
+// A result waits for its look, however short the retention: here nobody looks before that is over.
+func TestResultWaitsForItsLook(t *testing.T) {
+	n, store := startPushingOverRedis(t, 100*time.Millisecond)
+	n.blind = true
+	reply := n.post(`{}`, "Prefer", "respond-async")
+	h := n.next(t)
+	h.answer(202, "", "")
+	wantReply(t, got(t, reply), 202, "")
+	want(t, n.report(h, `{"done":1}`), 200, `{}`)
+	<-time.After(3 * store.Retention)
+	n.look(n.ids()[0])
+	n.wantPushed(t, `complete {"done":1}`)
+}

@@ -64,6 +64,7 @@ func waiting() map[string]func(*testing.T, Start) {
 		"a complete record ends with the retention":   recordEnds,
 		"a record can be kept for longer":             prolongs,
 		"a mark is part of an id":                     marks,
+		"a marked record waits":                       markedWait,
 		"many trips, many callbacks, each to its own": crowd,
 		"who waits is known at home until the close":  knowsWaiters,
 	}

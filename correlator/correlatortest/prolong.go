@@ -63,3 +63,49 @@ func marks(t *testing.T, start Start) {
 		t.Errorf("%s", cb.Body)
 	}
 }
+
+// markedWait has the record of a marked id wait for who is to look at it: a complete one whatever the retention, until it is let go, and an unfinished one for
+// longer than the id's tokens are good, so that it can still be ended.
+func markedWait(t *testing.T, start Start) {
+	const retention = 200 * time.Millisecond
+	n := start(t, Options{Retention: retention})
+	complete := open(1, "meta")
+	complete.Finals[0] = Final(0, `1`)
+	plain, saved, claimed, completed := n.Home.NewID(soon()), n.Home.NewID(soon()).Mark(), n.Home.NewID(soon()).Mark(), n.Home.NewID(soon()).Mark()
+	expiry := time.Now().Add(retention)
+	stale, here, there := n.Home.NewID(expiry), n.Home.NewID(expiry).Mark(), n.Other.NewID(expiry).Mark()
+	for _, id := range []correlator.ID{completed, stale, here, there} {
+		save(t, n.Home, id, open(1, "meta"))
+	}
+	for _, id := range []correlator.ID{plain, saved} {
+		save(t, n.Home, id, complete)
+	}
+	if _, err := keeper(t, n.Home).Claim(t.Context(), correlator.Key{Login: "l", Name: "k"}, [32]byte{}, claimed, complete); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, n.Other, completed, Final(0, `1`), nil)
+	n.Home.Close(claimed)
+	for _, id := range []correlator.ID{plain, stale} {
+		Eventually(t, "the end of what nobody is to look at", func() bool { return look(t, n.Other, id) == "gone" })
+	}
+	for _, id := range []correlator.ID{here, there} {
+		deliver(t, n.Home, id, Final(0, `1`), nil)
+		save(t, n.Home, id, complete)
+	}
+	deliver(t, n.Other, stale, Final(0, `1`), correlator.ErrGone)
+	marked := []correlator.ID{saved, claimed, completed, here, there}
+	for i, id := range marked {
+		if got := look(t, n.Other, id); got != "meta 1:1" {
+			t.Errorf("marked record %d is %s", i, got)
+		}
+		if err := keeper(t, n.Other).Prolong(t.Context(), id, 3*retention); err != nil {
+			t.Error(err)
+		}
+		if err := keeper(t, n.Other).Prolong(t.Context(), id, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, id := range marked {
+		Eventually(t, "the end of what was let go", func() bool { return look(t, n.Other, id) == "gone" })
+	}
+}

@@ -260,7 +260,7 @@ func (c *Correlator) Relay(id correlator.ID, cb correlator.Callback, done func(e
 // relay stores a callback for a trip of another node and tells that node.
 func (c *Correlator) relay(id correlator.ID, cb correlator.Callback, done func(error)) {
 	now, reports := time.Now(), cb.Status.Running()
-	gone := !now.Before(id.Expiry())
+	gone := !now.Before(id.Lasts())
 	switch err := cb.Head.Check(); {
 	case gone && reports: // there is no record, and nobody waits
 		done(nil)
@@ -395,4 +395,5 @@ func (c *Correlator) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func expired(id correlator.ID) bool { return !time.Now().Before(id.Expiry()) }
+// expired reports whether nothing is kept of an id any more.
+func expired(id correlator.ID) bool { return !time.Now().Before(id.Lasts()) }

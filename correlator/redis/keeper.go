@@ -45,7 +45,7 @@ func (c *Correlator) Lookup(ctx context.Context, id correlator.ID) (correlator.R
 	return c.store.lookup(ctx, id)
 }
 
-// Prolong keeps the record of a trip for at least d more. ErrGone, ErrUnavailable.
+// Prolong keeps the record of a trip for at least d more; 0 lets it go. ErrGone, ErrUnavailable.
 func (c *Correlator) Prolong(ctx context.Context, id correlator.ID, d time.Duration) error {
 	return c.store.extend(ctx, id, d)
 }

@@ -39,13 +39,15 @@ type alike struct {
 	announce bool
 	small    bool
 	report   bool
+	marked   bool // their ids are
 }
 
 func alikeOf(w *write) alike {
 	if w.report {
 		return alike{home: w.id.Home(), announce: w.announce, report: true}
 	}
-	return alike{home: w.id.Home(), when: w.when, announce: w.announce, small: w.announce && valueSize(w.cb)-correlator.TagLen <= inlineValue}
+	small := w.announce && valueSize(w.cb)-correlator.TagLen <= inlineValue
+	return alike{home: w.id.Home(), when: w.when, announce: w.announce, small: small, marked: w.id.Marked()}
 }
 
 // putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it. What stands in the way of one
@@ -115,7 +117,7 @@ func (s *store) delivering(a alike, writes []*write) call {
 		good := life(w.id)
 		args[6+2*n+i], longest = good, max(longest, good)
 	}
-	args[0], args[1], args[2], args[3], args[4], args[5] = string(a.when), s.retention.Milliseconds(), publish, size, hintMark+a.home.String(), longest
+	args[0], args[1], args[2], args[3], args[4], args[5] = string(a.when), s.keepComplete(a.marked), publish, size, hintMark+a.home.String(), longest
 	return call{s.deliver, keys, args}
 }
 

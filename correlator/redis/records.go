@@ -94,7 +94,7 @@ func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.
 }
 
 func (s *store) binding(key string, b binding, seen string) call {
-	lasts := life(b.id()) + (s.retention + bindingMargin).Milliseconds() // a record may become complete in its last moment
+	lasts := life(b.id()) + s.keepComplete(b.id().Marked()) + bindingMargin.Milliseconds() // a record may become complete in its last moment
 	return call{s.claim, []string{key}, []any{s.tags.bound(key, b), lasts, seen, s.tags.undone(key, b.id())}}
 }
 
@@ -208,11 +208,11 @@ func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record
 	return rec, nil
 }
 
-// extend keeps a record for at least d more. ErrGone.
+// extend keeps a record for at least d more, or lets it go. ErrGone.
 func (s *store) extend(ctx context.Context, id correlator.ID, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	reply := s.together(ctx, []call{{s.prolong, []string{s.trip(id), s.merged(id), s.events(id)}, []any{max(d, 0).Milliseconds()}}})[0]
+	reply := s.together(ctx, []call{{s.prolong, []string{s.trip(id), s.merged(id), s.events(id)}, []any{max(d, 0).Milliseconds(), s.retention.Milliseconds()}}})[0]
 	switch known, err := reply.Int(); {
 	case err != nil:
 		return unavailable("keep a record for longer", err)

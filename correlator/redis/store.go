@@ -262,11 +262,19 @@ func (s *store) publishCommand() string {
 
 // keep is how long a complete record is kept, in ms. Without a retention it is kept until its release.
 func (s *store) keep(id correlator.ID) int64 {
-	if s.retention == 0 {
-		return life(id)
+	if kept := s.keepComplete(id.Marked()); kept > 0 {
+		return kept
+	}
+	return life(id)
+}
+
+// keepComplete is how long complete records are kept, those of marked ids or others, in ms; 0: as long as their ids last.
+func (s *store) keepComplete(marked bool) int64 {
+	if marked && s.retention > 0 {
+		return max(s.retention, correlator.MarkedFor).Milliseconds()
 	}
 	return s.retention.Milliseconds()
 }
 
-// life is how long an id is good for, in ms, and at least 1: Redis takes 0 for no expiry or an error.
-func life(id correlator.ID) int64 { return max(time.Until(id.Expiry()).Milliseconds(), 1) }
+// life is how long an id lasts, in ms, and at least 1: Redis takes 0 for no expiry or an error.
+func life(id correlator.ID) int64 { return max(time.Until(id.Lasts()).Milliseconds(), 1) }
