@@ -160,6 +160,9 @@ func (s *Sender) judge(ctx context.Context, j Job, last Attempt, answer *http.Re
 	var retryAfter time.Duration
 	if err != nil {
 		v.Last.Outcome, v.Last.Error = s.classify(ctx, err)
+		if v.Unsent = errors.Is(err, errEnded) || errors.Is(err, errLate); v.Unsent {
+			v.Last.Number--
+		}
 	} else {
 		v.Last.Status = answer.StatusCode
 		v.State, v.Last.Outcome = s.classifyStatus(answer.StatusCode)
@@ -238,7 +241,7 @@ func (s *Sender) settle(v Verdict) bool {
 }
 
 func (s *Sender) logAttempt(j Job, v Verdict) {
-	line := s.config.Log.Info().Str("trip", j.Trip).Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", j.Attempt).
+	line := s.config.Log.Info().Str("trip", j.Trip).Str("subscription", j.Subscription).Str("id", j.ID).Str("host", j.Host).Int("attempt", v.Last.Number).
 		Str("outcome", string(v.Last.Outcome)).Str("state", string(v.State)).Dur("took", v.Last.Duration)
 	if v.Last.Status > 0 {
 		line = line.Int("status", v.Last.Status)

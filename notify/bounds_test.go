@@ -103,7 +103,7 @@ func TestLateClaims(t *testing.T) {
 	s := sender(t, &lateStore{Store: store}, quick())
 	n := hook(r)
 	send(t, s, n)
-	if e := becomes(t, store, n.ID, notify.Delivered); e.Attempts != 2 {
+	if e := becomes(t, store, n.ID, notify.Delivered); e.Attempts != 1 {
 		t.Errorf("%+v", e)
 	}
 	r.came(t, 1, 1)

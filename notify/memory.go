@@ -181,6 +181,9 @@ func (m *Memory) Finish(_ context.Context, v Verdict) error {
 	}
 	now := time.Now()
 	it.last, it.token, it.seen = &v.Last, "", false
+	if v.Unsent {
+		it.attempts--
+	}
 	if v.State == Open {
 		it.step = v.Step
 		m.plan(it, now.Add(v.After))

@@ -145,8 +145,11 @@ func (r *Redis) Finish(ctx context.Context, v Verdict) error {
 	if v.State == Delivered {
 		keep = KeepDelivered
 	}
-	shard := r.shard(v.Host)
-	err = r.run(ctx, r.finish, shard, "n:"+v.ID, v.ID, v.Token, string(v.State), v.After.Milliseconds(), v.Step, last, keep.Milliseconds()).Err()
+	shard, unsent := r.shard(v.Host), 0
+	if v.Unsent {
+		unsent = 1
+	}
+	err = r.run(ctx, r.finish, shard, "n:"+v.ID, v.ID, v.Token, string(v.State), v.After.Milliseconds(), v.Step, last, keep.Milliseconds(), unsent).Err()
 	if err != nil {
 		return unavailable("finish", err)
 	}

@@ -220,8 +220,9 @@ func TestEndedSubscriptions(t *testing.T) {
 		send(t, s, n)
 		send(t, s, m)
 		becomes(t, store, n.ID, notify.Delivered)
-		if e := becomes(t, store, m.ID, notify.Gone); e.Last.Outcome != notify.OutcomeEnded || len(quietly.requests()) != 0 {
-			t.Errorf("%+v, %d requests", e.Last, len(quietly.requests()))
+		e := becomes(t, store, m.ID, notify.Gone)
+		if e.Last.Outcome != notify.OutcomeEnded || e.Last.Number != 0 || e.Attempts != 0 || len(quietly.requests()) != 0 {
+			t.Errorf("%d attempts, %+v, %d requests", e.Attempts, e.Last, len(quietly.requests()))
 		}
 	})
 }

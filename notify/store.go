@@ -109,6 +109,7 @@ type Verdict struct {
 	State           State         // Open: there is another attempt
 	After           time.Duration // until that
 	Step            int           // of that
+	Unsent          bool          // nothing was sent: the attempt that was claimed does not count
 	Last            Attempt
 }
 

@@ -311,8 +311,8 @@ func TestPushedUntilGone(t *testing.T) {
 		g.becomes(r.await(t, 2).id, notify.Gone)
 		g.subscription(path, "ended")
 		g.notify(0, "retry", open.id)
-		if e := g.becomes(open.id, notify.Gone); e.Last.Outcome != notify.OutcomeEnded {
-			t.Errorf("%+v", e.Last)
+		if e := g.becomes(open.id, notify.Gone); e.Last.Outcome != notify.OutcomeEnded || e.Attempts != e.Last.Number {
+			t.Errorf("%d attempts, %+v", e.Attempts, e.Last)
 		}
 		g.notify(0, "drop", open.id)
 		g.notify(1, "show", open.id)

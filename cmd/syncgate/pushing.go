@@ -183,7 +183,7 @@ func (a aftermath) stands(ctx context.Context, subscription string) (bool, error
 
 // settled keeps what came of an attempt, and ends a subscription for a single task with its notification. Where it cannot, the task's next look does.
 func (a aftermath) settled(id, subscription string, state notify.State, last notify.Attempt) {
-	if subscription == "" {
+	if subscription == "" || last.Outcome == notify.OutcomeEnded { // then nothing was sent: the attempt before it is the last one
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), settledTimeout)
