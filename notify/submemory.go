@@ -16,12 +16,22 @@ type MemorySubscriptions struct {
 	active map[string]int                         // how many an owner has that are Active
 	groups map[[2]string]map[string]*Subscription // the Active ones that are Continuous, by owner and group
 	ended  []*Subscription                        // in the order of their ends
+	lapses queue[*lapse]                          // of the Active ones that do not last for ever
+	lapse  map[string]*lapse                      // each of them, by the id of its subscription
+}
+
+// lapse is a subscription that is forgotten at its time.
+type lapse struct {
+	place
+
+	of *Subscription
 }
 
 // NewMemorySubscriptions makes Subscriptions of at most so many that are Active, and of at most so many that have ended: the oldest of these are forgotten.
 func NewMemorySubscriptions(most int) *MemorySubscriptions {
 	return &MemorySubscriptions{
 		most: most, all: make(map[string]*Subscription), active: make(map[string]int), groups: make(map[[2]string]map[string]*Subscription),
+		lapse: make(map[string]*lapse),
 	}
 }
 
@@ -35,8 +45,13 @@ func (s Subscription) clone() Subscription {
 	return s
 }
 
-// forget forgets what ended long ago, and the oldest beyond the bound. mu is held.
+// forget forgets what ended long ago, and the oldest beyond the bound, and what is Active for too long. mu is held.
 func (m *MemorySubscriptions) forget(now time.Time) {
+	for len(m.lapses) > 0 && !m.lapses[0].at.After(now) {
+		s := m.lapses[0].of
+		m.deactivate(s)
+		delete(m.all, s.ID)
+	}
 	for len(m.ended) > 0 && (len(m.ended) > m.most || now.Sub(m.ended[0].Ended) > KeepSubscription) {
 		delete(m.all, m.ended[0].ID)
 		m.ended[0] = nil
@@ -66,12 +81,17 @@ func (m *MemorySubscriptions) Add(_ context.Context, s Subscription, most int) e
 		return ErrFull
 	}
 	s = s.clone()
-	s.State, s.Topic, s.Ended, s.Last = Active, "", time.Time{}, nil
+	until := s.Until
+	s.State, s.Topic, s.Ended, s.Until, s.Last = Active, "", time.Time{}, time.Time{}, nil
 	if s.Created.IsZero() {
 		s.Created = now
 	}
 	m.all[s.ID] = &s
 	m.active[s.Owner]++
+	if !until.IsZero() {
+		m.lapse[s.ID] = &lapse{place{at: until, index: -1}, &s}
+		put(&m.lapses, m.lapse[s.ID])
+	}
 	if s.Mode == Continuous {
 		at := [2]string{s.Owner, s.Group}
 		if m.groups[at] == nil {
@@ -111,23 +131,33 @@ func (m *MemorySubscriptions) End(_ context.Context, id string, state Subscripti
 		return ErrInactive
 	}
 	s.State, s.Ended = state, now
+	m.deactivate(s)
+	m.ended = append(m.ended, s)
+	m.forget(now)
+	return nil
+}
+
+// deactivate takes a subscription out of what is Active. mu is held.
+func (m *MemorySubscriptions) deactivate(s *Subscription) {
 	if m.active[s.Owner]--; m.active[s.Owner] == 0 {
 		delete(m.active, s.Owner)
 	}
 	at := [2]string{s.Owner, s.Group}
-	delete(m.groups[at], id)
+	delete(m.groups[at], s.ID)
 	if len(m.groups[at]) == 0 {
 		delete(m.groups, at)
 	}
-	m.ended = append(m.ended, s)
-	m.forget(now)
-	return nil
+	if l := m.lapse[s.ID]; l != nil {
+		take(&m.lapses, l)
+		delete(m.lapse, s.ID)
+	}
 }
 
 // Match is Subscriptions'.
 func (m *MemorySubscriptions) Match(_ context.Context, owner, group string) (all []Subscription, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.forget(time.Now())
 	for _, s := range m.groups[[2]string{owner, group}] {
 		all = append(all, s.clone())
 	}

@@ -81,8 +81,13 @@ func (r *RedisSubscriptions) Add(ctx context.Context, s Subscription, most int) 
 	if s.URL == "" {
 		s.Topic = shard + "topic:" + rand.Text()
 	}
+	now := time.Now()
 	if s.Created.IsZero() {
-		s.Created = time.Now()
+		s.Created = now
+	}
+	lasts := int64(0)
+	if !s.Until.IsZero() {
+		lasts = max(1, s.Until.Sub(now).Milliseconds())
 	}
 	var secrets []string
 	for _, secret := range s.Secrets {
@@ -94,7 +99,7 @@ func (r *RedisSubscriptions) Add(ctx context.Context, s Subscription, most int) 
 	}
 	sealed := r.sealer.Seal(nil, plain, s.use())
 	done, err := r.run(ctx, r.add, shard, "s:"+s.ID,
-		s.ID, s.Owner, s.Group, string(s.Mode), s.URL, s.Topic, s.Task, s.Created.UnixMilli(), sealed, most).Int()
+		s.ID, s.Owner, s.Group, string(s.Mode), s.URL, s.Topic, s.Task, s.Created.UnixMilli(), sealed, most, lasts).Int()
 	switch {
 	case err != nil:
 		return unavailable("add a subscription", err)
@@ -235,10 +240,12 @@ func (r *RedisSubscriptions) Match(ctx context.Context, owner, group string) (al
 	if err != nil {
 		return nil, unavailable("look for subscriptions", err)
 	}
+	seen := make(map[string]bool, len(rows)) // a copy of one, or a set that has it twice, is no second one
 	for _, row := range rows {
 		f, _ := row.([]any)
 		s, ok := r.parse(f)
-		if ok && s.Owner == owner && s.Group == group && s.Mode == Continuous && s.State == Active {
+		if ok && s.Owner == owner && s.Group == group && s.Mode == Continuous && s.State == Active && !seen[s.ID] {
+			seen[s.ID] = true
 			r.remember(s.ID, shard)
 			all = append(all, s)
 		}

@@ -65,6 +65,7 @@ type Subscription struct {
 	State   SubscriptionState
 	Created time.Time
 	Ended   time.Time // zero while Active
+	Until   time.Time // Add alone reads it: when one that is Active still is forgotten, and counts no more; zero: never
 	Last    *Attempt  // the last attempt of any notification; nil: there was none
 }
 
@@ -78,7 +79,7 @@ type Subscriptions interface {
 	Get(ctx context.Context, id string) (Subscription, error)
 	// End ends one that is Active. state is Completed, Cancelled or Ended. ErrUnknown, ErrInactive.
 	End(ctx context.Context, id string, state SubscriptionState) error
-	// Match gives the Continuous ones of an owner that are Active and of a group, in no order.
+	// Match gives the Continuous ones of an owner that are Active and of a group, in no order, each once.
 	Match(ctx context.Context, owner, group string) ([]Subscription, error)
 	// Note keeps what came of an attempt. It does nothing where the id is unknown.
 	Note(ctx context.Context, id string, last Attempt) error

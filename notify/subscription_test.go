@@ -164,6 +164,55 @@ func TestSubscriptionsMatch(t *testing.T) {
 	})
 }
 
+// TestSubscriptionsMatchOnce gives each subscription once, however often it was added, and by whom.
+func TestSubscriptionsMatchOnce(t *testing.T) {
+	eachSubscriptions(t, func(t *testing.T, open func() notify.Subscriptions) {
+		a, b := open(), open()
+		s := subscribed("shop", "orders")
+		good(t, atOnce([]notify.Subscriptions{a, b, a, b}, func(store notify.Subscriptions) error { return store.Add(t.Context(), s, 100) })...)
+		s.State = notify.Active
+		matches(t, a, "shop", "orders", s)
+		next := add(t, b, subscribed("shop", "orders")) // that replaces it
+		matches(t, a, "shop", "orders", s, next)
+		ended(t, a, s)
+		good(t, b.Add(t.Context(), s, 100))
+		matches(t, b, "shop", "orders", next)
+	})
+}
+
+// TestSubscriptionsLapse: one that is active for longer than it may be is forgotten, and counts for no quota. One that ended before is kept as any other.
+func TestSubscriptionsLapse(t *testing.T) {
+	eachSubscriptions(t, func(t *testing.T, open func() notify.Subscriptions) {
+		a, b := open(), open()
+		const most, lasts = 3, 400 * time.Millisecond
+		once := func(until time.Time) notify.Subscription {
+			s := subscribed("shop", "orders")
+			s.Mode, s.Task, s.Until = notify.Once, "task", until
+			good(t, a.Add(t.Context(), s, most))
+			return get(t, b, s.ID)
+		}
+		kept, ends, lapses := once(time.Now().Add(time.Hour)), once(time.Now().Add(lasts)), once(time.Now().Add(lasts))
+		failsWith(t, notify.ErrQuota, b.Add(t.Context(), subscribed("shop", "orders"), most))
+		ended(t, b, ends)
+		more := add(t, a, subscribed("shop", "orders"))
+		failsWith(t, notify.ErrQuota, b.Add(t.Context(), subscribed("shop", "orders"), most))
+		eventually(t, "it is never forgotten", func() bool {
+			_, err := b.Get(t.Context(), lapses.ID)
+			return errors.Is(err, notify.ErrUnknown)
+		})
+		failsWith(t, notify.ErrUnknown, a.End(t.Context(), lapses.ID, notify.Ended))
+		good(t, a.Add(t.Context(), subscribed("shop", "orders"), most))
+		failsWith(t, notify.ErrQuota, b.Add(t.Context(), subscribed("shop", "orders"), most))
+		if s := get(t, a, ends.ID); s.State != notify.Ended {
+			t.Errorf("one that ended is %s", s.State)
+		}
+		if s := get(t, a, kept.ID); s.State != notify.Active {
+			t.Errorf("one that lasts longer is %s", s.State)
+		}
+		get(t, a, more.ID)
+	})
+}
+
 // TestSubscriptionsEnd has one end once, and stay known.
 func TestSubscriptionsEnd(t *testing.T) {
 	eachSubscriptions(t, func(t *testing.T, open func() notify.Subscriptions) {

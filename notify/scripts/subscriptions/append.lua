@@ -18,6 +18,11 @@ call('XADD', topic, 'MAXLEN', '~', most, '*', 'id', ARGV[2], 'body', ARGV[3])
 local last = call('ZREVRANGE', ids, 0, 0, 'WITHSCORES')
 call('ZADD', ids, (tonumber(last[2]) or 0) + 1, ARGV[2])
 call('ZREMRANGEBYRANK', ids, 0, -most - 1)
+local left = call('PTTL', KEYS[1])
+if left > 0 then
+  call('PEXPIRE', topic, left)
+  call('PEXPIRE', ids, left)
+end
 local n = call('XLEN', topic)
 while n > 1 and call('MEMORY', 'USAGE', topic) > tonumber(ARGV[5]) do
   n = math.max(1, math.floor(n * 0.9))

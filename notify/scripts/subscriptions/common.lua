@@ -1,8 +1,9 @@
 -- Begins every script of subscriptions. ARGV[1] is what all keys of the shard begin with. KEYS[2] never exists; keys in sharded.go says why.
 --
 -- s:{id}              hash: a subscription. "owner", "group", "mode", "url", "topic", "task", "state"; "created" and "ended" in Unix milliseconds; "sealed":
---                     the secrets; "last", JSON. One that is not active expires.
+--                     the secrets; "last", JSON. One that is not active expires, and one that does not last for ever.
 -- active:{owner}      set: ids of the active ones of an owner
+-- lapses:{owner}      sorted set: ids of those that do not last for ever, by when they expire, in Unix milliseconds
 -- group:{n}:{owner}{group}  set: ids of the active continuous ones of an owner and a group. n is the length of the owner.
 -- topic:{random}      stream: notifications, with fields "id" and "body". It expires with its subscription.
 -- topic:{random}:ids  sorted set: ids of its last notifications, numbered
@@ -13,6 +14,10 @@ local fields = {'id', 'owner', 'group', 'mode', 'url', 'topic', 'task', 'state',
 
 local function activeKey(owner)
   return prefix .. 'active:' .. owner
+end
+
+local function lapsesKey(owner)
+  return prefix .. 'lapses:' .. owner
 end
 
 local function groupKey(owner, group)

@@ -11,6 +11,7 @@ end
 local owner, group, topic = s[2] or '', s[3] or '', s[4]
 call('SREM', activeKey(owner), ARGV[2]) -- a full Redis allows this, and after it whatever the script writes
 call('SREM', groupKey(owner, group), ARGV[2])
+call('ZREM', lapsesKey(owner), ARGV[2])
 call('HSET', KEYS[1], 'state', ARGV[3], 'ended', now)
 call('PEXPIRE', KEYS[1], ARGV[4])
 if isTopic(topic) then
