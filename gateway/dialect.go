@@ -167,17 +167,18 @@ type Options struct {
 	Idle   time.Duration // the wait also ends when the engine reports nothing for so long after it has begun; 0: it does not
 	// OnDisconnect is what becomes of the task of a client that hangs up: Keep, Drop or Cancel; empty: on_disconnect.
 	OnDisconnect string
-	ComesBack    bool    // a client whose wait ends without a result is sent to the task: that is no time-out
-	Quotas       []Quota // that must have room, beside the login's limits
-	State        []byte  // the dialect's own, kept with the task
-	Applied      string  // Preference-Applied: the preferences that are honoured; empty: none
-	Data         []byte  // the request's members, over which the result is laid; nil: none
-	Guarded      bool    // the task is for nobody but Call.Login
-	Pushes       bool    // the dialect sends the result to others: it is a PushDialect
-	Own          any     // the dialect's own, for Register and the Answer to this request alone
-	Accepted     []byte  // what a Canceller needs, once the engine has answered
-	Asked        *Asked  // what the engine is to word; gone when it has
-	Prepared     any     // the engine's own; gone when the engine has answered
+	ComesBack    bool      // a client whose wait ends without a result is sent to the task: that is no time-out
+	Quotas       []Quota   // that must have room, beside the login's limits
+	State        []byte    // the dialect's own, kept with the task
+	Lasts        time.Time // until when the task's record may change; set before Register, zero for a call without a task
+	Applied      string    // Preference-Applied: the preferences that are honoured; empty: none
+	Data         []byte    // the request's members, over which the result is laid; nil: none
+	Guarded      bool      // the task is for nobody but Call.Login
+	Pushes       bool      // the dialect sends the result to others: it is a PushDialect
+	Own          any       // the dialect's own, for Register and the Answer to this request alone
+	Accepted     []byte    // what a Canceller needs, once the engine has answered
+	Asked        *Asked    // what the engine is to word; gone when it has
+	Prepared     any       // the engine's own; gone when the engine has answered
 
 	rate *RateLimit // as Reply has it
 }
@@ -275,9 +276,10 @@ type TaskCall struct {
 	Ended bool // CancelTask: the task was over already
 
 	// Of the record.
-	maker   uint8     // the dialect that made the task
-	merged  [][]byte  // as in Reply
-	created time.Time // zero: not known
+	maker    uint8     // the dialect that made the task
+	merged   [][]byte  // as in Reply
+	created  time.Time // zero: not known
+	readable bool      // it is there, and the client may read it
 }
 
 // TaskVerb is what a client wants of a task.

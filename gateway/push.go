@@ -65,6 +65,7 @@ func (t *trip) promise() error {
 	if err := t.g.outbox.Owe(ctx, t.id, max(0, time.Until(t.waitEnds()))+firstLook, false); err != nil {
 		return fmt.Errorf("note that a result is to be pushed: %w", err)
 	}
+	t.call.Options.Lasts = t.id.Lasts()
 	return t.g.partners.register(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
 }
 

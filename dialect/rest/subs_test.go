@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -20,6 +21,7 @@ type subs struct {
 	mu    sync.Mutex
 	fails error // of every call; guarded by mu, as is the next
 	adds  int
+	until time.Time // of the last one
 }
 
 // away gives the error of every call.
@@ -42,6 +44,7 @@ func (s *subs) Add(ctx context.Context, one notify.Subscription, most int) error
 	}
 	s.mu.Lock()
 	s.adds++
+	s.until = one.Until
 	s.mu.Unlock()
 	return s.Subscriptions.Add(ctx, one, most)
 }

@@ -21,6 +21,9 @@ import (
 )
 
 const (
+	// keepOnce is for how long after the last change of its task a subscription of one task can be Active: a result that cannot be handed over is tried for a week,
+	// and a receiver for the window of notifications. What is Active then is of a task that was lost.
+	keepOnce = 14 * 24 * time.Hour
 	// subscriptionsSegment stands behind the path of a route: there its subscriptions are.
 	subscriptionsSegment = "tasks"
 	// subscriptionParts are tasks/{uuid}.
@@ -110,7 +113,7 @@ func subscribe(c *gateway.Call, r *route, w *wish, push *pushed, by subscriber) 
 	if by.key != "" {
 		own.sub.ID = derivedUUID("key", c.Login, r.Name, by.key)
 	}
-	c.Ops, o.Asked, o.Mode, c.Fingerprint = nil, nil, gateway.Hold, [sha256.Size]byte{}
+	c.Ops, o.Asked, o.Mode, o.Applied, c.Fingerprint = nil, nil, gateway.Hold, "", [sha256.Size]byte{} // nothing is waited for, whatever is preferred
 }
 
 // ownerOf is who has a subscription: a caller on one route, as a route's limit is for each caller. A name of a route has no "@".
@@ -180,6 +183,9 @@ func (d *Dialect) Register(ctx context.Context, c *gateway.Call, task string) er
 	all, s := d.outside.Push.Subscriptions, own.sub
 	if s.Mode == notify.Once {
 		s.ID, s.Task = onceUUID(task), task
+		if last := c.Options.Lasts; !last.IsZero() {
+			s.Until = last.Add(keepOnce)
+		}
 	}
 	var made signer.Secret
 	if own.unsigned && s.URL != "" {

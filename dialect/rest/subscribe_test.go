@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -157,6 +158,12 @@ func TestContinuousSubscription(t *testing.T) {
 	uuid, said := created(t, p.answered(m), "/v1/orders/card/tasks")
 	if said["signingSecret"] != string(p.get(t, uuid).Secrets[0]) {
 		t.Error("the secret is not shown")
+	}
+	for _, prefer := range []string{"respond-async", "wait=5", "redirect"} {
+		dst := p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a", "Prefer: "+prefer))
+		if applied := dst.Header.Peek("Preference-Applied"); dst.StatusCode() != 201 || len(applied) > 0 {
+			t.Errorf("Prefer: %s is applied as %q, %d", prefer, applied, dst.StatusCode())
+		}
 	}
 	again, said := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", `Idempotency-Key: "a"`)), "/v1/orders/card/tasks")
 	if again != uuid || said["signingSecret"] != nil {
@@ -335,4 +342,26 @@ func TestSchemaOfTheTask(t *testing.T) {
 			t.Error(fault)
 		}
 	}
+}
+
+// TestSubscriptionOfALostTask: one whose task is lost is forgotten two weeks after the task could have changed, and one for many tasks is not.
+func TestSubscriptionOfALostTask(t *testing.T) {
+	w := startWhole(t)
+	body := `{"callbackUrl":"` + w.url + `"}`
+	w.want(w.do("POST /v1/orders/card/tasks", body), 201)
+	w.nextAsked()
+	if left := time.Until(w.subs.lasts()); left < 15*24*time.Hour || left > 16*24*time.Hour {
+		t.Errorf("it is forgotten after %v", left)
+	}
+	w.want(w.do("POST /v1/orders/card/tasks", strings.TrimSuffix(body, "}")+`,"mode":"continuous"}`), 201)
+	if !w.subs.lasts().IsZero() {
+		t.Error("one for many tasks is forgotten")
+	}
+}
+
+// lasts gives when the subscription that was added last is forgotten.
+func (s *subs) lasts() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.until
 }
