@@ -107,7 +107,7 @@ func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
 		s.places()
 	}
 	of := Refused{RequestID: s.requestID}
-	if s.own {
+	if s.maker == s.dialect { // who follows a task may read it
 		of.Call = s.call
 	}
 	s.g.refuse(s.dialect, resp, s.g.failed(err, s.requestID), of)

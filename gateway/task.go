@@ -181,9 +181,21 @@ func (g *Gateway) lookUp(t *trip) error {
 		t.task.State = m.State
 	}
 	if t.task.MayRead != nil {
-		return t.task.MayRead(m.Login, m.Guarded)
+		if err := t.task.MayRead(m.Login, m.Guarded); err != nil {
+			return err
+		}
 	}
+	t.task.readable = true
 	return nil
+}
+
+// refusedTask is what a refusal can say of a request for a task: its call, if the client may read it, and its own dialect words the refusal.
+func (t *trip) refusedTask() Refused {
+	of := Refused{RequestID: t.requestID}
+	if t.task.readable && t.task.maker == t.dialect {
+		of.Call = t.call
+	}
+	return of
 }
 
 // wordResult words the result, or what there is so far. The wait's own end is no fault.
@@ -199,7 +211,7 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 	}
 	t.g.metrics.Refused(refusal.reason())
 	t.g.log.Debug().Str("request_id", t.requestID).Stringer("trip", t.id).Int("status", refusal.Status).Str("why", refusal.Text).Msg("request refused")
-	t.g.refuse(t.dialect, dst, refusal, Refused{RequestID: t.requestID})
+	t.g.refuse(t.dialect, dst, refusal, t.refusedTask())
 }
 
 // view words a task as its client asked for it.
@@ -212,7 +224,7 @@ func (t *trip) view(dst *fasthttp.Response) {
 		}
 	}
 	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {
-		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), Refused{RequestID: t.requestID})
+		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.refusedTask())
 		return
 	}
 	if t.task.Applied != "" {

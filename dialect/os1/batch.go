@@ -275,15 +275,29 @@ func elementsIn(r splice.Reader) (n int) {
 }
 
 // appendBatch appends what the callback of a batch says. Its status is success if every element has a result.
-func (s *State) appendBatch(dst []byte, task string, finals []correlator.Callback) []byte {
-	o := s.outcomesOf(finals)
+func (s *State) appendBatch(dst []byte, task string, o *outcomes, place string) []byte {
 	if o.failed == 0 {
 		dst = append(dst, `,"status":"success","reason":"","data":{"id":`...)
 	} else {
 		dst = append(dst, `,"status":"failed","reason":"`...)
 		dst = fmt.Appendf(dst, `%d of %d have failed","data":{"id":`, o.failed, o.failed+o.succeeded)
 	}
-	return o.append(append(appendText(dst, []byte(task)), "},"...), s.Meta)
+	dst = appendText(dst, []byte(task))
+	if place != "" {
+		dst = append(appendText(append(dst, `,"_links":{"result":{"href":`...), []byte(place)), "}}"...)
+	}
+	return o.append(append(dst, "},"...), s.Meta)
+}
+
+// AppendPlace appends the body of the callback for a batch whose outcomes have no room in one. place is where they are: data._links.result.href. The
+// arrays success and errors are empty, and meta counts what would be in them. For what is no batch it is AppendCallback.
+func (s *State) AppendPlace(dst []byte, task string, finals []correlator.Callback, place string) []byte {
+	if len(s.Refs) == 0 {
+		return s.AppendCallback(dst, task, finals)
+	}
+	o := s.outcomesOf(finals)
+	o.success, o.errors = []byte("[]"), []byte("[]")
+	return s.appendMembers(s.appendBatch(s.appendHead(dst), task, &o, place))
 }
 
 // append appends the members meta, success and errors. Members of the client's own meta come first.

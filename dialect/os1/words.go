@@ -90,14 +90,25 @@ func write(dst *fasthttp.Response, status int, body []byte) {
 // AppendCallback appends the body of the callback for a task that has ended. finals has one for each op. A result's members are those of data, but for
 // its id: that is data.result.id, as data.id is the task's. If the result has a member result beside its id, or is no object, data.result is the whole of it.
 func (s *State) AppendCallback(dst []byte, task string, finals []correlator.Callback) []byte {
-	dst = appendText(append(dst, `{"tenantId":`...), []byte(s.Tenant))
-	dst = appendText(append(dst, `,"eventType":`...), []byte(s.EventType))
-	dst = appendText(append(dst, `,"service":`...), []byte(s.Service))
+	dst = s.appendHead(dst)
 	if len(s.Refs) > 0 {
-		dst = s.appendBatch(dst, task, finals)
+		o := s.outcomesOf(finals)
+		dst = s.appendBatch(dst, task, &o, "")
 	} else {
 		dst = s.appendSingle(dst, task, &finals[0])
 	}
+	return s.appendMembers(dst)
+}
+
+// appendHead begins the body of a callback.
+func (s *State) appendHead(dst []byte) []byte {
+	dst = appendText(append(dst, `{"tenantId":`...), []byte(s.Tenant))
+	dst = appendText(append(dst, `,"eventType":`...), []byte(s.EventType))
+	return appendText(append(dst, `,"service":`...), []byte(s.Service))
+}
+
+// appendMembers ends it, with the route's own members.
+func (s *State) appendMembers(dst []byte) []byte {
 	for _, name := range slices.Sorted(maps.Keys(s.Members)) {
 		dst = appendText(append(dst, ','), []byte(name))
 		dst = appendText(append(dst, ':'), []byte(s.Members[name]))

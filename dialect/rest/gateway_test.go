@@ -33,6 +33,7 @@ type asked struct {
 type whole struct {
 	*pushing
 	t       *testing.T
+	gateway *gateway.Gateway
 	client  *http.Client
 	api     string
 	engine  chan asked
@@ -112,6 +113,7 @@ func startWholeWith(t *testing.T, more []gateway.NamedEngine, edits ...func(*res
 	if err := g.Listen(); err != nil {
 		t.Fatal(err)
 	}
+	w.gateway = g
 	g.Serve()
 	outbox.Start(g.Push)
 	w.api = "http://" + g.PublicAddr().String()

@@ -133,8 +133,11 @@ func (d *Dialect) callBack(ctx context.Context, c *gateway.Call, to *receiver, s
 		return err
 	}
 	body := s.AppendCallback(nil, r.Task, r.Finals)
-	if len(body) > notify.MaxBody {
+	if len(body) > notify.MaxBody && !s.Whole {
 		body = s.AppendCallback(nil, r.Task, linked(r))
+	}
+	if len(body) > notify.MaxBody { // what each element of a batch has come to does not fit either
+		body = s.AppendPlace(nil, r.Task, r.Finals, resultPath(r.Task))
 	}
 	to.n.Body, to.n.Header, to.n.Secrets = body, map[string]string{fasthttp.HeaderContentType: typeJSON}, d.secretsOf(c.Login)
 	if signature := s.AppendSignature(nil, body, secret); signature != nil {
@@ -145,7 +148,7 @@ func (d *Dialect) callBack(ctx context.Context, c *gateway.Call, to *receiver, s
 
 // linked gives finals of which the large ones name the result in place of having it. Together they have room in a notification.
 func linked(r *gateway.Reply) []correlator.Callback {
-	link := []byte(`{"_links":{"result":{"href":"` + taskPath + r.Task + `/result"}}}`) // an id needs no escapes
+	link := []byte(`{"_links":{"result":{"href":"` + resultPath(r.Task) + `"}}}`) // an id needs no escapes
 	all := slices.Clone(r.Finals)
 	for i := range all {
 		if len(all[i].Body) > notify.MaxBody/2/len(all) { // base64 makes them larger by a third
@@ -154,6 +157,9 @@ func linked(r *gateway.Reply) []correlator.Callback {
 	}
 	return all
 }
+
+// resultPath is where the result of a task is.
+func resultPath(task string) string { return taskPath + task + "/result" }
 
 // write writes a problem in the words of the route's view.
 func (s *state) write(dst *fasthttp.Response, p *problem) {

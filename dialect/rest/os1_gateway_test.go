@@ -1,9 +1,12 @@
 package rest_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -199,6 +202,88 @@ func TestOS1FaultsThroughAGateway(t *testing.T) {
 	if s.header.Get("RateLimit-Remaining") != "0" || s.header.Get("Retry-After") == "" {
 		t.Errorf("%v", s.header)
 	}
+}
+
+// TestOS1RefusalsOfTheEdge: what the gateway refuses before a route has read it, or after its task has ended, has OS1's form, too.
+func TestOS1RefusalsOfTheEdge(t *testing.T) {
+	w := startWholeOS1(t)
+	f := func(s said, status int, code, echo string) {
+		t.Helper()
+		if s.status != status || !strings.HasPrefix(s.body, `{"error":{"code":"`+code+`","description":"`) || !strings.HasSuffix(s.body, `,"request":`+echo+`}`) ||
+			s.header.Get("Content-Type") != "application/json" || s.header.Get("X-Request-Id") == "" {
+			t.Errorf("%d %v %s, want %d %s", s.status, s.header, s.body, status, code)
+		}
+	}
+	f(w.ask(`{}`, "X-Large: "+strings.Repeat("x", 80<<10)), 431, "head-too-large", `{}`)
+	f(w.raw("POST /v1/orders/card HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"), 400, "malformed", `{}`)
+	f(w.ask(`{}`, "X-Api-Key: k-page", "Origin: https://evil.example"), 403, "origin", `{}`)
+	reply := make(chan said)
+	go func() { reply <- w.ask(`{"n":1}`) }()
+	w.callBack(w.nextAsked(), `{}`)
+	w.want(<-reply, 200)
+
+	body := `{"callback":"` + w.url + `"}`
+	at := w.want(w.ask(body), 202).header.Get("Location")
+	w.callBack(w.nextAsked(), `{}`)
+	w.next(t)
+	f(w.do("DELETE "+at, "", read), 409, "task-over", echoOf(body))
+	if s := w.do("GET "+at, "", "X-Api-Key: k-shop"); s.status != 404 || s.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("who may not know of a task hears %d %v %s", s.status, s.header, s.body)
+	}
+
+	limits := gateway.Default().Limits
+	limits.StreamsPerLogin = 1
+	w.gateway.SetLimits(limits)
+	at = w.want(w.ask(body), 202).header.Get("Location")
+	defer w.following(at + "/events")()
+	f(w.do("GET "+at+"/events", "", read), 429, "too-many-requests", echoOf(body))
+
+	w.gateway.RefuseNew()
+	f(w.ask(`{}`), 503, "draining", `{}`)
+}
+
+// following opens a stream of events, and gives what leaves it.
+func (w *whole) following(path string) (leave func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.api+path, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("X-Api-Key", "k-signed")
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("no stream: %d", resp.StatusCode)
+	}
+	return func() {
+		cancel()
+		_ = resp.Body.Close()
+	}
+}
+
+// raw sends bytes, and reads one answer.
+func (w *whole) raw(text string) said {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.api, "http://"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, text); err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return said{resp.StatusCode, resp.Header, string(body)}
 }
 
 // TestOS1Events: {{SSE_CALLBACK}} has the stream of events end with the callback, and nothing is sent.

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -229,6 +230,52 @@ func TestOS1LargeResult(t *testing.T) {
 	if want := callbackOf(m.task, "success", "", `,"_links":{"result":{"href":"/tasks/`+m.task+`/result"}}`); got.body != want {
 		t.Errorf("%.300s", got.body)
 	}
+}
+
+// TestOS1LargeBatch: a batch whose outcomes together have no room in a callback says how many there are of each kind, and where they are.
+func TestOS1LargeBatch(t *testing.T) {
+	body := func(url string) string {
+		return `{"items":[{"refID":1},{"refID":2},{"refID":3}],"callback":"` + url + `"}`
+	}
+	large := `{"b":"` + strings.Repeat("x", 6<<20) + `"}`
+
+	p := startOS1(t, ofCorezoid, func(r *rest.RouteConfig) { r.OS1.Batch = "items" })
+	m := p.ok(t, "POST /v1/orders/card?dry=1", body(p.url), coreos("k-shop", "X-COREOS-CALLBACK-SECRET: "+os1Secret)...)
+	r := final(correlator.Complete, large, nil)
+	r.Finals = append(r.Finals, correlator.Callback{Op: 1, Status: correlator.Errored, Body: []byte(large)}, correlator.Callback{Op: 2, Status: correlator.Complete, Body: []byte(`{"n":1}`)})
+	if err := p.end(m, r); err != nil {
+		t.Fatal(err)
+	}
+	got := p.next(t) // 12 MiB have room
+	os1Signed(t, got, os1Secret)
+	if !strings.Contains(got.body, `{"refID":1,"data":`+large+`}`) {
+		t.Errorf("%.300s", got.body)
+	}
+	m = p.ok(t, "POST /v1/orders/card?dry=1", body(p.url), coreos("k-shop")...)
+	link := `{"_links":{"result":{"href":"/tasks/` + m.task + `/result"}}}`
+	r.Finals[2].Body = []byte(large)
+	if err := p.end(m, r); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.next(t); !strings.Contains(got.body, `"meta":{"status":"partial","success":2,"failed":1,"total":3},"success":[{"refID":1,"data":`+link+`},{"refID":3,"data":`+link+`}],"errors":[{"refID":2,`) {
+		t.Errorf("%.500s", got.body)
+	}
+
+	// The engine has got the batch as one task, and its result has what has become of each element.
+	p = startOS1(t, func(r *rest.RouteConfig) { r.OS1.Batch = "items" })
+	m = p.ok(t, "POST /v1/orders/card?dry=1", body(p.url), coreos("k-shop", "X-COREOS-CALLBACK-SECRET: "+os1Secret)...)
+	large = strings.Repeat("x", 16<<20)
+	if err := p.end(m, done(`{"success":[{"refID":1,"data":"`+large+`"},{"refID":2}],"errors":[{"refID":3}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	got = p.next(t)
+	os1Signed(t, got, os1Secret)
+	want := `"status":"failed","reason":"1 of 3 have failed","data":{"id":"` + m.task + `","_links":{"result":{"href":"/tasks/` + m.task + `/result"}}},` +
+		`"meta":{"status":"partial","success":2,"failed":1,"total":3},"success":[],"errors":[],"containerType":"shipment"}`
+	if !strings.HasSuffix(got.body, want) || !json.Valid([]byte(got.body)) {
+		t.Errorf("%.500s\nwant\n%s", got.body, want)
+	}
+	p.wantQuiet(t)
 }
 
 // TestOS1KeepsNoBuffers: what outlives its handler of a call is no part of the request.

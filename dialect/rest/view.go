@@ -22,7 +22,7 @@ func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.R
 		dst.SetStatusCode(fasthttp.StatusNoContent)
 		dst.Header.SetNoDefaultContentType(true)
 	case c.Do == gateway.CancelTask:
-		d.cancelled(dst, c, r, hal)
+		d.cancelled(dst, &s, c, r, hal)
 	case s.View == ViewHAL && c.View&takesNone != 0:
 		p := problemOfTask("not-acceptable", fasthttp.StatusNotAcceptable, "Not acceptable: this task is answered as "+typeHAL, r.RequestID)
 		p.write(dst)
@@ -94,11 +94,11 @@ func problemOfHAL(reply *fasthttp.Response, is how, requestID string) problem {
 }
 
 // cancelled answers who wants a task to end.
-func (d *Dialect) cancelled(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, hal bool) {
+func (d *Dialect) cancelled(dst *fasthttp.Response, s *state, c *gateway.TaskCall, r *gateway.Reply, hal bool) {
 	switch {
 	case c.Ended:
 		p := problemOfTask("task-over", fasthttp.StatusConflict, "The task was over before it could be cancelled", r.RequestID)
-		p.write(dst)
+		s.write(dst, &p)
 		return
 	case hal:
 		writeJSON(dst, typeHAL, &halBody{Links: halLinks{Self: halLink{taskPath + r.Task}}, Message: "The task is cancelled"})
