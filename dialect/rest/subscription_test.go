@@ -12,6 +12,7 @@ import (
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/notify"
+	"syncgate/signer"
 )
 
 // subscribe makes a continuous subscription and gives its path.
@@ -244,4 +245,39 @@ func TestRateLimitHeaders(t *testing.T) {
 		wantHeaders(t, dst, "RateLimit-Limit: 10", "RateLimit-Remaining: 3", "RateLimit-Reset: 7")
 	}
 	wantHeaders(t, answer(p.Dialect, m.c, done(`{}`)), "RateLimit-Limit:", "RateLimit-Remaining:", "RateLimit-Reset:")
+}
+
+// TestAccessEntryGoes: what a caller has begun goes on when its entry is removed, signed as for one without a secret; its subscriptions are its own again with an
+// entry of the same name.
+func TestAccessEntryGoes(t *testing.T) {
+	p := startOrders(t)
+	p.push.SetSecrets([]signer.Secret{houseSecret})
+	const key = "X-Api-Key: k-signed"
+	uuid, _ := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", `{"callbackUrl":"`+p.url+`","mode":"continuous"}`, key)), "/v1/orders/card/tasks")
+	m := p.ok(t, "POST /v1/orders/card", `{}`, key)
+	with := func(entries ...rest.AccessConfig) {
+		t.Helper()
+		r := func(name string) rest.RouteConfig { return route(name, "/v1/"+name+"/{kind}", subscribable, keyed) }
+		if err := p.Set(config([]rest.RouteConfig{r("orders"), r("other")}, entries...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var others []rest.AccessConfig
+	for _, e := range callersOf("orders", "other") {
+		if e.Name != "signed" {
+			others = append(others, e)
+		}
+	}
+	with(others...)
+	if err := p.end(m, done(`{"b":2}`)); err != nil {
+		t.Fatal(err)
+	}
+	signedBy(t, p.next(t), houseSecret)
+	if dst := p.resource(t, "GET /v1/orders/card/tasks/"+uuid, "", key); dst.StatusCode() != 401 {
+		t.Errorf("%d %s", dst.StatusCode(), dst.Body())
+	}
+	with(callersOf("orders", "other")...)
+	if dst := p.resource(t, "GET /v1/orders/card/tasks/"+uuid, "", key); dst.StatusCode() != 200 || members(t, dst.Body())["status"] != "active" {
+		t.Errorf("%d %s", dst.StatusCode(), dst.Body())
+	}
 }
