@@ -193,7 +193,7 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 	})
 }
 
-// Finals go to the correlator by one way, whoever brings them: an engine, a client that cancels, one that leaves, the end of a task's time. So there is one
+// Finals go to the correlator by one way: those of engines, of clients that cancel or leave, and of the end of a task's time. So there is one
 // place that has the outbox look at what is to be pushed. The rest of the package sees the correlator without the methods that take finals.
 
 // table is a Correlator as all of the package but finals sees it.
