@@ -129,6 +129,11 @@ func roomArrows() map[string]arrow {
 			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
 			"it sends requests and reads answers, and does not know what they are about",
 		},
+		"internal/webhook": {
+			[]string{"internal/callbackdata", "internal/httpfield", "internal/setting", "internal/splice", "signer"},
+			[]string{fasthttp, jsontext},
+			"it reads and verifies what senders send, and does not know what it completes",
+		},
 		"internal/whereabouts": {[]string{"correlator", "internal/redact"}, nil, "it remembers facts, and does not know how they came about"},
 	}
 }

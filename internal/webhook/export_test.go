@@ -1,0 +1,4 @@
+package webhook
+
+// SplitSignatures is splitSignatures.
+var SplitSignatures = splitSignatures
