@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
@@ -79,9 +78,9 @@ func subscription(query []byte, token signer.Secret) *Answer {
 	return echo(challenge, ok)
 }
 
-// echo answers with a text, if it can be echoed.
+// echo answers with a text, which is UTF-8, if it can be echoed.
 func echo(text string, ok bool) *Answer {
-	if !ok || text == "" || len(text) > mostEcho || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+	if !ok || text == "" || len(text) > mostEcho || strings.ContainsFunc(text, unicode.IsControl) {
 		return refused()
 	}
 	return &Answer{Status: fasthttp.StatusOK, Text: text}

@@ -68,9 +68,16 @@ func TestCloudEvents(t *testing.T) {
 	f("eventemitter.example.com", "*", "webhook-request-origin: eventemitter.example.com")
 	f("eventgrid.azure.net", "*", "WebHook-Request-Origin: eventgrid.azure.net", "WebHook-Request-Rate: *")
 	for _, bad := range [][]string{
-		{"WebHook-Request-Origin:"}, {"WebHook-Request-Origin: a b"}, {"WebHook-Request-Origin: <b>"}, {"WebHook-Request-Origin: https://a"}, {"WebHook-Request-Origin: " + strings.Repeat("a", 254)},
-		{"WebHook-Request-Origin: a", "WebHook-Request-Origin: b"}, {"WebHook-Request-Origin: a", "WebHook-Request-Rate: 0"}, {"WebHook-Request-Origin: a", "WebHook-Request-Rate: -1"},
-		{"WebHook-Request-Origin: a", "WebHook-Request-Rate: x"}, {"WebHook-Request-Origin: a", "WebHook-Request-Rate: 1", "WebHook-Request-Rate: 2"},
+		{"WebHook-Request-Origin:"},
+		{"WebHook-Request-Origin: a b"},
+		{"WebHook-Request-Origin: <b>"},
+		{"WebHook-Request-Origin: https://a"},
+		{"WebHook-Request-Origin: " + strings.Repeat("a", 254)},
+		{"WebHook-Request-Origin: a", "WebHook-Request-Origin: b"},
+		{"WebHook-Request-Origin: a", "WebHook-Request-Rate: 0"},
+		{"WebHook-Request-Origin: a", "WebHook-Request-Rate: -1"},
+		{"WebHook-Request-Origin: a", "WebHook-Request-Rate: x"},
+		{"WebHook-Request-Origin: a", "WebHook-Request-Rate: 1", "WebHook-Request-Rate: 2"},
 	} {
 		dst := wantAnswer(t, bad[0], webhook.BeforeVerify(request(t, "OPTIONS", "/hook", "", bad...), ""), 400, "")
 		if len(dst.Header.Peek("WebHook-Allowed-Origin")) > 0 {
@@ -91,19 +98,19 @@ func TestURLVerification(t *testing.T) {
 		t.Helper()
 		wantAnswer(t, body, webhook.AfterVerify(request(t, "POST", "/hook", body, typeJSON)), status, text)
 	}
-	const token = `{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}`
-	f(token, 200, "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P")
+	const registration = `{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}`
+	f(registration, 200, "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P")
 	f(`{"type":"url_verification","challenge":"<script>"}`, 200, "<script>")
 	f(`{"type":"url_verification","challenge":"`+strings.Repeat("a", 1024)+`"}`, 200, strings.Repeat("a", 1024))
 	for _, bad := range []string{``, `,"challenge":""`, `,"challenge":null`, `,"challenge":{}`, `,"challenge":"a\nb"`, `,"challenge":"` + strings.Repeat("a", 1025) + `"`} {
 		f(`{"type":"url_verification"`+bad+`}`, 400, "")
 	}
-	for _, none := range []string{`{}`, ``, `{"type":"event_callback","challenge":"url_verification"}`, `{"event":{"type":"url_verification","challenge":"a"}}`, token + "x", `{"type":["url_verification"],"challenge":"a"}`} {
+	for _, none := range []string{`{}`, ``, `{"type":"event_callback","challenge":"url_verification"}`, `{"event":{"type":"url_verification","challenge":"a"}}`, registration + "x", `{"type":["url_verification"],"challenge":"a"}`} {
 		if a := webhook.AfterVerify(request(t, "POST", "/hook", none, typeJSON)); a != nil {
 			t.Errorf("%s: %+v", none, a)
 		}
 	}
-	if webhook.AfterVerify(request(t, "POST", "/hook", token, typeForm)) != nil || webhook.AfterVerify(request(t, "PUT", "/hook", token, typeJSON)) != nil {
+	if webhook.AfterVerify(request(t, "POST", "/hook", registration, typeForm)) != nil || webhook.AfterVerify(request(t, "PUT", "/hook", registration, typeJSON)) != nil {
 		t.Error("a form, or another method")
 	}
 }

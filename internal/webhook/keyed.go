@@ -104,15 +104,11 @@ func (k *keyed) claimOf(req *fasthttp.Request) *claim {
 		}
 		c.fields = fields
 	}
-	var value, problem string
+	where := part{partHeader, k.v.Header}
 	if k.v.Field != "" {
-		var ok bool
-		if value, ok = only(c.fields, k.v.Field); !ok {
-			problem = "the form has no field " + k.v.Field + ", or several"
-		}
-	} else {
-		value, problem = header(req, k.v.Header)
+		where = part{partField, k.v.Field}
 	}
+	value, problem := valueOf(where, c, req)
 	c.note(problem)
 	c.signatures, c.stamp, problem = splitSignatures(value, k.v.Separator, k.v.Prefix, k.v.TimestampPrefix)
 	c.note(problem)
@@ -121,20 +117,25 @@ func (k *keyed) claimOf(req *fasthttp.Request) *claim {
 		c.note(problem)
 	}
 	for _, p := range k.signed {
-		switch p.kind {
-		case partHeader:
-			value, problem := header(req, p.text)
+		if p.kind == partHeader || p.kind == partField {
+			value, problem := valueOf(p, c, req)
 			c.note(problem)
-			c.values = append(c.values, value)
-		case partField:
-			value, ok := only(c.fields, p.text)
-			if !ok {
-				c.note("the form has no field " + p.text + ", or several")
-			}
 			c.values = append(c.values, value)
 		}
 	}
 	return c
+}
+
+// valueOf gives the value of a header or field of the template.
+func valueOf(p part, c *claim, req *fasthttp.Request) (value, problem string) {
+	if p.kind == partHeader {
+		return header(req, p.text)
+	}
+	value, ok := only(c.fields, p.text)
+	if !ok {
+		problem = "the form has no field " + p.text + ", or several"
+	}
+	return value, problem
 }
 
 // splitSignatures reads a header such as t=1,v1=ab,v1=cd, or v1,ab v1,cd: the signatures that have the prefix, without it, and what stands behind the
@@ -196,13 +197,12 @@ func (k *keyed) checkStamp(c *claim, now time.Time) {
 	if k.v.TimestampHeader == "" && k.v.TimestampPrefix == "" {
 		return
 	}
-	const most = 11 // digits, which is the year 5138
 	seconds, err := strconv.ParseUint(c.stamp, 10, 63)
-	if err != nil || len(c.stamp) > most {
+	if err != nil {
 		c.note("the timestamp is not in Unix seconds")
 		return
 	}
-	at := time.Unix(int64(seconds), 0) //nolint:gosec // 63 bits
+	at := time.Unix(int64(seconds), 0)
 	if d := now.Sub(at).Abs(); d > k.v.Tolerance {
 		c.note(fmt.Sprintf("the timestamp is %v from the clock, and may be %v", d.Round(time.Second), k.v.Tolerance))
 	}

@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -39,11 +40,18 @@ const (
 )
 
 func vectors() map[string]vector {
+	all := stampedVectors()
+	maps.Copy(all, plainVectors())
+	return all
+}
+
+// stampedVectors are those whose timestamp is signed.
+func stampedVectors() map[string]vector {
 	return map[string]vector{
 		"standard-webhooks": {
 			page:      "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, and the tests of its libraries",
 			published: true,
-			verify:    webhook.Verify{Preset: "standard-webhooks", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+			verify:    webhook.Verify{Preset: "standard-webhooks", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, //nolint:gosec // of the page
 			other:     "whsec_YW5vdGhlci1zZWNyZXQtb2YtMjQtYnl0",
 			sent: sent{at: time.Unix(1614265330, 0), header: []string{
 				"webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-timestamp: 1614265330", "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", typeJSON,
@@ -51,23 +59,13 @@ func vectors() map[string]vector {
 			signature: "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", otherSign: "v1,Vy3+jlfO72YvBWjCCnUXw4LbQDGBse1ROukdza8xpuY=",
 			header: "webhook-signature", stamped: true, change: [2]string{"msg_p5jX", "msg_p5jY"},
 		},
-		"github": {
-			page:      "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-			published: true,
-			verify:    webhook.Verify{Preset: "github", Secret: "It's a Secret to Everybody"},
-			sent: sent{header: []string{
-				"X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
-			}, body: "Hello, World!"},
-			signature: "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17", otherSign: "f2aacaf03bf4226db68dea2c99abe7753479b3c6e6f9cea8d5266f004b151093",
-			header: "X-Hub-Signature-256", change: [2]string{"World", "world"},
-		},
 		"stripe": {
 			page:   "https://docs.stripe.com/webhooks/signature",
-			verify: webhook.Verify{Preset: "stripe", Secret: "whsec_test_secret"},
+			verify: webhook.Verify{Preset: "stripe", Secret: "secret of an endpoint"},
 			sent: sent{at: time.Unix(1492774577, 0), header: []string{
-				"Stripe-Signature: t=1492774577,v1=34959ae04262f7a893e07e146cb5dc77a48074e261aefc74b539a96cc8897149,v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39", typeJSON,
+				"Stripe-Signature: t=1492774577,v1=ac1713e2da9a3e957f5baedfe0f3d95c8265c9f6a77b57b54920b00b0f80dddd,v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39", typeJSON,
 			}, body: `{"id":"evt_1NG8Du2eZvKYlo2CUI79vXWy","object":"event","type":"payment_intent.succeeded","data":{"object":{"id":"pi_3MtwBwLkdIwHu7ix28a3tqPa"}}}`},
-			signature: "34959ae04262f7a893e07e146cb5dc77a48074e261aefc74b539a96cc8897149", otherSign: "9c7836ab6d78050809ce397adceba7e9dc1f6976f7f9a1f0416a40a47087f39a",
+			signature: "ac1713e2da9a3e957f5baedfe0f3d95c8265c9f6a77b57b54920b00b0f80dddd", otherSign: "9c7836ab6d78050809ce397adceba7e9dc1f6976f7f9a1f0416a40a47087f39a",
 			header: "Stripe-Signature", stamped: true, change: [2]string{"pi_3Mtw", "pi_4Mtw"},
 		},
 		"slack": {
@@ -79,6 +77,22 @@ func vectors() map[string]vector {
 			}, body: slackBody()},
 			signature: "a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503", otherSign: "c1d25e8e7f1efbf87476135424ecdd482457e61271ce758ba67409c2aacfabc1",
 			header: "X-Slack-Signature", stamped: true, change: [2]string{"roadrunner", "coyote"},
+		},
+	}
+}
+
+// plainVectors are the others.
+func plainVectors() map[string]vector {
+	return map[string]vector{
+		"github": {
+			page:      "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+			published: true,
+			verify:    webhook.Verify{Preset: "github", Secret: "It's a Secret to Everybody"},
+			sent: sent{header: []string{
+				"X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+			}, body: "Hello, World!"},
+			signature: "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17", otherSign: "f2aacaf03bf4226db68dea2c99abe7753479b3c6e6f9cea8d5266f004b151093",
+			header: "X-Hub-Signature-256", change: [2]string{"World", "world"},
 		},
 		"meta": {
 			page:   "https://developers.facebook.com/docs/graph-api/webhooks/getting-started", // what is signed has its non-ASCII escaped, and is sent so
@@ -211,6 +225,10 @@ func TestPresetsAreConfiguration(t *testing.T) {
 	standard.verify.Preset, standard.verify.Kind = "", "standard-webhooks"
 	wantVerified(t, "the kind of that name", standard.sent.check(t, standard.verify))
 	own := webhook.Config{Verify: webhook.Verify{Preset: "mandrill"}, Body: "json", Events: "."}.Expanded()
+	prefixed := vectors()["github"]
+	prefixed.verify.Prefix, prefixed.verify.Tolerance = "SHA-256 ", time.Minute
+	wantVerified(t, "another prefix", prefixed.sent.replaced(t, "sha256=", "SHA-256 ").check(t, prefixed.verify))
+	wantUnverified(t, "the prefix of the preset", prefixed.sent.check(t, prefixed.verify), "no signature with the prefix")
 	if own.Body != "json" || own.Events != "." {
 		t.Errorf("what is written does not override the preset: %+v", own)
 	}
