@@ -59,6 +59,9 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
 			"a dialect words requests and answers, and parks nobody; this one words notifications as well, and hands them over to be sent",
 		},
+		"dialect/waiter": {
+			words, []string{fasthttp, jsontext, "github.com/rs/zerolog"}, "it finds the op that a name means; who waits for that op is the gateway's",
+		},
 		"notify": {
 			[]string{"correlator", "signer"},
 			[]string{"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
