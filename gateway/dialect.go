@@ -147,15 +147,18 @@ type Call struct {
 }
 
 // CallNames are the names of a call's ops, under which others complete them through Gateway.Deliver. A call with names has its own. Its methods may
-// ask a store, and can be called concurrently.
+// ask a store. One that panics ends the wait for nobody else, and has returned as far as the others are concerned.
 type CallNames interface {
-	// Bind is called before the engine can know the call, which is parked already as id. It may make an op Local, which it then takes out of
-	// c.Body and c.Slots: finals has what becomes of the ops that end here. expiry is until when callbacks are accepted. An error ends the call, and
-	// nothing is forwarded.
+	// Bind is called once, before the engine can know the call, which is parked already as id. It may make an op Local, which it then takes out of
+	// c.Body and c.Slots: finals has what becomes of the ops that end here. Nothing else of c may change, as it is read meanwhile: the wait can end,
+	// and an op be completed under its name, before Bind returns. expiry is until when callbacks are accepted. An error ends the call, and nothing
+	// is forwarded.
 	Bind(ctx context.Context, id correlator.ID, expiry time.Time, c *Call) (finals []correlator.Callback, err error)
-	// Acked is called when the engine has answered, and not when there is no answer.
+	// Acked is called once, when the engine has answered, and not when there is no answer. Where the answer is not one of its protocol, ack is zero.
 	Acked(ctx context.Context, c *Call, ack *Ack)
-	// Ended is called when the wait has ended. status gives that of each op: where it is not final, kept says whether a final can still come.
+	// Ended is called once for each Bind, with an error or without, when that has returned and the wait has ended. status gives that of each op: where it
+	// is not final, kept says whether a final can still come. An answer that has ended the wait goes to Acked first. A later one may go to Acked when
+	// Ended was called, and while Ended runs.
 	Ended(ctx context.Context, status []correlator.Status, kept bool)
 }
 

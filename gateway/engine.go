@@ -70,6 +70,9 @@ func NewEngineTask(id []byte) (t EngineTask) {
 	return t
 }
 
+// String gives the id, empty when there is none.
+func (t EngineTask) String() string { return string(t.bytes()) }
+
 // bytes gives the id, nil when there is none. It stands in t.
 func (t *EngineTask) bytes() []byte { return t.text[:t.size] }
 

@@ -25,45 +25,94 @@ func (c *Call) forwards() bool {
 	return false
 }
 
-// forwardNamed binds the names of a parked trip, and then forwards what the engine is to get. It may ask a store.
+// What is done with the names of a trip, as bits of trip.names.
+const (
+	namesBound = 1 << iota // Bind was called
+	namesBusy              // Bind or Acked runs: Ended comes after it
+	namesDue               // the trip ended meanwhile
+	namesKept              // and then a final can still come
+)
+
+// forwardNamed binds the names of a parked trip, and then forwards what the engine is to get. It may ask a store. The trip may end before it
+// returns: by a completion under one of the names, by its deadline, or because its client has left. What the engine is to get goes to it all the
+// same, as it does where a client leaves a moment later.
 func (t *trip) forwardNamed() {
+	t.beginNames()
 	ctx, cancel := t.g.storeContext()
 	finals, err := t.g.partners.bind(ctx, t.id, t.id.Expiry(), t.call)
 	cancel()
-	if err != nil {
+	t.finishNames()
+	switch {
+	case err != nil:
 		t.body.Release()
-		t.failed(faultOf(err))
-		return
-	}
-	if t.call.forwards() {
-		t.g.engines[t.engine].client.Do(t) // even if a final has come by name meanwhile: what is asked for is asked for
+		t.unsent(faultOf(err))
+	case t.call.forwards():
+		t.g.engines[t.engine].client.Do(t)
 		t.registered()
-	} else {
+		t.acked(&decision{finals: finals})
+	default:
 		t.body.Release()
+		t.call.Body, t.call.Slots = nil, nil
 		t.registered()
+		t.acked(&decision{finals: finals})
 		t.handOver()
 	}
-	t.acked(&decision{finals: finals})
+}
+
+// beginNames says that Bind or Acked begins.
+func (t *trip) beginNames() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.names |= namesBound | namesBusy
+}
+
+// finishNames says that Bind or Acked has returned. Ended is called now if the trip has ended meanwhile.
+func (t *trip) finishNames() {
+	t.mu.Lock()
+	due, kept := t.names&namesDue != 0, t.names&namesKept != 0
+	t.names &^= namesBusy | namesDue
+	t.mu.Unlock()
+	if due {
+		t.namesEnded(kept)
+	}
 }
 
 // ackNames says to the names of a call what its engine has answered. Nobody waits for it.
 func (t *trip) ackNames(ack *Ack) {
+	t.beginNames()
 	t.g.work.run(func() {
+		defer t.finishNames()
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
 		t.g.partners.acked(ctx, t.call, ack)
 	})
 }
 
-// endNames says to the names of a call that its wait has ended. Nobody waits for it.
+// endNames says to the names of a call that its wait has ended, now or when Bind or Acked has returned. It is called once, as the trip ends.
 func (t *trip) endNames() {
+	kept := t.kept || t.claimed.Load()
+	t.mu.Lock()
+	bound, busy := t.names&namesBound != 0, t.names&namesBusy != 0
+	if busy {
+		t.names |= namesDue
+	}
+	if busy && kept {
+		t.names |= namesKept
+	}
+	t.mu.Unlock()
+	if bound && !busy {
+		t.namesEnded(kept)
+	}
+}
+
+// namesEnded calls Ended. Nobody waits for it.
+func (t *trip) namesEnded(kept bool) {
 	t.mu.Lock()
 	status := make([]correlator.Status, len(t.finals))
 	for i := range t.finals {
 		status[i] = t.finals[i].Status
 	}
 	t.mu.Unlock()
-	kept := t.kept || t.claimed.Load()
 	t.g.work.run(func() {
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
@@ -94,7 +143,9 @@ func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlato
 		outcome = f.why().callback
 		g.log.Debug().Str("error", redact.Error(f)).Stringer("trip", id).Int("op", cb.Op).Msg("what came for an op was not delivered")
 	}
-	g.metrics.Callback(outcome).Inc()
+	if cb.Status != correlator.Answered { // which is no callback, but an answer of ours
+		g.metrics.Callback(outcome).Inc()
+	}
 	return err
 }
 

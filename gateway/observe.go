@@ -117,6 +117,8 @@ func (t *trip) resultOutcome() string {
 			return outcomeFailed
 		case status == correlator.Cancelled:
 			return outcomeCancelled
+		case op.Create && status != correlator.Complete && t.forwarded.Load() == 0: // by us: its name is another's, or its time is over
+			return outcomeFailed
 		case op.Create && status != correlator.Complete:
 			return outcomeEngineRefused
 		}

@@ -44,7 +44,7 @@ const (
 // Outcomes are how a create request ended: what syncgate_trips_total counts and the log says. Each request has one.
 const (
 	outcomeComplete          = "complete"           // every op has its result
-	outcomeFailed            = "failed"             // the engine reports that the task has failed
+	outcomeFailed            = "failed"             // the engine reports that the task has failed, or it was not asked, and there is no result
 	outcomeCancelled         = "cancelled"          // the engine, or a client, has cancelled the task
 	outcomeHandedOver        = "handed_over"        // the engine has the task, and the client comes back for the result
 	outcomeRegistered        = "registered"         // the dialect keeps what the client asks for, and there is no task

@@ -35,6 +35,7 @@ type trip struct {
 	engine    uint8 // of the call
 	listed    bool  // the route's own list has the origin
 	unwanted  bool  // guarded by mu: the engine is to be asked to cancel the task
+	names     uint8 // guarded by mu: what is done with the names of the call (names.go)
 
 	exchange httpserver.Exchange
 	body     httpserver.Reservation // of the request's bytes: given back when the engine has them

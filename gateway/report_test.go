@@ -1,0 +1,172 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"syncgate/correlator"
+	"syncgate/gateway"
+	"syncgate/internal/redistest"
+)
+
+// reporters is a dialect of those who report beside the callback path.
+type reporters struct {
+	*namingDialect
+	wait time.Duration
+}
+
+func (r *reporters) Route(path []byte) (gateway.Route, bool) {
+	if strings.HasPrefix(string(path), "/report/") {
+		return gateway.Route{Kind: gateway.Report, Methods: []string{"POST"}, Wait: r.wait}, true
+	}
+	return r.namingDialect.Route(path)
+}
+
+// Resource answers how many seconds the request may take, and the size of its body.
+func (r *reporters) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, route gateway.Route, _ time.Time) (string, error) {
+	end, ok := ctx.Deadline()
+	if string(req.Header.RequestURI()) == "/report/refused" || route.Kind != gateway.Report {
+		return "", correlator.ErrForged
+	}
+	dst.Header.SetContentType("application/json")
+	dst.SetBodyString(fmt.Sprintf("%v %.0f %d", ok, time.Until(end).Seconds(), len(req.Body())))
+	return "", nil
+}
+
+// wantReport wants the answer to a report.
+func (n *node) wantReport(body string, status int, text string) {
+	n.t.Helper()
+	if a := n.do(http.MethodPost, "/report/x?y", body); a.status != status || text != "" && a.body != text {
+		n.t.Errorf("%d %s; want %d %s", a.status, a.body, status, text)
+	}
+}
+
+// Those who report are served where callbacks are, and as they are.
+func TestReportRoutes(t *testing.T) {
+	e := newEngine(t)
+	for _, apart := range []bool{false, true} {
+		names := newNamer()
+		n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
+			names.serve(p)
+			p.Dialect = &reporters{p.Dialect.(*namingDialect), 30 * time.Second}
+		}, func(c *gateway.Config) {
+			c.Limits.CallbackBody, c.Limits.Body = 1000, 100
+			if apart {
+				c.Listen.Callback = "127.0.0.1:0"
+			}
+		})
+		public := n.url
+		if apart {
+			n.wantReport(`{}`, 404, "")
+			if a := n.do(http.MethodGet, "/report/x", ""); a.status != 404 {
+				t.Errorf("%+v", a)
+			}
+			n.url = "http://" + n.CallbackAddr().String()
+			if a := n.do(http.MethodPost, sign(namedOp("local", "5")), namedOp("local", "5")); a.status != 404 {
+				t.Errorf("a create at the callback listener: %+v", a)
+			}
+		}
+		n.wantReport(strings.Repeat("x", 1000), 200, `true 30 1000`)
+		n.wantReport(strings.Repeat("x", 1001), 413, "")
+		if a := n.do(http.MethodGet, "/report/x", ""); a.status != 405 || a.header.Get("Allow") != "POST" {
+			t.Errorf("%+v", a)
+		}
+		if a := n.do(http.MethodPost, "/report/refused", ""); a.status != 404 {
+			t.Errorf("%+v", a)
+		}
+		n.url = public
+		reply := n.createLater(namedOp("local", "5"))
+		b := names.next(t)
+		n.NotReady()
+		n.RefuseNew()
+		if a := n.create(namedOp("local", "5")); a.status != 503 {
+			t.Errorf("a create while draining: %+v", a)
+		}
+		if apart {
+			n.url = "http://" + n.CallbackAddr().String()
+		}
+		n.wantReport(`{}`, 200, `true 30 2`)
+		if err := n.complete(b, `1`); err != nil { // I9
+			t.Error(err)
+		}
+		if a := got(t, reply); a.status != 200 {
+			t.Errorf("%+v", a)
+		}
+		n.url = public
+	}
+}
+
+// What is completed by name at another node is the reply at home, or is kept, or comes second.
+func TestNamesAtAnotherNode(t *testing.T) {
+	names := newNamer()
+	c := newClusterOf(t, redistest.Start(t), func(_ *cluster, p *gateway.Parts) { names.serve(p) })
+	defer c.end()
+	nodes := c.routedAt(t, nil)
+	home, other := nodes[0], nodes[1]
+	const done = `{"request_proc":"ok","ops":[{"proc":"ok","ref":"local","data":{"answer":42}}]}`
+	deliver := func(b *boundCall) error {
+		return other.Deliver(t.Context(), b.token(0), correlator.Callback{Status: correlator.Complete, Body: []byte(`{"answer":42}`)})
+	}
+
+	reply := home.createLater(namedOp("local", "10")) // at once
+	b := names.next(t)
+	if err := deliver(b); err != nil {
+		t.Error(err)
+	}
+	want(t, got(t, reply), 200, done)
+	b.wantEnded(t, correlator.Complete, false)
+	wantSuperseded(t, deliver(b), correlator.Complete, false)
+
+	reply = home.createLater(namedOp("local", "0.3")) // late and kept
+	b = names.next(t)
+	a := got(t, reply)
+	b.wantEnded(t, correlator.Open, true)
+	if err := deliver(b); err != nil {
+		t.Error(err)
+	}
+	for _, n := range nodes {
+		want(t, n.do(http.MethodGet, a.header.Get("Location"), ""), 200, done)
+	}
+	wantSuperseded(t, deliver(b), correlator.Complete, true)
+
+	old := correlator.NewID(b.id.Home(), time.Now().Add(-time.Second)) // late and gone
+	if err := other.Deliver(t.Context(), correlator.Token{Trip: old}, correlator.Callback{Status: correlator.Complete, Body: []byte(`1`)}); err == nil {
+		t.Error("what has expired is delivered")
+	}
+
+	first := home.createLater(namedOp("local", "10"), "Idempotency-Key", "k") // joined at the other
+	b = names.next(t)
+	second := other.createLater(namedOp("local", "10"), "Idempotency-Key", "k")
+	waitFor(t, func() bool { return c.members[1].table.Len() == 1 })
+	if err := deliver(b); err != nil {
+		t.Error(err)
+	}
+	want(t, got(t, first), 200, done)
+	want(t, got(t, second), 200, done)
+	b.wantEnded(t, correlator.Complete, false)
+	if len(names.calls) != 0 {
+		t.Error("who joins binds names")
+	}
+}
+
+// While the store is away names cannot be bound, and nothing is forwarded.
+func TestNamesWhileTheStoreIsAway(t *testing.T) {
+	names := newNamer()
+	c := newClusterOf(t, redistest.Start(t), func(_ *cluster, p *gateway.Parts) { names.serve(p) })
+	defer c.end()
+	names.binds(func(*boundCall) ([]correlator.Callback, error) { return nil, correlator.ErrUnavailable })
+	home := c.routedAt(t, nil)[0]
+	if a := home.create(namedOp("r", "10")); a.status != 503 || a.header.Get("X-Syncgate-Forwarded") != "no" {
+		t.Errorf("%+v", a)
+	}
+	names.next(t).wantEnded(t, correlator.Open, false)
+	if asked := c.engine.Stats(); asked.Requests != 0 {
+		t.Errorf("the engine was asked: %+v", asked)
+	}
+}
