@@ -44,7 +44,9 @@ func arrows() map[string]arrow {
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
 		"dialect/corezoid": {
-			append([]string{"internal/callbackdata"}, words...), []string{fasthttp, jsontext}, "a dialect words requests and answers, and parks nobody",
+			append([]string{"dialect/waiter", "internal/callbackdata"}, words...),
+			[]string{fasthttp, jsontext},
+			"a dialect words requests and answers, and parks nobody; this one also knows which of its ops are completed by name",
 		},
 		"dialect/httpengine": {
 			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",

@@ -33,11 +33,11 @@ func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) 
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
-	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&req.Header), wait: d.timeouts.Default}
+	q := request{d: d, s: s, body: body, maxOps: access.MaxOps, own: d.ownMembers(&req.Header), wait: d.timeouts.Default, login: login, waiters: d.waiters.Load()}
 	if err := q.read(); err != nil {
 		return nil, of(login, bodyFault(err))
 	}
-	c := q.call(login)
+	c := q.call()
 	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
 		c.Fingerprint = s.fingerprint(body)
 	}

@@ -28,14 +28,10 @@ func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, b
 	case err != nil && (!refused || !errors.Is(err, errNoPackage)):
 	case a.foreign != nil:
 		err = a.foreign
-	case refused || !ok && !isRouted(c):
+	case !ok && !refused && isRouted(c), (refused || !ok) && !isRouted(c) && hasLocal(c):
+		return a.refuseEach(body), nil
+	case refused || !ok:
 		return gateway.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
-	case !ok: // the client of a route must not read a 200
-		ack := gateway.Ack{Refused: true, Why: a.firstDescription()}
-		for i := range c.Ops {
-			ack.Finals = append(ack.Finals, correlator.Callback{Op: i, Status: correlator.Errored, Body: a.whole(body)})
-		}
-		return ack, nil
 	default:
 		a.match()
 		if err = a.foreign; err == nil {
@@ -84,7 +80,7 @@ func newAnswer(s *scratch, c *gateway.Call) answer {
 	s.found = s.found[:0]
 	for i := range c.Ops {
 		s.found = append(s.found, none)
-		if c.Ops[i].Refused == "" {
+		if isForwarded(&c.Ops[i]) {
 			a.forwarded++
 		}
 	}
@@ -279,8 +275,8 @@ func (a *answer) isOurs(op *gateway.Op, id value) bool {
 func (a *answer) match() {
 	a.ops = 0
 	for i := range a.c.Ops {
-		if a.c.Ops[i].Refused != "" {
-			continue // not forwarded
+		if !isForwarded(&a.c.Ops[i]) {
+			continue
 		}
 		if a.s.found[i] < 0 {
 			a.s.found[i] = none

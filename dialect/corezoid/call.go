@@ -8,19 +8,22 @@ import (
 )
 
 // call makes the Call of a body that was read.
-func (q *request) call(login string) *gateway.Call {
+func (q *request) call() *gateway.Call {
 	c, slots, room := newCall(len(q.s.ops))
-	c.Login, c.Wait, c.TimeoutGiven = login, q.wait, q.given
+	c.Login, c.Wait, c.TimeoutGiven = q.login, q.wait, q.given
 	forwarded := 0
 	for i := range q.s.ops {
 		op := &q.s.ops[i]
 		c.Ops[i] = gateway.Op{
-			Create: op.create, Refused: op.refused,
+			Create: op.create, Local: op.local, Refused: op.refused,
 			ID: op.id.of(q.body, &room), Ref: op.ref.of(q.body, &room), Process: op.process.name(q.body, &room),
 		}
-		if op.refused == "" {
+		if isForwarded(&c.Ops[i]) {
 			forwarded++
 		}
+	}
+	if len(q.named) > 0 {
+		q.waiters.newNames(q.d, c, q.named)
 	}
 	if forwarded == 0 {
 		return c

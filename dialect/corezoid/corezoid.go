@@ -97,6 +97,8 @@ type Dialect struct {
 
 	access    atomic.Pointer[Access]
 	fields    atomic.Pointer[[]string] // header fields of callbacks that clients of routes may see; nil: none
+	waiters   atomic.Pointer[waiters]  // nil: there are none
+	modifies  atomic.Int64             // that wait: mostModifies at most
 	scratches sync.Pool                // of *scratch
 }
 

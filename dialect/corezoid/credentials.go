@@ -18,6 +18,9 @@ const (
 	signatureHeader = "X-Syncgate-Signature"
 )
 
+// callbackLogin is no login of version 1: such a path is the personal URL of a waiter, which has the same shape [documented: API callback logic].
+const callbackLogin = "callback"
+
 // credentials are what a request says of who sent it.
 type credentials struct{ login, stamp, signature []byte }
 
@@ -36,7 +39,7 @@ func parsePath(path []byte) (c credentials, inHeaders, ok bool) {
 		return c, false, false
 	}
 	c, ok = parseCredentials(rest[1:])
-	return c, false, ok
+	return c, false, ok && (path[len("/api/")] != '1' || string(c.login) != callbackLogin)
 }
 
 // parseCredentials reads {login}/{time}/{signature}.

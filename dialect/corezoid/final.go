@@ -2,6 +2,8 @@ package corezoid
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"syncgate/correlator"
 	"syncgate/gateway"
@@ -53,6 +55,27 @@ func (a *answer) descriptionOf(answer *answerOp) string {
 	}
 	text := a.s.text(answer.description)
 	return string(text[:min(len(text), mostWhy)])
+}
+
+// hasLocal reports whether a call has ops that the engine did not get: what it says of the package does not concern them.
+func hasLocal(c *gateway.Call) bool {
+	return slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return op.Local })
+}
+
+// refuseEach gives the ops of a package that the engine has refused as a whole. The client of a route must not read a 200, and the ops that the engine
+// did not get go on.
+func (a *answer) refuseEach(body []byte) gateway.Ack {
+	ack := gateway.Ack{Refused: true, Why: a.firstDescription()}
+	for i := range a.c.Ops {
+		op := &a.c.Ops[i]
+		switch {
+		case isRouted(a.c) && !op.Local:
+			ack.Finals = append(ack.Finals, correlator.Callback{Op: i, Status: correlator.Errored, Body: a.whole(body)})
+		case isForwarded(op):
+			ack.Finals = append(ack.Finals, correlator.Callback{Op: i, Status: correlator.Answered, Body: appendError(nil, op, cmp.Or(ack.Why, badGateway))})
+		}
+	}
+	return ack
 }
 
 // firstDescription gives the engine's words about a package that it has refused: those of the first op that has some.

@@ -57,7 +57,7 @@ func (q *request) identify(ops []gateway.Op) {
 	var random [idChars]byte
 	theirs, ours := 0, 0
 	for i := range ops {
-		if ops[i].Refused != "" {
+		if !isForwarded(&ops[i]) {
 			continue
 		}
 		sent := q.s.ops[i].id
@@ -139,13 +139,13 @@ func (s *sentIDs) index() {
 	for i := range s.ops {
 		op := &s.ops[i]
 		switch {
-		case op.Refused != "":
+		case !isForwarded(op):
 		case op.Match != "":
 			s.byText[op.Match] = i
 		default:
 			s.byText[string(textOf(op.ID))] = several
 		}
-		if number, ok := parseNumber(op.ID); ok && op.Refused == "" && !op.Added {
+		if number, ok := parseNumber(op.ID); ok && isForwarded(op) && !op.Added {
 			if s.byNumber == nil {
 				s.byNumber = make(map[float64]int)
 			}

@@ -38,6 +38,20 @@ func (d *Dialect) Prepare(c *gateway.Call) error {
 	s := d.borrow()
 	defer d.giveBack(s)
 	p := taskPackage{d: d, s: s, asked: &asked}
+	c.Options.Prepared = signedBy(asked.Signer)
+	local := false
+	if w := d.waiters.Load(); w != nil {
+		var err error
+		if local, err = p.name(w, c); err != nil {
+			return err
+		}
+	}
+	for i := range c.Ops {
+		c.Ops[i].Process = []byte(asked.Process)
+	}
+	if local {
+		return nil
+	}
 	random := s.ids.next()
 	p.put(`{"ops":[`)
 	for i := range c.Ops {
@@ -47,14 +61,13 @@ func (d *Dialect) Prepare(c *gateway.Call) error {
 		asked.Body = asked.Elements[i]
 		id, match := ownID(random, i)
 		op := &c.Ops[i]
-		op.Match, op.Added, op.Process = match, true, []byte(asked.Process)
+		op.Match, op.Added = match, true
 		if err := p.task(id); err != nil {
 			return err
 		}
 	}
 	p.put("]}")
 	c.Body, c.Slots = p.dst, p.holes
-	c.Options.Prepared = signedBy(asked.Signer)
 	return nil
 }
 
@@ -88,6 +101,18 @@ func (p *taskPackage) put(text string) { p.dst = append(p.dst, text...) }
 
 // data appends the task's data.
 func (p *taskPackage) data() error {
+	if err := p.content(true); err != nil {
+		return err
+	}
+	p.callbackURL()
+	p.headers()
+	p.put("}")
+	return nil
+}
+
+// content appends the task's data up to what is ours: all but its closing bracket, with a comma behind its last member. url: with the member
+// api_gateway, which has the callback URL.
+func (p *taskPackage) content(url bool) error {
 	switch p.asked.Data {
 	case DataRequest:
 		p.put("{")
@@ -95,7 +120,9 @@ func (p *taskPackage) data() error {
 			return err
 		}
 		p.put(",")
-		p.gateway()
+		if url {
+			p.gateway()
+		}
 	case DataRaw:
 		p.put("{")
 		p.raw()
@@ -104,15 +131,12 @@ func (p *taskPackage) data() error {
 		if err := p.members(); err != nil {
 			return err
 		}
-		if p.asked.Data == DataBoth {
+		if p.asked.Data == DataBoth && url {
 			p.gateway()
 		}
 	default:
 		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route's data is none of members, request, both, raw"}
 	}
-	p.callbackURL()
-	p.headers()
-	p.put("}")
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package corezoid
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +18,10 @@ type request struct {
 	body   []byte
 	maxOps int
 	own    string // members for the data of each task
+	login  string
+
+	waiters *waiters  // nil: there are none
+	named   []namedOp // ops of their processes
 
 	top    splice.Items // members of the package
 	hasOps bool
@@ -33,11 +36,14 @@ type requestOp struct {
 	items    splice.Items // its members
 	typ, obj value
 	id, ref  value
+	task     value // obj_id
 	process  value // conv_id, or else obj_alias
+	alias    bool  // it is an obj_alias
 	data     value
 	inData   splice.Items // members of data
 
 	create  bool
+	local   bool // the engine does not get it
 	refused string
 }
 
@@ -125,7 +131,7 @@ func (q *request) readOps() error {
 		if err := q.readOp(); err != nil {
 			return err
 		}
-		if op := &q.s.ops[n]; op.refused != "" {
+		if op := &q.s.ops[n]; op.refused != "" || op.local {
 			list.Cut(op.at)
 		} else {
 			list.Keep(op.at)
@@ -141,7 +147,7 @@ func (q *request) readOp() error {
 	before := q.s.edits.Mark()
 	err := q.opMembers(op)
 	if err == nil {
-		err = q.judge(op, before)
+		err = q.judge(op, n, before)
 	}
 	if err != nil {
 		where := "ops"
@@ -190,12 +196,15 @@ func (q *request) opMember(op *requestOp, name []byte) (err error) {
 		op.id, err = q.s.value()
 	case "ref":
 		op.ref, err = q.s.value()
+	case "obj_id":
+		op.task, err = q.s.value()
 	case "conv_id":
 		op.process, err = q.s.value()
+		op.alias = false
 	case "obj_alias":
 		var alias value
 		if alias, err = q.s.value(); op.process.kind == splice.Invalid {
-			op.process = alias
+			op.process, op.alias = alias, true
 		}
 	case "data":
 		err = q.readData(op)
@@ -219,35 +228,38 @@ func (q *request) readData(op *requestOp) (err error) {
 }
 
 // judge decides what is to become of an op that was read. Only one that creates a task gets something.
-func (q *request) judge(op *requestOp, before int) error {
+func (q *request) judge(op *requestOp, index, before int) error {
 	typ, obj := q.s.text(op.typ), q.s.text(op.obj)
 	op.refused = q.refusal(typ, obj)
 	op.create = op.refused == "" && string(typ) == "create" && string(obj) == "task"
+	if op.create && !op.hasObject(q.body) {
+		return &problem{"data", fmt.Sprintf("must be an object, got %v", op.data.kind)}
+	}
+	if q.waiters != nil && op.refused == "" {
+		q.nameOp(op, index)
+	}
 	switch {
-	case op.refused != "":
+	case op.refused != "" || op.local:
 		q.s.edits.Undo(before)
 		return nil
 	case !op.create:
 		return q.cutCallback(op, before)
 	}
+	q.addOwn(op)
+	return nil
+}
+
+// addOwn adds what is ours to the data of an op that creates a task.
+func (q *request) addOwn(op *requestOp) {
 	const whole = `"data":{`
 	switch op.data.kind {
 	case splice.Object:
 		op.inData.Append(q.own, q.d.hole)
-		return nil
 	case splice.Invalid:
 		op.items.Append(whole+q.own+"}", len(whole)+q.d.hole)
-		return nil
-	case splice.Array:
-		if inner := op.data.Of(q.body); len(bytes.Trim(inner[1:len(inner)-1], blanks)) > 0 {
-			return &problem{"data", "must be an object, got array"}
-		}
-	case splice.Null:
 	default:
-		return &problem{"data", fmt.Sprintf("must be an object, got %v", op.data.kind)}
+		q.s.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
 	}
-	q.s.edits.Replace(op.data.Span, "{"+q.own+"}", 1+q.d.hole) // null, or [] as PHP writes an empty object
-	return nil
 }
 
 // cutCallback takes the callback URL out of the data of an op that creates no task, and nothing else: it would become a task's, and redirect
