@@ -1,0 +1,232 @@
+package corezoid_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"syncgate/correlator"
+	"syncgate/dialect/corezoid"
+	"syncgate/dialect/waiter"
+	"syncgate/gateway"
+)
+
+// noted notes what a call's ops are given.
+type noted struct {
+	mu  sync.Mutex
+	got []correlator.Callback
+}
+
+func (n *noted) Deliver(_ context.Context, to correlator.Token, cb correlator.Callback) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	cb.Op = to.Op
+	n.got = append(n.got, cb)
+	return nil
+}
+
+func (n *noted) all() []correlator.Callback {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.got
+}
+
+// waiterOf is a waiter of a process.
+func waiterOf(process, engine string, change ...func(*waiter.Config)) waiter.Config {
+	c := waiter.Config{}
+	c.SetDefaults()
+	c.Name, c.ConvID, c.Engine, c.Timer = "w"+process, process, engine, time.Minute
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+// waiting gives d waiters: those of process 1 forward, those of 2 and 3 do not.
+func waiting(t testing.TB, d *corezoid.Dialect) (*noted, *correlator.Memory) {
+	t.Helper()
+	memory, to := correlator.NewMemory(correlator.Config{Parked: 1000}), new(noted)
+	table, err := waiter.New([]waiter.Config{
+		waiterOf("1", waiter.EngineForward, func(c *waiter.Config) { c.Logins = []string{login} }),
+		waiterOf("2", waiter.EngineNone),
+		waiterOf("3", waiter.EngineNone, func(c *waiter.Config) {
+			c.Key, c.Timer, c.Logins = "data.order.no", 30*time.Second, []string{"somebody"}
+		}),
+		waiterOf("12345678901234567890123", waiter.EngineNone),
+	}, waiter.Options{Names: memory, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Connect(to)
+	d.SetWaiters(table, to)
+	t.Cleanup(func() {
+		_ = table.Close(context.Background())
+		_ = memory.Shutdown(context.Background())
+	})
+	return to, memory
+}
+
+// Which ops of a package are for no engine, which are refused, and what the engine gets, its tokens written as forwarded does.
+func TestAcceptWithWaiters(t *testing.T) {
+	d := dialect(t)
+	waiting(t, d)
+	const other = `{"type":"create","obj":"task","id":9,"conv_id":7,"data":{"x":1}}`
+	for _, f := range []struct{ op, kind, engine string }{
+		{`{"type":"create","obj":"task","id":1,"conv_id":1,"ref":"a","data":{}}`, "forwarded", ``},
+		{`{"type":"create","obj":"task","id":1,"conv_id":"1","data":{}}`, "forwarded", ``}, // the engine gives its task an id
+		{`{"type":"create","obj":"task","id":1,"conv_id":2,"ref":"a","data":{}}`, "local", ``},
+		{`{"data":{"__callback_url":1},"type":"create","obj":"task","ref":17,"conv_id":"\u0032"}`, "local", ``},
+		{`{"type":"create","obj":"task","conv_id":12345678901234567890123,"ref":1e400}`, "local", ``},
+		{`{"type":"create","obj":"task","id":1,"conv_id":12345678901234567890124,"ref":1}`, "forwarded", ``},
+		{`{"type":"create","obj":"task","id":1,"conv_id":2.0,"ref":1}`, "forwarded", ``},
+		{`{"type":"create","obj":"task","id":1,"obj_alias":"2","ref":1}`, "forwarded", ``}, // is no conv_id
+		{`{"type":"create","obj":"task","obj_alias":"x","conv_id":2,"ref":1}`, "local", ``},
+		{`{"type":"create","obj":"task","conv_id":2,"obj_alias":"x","ref":1}`, "local", ``},
+		{`{"type":"create","obj":"task","conv_id":2,"ref":null}`, "ref must be", ``},
+		{`{"type":"create","obj":"task","conv_id":2,"ref":""}`, "ref must be", ``},
+		{`{"type":"create","obj":"task","conv_id":2,"ref":{}}`, "ref must be", ``},
+		{`{"type":"create","obj":"task","conv_id":2}`, "ref must be", ``},
+		{`{"type":"create","obj":"task","conv_id":3,"ref":1}`, "data.order.no must be", ``},
+		{`{"type":"create","obj":"task","conv_id":3,"data":{"order":{"no":7}}}`, "local", ``},
+		{`{"type":"modify","obj":"task","conv_id":2,"ref":"a","data":{}}`, "local", ``},
+		{`{"type":"modify","obj":"task","conv_id":2,"obj_id":"a"}`, "local", ``},
+		{`{"type":"modify","obj":"task","conv_id":2,"ref":null,"obj_id":5,"data":[ ]}`, "local", ``},
+		{`{"type":"modify","obj":"task","conv_id":2,"ref":null,"obj_id":""}`, "ref or obj_id must be", ``},
+		{`{"type":"modify","obj":"task","conv_id":2,"ref":1,"data":"x"}`, "data must be an object", ``},
+		{`{"type":"modify","obj":"task","conv_id":3,"ref":1,"data":{}}`, "This login may not", ``},
+		{`{"type":"modify","obj":"task","id":1,"conv_id":1,"ref":"a","data":{"__callback_url":1,"a":1}}`, "forwarded", `{"type":"modify","obj":"task","id":1,"conv_id":1,"ref":"a","data":{"a":1}}`},
+		{`{"type":"modify","obj":"task","id":1,"conv_id":1,"ref":"a","data": "__callback_url" }`, "forwarded", `{"type":"modify","obj":"task","id":1,"conv_id":1,"ref":"a","data": "__callback_url" }`},
+		{`{"type":"delete","obj":"task","conv_id":2,"ref":1}`, "Operation is not allowed", ``},
+	} {
+		for _, pack := range []string{`{"ops":[OP]}`, `{"ops":OP}`, `{"ops":[OP,` + other + `]}`, `{"a":1,"ops":[` + other + ` , OP],"b":2}`, `{"ops":[` + other + `,OP,` + other + `]}`} {
+			c := mustAccept(t, d, strings.Replace(pack, "OP", f.op, 1))
+			at := strings.Count(strings.Split(pack, "OP")[0], `"create"`)
+			op := &c.Ops[at]
+			switch f.kind {
+			case "local":
+				if !op.Local || op.Refused != "" || c.Names == nil || op.Match != "" {
+					t.Errorf("%s: %+v", f.op, op)
+				}
+			case "forwarded":
+				if op.Local || op.Refused != "" || op.Match == "" {
+					t.Errorf("%s: %+v", f.op, op)
+				}
+			default:
+				if op.Local || !strings.Contains(op.Refused, f.kind) || c.Names != nil {
+					t.Errorf("%s: %+v, want that it is refused: %s", f.op, op, f.kind)
+				}
+			}
+			switch {
+			case len(c.Ops) == 1 && f.kind != "forwarded":
+				if c.Body != nil || c.Slots != nil {
+					t.Errorf("%s goes on as %s", f.op, c.Body)
+				}
+			case f.kind != "forwarded":
+				rest := strings.NewReplacer(",OP", "", "OP,", "", " , OP", "", "OP", "").Replace(pack)
+				if got, want := forwarded(t, d, c), forwarded(t, d, mustAccept(t, d, rest)); got != want {
+					t.Errorf("%s in %s: got\n%s\nwant\n%s", f.op, pack, got, want)
+				}
+			case f.engine != "" && !strings.Contains(forwarded(t, d, c), f.engine):
+				t.Errorf("%s goes on as %s", f.op, forwarded(t, d, c))
+			}
+		}
+	}
+}
+
+// A wait ends with the longest timer where no engine gets an op, and callbacks are accepted for as long.
+func TestWaitsOfWaiters(t *testing.T) {
+	d := dialect(t)
+	waiting(t, d)
+	create := func(process, ref string) string {
+		return `{"type":"create","obj":"task","conv_id":` + process + `,"ref":"` + ref + `","data":{"order":{"no":"` + ref + `"}}}`
+	}
+	for ops, want := range map[string][2]time.Duration{
+		create("7", "a"): {100 * time.Second, 0},
+		create("1", "a"): {100 * time.Second, time.Minute},
+		create("2", "a"): {time.Minute, time.Minute},
+		create("3", "a"): {30 * time.Second, 30 * time.Second},
+		create("3", "a") + "," + create("2", "b"):                          {time.Minute, time.Minute},
+		create("3", "a") + "," + create("7", "b"):                          {100 * time.Second, 30 * time.Second},
+		create("3", "a") + `,{"type":"x","obj":"y"}`:                       {30 * time.Second, 30 * time.Second},
+		`{"type":"modify","obj":"task","conv_id":2,"ref":"a"}`:             {100 * time.Second, 0},
+		create("1", "a") + "," + create("2", "b"):                          {100 * time.Second, time.Minute},
+		create("3", "a") + "," + strings.Repeat(" ", 3) + create("2", "a"): {time.Minute, time.Minute},
+	} {
+		c := mustAccept(t, d, `{"timeout":100,"ops":[`+ops+`]}`)
+		if c.Wait != want[0] || c.Lasts != want[1] || !c.TimeoutGiven {
+			t.Errorf("%s: waits %v, lasts %v, want %v", ops, c.Wait, c.Lasts, want)
+		}
+	}
+	if c := mustAccept(t, d, `{"timeout":10,"ops":[`+create("2", "a")+`]}`); c.Wait != 10*time.Second {
+		t.Errorf("waits %v", c.Wait)
+	}
+}
+
+// What has no waiter costs what it costs without any.
+func TestAllocationsBesideWaiters(t *testing.T) {
+	d := dialect(t)
+	waiting(t, d)
+	create := received(t, "POST", path(login, "1700000000", secret, typical), typical)
+	if got := testing.AllocsPerRun(500, func() { _, _ = d.Accept(create, gateway.Route{}, now) }); got > 3 && !raced {
+		t.Errorf("Accept allocates %v times", got)
+	}
+	if c := mustAccept(t, d, typical); c.Names != nil {
+		t.Error("a call without waiters has names")
+	}
+	d.SetWaiters(nil, nil)
+	if c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","conv_id":2,"ref":1}]}`); c.Names != nil || c.Ops[0].Local {
+		t.Errorf("without waiters: %+v", c.Ops)
+	}
+}
+
+// The literal callback of version 1 is the personal URL of a waiter.
+func TestPersonalURLIsNoCreate(t *testing.T) {
+	d := dialect(t)
+	for p, create := range map[string]bool{
+		"/api/1/json/callback/0123/4567": false, "/api/2/json/callback/0123/4567": true, "/api/1/json/callback2/0123/4567": true, "/api/1/json/Callback/0123/4567": true,
+	} {
+		if r, ok := d.Route([]byte(p)); ok != create || create && r.Kind != gateway.Create {
+			t.Errorf("%s: %+v", p, r)
+		}
+	}
+}
+
+// In a mixed package an op that no engine gets ends with its timer, and its names with the trip.
+func TestTimerEndsAnOp(t *testing.T) {
+	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"}]}`
+	for _, ended := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := dialect(t)
+			to, memory := waiting(t, d)
+			c := mustAccept(t, d, pack)
+			id := memory.NewID(time.Now().Add(time.Hour))
+			if finals, err := c.Names.Bind(t.Context(), id, id.Expiry(), c); err != nil || len(finals) != 0 {
+				t.Fatal(finals, err)
+			}
+			time.Sleep(29 * time.Second)
+			if got := to.all(); len(got) != 0 {
+				t.Errorf("after 29 s: %v", got)
+			}
+			if ended {
+				c.Names.Ended(t.Context(), []correlator.Status{correlator.Open, correlator.Open, correlator.Open}, false)
+			}
+			time.Sleep(2 * time.Second)
+			if got := to.all(); ended && len(got) != 0 {
+				t.Errorf("after the end: %v", got)
+			} else if !ended && (len(got) != 1 || got[0].Op != 1 || got[0].Status != correlator.Answered || string(got[0].Body) != `{"proc":"error","id":"x","description":"Timeout for create task"}`) {
+				t.Errorf("after 31 s: %v", got)
+			}
+			time.Sleep(time.Minute)
+			if got := to.all(); !ended && (len(got) != 2 || got[1].Op != 2) {
+				t.Errorf("after 91 s: %v", got)
+			}
+			c.Names.Ended(t.Context(), make([]correlator.Status, 3), false)
+			d.SetWaiters(nil, nil)
+		})
+	}
+}
