@@ -71,7 +71,14 @@ type ForgetDialect interface {
 type ResourceDialect interface {
 	// Resource answers a request of a Resource or a Report route, and says who asks; empty: nobody has said. It may ask a store and wait, until ctx
 	// ends. Its errors are as Register's.
-	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error)
+	Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at ResourceCall) (login string, err error)
+}
+
+// ResourceCall is what is known of a request of a Resource or a Report route beside what stands in it.
+type ResourceCall struct {
+	Route  Route
+	Now    time.Time
+	Remote string // the address of the client, as proxies that are trusted say
 }
 
 // RefusalDialect is a Dialect whose words for a refusal depend on what was asked for.

@@ -207,7 +207,7 @@ func (p *partners) ended(ctx context.Context, c *Call, status []correlator.Statu
 }
 
 // resource answers a request of a Resource or a Report route.
-func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, r Route, now time.Time) (login string, err error) {
+func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, at ResourceCall) (login string, err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
@@ -218,7 +218,7 @@ func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Re
 	if !ok {
 		return "", correlator.ErrForged
 	}
-	return d.Resource(ctx, dst, req, r, now)
+	return d.Resource(ctx, dst, req, at)
 }
 
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.

@@ -177,7 +177,7 @@ func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 		defer fasthttp.ReleaseRequest(req)
 		ctx, cancel := context.WithTimeout(context.Background(), max(storeTimeout, h.at.Wait))
 		defer cancel()
-		login, err := g.partners.resource(ctx, h.dialect, resp, req, h.at, now)
+		login, err := g.partners.resource(ctx, h.dialect, resp, req, ResourceCall{Route: h.at, Now: now, Remote: remote})
 		h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)
 		if err != nil {
 			f := g.failed(err, h.requestID)

@@ -93,7 +93,7 @@ func (p *pusher) Delivering(context.Context, *gateway.Call, *gateway.Reply) (boo
 	return p.delivering, nil
 }
 
-func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.Route, _ time.Time) (string, error) {
+func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.ResourceCall) (string, error) {
 	switch path := string(req.Header.RequestURI()); path {
 	case "/things/panic":
 		panic(path)

@@ -249,7 +249,7 @@ func (p *pushing) resource(t testing.TB, line, body string, headers ...string) *
 	if !ok || r.Kind != gateway.Resource {
 		t.Fatalf("%s is no resource: %+v, %v", line, r, ok)
 	}
-	_, err := p.Resource(context.Background(), dst, req, r, now)
+	_, err := p.Resource(context.Background(), dst, req, gateway.ResourceCall{Route: r, Now: now})
 	if fault, ok := errors.AsType[*gateway.Fault](err); ok {
 		dst.Reset()
 		p.Refuse(dst, fault, "rq1")

@@ -318,7 +318,7 @@ func TestStoreOfSubscriptionsIsAway(t *testing.T) {
 	}
 	req := request("GET /v1/orders/card/tasks/"+"00000000-0000-4000-8000-000000000000", "", "X-Api-Key: k-shop")
 	r, _ := p.Route(gateway.RawPath(req.Header.RequestURI()))
-	if _, err := p.Resource(context.Background(), new(fasthttp.Response), req, r, now); !errors.Is(err, correlator.ErrUnavailable) {
+	if _, err := p.Resource(context.Background(), new(fasthttp.Response), req, gateway.ResourceCall{Route: r, Now: now}); !errors.Is(err, correlator.ErrUnavailable) {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
@@ -43,10 +42,8 @@ type attemptBody struct {
 }
 
 // Resource reads or cancels a subscription.
-func (d *Dialect) Resource(
-	ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.Route, now time.Time,
-) (login string, err error) {
-	p := d.placeOf(at, req)
+func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (login string, err error) {
+	p := d.placeOf(at.Route, req)
 	if p == nil {
 		return "", notFound("no such path")
 	}
@@ -58,7 +55,7 @@ func (d *Dialect) Resource(
 		return "", notFound("no such path")
 	}
 	params, path, signature := r.parameters(gateway.RawPath(req.Header.RequestURI()))
-	if login, _, err = d.caller(p, r, req, signature, now); err != nil {
+	if login, _, err = d.caller(p, r, req, signature, at.Now); err != nil {
 		return login, err
 	}
 	last := len(params) - 1
