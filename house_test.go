@@ -62,7 +62,9 @@ func arrows() map[string]arrow {
 			"a dialect words requests and answers, and parks nobody; this one words notifications as well, and hands them over to be sent",
 		},
 		"dialect/waiter": {
-			words, []string{fasthttp, jsontext, "github.com/rs/zerolog"}, "it finds the op that a name means; who waits for that op is the gateway's",
+			[]string{"correlator", "gateway", "internal/webhook", "signer"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
+			"it finds the op that a name means; who waits for that op is the gateway's, and how a sender words a callback another's",
 		},
 		"notify": {
 			[]string{"correlator", "signer"},
@@ -77,7 +79,7 @@ func arrows() map[string]arrow {
 		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
 		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/os1", "dialect/rest", "notify"},
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

@@ -1,12 +1,14 @@
 package waiter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"syncgate/internal/webhook"
 	"syncgate/signer"
 )
 
@@ -26,6 +28,7 @@ type Config struct {
 	Early         time.Duration   `yaml:"early"` // how long a completion waits for an op that has not come; 0: it does not
 	Synchronous   bool            `yaml:"synchronous"`
 	Engine        string          `yaml:"engine"`
+	Verify        webhook.Verify  `yaml:"verify"`
 	Challenge     bool            `yaml:"challenge"`
 	Merge         bool            `yaml:"merge"` // the result has the members of the task's data, too
 }
@@ -48,11 +51,25 @@ const (
 	leastTimer = 30 * time.Second
 	// mostWaiters is how many waiters there can be.
 	mostWaiters = 1000
+	// mostEarly bounds early: what is early is in the node's memory, and is lost with it.
+	mostEarly = 10 * time.Minute
+	// mostLabel bounds the name of a waiter, in bytes.
+	mostLabel = 100
 )
 
 // SetDefaults sets the keys that have a default.
 func (c *Config) SetDefaults() {
 	c.Key, c.Early, c.Synchronous, c.Engine, c.Merge = KeyRef, 10*time.Second, true, EngineForward, true
+}
+
+// webhook gives how callbacks at the URL of the waiter are read.
+func (c *Config) webhook() webhook.Config {
+	return webhook.Config{Verify: c.Verify, Body: c.Body, Events: c.Events, Challenge: c.Challenge}
+}
+
+// Verifies says what proves to the waiter who calls: the name of a preset, or a kind.
+func (c *Config) Verifies() string {
+	return cmp.Or(c.Verify.Preset, c.webhook().Expanded().Verify.Kind)
 }
 
 // Validate reports every problem of a list of waiters, each with its key.
@@ -62,9 +79,11 @@ func Validate(all []Config) error {
 		problems = append(problems, fmt.Errorf("waiters: there are %d, and at most %d can be", len(all), mostWaiters))
 	}
 	for i := range all {
+		key := fmt.Sprintf("waiters[%d]", i)
 		for _, err := range append(all[i].validate(), all[i].among(all[:i])...) {
-			problems = append(problems, fmt.Errorf("waiters[%d].%w", i, err))
+			problems = append(problems, fmt.Errorf("%s.%w", key, err))
 		}
+		problems = append(problems, all[i].webhook().Validate(key))
 	}
 	return errors.Join(problems...)
 }
@@ -76,26 +95,73 @@ func (c *Config) validate() (all []error) {
 			all = append(all, fmt.Errorf(format, args...))
 		}
 	}
-	add(c.Name == "", "name: must be set")
+	add(c.Name == "", "name: must be set: it stands in the log and in metrics")
+	add(len(c.Name) > mostLabel, "name: must have at most %d bytes", mostLabel)
 	add(c.ConvID == "", "conv_id: must be set: ops of this process are completed by the waiter")
-	add(c.Timer < leastTimer, "timer: must be at least %v: after it the name of an op is not waited for any more", leastTimer)
-	add(c.Early < 0, "early: must not be negative; 0s turns it off")
+	add(c.Timer < leastTimer, "timer: must be set to at least %v: after it the name of an op is not waited for any more", leastTimer)
+	add(c.Early < 0 || c.Early > mostEarly, "early: must be from 0s, which is off, to %v: it is kept in memory", mostEarly)
 	add(c.Engine != EngineForward && c.Engine != EngineNone, "engine: must be one of: %s, %s", EngineForward, EngineNone)
 	add(c.Engine == EngineNone && c.Key == KeyTask, "key: must not be %s with engine %s: there is no engine that gives a task its id", KeyTask, EngineNone)
 	if _, err := parseKey(c.Key); err != nil {
 		all = append(all, fmt.Errorf("key: %w", err))
+	}
+	if c.Path != "" {
+		if _, err := webhook.ParsePath(c.Path); err != nil {
+			all = append(all, fmt.Errorf("path: %w", err))
+		}
+	}
+	return append(all, c.validateURL()...)
+}
+
+// validateURL gives the problems of what the URL of a waiter is made of, and of what comes in there.
+func (c *Config) validateURL() (all []error) {
+	if c.Node != "" && !isHex(c.Node, nodeDigits) {
+		all = append(all, fmt.Errorf("node: must be %d hexadecimal digits; empty: it comes from the name", nodeDigits))
+	}
+	for i, h := range c.Hashes {
+		if !isHex(string(h), hashDigits) {
+			all = append(all, fmt.Errorf("hashes[%d]: must be %d hexadecimal digits, as from openssl rand -hex %d", i, hashDigits, hashDigits/2))
+		}
+		if slices.ContainsFunc(c.Hashes[:i], func(o signer.Secret) bool { return strings.EqualFold(string(o), string(h)) }) {
+			all = append(all, fmt.Errorf("hashes[%d]: is there already", i))
+		}
+	}
+	for i, h := range c.RetiredHashes {
+		if !isHex(string(h), hashDigits) {
+			all = append(all, fmt.Errorf("retired_hashes[%d]: must be %d hexadecimal digits", i, hashDigits))
+		}
+		if slices.ContainsFunc(c.Hashes, func(o signer.Secret) bool { return strings.EqualFold(string(o), string(h)) }) {
+			all = append(all, fmt.Errorf("retired_hashes[%d]: is one of hashes: remove it from one of both", i))
+		}
+	}
+	if len(c.Hashes) > 0 && c.Path == "" {
+		all = append(all, errors.New("path: must be set where there are hashes: it says where in the body of a callback the name stands, such as order.id"))
 	}
 	return all
 }
 
 // among gives the problems that one waiter has with those before it.
 func (c *Config) among(before []Config) (all []error) {
-	if slices.ContainsFunc(before, func(o Config) bool { return o.Name == c.Name && c.Name != "" }) {
-		all = append(all, errors.New("name: is that of another waiter"))
-	}
-	i := slices.IndexFunc(before, func(o Config) bool { return o.ConvID == c.ConvID })
-	if i >= 0 && before[i].Engine != c.Engine {
-		all = append(all, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
+	processSeen := false
+	for i := range before {
+		o := &before[i]
+		if o.Name == c.Name && c.Name != "" {
+			all = append(all, fmt.Errorf("name: is that of waiters[%d]", i))
+		}
+		if o.ConvID == c.ConvID && !processSeen {
+			processSeen = true
+			if o.Engine != c.Engine {
+				all = append(all, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
+			}
+		}
+		if o.Name == c.Name || o.nodeOf() != c.nodeOf() {
+			continue
+		}
+		for j, h := range c.Hashes {
+			if slices.ContainsFunc(o.Hashes, func(other signer.Secret) bool { return strings.EqualFold(string(other), string(h)) }) {
+				all = append(all, fmt.Errorf("hashes[%d]: is one of waiters[%d], which has the same node: a URL leads to one waiter", j, i))
+			}
+		}
 	}
 	return all
 }
@@ -103,7 +169,8 @@ func (c *Config) among(before []Config) (all []error) {
 // key is how ops are named.
 type key struct {
 	text string // as it is configured
-	path path   // of a member of the task's data; nil: there is none
+	data bool   // it is a member of the task's data
+	path webhook.Path
 }
 
 func parseKey(text string) (k key, err error) {
@@ -115,7 +182,8 @@ func parseKey(text string) (k key, err error) {
 	case !ok || member == "":
 		return k, fmt.Errorf("must be %s, %s, or %sMEMBER", KeyRef, KeyTask, keyData)
 	}
-	k.path, err = parsePath(member)
+	k.data = true
+	k.path, err = webhook.ParsePath(member)
 	return k, err
 }
 
@@ -124,8 +192,8 @@ func (k *key) of(op *Op) string {
 	switch {
 	case k.text == KeyRef:
 		return op.Ref
-	case k.path != nil:
-		text, _ := k.path.of(op.Data)
+	case k.data:
+		text, _ := k.path.Of(op.Data)
 		return text
 	}
 	return ""

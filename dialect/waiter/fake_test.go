@@ -4,96 +4,38 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"syncgate/correlator"
 )
 
-// names is a Namer in memory, until the real one is there.
+// names is a real Namer that can be away.
 type names struct {
-	mu   sync.Mutex
-	all  map[correlator.Name]*entry
-	down bool
+	*correlator.Memory
+	down atomic.Bool
 }
 
-type entry struct {
-	to       correlator.Named
-	until    time.Time
-	lease    time.Time
-	finished bool
+func newNames(t *testing.T) *names {
+	t.Helper()
+	n := &names{Memory: correlator.NewMemory(correlator.Config{Parked: 100})}
+	t.Cleanup(func() { _ = n.Shutdown(context.Background()) })
+	return n
 }
 
-func newNames() *names { return &names{all: make(map[correlator.Name]*entry)} }
-
-func (n *names) find(name correlator.Name) (*entry, error) {
-	if n.down {
-		return nil, correlator.ErrUnavailable
+func (n *names) Bind(ctx context.Context, name correlator.Name, to correlator.Named, d time.Duration) error {
+	if n.down.Load() {
+		return correlator.ErrUnavailable
 	}
-	e := n.all[name]
-	if e == nil || !time.Now().Before(e.until) {
-		return nil, nil
-	}
-	return e, nil
+	return n.Memory.Bind(ctx, name, to, d)
 }
 
-func (n *names) Bind(_ context.Context, name correlator.Name, to correlator.Named, d time.Duration) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e, err := n.find(name)
-	if err != nil {
-		return err
+func (n *names) Take(ctx context.Context, name correlator.Name, lease time.Duration) (correlator.Named, error) {
+	if n.down.Load() {
+		return correlator.Named{}, correlator.ErrUnavailable
 	}
-	same := e != nil && e.to.ID == to.ID && e.to.Op == to.Op
-	if e != nil && !same && !e.finished {
-		return correlator.ErrNameTaken
-	}
-	if !same {
-		e = new(entry)
-		n.all[name] = e
-	}
-	e.to, e.until = to, time.Now().Add(d)
-	return nil
-}
-
-func (n *names) Take(_ context.Context, name correlator.Name, lease time.Duration) (correlator.Named, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e, err := n.find(name)
-	switch {
-	case err != nil:
-		return correlator.Named{}, err
-	case e == nil:
-		return correlator.Named{}, correlator.ErrNameUnknown
-	case e.finished:
-		return correlator.Named{}, correlator.ErrNameFinished
-	case time.Now().Before(e.lease):
-		return correlator.Named{}, correlator.ErrNameBusy
-	}
-	e.lease = time.Now().Add(lease)
-	return e.to, nil
-}
-
-func (n *names) Finish(_ context.Context, name correlator.Name, id correlator.ID, op int, final bool) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e, err := n.find(name)
-	if err != nil {
-		return err
-	}
-	if e != nil && e.to.ID == id && e.to.Op == op {
-		e.lease, e.finished = time.Time{}, e.finished || final
-	}
-	return nil
-}
-
-func (n *names) Unbind(_ context.Context, name correlator.Name, id correlator.ID, op int) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e, err := n.find(name)
-	if err == nil && e != nil && e.to.ID == id && e.to.Op == op {
-		delete(n.all, name)
-	}
-	return err
+	return n.Memory.Take(ctx, name, lease)
 }
 
 // trips is a Deliverer that keeps what it gets, and lets each op have one final.
@@ -102,6 +44,7 @@ type trips struct {
 	got   map[correlator.ID][]string
 	err   error
 	block chan struct{} // not nil: a delivery waits for it
+	count int           // deliveries that run
 }
 
 func newTrips() *trips { return &trips{got: make(map[correlator.ID][]string)} }
@@ -109,7 +52,9 @@ func newTrips() *trips { return &trips{got: make(map[correlator.ID][]string)} }
 func (t *trips) Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error {
 	t.mu.Lock()
 	block, err := t.block, t.err
+	t.count++
 	t.mu.Unlock()
+	defer t.set(func(t *trips) { t.count-- })
 	if block != nil {
 		select {
 		case <-block:
@@ -120,13 +65,27 @@ func (t *trips) Deliver(ctx context.Context, to correlator.Token, cb correlator.
 	if err != nil {
 		return err
 	}
+	t.set(func(t *trips) {
+		if len(t.got[to.Trip]) > 0 {
+			err = &correlator.Superseded{Status: correlator.Complete}
+			return
+		}
+		t.got[to.Trip] = append(t.got[to.Trip], string(cb.Body))
+	})
+	return err
+}
+
+// inside gives how many deliveries run.
+func (t *trips) inside() (n int) {
+	t.set(func(t *trips) { n = t.count })
+	return n
+}
+
+// set changes the trips.
+func (t *trips) set(change func(*trips)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.got[to.Trip]) > 0 {
-		return &correlator.Superseded{Status: correlator.Complete}
-	}
-	t.got[to.Trip] = append(t.got[to.Trip], string(cb.Body))
-	return nil
+	change(t)
 }
 
 func (t *trips) of(id correlator.ID) []string {

@@ -28,6 +28,7 @@ func (p *Process) Modify(ctx context.Context, m Modify) (o Outcome, task string)
 	if o, task = p.table.complete(ctx, w, n, m.Data); o == Unknown && w.Early > 0 {
 		o, task = p.table.wait(ctx, &arrival{name: n, waiter: w, body: slices.Clone(m.Data), until: time.Now().Add(w.Early), tried: true})
 	}
+	p.table.counts.count(w, o.String())
 	return o, task
 }
 
@@ -39,32 +40,47 @@ func (p *Process) Modified(m Modify) {
 		return
 	}
 	a := &arrival{name: n, waiter: w, body: slices.Clone(m.Data), until: time.Now().Add(w.Early), unlessAcked: true}
+	a.settled = func(o Outcome, _ string) { p.table.counts.count(w, o.String()) }
 	if !p.table.early.hold(a) {
+		p.table.counts.count(w, Unavailable.String())
 		p.table.log.Warn().Str("waiter", w.Name).Msg("waiter: there is no room for a modify that the engine has done: it completes nothing")
 	}
 }
 
+// settle is what came of a completion that was held.
+type settle struct {
+	outcome Outcome
+	task    string
+}
+
+// await gives what will come of a completion, once it is held.
+func (a *arrival) await() <-chan settle {
+	done := make(chan settle, 1)
+	a.settled = func(o Outcome, task string) { done <- settle{o, task} }
+	return done
+}
+
 // wait holds a completion until an op has its name, its time has passed, or ctx ends.
 func (t *Table) wait(ctx context.Context, a *arrival) (o Outcome, task string) {
-	type result struct {
-		o    Outcome
-		task string
-	}
-	done := make(chan result, 1)
-	a.settled = func(o Outcome, task string) { done <- result{o, task} }
+	done := a.await()
 	if !t.early.hold(a) {
 		return Unavailable, ""
 	}
+	s := t.await(ctx, a, done)
+	return s.outcome, s.task
+}
+
+// await waits for a completion that is held. When ctx ends it is not held any more.
+func (t *Table) await(ctx context.Context, a *arrival, done <-chan settle) settle {
 	select {
-	case r := <-done:
-		return r.o, r.task
+	case s := <-done:
+		return s
 	case <-ctx.Done():
 	}
 	if t.early.drop(a) {
-		return Unknown, ""
+		return settle{Unknown, ""}
 	}
-	r := <-done // it is on its way, which takes deliverTime at most
-	return r.o, r.task
+	return <-done // it is on its way, which takes deliverTime at most
 }
 
 // attempt tries to complete an op with what came early. definite: if the outcome is Unknown, no op of the process will get the name.

@@ -33,7 +33,7 @@ func config(change func(*waiter.Config)) waiter.Config {
 
 func newBench(t *testing.T, all ...waiter.Config) *bench {
 	t.Helper()
-	b := &bench{t: t, names: newNames(), trips: newTrips()}
+	b := &bench{t: t, names: newNames(t), trips: newTrips()}
 	var err error
 	if b.table, err = waiter.New(all, waiter.Options{Names: b.names, Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
@@ -143,22 +143,15 @@ func TestAMemberOfDataIsAName(t *testing.T) {
 func TestARefusedBindBindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, config(func(c *waiter.Config) { none(c); c.Key, c.Early = "data.no", 0 }))
-		b.bind(newOp("a", `{"no":1}`))
-		second := newOp("b", `{"no":1}`)
+		first, second := newOp("a", `{"no":1}`), newOp("b", `{"no":1}`)
+		b.bind(first)
 		if err := b.process().Bind(t.Context(), second); !errors.Is(err, correlator.ErrNameTaken) {
 			t.Fatalf("%v; want ErrNameTaken", err)
 		}
 		b.modify(waiter.Modify{Ref: "b"}, waiter.Unknown, "")
 		b.process().Ended(t.Context(), second, true, false) // changes nothing
-		b.modify(waiter.Modify{Ref: "a"}, waiter.Completed, waiter.TaskID(taken(b, "a"), 0))
+		b.modify(waiter.Modify{Ref: "a"}, waiter.Completed, waiter.TaskID(first.ID, 0))
 	})
-}
-
-// taken gives the op that has a ref.
-func taken(b *bench, ref string) correlator.ID {
-	b.names.mu.Lock()
-	defer b.names.mu.Unlock()
-	return b.names.all[correlator.Name{Process: "1234", Key: waiter.KeyRef, Text: ref}].to.ID
 }
 
 func TestTheEnginesTaskIsAName(t *testing.T) {

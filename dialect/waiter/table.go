@@ -1,15 +1,17 @@
 package waiter
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/internal/webhook"
 )
 
 // Deliverer hands what completes an op on to its trip, on whatever node that is: *gateway.Gateway.
@@ -20,17 +22,21 @@ type Deliverer interface {
 
 // Options are what a Table needs beside its configuration.
 type Options struct {
-	Names correlator.Namer
-	Log   zerolog.Logger
+	Names   correlator.Namer
+	Hashes  Hashes // nil: hashes that were removed are known to this process alone
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer // nil: nothing is counted
 }
 
 // Table is the waiters that are configured now. It is safe for concurrent use.
 type Table struct {
 	// Set by New, read-only afterwards.
-	names correlator.Namer
-	log   zerolog.Logger
-	ops   *openOps
-	early *early
+	names  correlator.Namer
+	hashes Hashes
+	log    zerolog.Logger
+	ops    *openOps
+	early  *early
+	counts *counts
 
 	deliverer atomic.Pointer[Deliverer] // nil: nothing can be delivered yet
 	current   atomic.Pointer[set]
@@ -39,6 +45,9 @@ type Table struct {
 // set is a whole configuration. It never changes: what began under one goes on with it when there is a next one.
 type set struct {
 	processes map[string]*Process
+	addresses map[Digest]*address
+	removed   map[Digest]time.Time // URLs that others remember, and until when they are known
+	longest   time.Duration        // of the waiters' early
 }
 
 // waiter is a Config that was read.
@@ -46,11 +55,19 @@ type waiter struct {
 	Config
 	process *Process
 	key     key
+
+	// Of its URL.
+	challenge bool
+	verifier  *webhook.Verifier
+	body      webhook.Body
+	path      webhook.Path // of the name in a callback
+	events    webhook.Path // of the array of callbacks
+	several   bool         // there is such an array
 }
 
 // New makes a Table. cfg must be valid. It runs one goroutine until Close.
 func New(cfg []Config, o Options) (*Table, error) {
-	t := &Table{names: o.Names, log: o.Log, ops: newOpenOps()}
+	t := &Table{names: o.Names, hashes: o.Hashes, log: o.Log, ops: newOpenOps(), counts: newCounts(o.Metrics)}
 	t.early = newEarly(t.attempt)
 	if err := t.Set(cfg); err != nil {
 		return nil, err
@@ -59,12 +76,12 @@ func New(cfg []Config, o Options) (*Table, error) {
 	return t, nil
 }
 
-// Set replaces the waiters. Ops that have names keep them.
+// Set replaces the waiters. Ops that have names keep them. It is called by one goroutine at a time, and may ask a store.
 func (t *Table) Set(cfg []Config) error {
 	if err := Validate(cfg); err != nil {
 		return err
 	}
-	next := &set{processes: make(map[string]*Process)}
+	next := &set{processes: make(map[string]*Process), addresses: make(map[Digest]*address)}
 	for i := range cfg {
 		w, err := read(cfg[i])
 		if err != nil {
@@ -76,15 +93,58 @@ func (t *Table) Set(cfg []Config) error {
 			next.processes[w.ConvID] = p
 		}
 		p.add(w)
+		next.addAddresses(w)
+		next.longest = max(next.longest, w.Early)
 	}
+	if before := t.current.Load(); before != nil {
+		next.retire(before, time.Now())
+	}
+	if before := t.current.Load(); len(cfg) > 0 || before != nil && len(before.addresses) > 0 {
+		next.removed = t.remember(next.used())
+	}
+	t.counts.keep(cfg)
 	t.current.Store(next)
 	return nil
+}
+
+// remember says which URLs are in use, and gives those that are not any more.
+func (t *Table) remember(used []Digest) map[Digest]time.Time {
+	if t.hashes == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	removed, err := t.hashes.Remember(ctx, used, retiredTime)
+	if err != nil {
+		t.log.Warn().Err(err).Msg("waiter: hashes that were removed before this start are not known: until the next reload their senders hear 404")
+	}
+	return removed
 }
 
 // read makes what is looked up of a Config that is valid.
 func read(c Config) (*waiter, error) {
 	k, err := parseKey(c.Key)
-	return &waiter{Config: c, key: k}, err
+	if err != nil {
+		return nil, err
+	}
+	of := c.webhook().Expanded()
+	w := &waiter{Config: c, key: k, challenge: of.Challenge, several: of.Events != ""}
+	w.Events = of.Events
+	if w.verifier, err = webhook.NewVerifier(c.Verify); err != nil {
+		return nil, err
+	}
+	if w.body, err = webhook.ParseBody(of.Body); err != nil {
+		return nil, err
+	}
+	if c.Path != "" {
+		if w.path, err = webhook.ParsePath(c.Path); err != nil {
+			return nil, err
+		}
+	}
+	if w.several {
+		w.events, err = webhook.ParsePath(of.Events)
+	}
+	return w, err
 }
 
 // Connect says who delivers. Before that nothing can be completed.
@@ -152,7 +212,7 @@ func (w *waiter) overlay(data, body []byte) []byte {
 			return merged
 		}
 	}
-	return slices.Clone(body)
+	return bytes.Clone(body)
 }
 
 // refusedTake gives the outcome of a completion that got no op.
