@@ -20,6 +20,7 @@ import (
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/rest"
+	"syncgate/dialect/waiter"
 	"syncgate/gateway"
 	"syncgate/internal/cors"
 	"syncgate/notify"
@@ -52,6 +53,7 @@ type Config struct {
 	Log            Log                 `yaml:"log"`
 	Routes         []rest.RouteConfig  `yaml:"routes"`
 	Access         []rest.AccessConfig `yaml:"access"`
+	Waiters        []waiter.Config     `yaml:"waiters"`
 	Notify         notify.FileConfig   `yaml:"notify"`
 }
 
@@ -212,7 +214,7 @@ func (c *Config) CallbackKeys() []string {
 func (c *Config) Validate() error {
 	g := c.Gateway()
 	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
-		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes(), c.validateNotify())
+		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes(), c.validateWaiters(), c.validateNotify())
 }
 
 func (c *Callback) validate(backend string) error {

@@ -146,6 +146,8 @@ func TestSecretFilesAreNotNamed(t *testing.T) {
 		"auth: {credentials: [{login: a, secret_file: " + secretText + "}]}",
 		"auth: {credentials: [{login: a, secret: s, engine_login: b, engine_secret_file: " + secretText + "}]}",
 		"access: [{name: a, signing_secret_file: " + secretText + "}]",
+		"waiters: [{name: a, conv_id: 1, timer: 1m, verify: {preset: github, secret_file: " + secretText + "}}]",
+		"waiters: [{name: a, conv_id: 1, timer: 1m, path: a, hashes: [" + secretText + "]}]",
 		"access: [{name: a, callback_secret_file: " + secretText + "}]",
 		"access: [{name: a, key: k, signing_secret: " + secretText + "}]",
 		"callback: {keys_file: " + secretText + "}",

@@ -52,6 +52,7 @@ func commands() []command {
 			"notify", "list|show|retry|drop [ID] [--state S] [--subscription U] [--limit N] [--after C] [--config FILE | --admin ADDR] [--json]",
 			"list, show, retry or drop results that are pushed", notifications, notifyHelp, "notifications webhooks hooks push",
 		},
+		{"waiters", "[--config FILE]", "print the URLs at which tasks are completed by name", waiters, waitersHelp, "waiter callback callbacks urls"},
 		{"completion", "bash|zsh|fish", "print a script that completes commands and flags in a shell", completion, completionHelp, "complete"},
 		{"man", "", "print the manual page", manual, manHelp, "manual manpage"},
 		{"version", "", "print the version", version, "Prints the version of syncgate, of Go and of the platform.\n", ""},

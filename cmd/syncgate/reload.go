@@ -14,7 +14,7 @@ import (
 // loader reads the configuration again.
 type loader func() (*configs.Config, []configs.Warning, error)
 
-// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, notify, limits and the log
+// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, waiters, notify, limits and the log
 // level. A configuration with a problem changes nothing.
 func (n *node) reload(load loader) {
 	if err := n.apply(load); err != nil {
@@ -48,6 +48,9 @@ func (n *node) apply(load loader) error {
 		undo()
 		return err
 	}
+	if err := n.setWaiters(next); err != nil {
+		return err
+	}
 	n.pushing.start(n.gateway.Push)
 	if err := n.keys.replace(next.CallbackKeys(), time.Now(), n.config.Timeouts.Max); err != nil {
 		return err
@@ -70,7 +73,7 @@ func (n *node) apply(load loader) error {
 	c.Engine.Headers = next.Engine.Headers
 	c.Limits = next.Limits
 	c.Log.Level = next.Log.Level
-	c.Routes, c.Access = next.Routes, next.Access
+	c.Routes, c.Access, c.Waiters = next.Routes, next.Access, next.Waiters
 	c.Notify, c.Admin.Actions = next.Notify, next.Admin.Actions
 	n.config = &c
 	n.showFields(&c)
@@ -112,7 +115,7 @@ func (m *reloadMetrics) succeeded() {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "admin.actions"}, key) ||
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "waiters", "admin.actions"}, key) ||
 		strings.HasPrefix(key, "limits.") || strings.HasPrefix(key, "notify.")
 }
 

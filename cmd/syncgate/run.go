@@ -20,6 +20,7 @@ import (
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
+	"syncgate/dialect/waiter"
 	"syncgate/gateway"
 	"syncgate/internal/admin"
 	"syncgate/signer"
@@ -32,6 +33,7 @@ type node struct {
 	table     table
 	dialect   *corezoid.Dialect
 	routes    *rest.Dialect
+	waiters   *waiter.Table
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
 	push      *rest.Push                    // what routes have of pushing
 	pushing   currentPushing
@@ -58,7 +60,7 @@ type table interface {
 	Shutdown(ctx context.Context) error
 }
 
-// start makes a node and starts it: keys, dialect, correlator, notifications, routes, gateway, addresses, in this order, and serving last.
+// start makes a node and starts it: keys, dialect, correlator, notifications, waiters, routes, gateway, addresses, in this order, and serving last.
 func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
 	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), push: new(rest.Push), metrics: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -79,6 +81,7 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 		return nil, fmt.Errorf("make the correlator: %w", err)
 	}
 	if err = n.open(); err != nil {
+		n.closeWaiters()
 		_ = n.pushing.Load().close() // nobody was served, and the first error is the one to report
 		_ = n.table.Shutdown(context.Background())
 		return nil, err
@@ -87,6 +90,7 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 	n.pushing.start(n.gateway.Push)
 	n.certificate = startRenewal(n.gateway.RenewCertificate)
 	n.announce()
+	n.announceWaiters(c)
 	if c.Correlator.Backend == configs.Redis {
 		n.examining.start(c.Redis(), log)
 	}
@@ -96,6 +100,9 @@ func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collect
 // open makes what needs the correlator, and opens the addresses.
 func (n *node) open() (err error) {
 	if _, err = n.beginPushing(n.config); err != nil {
+		return err
+	}
+	if err = n.openWaiters(); err != nil {
 		return err
 	}
 	if n.routes, err = rest.New(n.config.Rest(), rest.Outside{Keys: n.keys.Keys, Verifier: n.dialect, Push: n.push}); err != nil {
@@ -124,11 +131,12 @@ func (n *node) listen() (err error) {
 	}
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
 	}
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}
+	n.connectWaiters(n.config)
 	return n.gateway.Listen()
 }
 
@@ -294,6 +302,7 @@ func (n *node) drain() {
 	n.certificate.stop()
 	n.examining.stop()
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
+	n.closeWaiters()
 	n.complain("stop sending notifications", n.pushing.Load().close())
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"syncgate/configs"
+	"syncgate/correlator"
+	"syncgate/correlator/redis"
+	"syncgate/dialect/waiter"
+)
+
+// openWaiters makes the waiters.
+func (n *node) openWaiters() (err error) {
+	names, ok := n.table.(correlator.Namer)
+	if !ok {
+		return errors.New("make the waiters: the correlator has no names")
+	}
+	o := waiter.Options{Names: names, Log: n.log, Metrics: n.metrics}
+	if n.config.Correlator.Backend == configs.Redis {
+		o.Hashes = rememberedHashes{n.config.Redis()}
+	}
+	if n.waiters, err = waiter.New(n.config.Waiters, o); err != nil {
+		return fmt.Errorf("make the waiters: %w", err)
+	}
+	return nil
+}
+
+// setWaiters replaces the waiters.
+func (n *node) setWaiters(next *configs.Config) error {
+	if err := n.waiters.Set(next.Waiters); err != nil {
+		return err
+	}
+	n.connectWaiters(next)
+	n.announceWaiters(next)
+	return nil
+}
+
+// connectWaiters has ops of clients completed by waiters. Without any waiter no op is looked at.
+func (n *node) connectWaiters(c *configs.Config) {
+	n.waiters.Connect(n.gateway)
+	if len(c.Waiters) == 0 {
+		n.dialect.SetWaiters(nil, nil)
+		return
+	}
+	n.dialect.SetWaiters(n.waiters, n.gateway)
+}
+
+// announceWaiters says what waiters there are, and where they are called. Who knows a hash can complete, so the log does not have it.
+func (n *node) announceWaiters(c *configs.Config) {
+	for i := range c.Waiters {
+		w := &c.Waiters[i]
+		line := n.log.Info().Str("waiter", w.Name).Str("process", w.ConvID).Str("key", w.Key)
+		if url := w.MaskedURL(c.Callback.BaseURL); url != "" {
+			line.Str("url", url)
+		}
+		line.Msg("waiting for callbacks by name")
+	}
+}
+
+// closeWaiters ends the waiters, once nobody can call them any more.
+func (n *node) closeWaiters() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopPushing)
+	defer cancel()
+	n.complain("stop waiting for callbacks by name", n.waiters.Close(ctx))
+}
+
+// hashesExchange bounds one exchange with Redis about hashes.
+const hashesExchange = 2 * time.Second
+
+// rememberedHashes keeps the digests of hashes in Redis: a field each, whose value is until when a removed one is known, in Unix milliseconds, and
+// empty for one that is in use. Its connections last as long as a call.
+type rememberedHashes struct{ redis redis.Config }
+
+// Remember implements waiter.Hashes.
+func (h rememberedHashes) Remember(ctx context.Context, used []waiter.Digest, d time.Duration) (removed map[waiter.Digest]time.Time, err error) {
+	client, err := h.redis.NewClient(hashesExchange)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	key := h.redis.Prefix + ":waiters:hashes"
+	known, err := client.HGetAll(ctx, key).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the hashes of waiters: %w", err)
+	}
+	now := time.Now()
+	removed = make(map[waiter.Digest]time.Time)
+	_, err = client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		p.Exists(ctx, key) // so that there is a command
+		for _, digest := range used {
+			if value, there := known[hex.EncodeToString(digest[:])]; !there || value != "" {
+				p.HSet(ctx, key, hex.EncodeToString(digest[:]), "")
+			}
+			delete(known, hex.EncodeToString(digest[:]))
+		}
+		for field, value := range known {
+			var digest waiter.Digest
+			if n, err := hex.Decode(digest[:], []byte(field)); err != nil || n != len(digest) {
+				continue
+			}
+			until := now.Add(d)
+			if value != "" {
+				ms, _ := strconv.ParseInt(value, 10, 64) // what is no number is over
+				until = time.UnixMilli(ms)
+			} else {
+				p.HSet(ctx, key, field, strconv.FormatInt(until.UnixMilli(), 10))
+			}
+			if !now.Before(until) {
+				p.HDel(ctx, key, field)
+				continue
+			}
+			removed[digest] = until
+		}
+		return nil
+	})
+	if err != nil {
+		return removed, fmt.Errorf("write the hashes of waiters: %w", err)
+	}
+	return removed, nil
+}
+
+const waitersHelp = `Prints the waiters of the configuration: the name, the process, what names its tasks, what verifies those who call, and the URL, whole: who knows it
+can complete a task. Nobody is asked.
+`
+
+func waiters(p *program, fs *flag.FlagSet, args []string) error {
+	path := configFlag(fs)
+	if err := parseConfigFlags(fs, args); err != nil {
+		return err
+	}
+	c, _, err := p.config(*path)
+	if err != nil {
+		return err
+	}
+	printWaiters(p.out, c)
+	return nil
+}
+
+func printWaiters(w io.Writer, c *configs.Config) {
+	if len(c.Waiters) == 0 {
+		fmt.Fprintln(w, "There are no waiters: the section waiters of the configuration is empty.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tPROCESS\tKEY\tENGINE\tVERIFIES\tURL")
+	for i := range c.Waiters {
+		one := &c.Waiters[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.ConvID, one.Key, one.Engine, one.Verifies(), cmp.Or(one.URL(c.Callback.BaseURL), "none: it has no hashes"))
+	}
+	_ = t.Flush() // to the process's own output, as everything else
+}
