@@ -168,10 +168,11 @@ func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlato
 // resource answers a request of a Resource or a Report route. It has a goroutine, as a store is asked.
 func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 	h, now, remote := *a, time.Now(), g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header) // a is used again
-	req, x := fasthttp.AcquireRequest(), in.Exchange
+	req, x, body := fasthttp.AcquireRequest(), in.Exchange, in.TakeBody()
 	in.Request.CopyTo(req)
 	in.Wait(nil)
 	g.work.run(func() {
+		defer body.Release() // the copy costs what the body has cost, and may wait for as long as Route.Wait says
 		resp := fasthttp.AcquireResponse()
 		defer fasthttp.ReleaseResponse(resp)
 		defer fasthttp.ReleaseRequest(req)

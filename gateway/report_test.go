@@ -19,6 +19,7 @@ import (
 type reporters struct {
 	*namingDialect
 	wait time.Duration
+	held chan struct{} // what is reported at /report/held waits for it
 }
 
 func (r *reporters) Route(path []byte) (gateway.Route, bool) {
@@ -28,14 +29,18 @@ func (r *reporters) Route(path []byte) (gateway.Route, bool) {
 	return r.namingDialect.Route(path)
 }
 
-// Resource answers how many seconds the request may take, and the size of its body.
-func (r *reporters) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, route gateway.Route, _ time.Time) (string, error) {
+// Resource answers how many seconds the request may take, the size of its body, and who sends it.
+func (r *reporters) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (string, error) {
 	end, ok := ctx.Deadline()
-	if string(req.Header.RequestURI()) == "/report/refused" || route.Kind != gateway.Report {
+	path := string(req.Header.RequestURI())
+	if path == "/report/refused" || at.Route.Kind != gateway.Report || time.Since(at.Now).Abs() > time.Minute {
 		return "", correlator.ErrForged
 	}
+	if path == "/report/held" {
+		<-r.held
+	}
 	dst.Header.SetContentType("application/json")
-	dst.SetBodyString(fmt.Sprintf("%v %.0f %d", ok, time.Until(end).Seconds(), len(req.Body())))
+	dst.SetBodyString(fmt.Sprintf("%v %.0f %d %s", ok, time.Until(end).Seconds(), len(req.Body()), at.Remote))
 	return "", nil
 }
 
@@ -54,7 +59,7 @@ func TestReportRoutes(t *testing.T) {
 		names := newNamer()
 		n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
 			names.serve(p)
-			p.Dialect = &reporters{p.Dialect.(*namingDialect), 30 * time.Second}
+			p.Dialect = &reporters{p.Dialect.(*namingDialect), 30 * time.Second, nil}
 		}, func(c *gateway.Config) {
 			c.Limits.CallbackBody, c.Limits.Body = 1000, 100
 			if apart {
@@ -72,7 +77,7 @@ func TestReportRoutes(t *testing.T) {
 				t.Errorf("a create at the callback listener: %+v", a)
 			}
 		}
-		n.wantReport(strings.Repeat("x", 1000), 200, `true 30 1000`)
+		n.wantReport(strings.Repeat("x", 1000), 200, `true 30 1000 127.0.0.1`)
 		n.wantReport(strings.Repeat("x", 1001), 413, "")
 		if a := n.do(http.MethodGet, "/report/x", ""); a.status != 405 || a.header.Get("Allow") != "POST" {
 			t.Errorf("%+v", a)
@@ -91,7 +96,7 @@ func TestReportRoutes(t *testing.T) {
 		if apart {
 			n.url = "http://" + n.CallbackAddr().String()
 		}
-		n.wantReport(`{}`, 200, `true 30 2`)
+		n.wantReport(`{}`, 200, `true 30 2 127.0.0.1`)
 		if err := n.complete(b, `1`); err != nil { // I9
 			t.Error(err)
 		}
@@ -100,6 +105,27 @@ func TestReportRoutes(t *testing.T) {
 		}
 		n.url = public
 	}
+}
+
+// A report that waits keeps its place in what all bodies of callbacks may take together.
+func TestAReportThatWaitsCostsItsBody(t *testing.T) {
+	names, held := newNamer(), make(chan struct{})
+	n := startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) {
+		names.serve(p)
+		p.Dialect = &reporters{p.Dialect.(*namingDialect), 30 * time.Second, held}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if a := n.do(http.MethodPost, "/report/held", strings.Repeat("x", 10_000)); a.status != 200 {
+			t.Errorf("%+v", a)
+		}
+	}()
+	const bytes = "\nsyncgate_body_bytes{kind=\"callback\"} "
+	waitFor(t, func() bool { return strings.Contains(n.metrics(), bytes+"10000\n") })
+	close(held)
+	<-done
+	waitFor(t, func() bool { return strings.Contains(n.metrics(), bytes+"0\n") })
 }
 
 // What is completed by name at another node is the reply at home, or is kept, or comes second.
