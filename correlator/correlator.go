@@ -70,10 +70,12 @@ const (
 	Started
 	// Progress says how far the engine has come. Body is JSON, and may be empty.
 	Progress
+	// TimedOut is final: the engine has not finished the task in the time that it had. Body is empty.
+	TimedOut
 )
 
 // Final reports whether nothing can follow the status.
-func (s Status) Final() bool { return s >= Complete && s <= Cancelled }
+func (s Status) Final() bool { return s >= Complete && s <= Cancelled || s == TimedOut }
 
 // Running reports whether the status says that the engine works on the task.
 func (s Status) Running() bool { return s == Started || s == Progress }
@@ -91,6 +93,8 @@ func (s Status) String() string {
 		return "start"
 	case Progress:
 		return "progress"
+	case TimedOut:
+		return "timeout"
 	case Open:
 	}
 	return "open"
@@ -208,6 +212,8 @@ type Record struct {
 	Merged [][]byte
 	// Seq is the number of the last event; 0: there was none.
 	Seq uint32
+	// Last holds, for each op, the status of its last event, Open where there was none. Last is nil if there was no event at all.
+	Last []Status
 }
 
 // Complete reports whether every op is final.

@@ -121,7 +121,7 @@ func (s *records) lookup(id ID) (Record, error) {
 		s.mu.Unlock()
 		return Record{}, ErrGone
 	}
-	rec := Record{Meta: r.Meta, Finals: slices.Clone(r.Finals), Seq: r.reports.last()}
+	rec := Record{Meta: r.Meta, Finals: slices.Clone(r.Finals), Seq: r.reports.last(), Last: r.reports.statuses(len(r.Finals))}
 	merged := r.reports.members(len(rec.Finals))
 	s.mu.Unlock() // what follows may take a while
 	for op, members := range merged {
@@ -253,7 +253,7 @@ func (s *records) unlist(r *record) {
 func (s *records) changed(r *record) {
 	s.count(r, r.cost())
 	r.expires = r.id.Lasts()
-	if s.retention > 0 && r.Complete() {
+	if s.retention > 0 && r.Complete() && !r.id.Outlasts() {
 		r.expires = time.Now().Add(s.retention)
 	}
 	if r.held && r.Complete() {
@@ -302,7 +302,7 @@ func (s *records) prolong(id ID, d time.Duration) error {
 func (s *records) letGo(r *record) {
 	kept := r.held || !r.prolonged.IsZero()
 	r.held, r.prolonged = false, time.Time{}
-	if natural := time.Now().Add(s.retention); kept && s.retention > 0 && r.Complete() && natural.Before(r.expires) {
+	if natural := time.Now().Add(s.retention); kept && s.retention > 0 && r.Complete() && !r.id.Outlasts() && natural.Before(r.expires) {
 		r.expires = natural
 		s.schedule(r)
 	}

@@ -23,6 +23,7 @@ type reports struct {
 type merged struct {
 	members map[string][]byte // the Text of each
 	length  int64             // of the object
+	last    Status            // of the op's last event
 }
 
 // report keeps an event in the record of its trip, if there is one, and tells those who follow it. It gives the number of the event; 0: there is no record.
@@ -78,6 +79,7 @@ func (s *records) append(r *record, cb Callback, members []Member) (n notice, er
 	}
 	r.reports = p
 	p.size += op.merge(members, length)
+	op.last = cb.Status
 	p.add(cb)
 	s.count(r, r.cost())
 	for _, f := range r.watchers.all() {
@@ -149,6 +151,18 @@ func (p *reports) cost() int64 {
 		return 0
 	}
 	return p.size
+}
+
+// statuses gives the status of the last event of each op.
+func (p *reports) statuses(ops int) []Status {
+	if p == nil {
+		return nil
+	}
+	all := make([]Status, ops)
+	for op := range min(ops, len(p.merged)) {
+		all[op] = p.merged[op].last
+	}
+	return all
 }
 
 // members gives the members of what is merged of each op.

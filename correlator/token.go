@@ -17,10 +17,11 @@ import (
 // ID names a trip: 16 random bytes, 8 of its home node (random per process start), 1 of flags, 7 of its expiry (Unix milliseconds).
 type ID [32]byte
 
-// flagsAt is where the flags of an ID are, and marked is the only one.
+// flagsAt is where the flags of an ID are.
 const (
-	flagsAt = 24
-	marked  = 1
+	flagsAt  = 24
+	marked   = 1
+	outlasts = 2
 )
 
 // NodeID names one start of one process.
@@ -75,6 +76,15 @@ func (id ID) Lasts() time.Time {
 	}
 	return id.Expiry()
 }
+
+// Outlast gives the id of a trip whose record is kept until the id's expiry, also when it is complete. It is another id, as that of Mark is.
+func (id ID) Outlast() ID {
+	id[flagsAt] |= outlasts
+	return id
+}
+
+// Outlasts reports whether Outlast made the id.
+func (id ID) Outlasts() bool { return id[flagsAt]&outlasts != 0 }
 
 // Name gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
 func (id ID) Name() (name [8]byte) {

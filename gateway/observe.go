@@ -113,7 +113,7 @@ func (t *trip) resultOutcome() string {
 		op := &t.call.Ops[i]
 		allowed = allowed || op.Refused == ""
 		switch status := t.finals[i].Status; {
-		case status == correlator.Errored:
+		case status == correlator.Errored, status == correlator.TimedOut:
 			return outcomeFailed
 		case status == correlator.Cancelled:
 			return outcomeCancelled

@@ -65,6 +65,7 @@ func waiting() map[string]func(*testing.T, Start) {
 		"a record can be kept for longer":             prolongs,
 		"a mark is part of an id":                     marks,
 		"a marked record waits":                       markedWait,
+		"a record can be kept until its id expires":   outlasts,
 		"many trips, many callbacks, each to its own": crowd,
 		"who waits is known at home until the close":  knowsWaiters,
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,7 @@ func merges(t *testing.T, start Start) { //nolint:gocognit // one story, in its 
 	id := claimed(t, n, 3)
 	nodes := []correlator.Correlator{n.Home, n.Other}
 	for _, c := range nodes {
-		if rec := lookup(t, c, id); rec.Merged != nil || rec.Seq != 0 {
+		if rec := lookup(t, c, id); rec.Merged != nil || rec.Seq != 0 || rec.Last != nil {
 			t.Errorf("nothing was reported: %s, %d", rec.Merged, rec.Seq)
 		}
 	}
@@ -92,6 +93,9 @@ func merges(t *testing.T, start Start) { //nolint:gocognit // one story, in its 
 		}
 		if rec.Seq != 9 || len(rec.Merged) != 3 {
 			t.Fatalf("event %d, %q", rec.Seq, rec.Merged)
+		}
+		if last := []correlator.Status{correlator.Progress, correlator.Open, correlator.Started}; !slices.Equal(rec.Last, last) {
+			t.Errorf("the last events say %v, want %v", rec.Last, last)
 		}
 		for op, object := range rec.Merged {
 			if string(object) != want[op] {

@@ -45,6 +45,40 @@ func prolongs(t *testing.T, start Start) {
 	prolong(n.Home.NewID(soon()), time.Hour, correlator.ErrGone)
 }
 
+// outlasts has a complete record kept until its id expires, and no longer, whether its final comes to the record or with it.
+func outlasts(t *testing.T, start Start) {
+	n := start(t, Options{Retention: 100 * time.Millisecond})
+	ends := time.Now().Add(1500 * time.Millisecond)
+	rec := open(1, "meta")
+	delivered, saved := n.Home.NewID(ends).Outlast(), n.Home.NewID(ends).Outlast()
+	if !saved.Outlasts() || saved.Marked() || !saved.Mark().Outlasts() || n.Home.NewID(ends).Outlasts() || saved.Expiry().UnixMilli() != ends.UnixMilli() {
+		t.Errorf("%v expires at %v", saved, saved.Expiry())
+	}
+	save(t, n.Home, delivered, rec)
+	deliver(t, n.Other, delivered, event(0, `{"a":1}`), nil)
+	deliver(t, n.Other, delivered, Final(0, `1`), nil)
+	rec.Finals[0] = Final(0, `1`)
+	save(t, n.Home, saved, rec)
+	short := park(t, n, Always(correlator.Gone))
+	save(t, n.Home, short, rec)
+	n.Home.Close(short)
+	Eventually(t, "the end of what is kept as long as others", func() bool { return look(t, n.Other, short) == "gone" })
+	if time.Until(ends) > 500*time.Millisecond {
+		for _, id := range []correlator.ID{delivered, saved} {
+			if got := look(t, n.Other, id); got != "meta 1:1" {
+				t.Errorf("before its id expires: %s", got)
+			}
+		}
+		if rec := lookup(t, n.Other, delivered); string(rec.Merged[0]) != `{"a":1}` {
+			t.Errorf("what was reported: %s", rec.Merged)
+		}
+	}
+	Eventually(t, "the end of the ids", func() bool { return look(t, n.Other, delivered) == "gone" && look(t, n.Other, saved) == "gone" })
+	if time.Now().Before(ends.Add(-100 * time.Millisecond)) {
+		t.Errorf("gone %v before its id expires", time.Until(ends))
+	}
+}
+
 // marks has a trip parked under a marked id: it is heard of by that, and not by the other.
 func marks(t *testing.T, start Start) {
 	n := start(t, Options{Retention: time.Hour})

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"strconv"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -11,6 +12,9 @@ import (
 
 // inlineValue is the largest value that is announced as a whole, in bytes. A larger one is fetched by the home.
 const inlineValue = 4 << 10
+
+// inboxFor is how long an inbox is kept at most that nobody reads: that of a node which has ended.
+const inboxFor = 30 * 24 * time.Hour
 
 // rule says when a callback, or a record, is stored.
 type rule string
@@ -40,6 +44,7 @@ type alike struct {
 	small    bool
 	report   bool
 	marked   bool // their ids are
+	outlasts bool // their records are kept until their ids expire
 }
 
 func alikeOf(w *write) alike {
@@ -47,7 +52,7 @@ func alikeOf(w *write) alike {
 		return alike{home: w.id.Home(), announce: w.announce, report: true}
 	}
 	small := w.announce && valueSize(w.cb)-correlator.TagLen <= inlineValue
-	return alike{home: w.id.Home(), when: w.when, announce: w.announce, small: small, marked: w.id.Marked()}
+	return alike{home: w.id.Home(), when: w.when, announce: w.announce, small: small, marked: w.id.Marked(), outlasts: w.id.Outlasts()}
 }
 
 // putAll stores callbacks, of which the first has waited for the longest, and says to each what became of it. What stands in the way of one
@@ -101,6 +106,7 @@ func (s *store) delivering(a alike, writes []*write) call {
 	if a.small {
 		size = "small"
 	}
+	keeps := s.keepComplete(a.marked, a.outlasts)
 	n := len(writes)
 	keys, args := make([]string, 3+2*n), make([]any, 6+3*n)
 	keys[0], keys[1], keys[2] = s.inbox(a.home), s.alive(a.home), s.channel(a.home)
@@ -117,7 +123,7 @@ func (s *store) delivering(a alike, writes []*write) call {
 		good := life(w.id)
 		args[6+2*n+i], longest = good, max(longest, good)
 	}
-	args[0], args[1], args[2], args[3], args[4], args[5] = string(a.when), s.keepComplete(a.marked), publish, size, hintMark+a.home.String(), longest
+	args[0], args[1], args[2], args[3], args[4], args[5] = string(a.when), keeps, publish, size, hintMark+a.home.String(), min(longest, inboxFor.Milliseconds())
 	return call{s.deliver, keys, args}
 }
 

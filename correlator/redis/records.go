@@ -94,7 +94,7 @@ func (s *store) bind(ctx context.Context, key string, b binding, rec correlator.
 }
 
 func (s *store) binding(key string, b binding, seen string) call {
-	lasts := life(b.id()) + s.keepComplete(b.id().Marked()) + bindingMargin.Milliseconds() // a record may become complete in its last moment
+	lasts := life(b.id()) + s.keepComplete(b.id().Marked(), b.id().Outlasts()) + bindingMargin.Milliseconds() // a record may become complete in its last moment
 	return call{s.claim, []string{key}, []any{s.tags.bound(key, b), lasts, seen, s.tags.undone(key, b.id())}}
 }
 
@@ -205,6 +205,7 @@ func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record
 		return correlator.Record{}, unavailable("read a record", err)
 	}
 	rec.Merged, rec.Seq = s.tags.parseMerged(id, len(rec.Finals), reported)
+	rec.Last = parseLast(len(rec.Finals), reported)
 	return rec, nil
 }
 
@@ -212,7 +213,11 @@ func (s *store) lookup(ctx context.Context, id correlator.ID) (correlator.Record
 func (s *store) extend(ctx context.Context, id correlator.ID, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	reply := s.together(ctx, []call{{s.prolong, []string{s.trip(id), s.merged(id), s.events(id)}, []any{max(d, 0).Milliseconds(), s.retention.Milliseconds()}}})[0]
+	natural := s.retention.Milliseconds()
+	if id.Outlasts() {
+		natural = 0
+	}
+	reply := s.together(ctx, []call{{s.prolong, []string{s.trip(id), s.merged(id), s.events(id)}, []any{max(d, 0).Milliseconds(), natural}}})[0]
 	switch known, err := reply.Int(); {
 	case err != nil:
 		return unavailable("keep a record for longer", err)

@@ -17,6 +17,7 @@ const (
 
 	mergedMark = "m" // begins the names of members in the hash of what is merged
 	seqField   = "seq"
+	lastMark   = "last:" // begins the names of the statuses of the ops' last events
 )
 
 // report is what becomes of an event as it crosses Redis, without its number.
@@ -135,6 +136,20 @@ func (t *tags) parseMerged(id correlator.ID, ops int, fields map[string]string) 
 		merged[op] = correlator.Merge(members[op])
 	}
 	return merged, seq
+}
+
+// parseLast reads the status of the last event of each op. What is none of an event is left out; like the number it has no tag.
+func parseLast(ops int, fields map[string]string) (last []correlator.Status) {
+	if len(fields) == 0 {
+		return nil
+	}
+	last = make([]correlator.Status, ops)
+	for op := range last {
+		if text := fields[lastMark+strconv.Itoa(op)]; len(text) == 1 && correlator.Status(text[0]-'0').Running() {
+			last[op] = correlator.Status(text[0] - '0')
+		}
+	}
+	return last
 }
 
 // parseMember reads a member by the rest of its field's name.

@@ -260,16 +260,20 @@ func (s *store) publishCommand() string {
 	return "PUBLISH"
 }
 
-// keep is how long a complete record is kept, in ms. Without a retention it is kept until its release.
+// keep is how long a complete record is kept, in ms. Without a retention it is kept until its release, and that of an id that outlasts it until the id
+// expires.
 func (s *store) keep(id correlator.ID) int64 {
-	if kept := s.keepComplete(id.Marked()); kept > 0 {
+	if kept := s.keepComplete(id.Marked(), id.Outlasts()); kept > 0 {
 		return kept
 	}
 	return life(id)
 }
 
-// keepComplete is how long complete records are kept, those of marked ids or others, in ms; 0: as long as their ids last.
-func (s *store) keepComplete(marked bool) int64 {
+// keepComplete is how long complete records are kept, those of ids that are marked or outlast it or of others, in ms; 0: as long as their ids last.
+func (s *store) keepComplete(marked, outlasts bool) int64 {
+	if outlasts {
+		return 0
+	}
 	if marked && s.retention > 0 {
 		return max(s.retention, correlator.MarkedFor).Milliseconds()
 	}

@@ -41,6 +41,8 @@ func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string
 		return append(dst, final.Body...)
 	case final.Status == correlator.Errored:
 		return appendError(dst, op, message(final.Body, "Error"))
+	case final.Status == correlator.TimedOut:
+		return appendError(dst, op, timedOut)
 	case final.Status == correlator.Cancelled:
 		return appendError(dst, op, message(final.Body, "Cancelled"))
 	case final.Status == correlator.Complete:

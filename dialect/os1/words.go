@@ -243,6 +243,8 @@ func failureOf(f *correlator.Callback) failure {
 	switch f.Status {
 	case correlator.Cancelled:
 		e.status, e.code, e.text = fasthttp.StatusConflict, "cancelled", "The task is cancelled"
+	case correlator.TimedOut:
+		e.status, e.code, e.text = fasthttp.StatusGatewayTimeout, "timeout", "The engine has not finished the task in the time that it had"
 	case correlator.Errored, correlator.Answered:
 	default:
 		e.code, e.text = "bad-gateway", "The engine's answer is not usable"

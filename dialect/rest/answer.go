@@ -163,6 +163,9 @@ func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 	case correlator.Cancelled:
 		p := problemOfTask("cancelled", fasthttp.StatusConflict, message(f.Body, "The task is cancelled"), r.RequestID)
 		p.write(dst)
+	case correlator.TimedOut:
+		p := problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The engine has not finished the task in the time that it had", r.RequestID)
+		p.write(dst)
 	case correlator.Errored, correlator.Answered: // an op that the engine has answered itself is one that it does not take
 		failed(dst, f, r.RequestID)
 	default:

@@ -197,7 +197,7 @@ func outcome(s *state, r *gateway.Reply) how {
 		switch f := &r.Finals[i]; {
 		case !f.Status.Final():
 			return running
-		case f.Status == correlator.Failed || f.Status == correlator.Errored || s != nil && f.Status == correlator.Answered:
+		case f.Status == correlator.Failed || f.Status == correlator.Errored || f.Status == correlator.TimedOut || s != nil && f.Status == correlator.Answered:
 			is = failing
 		case s != nil && f.Status == correlator.Complete && s.status(f) == 0:
 			is = failing

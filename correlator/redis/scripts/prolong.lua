@@ -3,7 +3,7 @@
 --
 -- KEYS  trip, merged, events
 -- ARGV  1 how long, ms; 0 lets them go
---       2 the retention, ms; 0: there is none
+--       2 the retention, ms; 0: there is none, or the record outlasts it
 -- Returns 1, or 0 when there is no record.
 local ops = redis.call('HGET', KEYS[1], 'ops')
 if not ops then

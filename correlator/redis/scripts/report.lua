@@ -146,7 +146,7 @@ local function report(trip, watchers, merged, events, entry, value, short, first
   end
   bytes = trim(events, length, bytes + #value - head)
   call('HSET', merged, 'seq', format('%d', seq), 'bytes', format('%d', bytes), 'nonces', string.sub(nonces .. nonce, -noncesLen),
-    'size:' .. op, format('%d', size), 'count:' .. op, format('%d', count),
+    'size:' .. op, format('%d', size), 'count:' .. op, format('%d', count), 'last:' .. op, string.sub(value, 1, 1),
     unpack(ARGV, first, math.min(first + 2 * most - 1, last)))
   for i = first + 2 * most, last, 2 * most do
     call('HSET', merged, unpack(ARGV, i, math.min(i + 2 * most - 1, last)))
