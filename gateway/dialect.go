@@ -148,6 +148,8 @@ type Call struct {
 	// Lasts is how long after acceptance the engine may take, if that is longer than Wait, and Retention how long a result is kept at least. They make
 	// the tokens live longer.
 	Lasts, Retention time.Duration
+	// Ends says that an op which is open when Lasts has passed has timed out. Such a call has a record from its beginning.
+	Ends bool
 
 	// Names complete ops of the call by names; nil: its tokens alone do.
 	Names CallNames
@@ -175,6 +177,8 @@ type Options struct {
 	Engine string // the name of its engine; empty: the default one
 	Mode   Mode
 	Idle   time.Duration // the wait also ends when the engine reports nothing for so long after it has begun; 0: it does not
+	// FirstReport says that the wait also ends when the engine reports something: its client hears ErrReported.
+	FirstReport bool
 	// OnDisconnect is what becomes of the task of a client that hangs up: Keep, Drop or Cancel; empty: on_disconnect.
 	OnDisconnect string
 	ComesBack    bool      // a client whose wait ends without a result is sent to the task: that is no time-out
@@ -258,14 +262,15 @@ type Op struct {
 // Reply is what is known of a Call when the client is answered.
 type Reply struct {
 	Finals []correlator.Callback // one per op; Status Open where nothing is final
-	// Open is why ops are still open: ErrDeadline, ErrIdle, ErrDraining, ErrBadGateway, ErrPending, ErrHandedOver; nil when none is.
+	// Open is why ops are still open: ErrDeadline, ErrDraining, ErrBadGateway, ErrPending, ErrHandedOver, ErrReported; nil when none is.
 	Open       error
-	Merged     [][]byte      // one per op: what the engine has reported so far, a JSON object; nil where it has not, or nobody reads it
-	Task       string        // the id under which the client can ask later; empty: nothing is kept
-	RequestID  string        // of the request that is answered
-	Accepted   time.Time     // when the task was asked for; zero: not known
-	RetryAfter time.Duration // when it is worth asking again
-	RateLimit  *RateLimit    // of the request that made the task; nil: it has none, or this is not the answer to it
+	Reported   correlator.Status // with ErrReported: Started or Progress
+	Merged     [][]byte          // one per op: what the engine has reported so far, a JSON object; nil where it has not, or nobody reads it
+	Task       string            // the id under which the client can ask later; empty: nothing is kept
+	RequestID  string            // of the request that is answered
+	Accepted   time.Time         // when the task was asked for; zero: not known
+	RetryAfter time.Duration     // when it is worth asking again
+	RateLimit  *RateLimit        // of the request that made the task; nil: it has none, or this is not the answer to it
 }
 
 // TaskCall is a client's request about a task, read and verified.
@@ -284,6 +289,8 @@ type TaskCall struct {
 	MayRead func(login string, guarded bool) error
 
 	Ended bool // CancelTask: the task was over already
+
+	timedOut bool // what was overdue of it was ended
 
 	// Of the record.
 	maker    uint8     // the dialect that made the task

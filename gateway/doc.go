@@ -37,7 +37,7 @@
 //
 // An engine reports progress by callbacks that are not final (engine.go reads their status). The correlator numbers them, merges them into the record,
 // and brings them to the streams. Progress moves the deadline of a held client if its route has an idle time. merge.go lays a result over the progress
-// before it, where the engine is configured so. A client that cancels a
+// before it, where the engine is configured so. opstate.go says how far an op has come, and ends those that have no more time. A client that cancels a
 // task, or leaves one that nobody else wants, ends it with a final of the gateway's own; the engine is asked to stop (cancel.go).
 //
 // # What operators see

@@ -15,7 +15,7 @@ import (
 // Deliver takes a callback. The trip alone knows what is first.
 func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)) {
 	if cb.Status.Running() {
-		t.reported()
+		t.reported(cb)
 		done(correlator.Written)
 		return
 	}
@@ -99,7 +99,13 @@ func (t *trip) answer(atOnce bool) {
 }
 
 // Expire ends the wait: the deadline has passed, or a drain has no more time.
-func (t *trip) Expire(reason error) { t.failed(reason) }
+func (t *trip) Expire(reason error) {
+	if t.timesOut(reason) {
+		t.g.work.run(func() { t.timeOut(reason) })
+		return
+	}
+	t.failed(reason)
+}
 
 // ClientGone ends the wait of a client that has closed its side, or reset it.
 func (t *trip) ClientGone() {

@@ -15,6 +15,8 @@ var (
 	ErrPending = errors.New("gateway: pending")
 	// ErrHandedOver leaves ops open because the client wants to come back for the result.
 	ErrHandedOver = errors.New("gateway: handed over")
+	// ErrReported leaves ops open because the client wants to hear of the engine's first report.
+	ErrReported = errors.New("gateway: the engine has reported")
 	// ErrForeignAnswer is the error of an Engine's Ack whose answer belongs to another request, as its id or ref says. Nothing is known of
 	// this one: its client stays parked, and the connection is closed.
 	ErrForeignAnswer = errors.New("gateway: the engine's answer belongs to another request")

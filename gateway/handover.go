@@ -44,6 +44,14 @@ func (t *trip) waitEnds() time.Time {
 		return t.accepted.Add(min(streamBegin, t.call.Wait))
 	case Hold:
 	}
+	return t.waitLimit()
+}
+
+// waitLimit gives when the client is answered at the latest that waits for the result, or for events.
+func (t *trip) waitLimit() time.Time {
+	if t.call.Ends {
+		return t.accepted.Add(min(t.call.Wait, t.call.Lasts))
+	}
 	return t.accepted.Add(t.call.Wait)
 }
 
@@ -62,9 +70,16 @@ func (t *trip) ends(why error) error {
 	return why
 }
 
-// reported takes what the engine says of its progress: the wait goes on for as long as the route lets the engine say nothing.
-func (t *trip) reported() {
+// reported takes what the engine says of its progress: the wait ends, or goes on for as long as the route lets the engine say nothing.
+func (t *trip) reported(cb correlator.Callback) {
 	o := t.call.Options
+	if o != nil && o.FirstReport && !t.handsOver() {
+		t.decideBy(func() {
+			t.first = &cb
+			t.decide(ErrReported)
+		}, false)
+		return
+	}
 	if o == nil || o.Idle <= 0 || t.handsOver() {
 		return
 	}
@@ -75,7 +90,7 @@ func (t *trip) reported() {
 		return
 	}
 	until := time.Now().Add(o.Idle)
-	if end := t.accepted.Add(t.call.Wait); end.Before(until) {
+	if end := t.waitLimit(); end.Before(until) {
 		until = end
 	}
 	t.g.correlator.Extend(t.id, until)
@@ -96,7 +111,7 @@ func (t *trip) stream() {
 	t.keep()
 	t.end(correlator.Gone)
 	t.observe(true)
-	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.accepted.Add(t.call.Wait))
+	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.waitLimit())
 }
 
 // follow gives a client that comes back for the events of a task to a stream.

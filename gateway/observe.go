@@ -84,7 +84,7 @@ func (t *trip) outcome() string {
 		return t.refusal.why().outcome
 	case t.whole != nil:
 		return outcomeEngineRefused
-	case errors.Is(t.why, ErrHandedOver), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
+	case errors.Is(t.why, ErrHandedOver), errors.Is(t.why, ErrReported), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
 		return outcomeHandedOver
 	case errors.Is(t.why, correlator.ErrDeadline):
 		return outcomeTimeout

@@ -52,6 +52,9 @@ func (t *trip) newID() correlator.ID {
 	if t.pushes() {
 		id = id.Mark()
 	}
+	if t.call.Retention > t.g.cfg.Results.Retention {
+		id = id.Outlast()
+	}
 	return id
 }
 
@@ -144,23 +147,20 @@ func (g *Gateway) pushRecord(ctx context.Context, id correlator.ID, rec correlat
 
 // pushLater says when to look again at a task that has not ended. One that nobody can end any more ends here.
 func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlator.Record) (again time.Duration, err error) {
-	left := time.Until(id.Expiry().Add(-lastMoment))
+	_, m, err := callOf(rec)
+	if err != nil {
+		return 0, err
+	}
+	left, last := time.Until(id.Expiry().Add(-lastMoment)), correlator.Callback{Status: correlator.Errored, Body: []byte(`{"message":"The engine has not called back in time"}`)}
+	if m.Until != 0 {
+		left, last = time.Until(time.UnixMilli(m.Until)), correlator.Callback{Status: correlator.TimedOut}
+	}
 	if left > 0 {
-		_, m, err := callOf(rec)
-		if err != nil {
-			return 0, err
-		}
 		age := time.Since(time.UnixMilli(m.Created))
 		return min(left, max(leastLook, min(age/2, mostLook))), nil
 	}
-	for op := range rec.Finals {
-		if rec.Finals[op].Status.Final() {
-			continue
-		}
-		err := g.finals.Deliver(ctx, id, correlator.Callback{Op: op, Status: correlator.Errored, Body: []byte(`{"message":"The engine has not called back in time"}`)})
-		if _, late := errors.AsType[*correlator.Superseded](err); err != nil && !late {
-			return 0, deliverError(id, op, err)
-		}
+	if err := g.endOpen(ctx, id, rec, last); err != nil {
+		return 0, err
 	}
 	return time.Millisecond, nil
 }

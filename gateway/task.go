@@ -36,6 +36,7 @@ type meta struct {
 	Acked        bool     `json:"acked,omitempty"`       // the engine has answered
 	Accepted     []byte   `json:"accepted,omitempty"`    // of its answer
 	Created      int64    `json:"created,omitempty"`     // Unix milliseconds
+	Until        int64    `json:"until,omitempty"`       // Unix milliseconds: when ops that are open time out; 0: they do not
 	TimeoutGiven bool     `json:"timeout_given,omitempty"`
 	Ops          []metaOp `json:"ops"`
 }
@@ -56,6 +57,9 @@ func (t *trip) metaOf() []byte {
 		if t.engineTime.Load() != 0 {
 			m.Acked, m.Accepted = true, o.Accepted
 		}
+	}
+	if c.Ends {
+		m.Until = t.accepted.Add(c.Lasts).UnixMilli()
 	}
 	if t.dialect > 0 {
 		m.Dialect = t.g.partners.dialects[t.dialect].Name()
@@ -122,8 +126,14 @@ var ErrReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect sig
 
 // fetch reads a record, and answers at once or when the ops that are open have become final, or after the wait. It asks the store.
 func (g *Gateway) fetch(t *trip) {
-	if err := g.lookUp(t); err != nil {
+	overdue, err := g.lookUp(t)
+	switch {
+	case err != nil:
 		t.refuse(err)
+		return
+	case overdue && !t.task.timedOut:
+		t.task.timedOut = true
+		g.work.run(func() { g.fetchOverdue(t) })
 		return
 	}
 	if t.task.Do == CancelTask {
@@ -155,17 +165,17 @@ func (g *Gateway) fetch(t *trip) {
 	}
 }
 
-// lookUp reads the record of the trip's id.
-func (g *Gateway) lookUp(t *trip) error {
+// lookUp reads the record of the trip's id. overdue: its open ops are to be ended.
+func (g *Gateway) lookUp(t *trip) (overdue bool, err error) {
 	ctx, cancel := g.storeContext()
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, t.id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var m meta
 	if t.call, m, err = callOf(rec); err != nil {
-		return err
+		return false, err
 	}
 	t.finals, t.task.merged = rec.Finals, rec.Merged
 	if m.Data != nil {
@@ -175,18 +185,18 @@ func (g *Gateway) lookUp(t *trip) error {
 		t.task.created = time.UnixMilli(m.Created)
 	}
 	if t.task.maker, err = g.partners.named(m.Dialect); err != nil {
-		return err
+		return false, err
 	}
 	if t.task.maker == t.dialect {
 		t.task.State = m.State
 	}
 	if t.task.MayRead != nil {
 		if err := t.task.MayRead(m.Login, m.Guarded); err != nil {
-			return err
+			return false, err
 		}
 	}
 	t.task.readable = true
-	return nil
+	return m.overdue(rec), nil
 }
 
 // refusedTask is what a refusal can say of a request for a task: its call, if the client may read it, and its own dialect words the refusal.

@@ -66,7 +66,8 @@ type trip struct {
 	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
 	open    int                   // ops without a final
 	heard   callbackTimes
-	why     error // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
+	first   *correlator.Callback // with ErrReported: what the engine has reported
+	why     error                // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole   *wholeAnswer
 	round   int                            // how often it began again
 	detach  func()                         // ends the wait for another trip
@@ -114,7 +115,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.id, t.body, t.exchange = t.newID(), in.TakeBody(), in.Exchange
-	if t.key == "" && (t.handsOver() || t.merges() || t.pushes()) {
+	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.Ends) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
@@ -278,6 +279,9 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 		if t.why != nil { // a result says nothing of later
 			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
+	}
+	if errors.Is(t.why, ErrReported) {
+		r.Reported, r.Merged = t.first.Status, [][]byte{t.soFar()}
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))

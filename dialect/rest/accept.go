@@ -48,7 +48,7 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 	}
 	c := &gateway.Call{Login: login, Ops: []gateway.Op{{Create: true, Process: []byte(to.ConvID)}}}
 	o := &gateway.Options{
-		Route: to.Name, Engine: to.Engine, Idle: to.Idle, OnDisconnect: to.OnDisconnect, Guarded: to.Auth != AuthNone, Quotas: to.quotas,
+		Route: to.Name, Engine: to.Engine, Idle: to.Idle, OnDisconnect: to.OnDisconnect, FirstReport: to.States[groupActive] != 0, Guarded: to.Auth != AuthNone, Quotas: to.quotas,
 		Asked: to.asked(req, login, path, params),
 	}
 	c.Options = o

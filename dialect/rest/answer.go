@@ -32,6 +32,8 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 		}
 	case errors.Is(r.Open, gateway.ErrHandedOver), errors.Is(r.Open, gateway.ErrPending):
 		d.accepted(dst, &s, r)
+	case errors.Is(r.Open, gateway.ErrReported):
+		d.reported(dst, &s, r)
 	case errors.Is(r.Open, correlator.ErrDeadline):
 		d.waited(dst, &s, r)
 	default:
@@ -161,13 +163,13 @@ func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 	case correlator.Complete:
 		complete(dst, s, f, r.RequestID)
 	case correlator.Cancelled:
-		p := problemOfTask("cancelled", fasthttp.StatusConflict, message(f.Body, "The task is cancelled"), r.RequestID)
+		p := problemOfTask("cancelled", s.mapped(f.Status, fasthttp.StatusConflict), message(f.Body, "The task is cancelled"), r.RequestID)
 		p.write(dst)
 	case correlator.TimedOut:
-		p := problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The engine has not finished the task in the time that it had", r.RequestID)
+		p := problemOfTask("timeout", s.mapped(f.Status, fasthttp.StatusGatewayTimeout), "The engine has not finished the task in the time that it had", r.RequestID)
 		p.write(dst)
 	case correlator.Errored, correlator.Answered: // an op that the engine has answered itself is one that it does not take
-		failed(dst, f, r.RequestID)
+		failed(dst, s, f, r.RequestID)
 	default:
 		p := problemOfTask("bad-gateway", fasthttp.StatusBadGateway, "The engine's answer is not usable", r.RequestID)
 		p.write(dst)
@@ -175,13 +177,14 @@ func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 }
 
 // failed writes what the engine says of a task that has failed, where that is JSON.
-func failed(dst *fasthttp.Response, f *correlator.Callback, requestID string) {
+func failed(dst *fasthttp.Response, s *state, f *correlator.Callback, requestID string) {
+	status := s.mapped(correlator.Errored, fasthttp.StatusBadGateway)
 	if len(f.Body) == 0 || !httpfield.IsJSON([]byte(contentType(f))) {
-		p := problemOfTask("engine-error", fasthttp.StatusBadGateway, "The engine reports that the task has failed", requestID)
+		p := problemOfTask("engine-error", status, "The engine reports that the task has failed", requestID)
 		p.write(dst)
 		return
 	}
-	dst.SetStatusCode(fasthttp.StatusBadGateway)
+	dst.SetStatusCode(status)
 	dst.Header.SetContentType(contentType(f))
 	dst.SetBody(f.Body)
 }
@@ -233,14 +236,45 @@ func statusIn(value string) int {
 // status gives the status of a result, 0 where its callback names one that is none.
 func (s *state) status(f *correlator.Callback) int {
 	if s.StatusHeader == "" {
-		return fasthttp.StatusOK
+		return s.mapped(f.Status, fasthttp.StatusOK)
 	}
 	for name, value := range fieldsOf(f) {
 		if strings.EqualFold(name, s.StatusHeader) {
 			return statusIn(value)
 		}
 	}
-	return fasthttp.StatusOK
+	return s.mapped(f.Status, fasthttp.StatusOK)
+}
+
+// mapped gives the status of the reply for how far a task is, absent where the route says nothing of that. Its own state comes before the group.
+func (s *state) mapped(is correlator.Status, absent int) int {
+	if status, ok := s.States[is.String()]; ok {
+		return status
+	}
+	group := ""
+	switch {
+	case is.Running():
+		group = groupActive
+	case is == correlator.Errored, is == correlator.Cancelled, is == correlator.TimedOut:
+		group = groupError
+	}
+	if status, ok := s.States[group]; ok {
+		return status
+	}
+	return absent
+}
+
+// reported writes what the engine has reported so far, to a client that waits for no more.
+func (d *Dialect) reported(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+	dst.SetStatusCode(s.mapped(r.Reported, fasthttp.StatusOK))
+	d.locate(dst, r)
+	setRetryAfter(dst, r)
+	dst.Header.SetContentType(typeJSON)
+	data := progress(r)
+	if data == nil {
+		data = []byte("{}")
+	}
+	dst.SetBody(data)
 }
 
 // fieldsOf gives the header fields that have come with a callback.

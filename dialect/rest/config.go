@@ -33,6 +33,8 @@ type RouteConfig struct {
 	OnDisconnect   string        `yaml:"on_disconnect"` // empty: that of the whole gateway
 	Subscriptions  bool          `yaml:"subscriptions"`
 	OS1            os1.Config    `yaml:"os1"` // of ViewOS1
+	// States are the HTTP statuses of replies by how far the task is: by its state, else by the group of that.
+	States map[string]int `yaml:"states"`
 }
 
 // Wait says how long clients of a route wait.
@@ -99,6 +101,12 @@ const (
 	ViewPlain = "plain"
 	ViewHAL   = "hal"
 	ViewOS1   = "os1" // as OS1's asynchronous APIs have it
+)
+
+// Keys of RouteConfig.States: two groups of states, and the states.
+const (
+	groupActive = "active" // start and progress: the reply goes out at the engine's first report
+	groupError  = "error"  // error, cancel and timeout
 )
 
 // Values of HAL.Failed: the status of the problem of a task that has failed.

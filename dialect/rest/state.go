@@ -23,6 +23,8 @@ type state struct {
 	HAL          bool     `json:"x,omitzero"`  // the client wants hal+json
 	Push         *pushed  `json:"p,omitempty"` // of a route with subscriptions
 
+	States map[string]int `json:"t,omitempty"` // as of RouteConfig
+
 	OS1 jsontext.Value `json:"o,omitempty"` // as it is recorded, of a call with ViewOS1
 	os1 *os1.State     // what OS1 says; nil: another view
 
@@ -39,7 +41,7 @@ type pushed struct {
 
 // newState is that of a call which says nothing.
 func newState(r *RouteConfig) state {
-	s := state{StatusHeader: r.Respond.StatusHeader, Headers: r.Respond.Headers, FailedStatus: r.HAL.Failed == FailedStatus}
+	s := state{StatusHeader: r.Respond.StatusHeader, Headers: r.Respond.Headers, FailedStatus: r.HAL.Failed == FailedStatus, States: r.States}
 	if r.View == ViewOS1 { // whose replies have statuses and headers of their own
 		s.StatusHeader, s.Headers = "", nil
 	}

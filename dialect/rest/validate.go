@@ -3,12 +3,15 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
 	"syncgate/internal/httpfield"
@@ -70,6 +73,7 @@ func (c *Config) check(p *problems, key string, r *RouteConfig, unique map[strin
 		p.add(at("limits.subscriptions"), "must be 1 to %d", MostSubscriptions)
 	}
 	r.checkTimes(p, at)
+	c.checkStates(p, at, r)
 	r.checkHeaders(p, at)
 	if r.Limits.Body < 0 {
 		p.add(at("limits.body"), "must not be negative: 0 is limits.body")
@@ -142,6 +146,31 @@ func (c *Config) checkEngine(p *problems, key string, r *RouteConfig) {
 		if !slices.Contains(pattern, segment{name, true}) {
 			p.add(at("path"), "must have the parameter {%s}: the URL of the engine needs it", name)
 		}
+	}
+}
+
+// checkStates checks the statuses of replies. Names are shown: what is none of ours is no secret either.
+func (c *Config) checkStates(p *problems, at func(string) string, r *RouteConfig) {
+	key := at("states")
+	for _, name := range slices.Sorted(maps.Keys(r.States)) {
+		switch status := r.States[name]; {
+		case !slices.Contains([]string{groupActive, "start", "progress", "complete", groupError, "cancel", "timeout"}, name):
+			p.add(key, "has a state that no reply has; these are the groups active and error, and start, progress, complete, cancel, timeout")
+		case status < fasthttp.StatusOK || status > 599 || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified:
+			p.add(key+"."+name, "must be an HTTP status from 200 to 599 that can have a body")
+		}
+	}
+	_, active := r.States[groupActive]
+	_, start := r.States["start"]
+	_, progress := r.States["progress"]
+	reports := slices.ContainsFunc(c.Engines, func(e Engine) bool { return e.Name == r.Engine && e.Progress })
+	switch {
+	case len(r.States) > 0 && r.View == ViewOS1:
+		p.add(key, "means nothing with view os1, whose statuses are OS1's: remove it")
+	case (start || progress) && !active:
+		p.add(key, "has start or progress without active: set active, with which the reply goes out at the first report")
+	case active && !reports:
+		p.add(key+".active", "needs an engine that reports start or progress, and this one reports neither. Remove it, or set status of the engine")
 	}
 }
 
