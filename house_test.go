@@ -56,6 +56,11 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/go-json-experiment/json"},
 			"it words both sides of one convention: its engine is one of plain HTTP with other words, and what clients send is parked elsewhere",
 		},
+		"dialect/metrici": {
+			append([]string{"dialect/httpengine", "internal/callbackdata"}, words...),
+			[]string{fasthttp, jsontext, "github.com/sosodev/duration"},
+			"it words an engine's convention and reads who reports; the gateway keeps what is reported, and waits",
+		},
 		"dialect/rest": {
 			append([]string{"dialect/os1", "internal/setting", "notify"}, words...),
 			[]string{fasthttp, "github.com/go-json-experiment/json", "github.com/santhosh-tekuri/jsonschema/v6"},
@@ -79,7 +84,7 @@ func arrows() map[string]arrow {
 		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
 		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},

@@ -20,7 +20,7 @@ func (c *Config) YAML() ([]byte, error) {
 	whole := *c
 	whole.Engines = slices.Clone(c.Engines)
 	for i := range whole.Engines {
-		whole.Engines[i].Config = whole.Engines[i].filled()
+		whole.Engines[i].fill()
 	}
 	out, err := yaml.Dump(dump(reflect.ValueOf(&whole).Elem()))
 	if err != nil {

@@ -3,10 +3,12 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"syncgate/dialect/httpengine"
+	"syncgate/dialect/metrici"
 	"syncgate/dialect/os1"
 	"syncgate/gateway"
 )
@@ -15,33 +17,75 @@ import (
 type OtherEngine struct {
 	httpengine.Config
 	OS1 os1.EngineConfig `yaml:"os1"` // of kind os1
+	metrici.EngineConfig
 }
 
 // HTTP gives what package httpengine does for the engine, whatever its kind.
 func (e *OtherEngine) HTTP() httpengine.Config {
-	if e.Kind == os1.Kind {
+	switch e.Kind {
+	case os1.Kind:
 		return os1.HTTP(e.Config)
+	case metrici.Kind:
+		return metrici.HTTP(e.EngineConfig, e.Config)
 	}
 	return e.Config
 }
 
-// filled gives the configuration with what is not set as it is by default.
-func (e *OtherEngine) filled() httpengine.Config {
-	if e.Kind == os1.Kind {
-		return os1.Filled(e.Config)
+// reportsProgress reports whether the engine can say that a task is under way.
+func (e *OtherEngine) reportsProgress() bool {
+	return e.Kind == metrici.Kind || e.HTTP().ReportsProgress()
+}
+
+// fill sets what is not set as it is by default.
+func (e *OtherEngine) fill() {
+	switch e.Kind {
+	case os1.Kind:
+		e.Config = os1.Filled(e.Config)
+	case metrici.Kind:
+		position := e.CallbackURL // which workers of this kind have not
+		e.Config, e.EngineConfig = e.Config.Filled(), e.EngineConfig.Filled()
+		e.CallbackURL = position
+	default:
+		e.Config = e.Config.Filled()
 	}
-	return e.Filled()
 }
 
 // validate gives every problem of the engine itself, joined.
 func (e *OtherEngine) validate() error {
-	switch {
-	case e.Kind == os1.Kind:
-		return e.OS1.Validate(e.Config)
-	case e.OS1 != (os1.EngineConfig{}):
-		return errors.Join(e.Validate(), errors.New("os1: is for engines of kind os1: remove it"))
+	var all []error
+	if e.Kind != os1.Kind && e.OS1 != (os1.EngineConfig{}) {
+		all = append(all, errors.New("os1: is for engines of kind os1: remove it"))
 	}
-	return e.Validate()
+	if e.Kind != metrici.Kind {
+		for _, f := range fields(reflect.ValueOf(&e.EngineConfig).Elem()) {
+			if !f.value.IsZero() {
+				all = append(all, errors.New(f.name+": is for engines of kind metrici: remove it"))
+			}
+		}
+	}
+	switch e.Kind {
+	case os1.Kind:
+		all = append(all, e.OS1.Validate(e.Config))
+	case metrici.Kind:
+		all = append(all, metrici.Validate(e.EngineConfig, e.Config))
+	default:
+		all = append(all, e.Config.Validate())
+	}
+	return errors.Join(all...)
+}
+
+// Metrici gives what package metrici has to know.
+func (c *Config) Metrici() metrici.Config {
+	m := metrici.Config{Await: c.Timeouts.Max, Report: metrici.ReportTime(c.Listen.WriteTimeout)}
+	for i := range c.Engines {
+		switch e := &c.Engines[i]; {
+		case e.Kind == metrici.Kind:
+			m.Engines = append(m.Engines, metrici.Named{Name: e.Name, EngineConfig: e.EngineConfig})
+		case e.OS1.CallbackSecret != "":
+			m.Signed = append(m.Signed, e.Name)
+		}
+	}
+	return m
 }
 
 // mostEngines is how many engines there can be beside the default one.
@@ -61,6 +105,9 @@ func (c *Config) validateEngines() error {
 		}
 		connection := e.HTTP().Connection()
 		all = append(all, connection.ValidateConnection(key))
+		if e.Kind == metrici.Kind && e.KeepsForever() && e.AllowForever && c.Correlator.Backend != Redis {
+			all = append(all, fmt.Errorf("%sretention: is true, which needs correlator.backend redis: nothing in memory is kept for ever", key))
+		}
 	}
 	return errors.Join(all...)
 }
@@ -88,14 +135,12 @@ func isEngineName(name string) bool {
 
 func kindProblem(key, kind string) error {
 	switch kind {
-	case httpengine.Kind, os1.Kind:
+	case httpengine.Kind, os1.Kind, metrici.Kind:
 		return nil
 	case "corezoid":
 		return errors.New(key + "kind: corezoid is the engine of the section engine alone; write http for others")
-	case "metrici":
-		return errors.New(key + "kind: there are no engines of this kind yet; write http")
 	default:
-		return errors.New(key + "kind: must be one of: http, os1")
+		return errors.New(key + "kind: must be one of: http, metrici, os1")
 	}
 }
 

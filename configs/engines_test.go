@@ -15,8 +15,17 @@ func TestEngines(t *testing.T) {
 	f("- {name: \"a b\", kind: http, url: \"https://e/\"}\n", "c.yaml:3: engines[0].name: must be 1 to 64 letters, digits, hyphens and underscores")
 	f("- {name: corezoid, kind: http, url: \"https://e/\"}\n", "c.yaml:3: engines[0].name: is that of the engine of the section engine: choose another one")
 	f(ok+ok, "c.yaml:4: engines[1].name: is that of another engine: choose another one")
-	f("- {name: flow, kind: metrici, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: there are no engines of this kind yet; write http")
-	f("- {name: flow, kind: soap, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: must be one of: http, os1")
+	f("- {name: flow, kind: metrici, url: \"https://e/\", retention: true, auth: {user: u}}\n",
+		"c.yaml:3: engines[0].retention: is true, which keeps every result for ever: set allow_forever too if that is meant, or write a duration such as PT24H",
+		"c.yaml:3: engines[0].auth: needs a user without a colon and a password, or neither")
+	f("- {name: flow, kind: metrici, url: \"https://e/\", retention: true, allow_forever: true}\n",
+		"c.yaml:3: engines[0].retention: is true, which needs correlator.backend redis: nothing in memory is kept for ever")
+	f("- {name: flow, kind: metrici, url: \"https://e/\", task_timeout: P1M, callback_url: {query: cb}}\n",
+		"c.yaml:3: engines[0].callback_url: is for other kinds: a worker of this kind gets a token, as token_attribute says; remove it",
+		"c.yaml:3: engines[0].task_timeout: must not have years or months, whose length is not always the same: write days, as in P30D")
+	f("- {name: flow, kind: http, url: \"https://e/\", node: x, auth: {password: p}}\n",
+		"c.yaml:3: engines[0].node: is for engines of kind metrici: remove it", "c.yaml:3: engines[0].auth: is for engines of kind metrici: remove it")
+	f("- {name: flow, kind: soap, url: \"https://e/\"}\n", "c.yaml:3: engines[0].kind: must be one of: http, metrici, os1")
 	f("- {name: flow, kind: http, url: \"https://e/\", os1: {callback_secret: x}}\n", "c.yaml:3: engines[0].os1: is for engines of kind os1: remove it")
 	f("- {name: flow, kind: os1, url: \"https://e/\", result: a, os1: {signature: md5}, headers: {x-coreos-tid: t}}\n",
 		"c.yaml:3: engines[0].result: is always the member data for this kind: remove it",
@@ -79,6 +88,19 @@ routes: [{name: r, path: /v1/r, engine: flow, auth: none, idle: 5s}]
 `)
 		if refused := err != nil && strings.Contains(err.Error(), "routes[0].idle: "); refused == can {
 			t.Errorf("%s: %v", status, err)
+		}
+	}
+}
+
+// TestMerge: an engine of kind metrici merges unless the file says that it does not; others only if it says so.
+func TestMerge(t *testing.T) {
+	for engine, want := range map[string]bool{"kind: metrici": true, "kind: metrici, merge: true": true, "kind: metrici, merge: false": false, "kind: http": false, "kind: http, merge: true": true} {
+		c := mustLoad(t, "callback: {base_url: \"https://sync.example\"}\nauth: {credentials: [{login: a, secret: s}]}\nengines: [{name: flow, url: \"https://e/\", "+engine+"}]")
+		if got := c.Engines[0].HTTP().Connection().Merge; got != want {
+			t.Errorf("%s: %v", engine, got)
+		}
+		if again := mustLoad(t, dump(t, c), "S=s"); again.Engines[0].Merge != want { // what check prints is the same configuration
+			t.Errorf("%s: what check prints merges: %v", engine, again.Engines[0].Merge)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"syncgate/dialect/metrici"
 )
 
 // FileVariable names the configuration file where no flag does.
@@ -84,6 +86,12 @@ func (l *loader) file() {
 		}
 		d := decoder{env: l.env, note: l.note, wrong: l.wrong}
 		d.decode("", root, reflect.ValueOf(l.config).Elem())
+	}
+	for i := range l.config.Engines {
+		e := &l.config.Engines[i]
+		if _, said := l.origin[item("engines", i)+".merge"]; !said && e.Kind == metrici.Kind { // whose default is another
+			e.Merge = true
+		}
 	}
 }
 

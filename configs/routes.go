@@ -16,7 +16,7 @@ func (c *Config) routeEngines() []rest.Engine {
 	all := []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}
 	for i := range c.Engines {
 		e := c.Engines[i].HTTP()
-		all = append(all, rest.Engine{Name: e.Name, Progress: e.ReportsProgress(), Parameters: e.Params()})
+		all = append(all, rest.Engine{Name: e.Name, Progress: c.Engines[i].reportsProgress(), Parameters: e.Params()})
 	}
 	return all
 }

@@ -26,7 +26,7 @@ func TestReferenceOfRoutes(t *testing.T) {
 	c := mustLoad(t, text, "WEB_KEY=k")
 	want := rest.DefaultRoute()
 	want.Name, want.Path, want.ConvID, want.Login = "transfer", "/v1/transfers/{kind}", "1234", "12345"
-	want.ForwardHeaders, want.OS1.Members = []string{}, map[string]string{}
+	want.ForwardHeaders, want.OS1.Members, want.States = []string{}, map[string]string{}, map[string]int{}
 	if got := c.Routes[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 )
 
 // How far an op has come, for those who hold its token. An op of a call with Ends that is open when its time has passed is over: the first who looks at it
@@ -17,7 +18,7 @@ import (
 type OpState struct {
 	Status correlator.Status // Open: nothing was reported
 	// Data is what was reported so far, over the request's members where the engine's merge is on. What a final says replaces it if that is a result,
-	// and is laid over it if that is a failure. nil: nothing is kept.
+	// and is laid over it if that is a failure. nil: nothing is kept, or it is no JSON.
 	Data  []byte
 	Seq   uint32    // the number of the last event of the op's trip; 0: there was none, or it is not kept
 	Until time.Time // when the op times out; zero: it does not
@@ -58,7 +59,7 @@ func dataOf(rec correlator.Record, m meta, op int) []byte {
 	before := correlator.Overlay(m.Data, reported(rec, op))
 	final := rec.Finals[op]
 	switch {
-	case !final.Status.Final(), len(final.Body) == 0:
+	case !final.Status.Final(), len(final.Body) == 0, final.Head != nil && !httpfield.IsJSON([]byte(final.Head.ContentType)):
 		return before
 	case final.Status == correlator.Complete, final.Status == correlator.Answered:
 		return final.Body

@@ -18,6 +18,7 @@ import (
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
+	"syncgate/dialect/metrici"
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
 	"syncgate/dialect/waiter"
@@ -34,6 +35,7 @@ type node struct {
 	dialect   *corezoid.Dialect
 	routes    *rest.Dialect
 	waiters   *waiter.Table
+	reports   *metrici.Dialect              // who reports beside the callback path
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
 	push      *rest.Push                    // what routes have of pushing
 	pushing   currentPushing
@@ -129,14 +131,16 @@ func (n *node) listen() (err error) {
 	if err != nil {
 		return err
 	}
+	n.reports = metrici.New(n.config.Metrici(), n.keys.Keys)
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
 	}
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}
 	n.connectWaiters(n.config)
+	n.reports.Connect(n.gateway)
 	return n.gateway.Listen()
 }
 
@@ -167,8 +171,16 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 // engine makes one of them.
 func (n *node) engine(cfg *configs.OtherEngine) (gateway.Engine, error) {
 	o := httpengine.Options{CallbackURL: n.config.Callback.CallbackURL()}
-	if cfg.Kind == os1.Kind {
+	switch cfg.Kind {
+	case os1.Kind:
 		made, err := os1.New(cfg.OS1, cfg.Config, o)
+		if err != nil {
+			return nil, err
+		}
+		n.others[cfg.Name] = made.Engine
+		return made, nil
+	case metrici.Kind:
+		made, err := metrici.NewEngine(cfg.EngineConfig, cfg.Config)
 		if err != nil {
 			return nil, err
 		}

@@ -34,6 +34,9 @@ type Options struct {
 	CallbackURL string   // of every task, before its token
 	Fields      []string // as of SetFields
 	TaskID      string   // path into the engine's JSON answer to a task: its own id of it; empty: id
+	// Shown gives what the engine gets in the place of a token, ShownLen characters that mean themselves in JSON and in URLs; nil: the token.
+	Shown    func(token string) string
+	ShownLen int
 }
 
 // Engine asks one engine. It is safe for concurrent use.
@@ -46,6 +49,8 @@ type Engine struct {
 	statusFrom  []step // empty: callbacks have no status of their own
 	taskID      []step
 	callbackURL string
+	shown       func(token string) string
+	shownLen    int
 	fields      atomic.Pointer[[]string] // header fields of callbacks that clients may see
 	key         []byte                   // nil: requests are not signed
 
@@ -67,7 +72,10 @@ func New(cfg Config, o Options) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("engine %s: %w", cfg.Name, err)
 	}
-	e := &Engine{cfg: cfg.Filled(), callbackURL: o.CallbackURL}
+	e := &Engine{cfg: cfg.Filled(), callbackURL: o.CallbackURL, shown: o.Shown, shownLen: o.ShownLen}
+	if e.shown == nil {
+		e.shown, e.shownLen = func(token string) string { return token }, correlator.LongTokenLen
+	}
 	e.url, _ = parseTemplate(e.cfg.URL) // Validate has seen all of them
 	if e.cfg.Cancel.URL != "" {
 		e.cancel, _ = parseTemplate(e.cfg.Cancel.URL)
@@ -177,7 +185,7 @@ func (e *Engine) spliced(c *gateway.Call, body []byte) error {
 	}
 	url := strings.TrimSuffix(quote(e.callbackURL), `"`)
 	if err == nil {
-		err = putMember(r, &s.edits, e.member, url+strings.Repeat("0", correlator.LongTokenLen)+`"`, len(url))
+		err = putMember(r, &s.edits, e.member, url+strings.Repeat("0", e.shownLen)+`"`, len(url))
 	}
 	if err == nil {
 		err = r.Close()
@@ -208,7 +216,7 @@ func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string,
 	if !ok || len(tokens) != 1 || len(tokens[0]) != correlator.LongTokenLen {
 		return fmt.Errorf("encode for engine %s: the call is not prepared for one token of %d characters", e.cfg.Name, correlator.LongTokenLen)
 	}
-	token := tokens[0]
+	token := e.shown(tokens[0])
 	for _, at := range c.Slots {
 		copy(c.Body[at:at+len(token)], token)
 	}
@@ -230,7 +238,7 @@ func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string,
 		dst.SetBodyRaw(c.Body)
 	}
 	dst.Header.SetNoDefaultContentType(true)
-	e.sign(dst, requestName(token), now)
+	e.sign(dst, requestName(tokens[0]), now)
 	return nil
 }
 

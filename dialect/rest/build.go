@@ -149,6 +149,11 @@ func (c *Config) build(p *problems, key string, r *RouteConfig) *route {
 	return built
 }
 
+// reportPaths are where engines report whatever routes there are.
+func reportPaths() []pattern {
+	return []pattern{{{text: "callback"}, {text: "dispatch"}}, {{text: "callback"}, {text: "metrici"}}, {{text: "service"}, {text: "ExecuteScript"}}, {{text: "servicejson"}, {text: "ExecuteScript"}}}
+}
+
 // reserved refuses a path that is not for routes.
 func reserved(p pattern) error {
 	first := p[0]
@@ -158,6 +163,8 @@ func reserved(p pattern) error {
 		return fmt.Errorf("begins with /api/, where Corezoid's paths and callbacks are: choose another")
 	case first.text == "tasks":
 		return fmt.Errorf("begins with /tasks, where tasks are: choose another")
+	case slices.ContainsFunc(reportPaths(), func(r pattern) bool { return slices.Equal(r, p) }):
+		return fmt.Errorf("is where engines report: choose another")
 	case len(p) == 1 && (first.text == "healthz" || first.text == "readyz"):
 		return fmt.Errorf("is where the gateway says how it is: choose another")
 	}
