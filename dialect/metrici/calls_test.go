@@ -1,6 +1,7 @@
 package metrici_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
@@ -220,6 +221,36 @@ func TestAwait(t *testing.T) {
 	_ = soon(t, n.post(`{"callbackTimeout":"PT0.2S"}`, "Prefer: respond-async"))
 	w = s.next(t)
 	want(t, soon(t, await(w.token)), is(w.token, "timeout", `{"callbackTimeout":"PT0.2S"}`))
+}
+
+// Askers hold goroutines: a thousand may wait at a node, and one more is refused. A drain ends their wait.
+func TestAskersAreBounded(t *testing.T) {
+	const most = 1000
+	s := newSite(t)
+	n := s.nodes[0]
+	_ = soon(t, n.post(`{}`, "Prefer: respond-async"))
+	w := s.next(t)
+	ask := fmt.Sprintf(`{"callbackToken":%q,"callbackAction":"await"}`, w.token)
+	answers := make(chan string, 2*most)
+	memory := n.table.(*correlator.Memory)
+	for range most {
+		go func() { answers <- n.call(ask) }()
+	}
+	eventually(t, "all wait", func() bool { return memory.Len() == most })
+	want(t, n.call(ask), `{"errorNumber":503,"message":"Overloaded: as many wait here as may, try again later"}`)
+	want(t, n.query(w.token), is(w.token, "create", `{}`))
+	n.report(w.token, "start", ``)
+	for range most {
+		want(t, soon(t, answers), is(w.token, "start", `{}`))
+	}
+	go func() { answers <- n.call(ask) }()
+	eventually(t, "one waits again", func() bool { return memory.Len() == 1 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = memory.Drain(ctx)
+	want(t, soon(t, answers), is(w.token, "start", `{}`))
+	want(t, n.call(ask), is(w.token, "start", `{}`)) // and nobody begins to wait
+	want(t, n.report(w.token, "complete", ``), said(w.token, "complete", `{}`))
 }
 
 // With auth nobody reports without the password, whatever the token.

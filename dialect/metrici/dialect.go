@@ -36,7 +36,8 @@ type Dialect struct {
 	open    bool // some engine has no Auth: a token alone may be enough
 	tasks   Tasks
 
-	asking atomic.Int64 // askers that wait
+	asking  atomic.Int64 // askers that wait
+	running running
 }
 
 var (
@@ -192,7 +193,7 @@ func (d *Dialect) call(ctx context.Context, req *fasthttp.Request, form uint8, n
 	if err != nil {
 		return nil, badMessage(err)
 	}
-	s, err := d.take(quick, token, cb)
+	s, err := d.take(quick, token, cb, now)
 	if err != nil {
 		return nil, err
 	}
@@ -204,18 +205,24 @@ func badMessage(err error) error {
 }
 
 // take hands on a report, and gives how far the op is then. Of an op that was final before that is what it was: the worker can stop.
-func (d *Dialect) take(ctx context.Context, token correlator.Token, cb correlator.Callback) (s gateway.OpState, err error) {
-	if s, err = d.tasks.State(ctx, token); err != nil || s.Status.Final() {
-		return s, err
+func (d *Dialect) take(ctx context.Context, token correlator.Token, cb correlator.Callback, now time.Time) (s gateway.OpState, err error) {
+	if !d.running.inTime(token.Trip, now) {
+		if s, err = d.tasks.State(ctx, token); err != nil || s.Status.Final() {
+			return s, err
+		}
 	}
 	err = d.tasks.Deliver(ctx, token, cb)
 	if _, superseded := errors.AsType[*correlator.Superseded](err); err != nil && !superseded {
 		return s, err
 	}
-	if s, err = d.tasks.State(ctx, token); err == nil && !s.Status.Final() {
+	if s, err = d.tasks.State(ctx, token); err != nil {
+		return s, err
+	}
+	d.running.note(token.Trip, s)
+	if !s.Status.Final() {
 		s.Status = cb.Status // others may have reported something meanwhile
 	}
-	return s, err
+	return s, nil
 }
 
 // next waits until something is reported, and gives how far the op is then.

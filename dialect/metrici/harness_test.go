@@ -137,10 +137,10 @@ func (s *site) join(c *setup) *node {
 	s.t.Helper()
 	n := &node{t: s.t, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	if c.redis == nil {
-		n.table = correlator.NewMemory(correlator.Config{Parked: 1000, Retention: c.gateway.Results.Retention, Results: 64 << 20, Progress: int64(c.gateway.Limits.CallbackBody)})
+		n.table = correlator.NewMemory(correlator.Config{Parked: 5000, Retention: c.gateway.Results.Retention, Results: 64 << 20, Progress: int64(c.gateway.Limits.CallbackBody)})
 	} else {
 		cfg := redis.Default()
-		cfg.URL, cfg.Timeout, cfg.Retention, cfg.Progress = "redis://"+c.redis.Addr(), 5*time.Second, c.gateway.Results.Retention, int64(c.gateway.Limits.CallbackBody)
+		cfg.URL, cfg.Timeout, cfg.Retention, cfg.Progress = c.redis.URL(), 5*time.Second, c.gateway.Results.Retention, int64(c.gateway.Limits.CallbackBody)
 		made, err := redis.New(cfg, s.keys, redis.Options{})
 		if err != nil {
 			s.t.Fatal(err)
