@@ -41,7 +41,8 @@ type records struct {
 }
 
 type record struct {
-	Record
+	Meta         []byte     // as in Record
+	Finals       []Callback // as in Record
 	id           ID
 	bytes        int64
 	expires      time.Time
@@ -180,7 +181,7 @@ func (s *records) merge(r *record, rec Record) notice {
 			fresh = append(fresh, finals[i])
 		}
 	}
-	r.Record = Record{Meta: rec.Meta, Finals: finals}
+	r.Meta, r.Finals = rec.Meta, finals
 	n := r.notice(fresh...)
 	s.changed(r)
 	return n
@@ -368,8 +369,14 @@ func (s *records) setLive(r *record, live bool) {
 	}
 }
 
+// record gives what Save and Claim have brought.
+func (r *record) record() Record { return Record{Meta: r.Meta, Finals: r.Finals} }
+
+// Complete reports whether every op is final.
+func (r *record) Complete() bool { return r.record().Complete() }
+
 // cost is what r takes of the limit, in bytes.
-func (r *record) cost() int64 { return cost(r.Record) + r.claim.cost() + r.reports.cost() }
+func (r *record) cost() int64 { return cost(r.record()) + r.claim.cost() + r.reports.cost() }
 
 // cost is what rec takes of the limit, in bytes. A body counts with all that its array holds beyond it.
 func cost(rec Record) int64 {
