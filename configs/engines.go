@@ -69,7 +69,7 @@ func (e *OtherEngine) validate() error {
 	case metrici.Kind:
 		all = append(all, metrici.Validate(e.EngineConfig, e.Config))
 	default:
-		all = append(all, e.Config.Validate())
+		all = append(all, e.Validate())
 	}
 	return errors.Join(all...)
 }

@@ -259,7 +259,9 @@ func TestAuth(t *testing.T) {
 	n := s.nodes[0]
 	reply := n.post(`{}`)
 	w := s.next(t)
-	basic := func(pair string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
+	basic := func(pair string) string {
+		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	}
 	m := message(w.token, "complete", "")
 	dispatch := "POST /callback/dispatch?token=" + w.token
 	for _, line := range []string{"POST " + formPath, "POST " + jsonPath + executed, "POST " + xmlPath + executed, dispatch, strings.Replace(dispatch, "POST", "GET", 1)} {

@@ -69,8 +69,14 @@ func (e EngineConfig) Filled() EngineConfig {
 		to     *string
 		absent string
 	}{
-		{&e.TaskTimeout, "PT1H"}, {&e.Retention, "1h"}, {&e.Body, BodyForm}, {&e.TokenAttribute, memberToken}, {&e.ParentTokenAttribute, memberParent},
-		{&e.DataAttribute, memberData}, {&e.IDAttribute, memberID}, {&e.StatusAttribute, memberStatus},
+		{&e.TaskTimeout, "PT1H"},
+		{&e.Retention, "1h"},
+		{&e.Body, BodyForm},
+		{&e.TokenAttribute, memberToken},
+		{&e.ParentTokenAttribute, memberParent},
+		{&e.DataAttribute, memberData},
+		{&e.IDAttribute, memberID},
+		{&e.StatusAttribute, memberStatus},
 	} {
 		if *f.to == "" {
 			*f.to = f.absent

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -228,5 +227,3 @@ func textOf(quoted []byte) string {
 	}
 	return string(r.Text(at))
 }
-
-func quoted(text string) string { return strconv.Quote(text) } // of tokens and words, which have nothing to escape

@@ -46,11 +46,11 @@ func readMessage(req *fasthttp.Request, form uint8) (m message, err error) {
 	case bytes.EqualFold(media, []byte(formType)) && !begins(body, '{'): // with a body of that type the query says what the form does not
 		fields = &fasthttp.Args{}
 		fields.ParseBytes(body)
-		query.VisitAll(func(name, value []byte) {
+		for name, value := range query.All() {
 			if !fields.HasBytes(name) {
 				fields.SetBytesKV(name, value)
 			}
-		})
+		}
 		body = fields.Peek("data")
 	case len(body) == 0:
 		body = fields.Peek("data")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,12 +98,21 @@ func TestResultsAtTheTimeout(t *testing.T) {
 	s, home, other := twoNodes(t, func(c *setup) { c.engine.TaskTimeout = "PT0.5S" })
 	const tasks = 100
 	var all sync.WaitGroup
-	replies := make(chan answer, tasks)
+	var completed, had atomic.Int64 // tasks, as workers and as clients hear it
 	begin := time.Now()
 	for i := range tasks {
-		all.Go(func() { replies <- home.do("POST /v1/tasks", fmt.Sprintf(`{"n":%d}`, i)) })
+		all.Go(func() {
+			a := home.do("POST /v1/tasks", fmt.Sprintf(`{"n":%d}`, i))
+			if a.status == 202 {
+				a = home.do("GET "+a.header.Get("Location"), "")
+			}
+			if a.status == 200 {
+				had.Add(1)
+			} else if a.status != 504 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
 	}
-	said := make(chan string, tasks)
 	for i := range tasks {
 		w := s.next(t)
 		<-time.After(time.Until(begin.Add(480*time.Millisecond + time.Duration(i)*time.Millisecond/2)))
@@ -110,66 +120,43 @@ func TestResultsAtTheTimeout(t *testing.T) {
 			word := "timeout"
 			if strings.Contains(other.report(w.token, "complete", `{"done":1}`), `"complete"`) {
 				word = "complete"
+				completed.Add(1)
 			}
 			if !strings.HasPrefix(home.query(w.token), `{"token":"`+w.token+`","status":"`+word) {
 				t.Errorf("the worker hears %s, and who asks %s", word, home.query(w.token))
 			}
-			said <- word
 		})
 	}
 	all.Wait()
-	completed := 0
-	for range tasks {
-		if <-said == "complete" {
-			completed++
-		}
-		switch a := <-replies; {
-		case a.status == 200, a.status == 202 && home.do("GET "+a.header.Get("Location"), "").status == 200:
-			completed--
-		case a.status == 504 || a.status == 202:
-		default:
-			t.Errorf("%d %s", a.status, a.body)
-		}
-	}
-	if completed != 0 {
-		t.Errorf("%d more workers than clients hear that their task is complete", completed)
+	if completed.Load() != had.Load() {
+		t.Errorf("%d workers and %d clients hear that their task is complete", completed.Load(), had.Load())
 	}
 }
 
+// A storm is reports of one task over many connections.
+const senders, each, names = 50, 20, 4
+
 // 1,000 reports of one task over 50 connections to both nodes: none is lost, and a stream hears them in order.
 func TestStorm(t *testing.T) {
-	const senders, each, names = 50, 20, 4
 	s, home, other := twoNodes(t)
 	task := soon(t, home.post(`{"m":"request"}`, "Prefer: respond-async")).header.Get("Location")
 	w := s.next(t)
 	stream := other.follow(t, task)
 	var all sync.WaitGroup
 	for sender := range senders {
-		all.Go(func() {
-			n := s.nodes[sender%2]
-			for i := range each {
-				a, err := n.try("POST "+formPath, message(w.token, "progress", fmt.Sprintf(`{"s%d":%d,"s%d_%d":%d}`, sender, i, sender, i%names, i)))
-				if err != nil || !strings.HasPrefix(a.body, `{"callbackToken":"`+w.token+`","callbackStatus":"progress"`) {
-					t.Errorf("%v %d %.200s", err, a.status, a.body)
-				}
-			}
-		})
+		all.Go(func() { s.nodes[sender%2].storm(w.token, sender) })
 	}
-	last := make(map[int]int) // of each sender
+	last := make(map[string]float64) // of each sender
 	for seq := 1; seq <= senders*each; seq++ {
 		id, data := stream.next(t)
-		var said map[string]any
-		if err := json.Unmarshal([]byte(data), &said); err != nil || id != strconv.Itoa(seq) {
-			t.Fatalf("event %d is %s %s: %v", seq, id, data, err)
+		var said struct {
+			Sender string
+			N      float64
 		}
-		for sender := range senders {
-			if n, is := said["s"+strconv.Itoa(sender)].(float64); is {
-				if int(n) != last[sender] {
-					t.Errorf("sender %d: report %v after %d others", sender, n, last[sender])
-				}
-				last[sender]++
-			}
+		if err := json.Unmarshal([]byte(data), &said); err != nil || id != strconv.Itoa(seq) || said.N != last[said.Sender] {
+			t.Fatalf("event %d is %s %s, after %v others of its sender: %v", seq, id, data, last[said.Sender], err)
 		}
+		last[said.Sender]++
 	}
 	all.Wait()
 	other.report(w.token, "complete", `{"done":1}`)
@@ -178,18 +165,24 @@ func TestStorm(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &whole); err != nil || a.status != 200 {
 		t.Fatalf("%v %d", err, a.status)
 	}
-	for sender := range senders {
-		for i := each - names; i < each; i++ {
-			if whole[fmt.Sprintf("s%d_%d", sender, i%names)] != float64(i) {
-				t.Errorf("report %d of sender %d is lost, or an older one has won", i, sender)
-			}
-		}
-		if whole[fmt.Sprintf("s%d", sender)] != float64(each-1) {
-			t.Errorf("sender %d: an older report has won", sender)
+	for i := range senders * names {
+		sender, n := i/names, each-names+i%names
+		if whole[fmt.Sprintf("s%d_%d", sender, n%names)] != float64(n) {
+			t.Errorf("report %d of sender %d is lost, or an older one has won", n, sender)
 		}
 	}
-	if len(whole) != senders*(names+1)+2 || whole["m"] != "request" || whole["done"] != float64(1) {
+	if len(whole) != senders*names+4 || whole["m"] != "request" || whole["done"] != float64(1) {
 		t.Errorf("%d members", len(whole))
+	}
+}
+
+// storm is the reports of one sender.
+func (n *node) storm(token string, sender int) {
+	for i := range each {
+		a, err := n.try("POST "+formPath, message(token, "progress", fmt.Sprintf(`{"sender":"s%d","n":%d,"s%d_%d":%d}`, sender, i, sender, i%names, i)))
+		if err != nil || !strings.HasPrefix(a.body, `{"callbackToken":"`+token+`","callbackStatus":"progress"`) {
+			n.t.Errorf("%v %d %.200s", err, a.status, a.body)
+		}
 	}
 }
 
