@@ -27,7 +27,7 @@ func resource(t *testing.T, d *metrici.Dialect, target, body string) string {
 	req.SetRequestURI(target)
 	req.Header.SetContentType("application/json")
 	req.SetBodyString(body)
-	_, err := d.Resource(context.Background(), dst, req, r, time.Now())
+	_, err := d.Resource(context.Background(), dst, req, gateway.ResourceCall{Route: r, Now: time.Now()})
 	switch {
 	case errors.Is(err, correlator.ErrForged):
 		return "not a genuine token"
