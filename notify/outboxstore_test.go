@@ -124,6 +124,7 @@ func TestOutboxStore(t *testing.T) {
 		due(t, a, time.Minute, notify.Owed{Task: sent, Sent: true}, notify.Owed{Task: later})
 		done(t, a, now, sent, later, newTask())
 		moves(t, b, sent, false, false)
+		counts(t, b, 0, 0) // nor is it kept now
 		owe(t, a, sent, 0, false)
 		due(t, b, time.Minute, notify.Owed{Task: sent}) // it is another one
 		counts(t, a, 1, 0)

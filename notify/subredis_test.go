@@ -208,6 +208,58 @@ func TestSubscriptionsThatRedisLost(t *testing.T) {
 	}
 }
 
+// TestSubscriptionsThatLapseLeaveNothing: the next Add of their owner takes them out of what counts. One for a single task is in no group.
+func TestSubscriptionsThatLapseLeaveNothing(t *testing.T) {
+	t.Parallel()
+	const prefix = "subs:subscriptions:1:{subscriptions-0}:"
+	server := redistest.Start(t, "--appendonly", "no")
+	store := subscriptions(t, server)
+	once := func(lasts time.Duration) notify.Subscription {
+		s := subscribed("shop", "orders")
+		s.Mode, s.Until = notify.Once, time.Now().Add(lasts)
+		return s
+	}
+	kept, lapses := once(time.Hour), once(50*time.Millisecond)
+	good(t, store.Add(t.Context(), kept, 100), store.Add(t.Context(), lapses, 100))
+	if n := server.Do("EXISTS", prefix+"group:4:shoporders"); n != ":0" {
+		t.Error("they are in a group")
+	}
+	eventually(t, "it is never forgotten", func() bool {
+		_, err := store.Get(t.Context(), lapses.ID)
+		return errors.Is(err, notify.ErrUnknown)
+	})
+	more := add(t, store, subscribed("shop", "orders"))
+	for key, want := range map[string][]string{"active:shop": {kept.ID, more.ID}, "lapses:shop": {kept.ID}} {
+		ids := client(t, server).SMembers(t.Context(), prefix+key).Val()
+		if key == "lapses:shop" {
+			ids = client(t, server).ZRange(t.Context(), prefix+key, 0, -1).Val()
+		}
+		if slices.Sort(ids); !slices.Equal(ids, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s has %v, want %v", key, ids, want)
+		}
+	}
+	ended(t, store, kept)
+	if n, active := server.Do("EXISTS", prefix+"lapses:shop"), server.Do("SISMEMBER", prefix+"active:shop", kept.ID); n != ":0" || active != ":0" {
+		t.Error("one that ended counts still")
+	}
+	ended(t, store, more)
+	good(t, store.Note(t.Context(), "nobody", notify.Attempt{Number: 1}))
+	for _, key := range []string{"group:4:shoporders", "active:shop", "s:nobody"} {
+		if n := server.Do("EXISTS", prefix+key); n != ":0" {
+			t.Errorf("%s is there", key)
+		}
+	}
+	topical := topic()
+	topical.Mode, topical.Until = notify.Once, time.Now().Add(time.Hour)
+	topical = add(t, store, topical)
+	good(t, store.Append(t.Context(), topical.ID, "n", []byte("{}")))
+	for _, key := range []string{topical.Topic, topical.Topic + ":ids"} {
+		if d := client(t, server).TTL(t.Context(), key).Val(); d < 50*time.Minute || d > time.Hour {
+			t.Errorf("%s is kept for %v", key, d)
+		}
+	}
+}
+
 // TestSubscriptionsOfAFullRedis end, and are noted; new ones are refused.
 func TestSubscriptionsOfAFullRedis(t *testing.T) {
 	t.Parallel()

@@ -113,10 +113,9 @@ func startWholeWith(t *testing.T, more []gateway.NamedEngine, edits ...func(*res
 	if err := g.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	w.gateway = g
 	g.Serve()
 	outbox.Start(g.Push)
-	w.api = "http://" + g.PublicAddr().String()
+	w.gateway, w.api = g, "http://"+g.PublicAddr().String()
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -147,6 +147,17 @@ func TestSecretsThatAreMade(t *testing.T) {
 	f("", "k-signed")
 }
 
+// TestContinuousSubscriptionPrefersNothing: nothing is waited for, so no preference is applied.
+func TestContinuousSubscriptionPrefersNothing(t *testing.T) {
+	p := startOrders(t)
+	for _, prefer := range []string{"respond-async", "wait=5", "redirect"} {
+		dst := p.answered(p.ok(t, "POST /v1/orders/card/tasks", `{"callbackUrl":"`+p.url+`","mode":"continuous"}`, "X-Api-Key: k-shop", "Prefer: "+prefer))
+		if applied := dst.Header.Peek("Preference-Applied"); dst.StatusCode() != 201 || len(applied) > 0 {
+			t.Errorf("Prefer: %s is applied as %q, %d", prefer, applied, dst.StatusCode())
+		}
+	}
+}
+
 // TestContinuousSubscription: it makes no task, and a repeat with the same key finds it.
 func TestContinuousSubscription(t *testing.T) {
 	p := startOrders(t, func(r *rest.RouteConfig) { r.View = rest.ViewHAL })
@@ -158,12 +169,6 @@ func TestContinuousSubscription(t *testing.T) {
 	uuid, said := created(t, p.answered(m), "/v1/orders/card/tasks")
 	if said["signingSecret"] != string(p.get(t, uuid).Secrets[0]) {
 		t.Error("the secret is not shown")
-	}
-	for _, prefer := range []string{"respond-async", "wait=5", "redirect"} {
-		dst := p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a", "Prefer: "+prefer))
-		if applied := dst.Header.Peek("Preference-Applied"); dst.StatusCode() != 201 || len(applied) > 0 {
-			t.Errorf("Prefer: %s is applied as %q, %d", prefer, applied, dst.StatusCode())
-		}
 	}
 	again, said := created(t, p.answered(p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", `Idempotency-Key: "a"`)), "/v1/orders/card/tasks")
 	if again != uuid || said["signingSecret"] != nil {
@@ -350,11 +355,11 @@ func TestSubscriptionOfALostTask(t *testing.T) {
 	body := `{"callbackUrl":"` + w.url + `"}`
 	w.want(w.do("POST /v1/orders/card/tasks", body), 201)
 	w.nextAsked()
-	if left := time.Until(w.subs.lasts()); left < 15*24*time.Hour || left > 16*24*time.Hour {
+	if left := time.Until(w.lasts()); left < 15*24*time.Hour || left > 16*24*time.Hour {
 		t.Errorf("it is forgotten after %v", left)
 	}
 	w.want(w.do("POST /v1/orders/card/tasks", strings.TrimSuffix(body, "}")+`,"mode":"continuous"}`), 201)
-	if !w.subs.lasts().IsZero() {
+	if !w.lasts().IsZero() {
 		t.Error("one for many tasks is forgotten")
 	}
 }
