@@ -130,7 +130,8 @@ type owing struct {
 	gateway *gateway.Gateway // guarded by mu
 	t       *testing.T
 	looks   sync.WaitGroup
-	blind   bool // Look does nothing
+	one     sync.Mutex // held by the look that runs: an outbox never looks twice at once
+	blind   bool       // Look does nothing
 	*owedTasks
 }
 
@@ -182,6 +183,8 @@ func (o *owedTasks) limit(full bool) {
 
 // look does what an outbox does with a task, and gives when it would look again.
 func (o *owing) look(id correlator.ID) time.Duration {
+	o.one.Lock()
+	defer o.one.Unlock()
 	o.mu.Lock()
 	sent, known := o.owed[id]
 	g := o.gateway
