@@ -194,7 +194,8 @@ type Options struct {
 	Asked        *Asked    // what the engine is to word; gone when it has
 	Prepared     any       // the engine's own; gone when the engine has answered
 
-	rate *RateLimit // as Reply has it
+	rate  *RateLimit           // as Reply has it
+	first *correlator.Callback // with ErrReported: what the engine has reported
 }
 
 // RateLimit is what is left of the limit that a caller reaches first.

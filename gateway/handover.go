@@ -75,7 +75,7 @@ func (t *trip) reported(cb correlator.Callback) {
 	o := t.call.Options
 	if o != nil && o.FirstReport && !t.handsOver() {
 		t.decideBy(func() {
-			t.first = &cb
+			o.first = &cb
 			t.decide(ErrReported)
 		}, false)
 		return

@@ -193,7 +193,7 @@ func (t *trip) soFar() []byte {
 			return correlator.Overlay(t.call.Options.Data, reported(rec, 0))
 		}
 	}
-	if merged := correlator.Overlay(t.call.Options.Data, t.first.Body); merged != nil {
+	if merged := correlator.Overlay(t.call.Options.Data, t.call.Options.first.Body); merged != nil {
 		return merged
 	}
 	return correlator.Overlay(t.call.Options.Data, []byte("{}"))

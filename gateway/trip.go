@@ -66,8 +66,7 @@ type trip struct {
 	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
 	open    int                   // ops without a final
 	heard   callbackTimes
-	first   *correlator.Callback // with ErrReported: what the engine has reported
-	why     error                // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
+	why     error // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole   *wholeAnswer
 	round   int                            // how often it began again
 	detach  func()                         // ends the wait for another trip
@@ -281,7 +280,7 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 		}
 	}
 	if errors.Is(t.why, ErrReported) {
-		r.Reported, r.Merged = t.first.Status, [][]byte{t.soFar()}
+		r.Reported, r.Merged = t.call.Options.first.Status, [][]byte{t.soFar()}
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
