@@ -196,12 +196,14 @@ func TestForwardedModify(t *testing.T) {
 		}
 		s.wantOps(s.answered(reply), `{"proc":"ok","id":"i","ref":"o","data":{"a":1,"b":2}}`)
 
+		s.asked()
 		reply = s.create(createOp("1", "by-id")) // the engine's id is a name, once it has said it
 		s.asked()
-		s.asked()
-		s.bound("1", "by-id")
+		s.mu.Lock()
+		task := fmt.Sprint("e", s.made)
+		s.mu.Unlock()
 		waitUntil(t, "the engine's id is a name", func() bool {
-			_ = s.at(s.other(), `{"type":"modify","obj":"task","conv_id":1,"obj_id":"e4","data":{"b":7}}`)
+			_ = s.at(s.other(), `{"type":"modify","obj":"task","conv_id":1,"obj_id":"`+task+`","data":{"b":7}}`)
 			s.asked()
 			return len(reply) == 1
 		})
@@ -265,6 +267,11 @@ func TestRoutesOfWaiters(t *testing.T) {
 			if h := s.do(n, http.MethodGet, location, ""); h.status != 200 || h.body != `{"order":{"no":"18"},"paid":true}` {
 				t.Errorf("%+v", h)
 			}
+		}
+		events := post("3", `{"order":{"no":19}}`, "Accept", "text/event-stream")
+		complete("19")
+		if h := s.answered(events); h.status != 200 || !strings.Contains(h.body, "event: accepted\n") || !strings.Contains(h.body, `data: {"order":{"no":19},"paid":true}`) {
+			t.Errorf("%+v", h)
 		}
 		if h := s.answered(post("3", `{"order":{}}`)); h.status != 400 || !strings.Contains(h.body, "data.order.no must be") {
 			t.Errorf("%+v", h)

@@ -28,15 +28,14 @@ import (
 
 // station is one or two real gateways with waiters, and an engine that takes what it is asked for.
 type station struct {
-	t       *testing.T
-	client  *http.Client
-	nodes   []*stationNode // the last one is where completions come
-	engine  chan packaged
-	release chan struct{} // not nil: each answer of the engine waits for it
-	redis   *redistest.Server
+	t      *testing.T
+	client *http.Client
+	nodes  []*stationNode // the last one is where completions come
+	engine chan packaged
+	redis  *redistest.Server
 
 	mu   sync.Mutex
-	made int // tasks of the engine
+	made int // ops that the engine got
 }
 
 type stationNode struct {
@@ -68,25 +67,18 @@ func (s *station) serveEngine(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(body, &p); err != nil {
 		s.t.Errorf("the engine gets %s: %v", body, err)
 	}
+	s.mu.Lock()
+	first := s.made + 1
+	s.made += len(p.Ops)
+	s.mu.Unlock()
 	s.engine <- packaged{string(body), p.Ops}
-	if s.release != nil {
-		select {
-		case <-s.release:
-		case <-r.Context().Done():
-			return
-		}
-	}
 	var ops []string
-	for _, op := range p.Ops {
+	for i, op := range p.Ops {
 		if op.Data.Refuse {
 			ops = append(ops, fmt.Sprintf(`{"id":%s,"proc":"error","description":"no"}`, op.ID))
 			continue
 		}
-		s.mu.Lock()
-		s.made++
-		task := "e" + strconv.Itoa(s.made)
-		s.mu.Unlock()
-		ops = append(ops, fmt.Sprintf(`{"id":%s,"proc":"ok","obj":"task","obj_id":%q}`, op.ID, task))
+		ops = append(ops, fmt.Sprintf(`{"id":%s,"proc":"ok","obj":"task","obj_id":"e%d"}`, op.ID, first+i))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"request_proc":"ok","ops":[`+strings.Join(ops, ",")+`]}`)
