@@ -156,7 +156,8 @@ type Call struct {
 }
 
 // CallNames are the names of a call's ops, under which others complete them through Gateway.Deliver. A call with names has its own. Its methods may
-// ask a store. One that panics ends the wait for nobody else, and has returned as far as the others are concerned.
+// ask a store, and wait for it until ctx ends; where ctx has no deadline there is none, and they must not block. One that panics ends the wait for
+// nobody else, and has returned as far as the others are concerned.
 type CallNames interface {
 	// Bind is called once, before the engine can know the call, which is parked already as id. It may make an op Local, which it then takes out of
 	// c.Body and c.Slots: finals has what becomes of the ops that end here. Nothing else of c may change, as it is read meanwhile: the wait can end,

@@ -224,7 +224,7 @@ func (t *trip) end(d correlator.Disposition) {
 	if !first {
 		return
 	}
-	if own && t.call != nil && t.named() {
+	if t.call != nil && t.named() {
 		t.endNames()
 	}
 	if own { // else the entry with its id is another trip's

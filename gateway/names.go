@@ -29,7 +29,8 @@ func (c *Call) forwards() bool {
 const (
 	namesBound = 1 << iota // Bind was called
 	namesBusy              // Bind or Acked runs: Ended comes after it
-	namesDue               // the trip ended meanwhile
+	namesOver              // the wait has ended
+	namesDue               // Ended is to be called when Bind or Acked has returned
 	namesKept              // and then a final can still come
 )
 
@@ -77,10 +78,10 @@ func (t *trip) finishNames() {
 	}
 }
 
-// ackNames says to the names of a call what its engine has answered. Nobody waits for it.
+// ackNames says to the names of a call what its engine has answered. No client waits for a store.
 func (t *trip) ackNames(ack *Ack) {
 	t.beginNames()
-	t.g.work.run(func() {
+	t.runUnlessLocal(func() {
 		defer t.finishNames()
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
@@ -88,11 +89,24 @@ func (t *trip) ackNames(ack *Ack) {
 	})
 }
 
-// endNames says to the names of a call that its wait has ended, now or when Bind or Acked has returned. It is called once, as the trip ends.
+// completeNames says to the names of a call that all its ops are final, before the client can know it: with the result in its hands it may ask for the
+// next task of the same name.
+func (t *trip) completeNames() {
+	if t.named() && t.why == nil && t.whole == nil && t.openOps() == 0 {
+		t.endNames()
+	}
+}
+
+// endNames says to the names of a call that its wait has ended, now or when Bind or Acked has returned. Only the first call does anything.
 func (t *trip) endNames() {
 	kept := t.kept || t.claimed.Load()
 	t.mu.Lock()
+	if t.names&namesOver != 0 || !t.own {
+		t.mu.Unlock()
+		return
+	}
 	bound, busy := t.names&namesBound != 0, t.names&namesBusy != 0
+	t.names |= namesOver
 	if busy {
 		t.names |= namesDue
 	}
@@ -105,7 +119,7 @@ func (t *trip) endNames() {
 	}
 }
 
-// namesEnded calls Ended. Nobody waits for it.
+// namesEnded calls Ended. No client waits for a store.
 func (t *trip) namesEnded(kept bool) {
 	t.mu.Lock()
 	status := make([]correlator.Status, len(t.finals))
@@ -113,7 +127,7 @@ func (t *trip) namesEnded(kept bool) {
 		status[i] = t.finals[i].Status
 	}
 	t.mu.Unlock()
-	t.g.work.run(func() {
+	t.runUnlessLocal(func() {
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
 		t.g.partners.ended(ctx, t.call, status, kept)

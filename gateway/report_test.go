@@ -181,6 +181,29 @@ func TestNamesAtAnotherNode(t *testing.T) {
 	}
 }
 
+// Where there is a store a reply waits neither for Acked nor for Ended, and Ended for Acked.
+func TestAckedBeforeEndedOverAStore(t *testing.T) {
+	names := newNamer()
+	c := newClusterOf(t, redistest.Start(t), func(_ *cluster, p *gateway.Parts) { names.serve(p) })
+	defer c.end()
+	let := make(chan struct{})
+	names.acks(func() { <-let })
+	home := c.routedAt(t, nil)[0]
+	reply := home.createLater(namedOp("r", "10"))
+	b := names.next(t)
+	b.wantAck(t, true)
+	if a := got(t, reply); a.status != 200 { // by the callback of the engine
+		t.Errorf("%+v", a)
+	}
+	select {
+	case <-b.ended:
+		t.Error("Ended is called while Acked runs")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(let)
+	b.wantEnded(t, correlator.Complete, false)
+}
+
 // While the store is away names cannot be bound, and nothing is forwarded.
 func TestNamesWhileTheStoreIsAway(t *testing.T) {
 	names := newNamer()

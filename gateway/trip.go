@@ -224,6 +224,7 @@ func (t *trip) reply() {
 		t.stream()
 		return
 	}
+	t.completeNames()
 	t.word(resp)
 	if t.kind == creates {
 		setForwarded(resp, t.refusal == nil || t.unworded)

@@ -2,6 +2,7 @@ package corezoid_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -34,9 +35,9 @@ func refusedOp(op, why string) string {
 // A modify at one node completes what waits at another one, without any engine.
 func TestModifyCompletes(t *testing.T) {
 	eachStation(t, func(t *testing.T, s *station) {
-		reply := s.create(createOp("2", "o-1"))
+		reply := s.create(strings.Replace(createOp("2", "o-1"), `"b":1`, `"b":1,"__callback_url":"theirs"`, 1))
 		s.bound("2", "o-1")
-		h := s.at(s.other(), modifyOp("2", "o-1", `{"b":2}`))
+		h := s.at(s.other(), modifyOp("2", "o-1", `{"\u005f_callback_url":"theirs","b":2}`))
 		prefix, suffix := `{"request_proc":"ok","ops":[{"id":9,"proc":"ok","obj":"task","ref":"o-1","obj_id":"`, `"}]}`
 		if h.status != 200 || !strings.HasPrefix(h.body, prefix) || !strings.HasSuffix(h.body, suffix) {
 			t.Errorf("the modifier hears %+v", h)
@@ -171,6 +172,10 @@ func TestForwardedModify(t *testing.T) {
 		refused := strings.Replace(createOp("1", "o"), `"b":1`, `"refuse":true`, 1)
 		s.wantOps(s.at(s.home(), refused), `{"id":"i","proc":"error","description":"no","ref":"o"}`)
 		s.asked()
+		waitUntil(t, "the name of what was refused is free", func() bool {
+			_, err := s.other().names.Take(t.Context(), correlator.Name{Process: "1", Key: waiter.KeyRef, Text: "o"}, time.Second)
+			return errors.Is(err, correlator.ErrNameUnknown)
+		})
 		reply := s.create(createOp("1", "o"))
 		if p := s.asked(); p.ops[0].Data.URL == "" {
 			t.Errorf("no callback URL: %s", p.body)
@@ -309,4 +314,30 @@ func TestNamesNeedTheStore(t *testing.T) {
 		}
 	}
 	s.unasked()
+}
+
+// Who has the end of a task in hand can have the next one of the same name, at whatever node.
+func TestNameIsFreeWithTheReply(t *testing.T) {
+	eachStation(t, func(t *testing.T, s *station) {
+		refused := strings.Replace(createOp("1", "o"), `"b":1`, `"refuse":true`, 1)
+		for i := range 30 {
+			at := s.nodes[i%len(s.nodes)]
+			s.wantOps(s.at(at, refused), `{"id":"i","proc":"error","description":"no","ref":"o"}`) // the engine has refused it
+			s.asked()
+			reply := make(chan heard, 1)
+			go func() { reply <- s.at(s.nodes[(i+1)%len(s.nodes)], createOp("1", "o")) }()
+			url := s.asked().ops[0].Data.URL // the process calls back
+			token := url[strings.LastIndexByte(url, '/')+1:]
+			if h := s.do(s.other(), http.MethodPost, "/api/1/plugins/callback/"+token, `{"done":1}`, "Content-Type", "application/json"); h.status != 200 {
+				t.Errorf("%+v", h)
+			}
+			s.wantOps(s.answered(reply), `{"proc":"ok","id":"i","ref":"o","data":{"done":1}}`)
+			go func() { reply <- s.at(at, createOp("2", "o")) }() // completed by name
+			s.bound("2", "o")
+			if h := s.at(s.other(), modifyOp("2", "o", `{}`)); !strings.Contains(h.body, `"proc":"ok"`) {
+				t.Errorf("%+v", h)
+			}
+			s.wantOps(s.answered(reply), `{"proc":"ok","id":"i","ref":"o","data":{"a":1,"b":1}}`)
+		}
+	})
 }

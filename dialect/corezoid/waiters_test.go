@@ -198,7 +198,7 @@ func TestPersonalURLIsNoCreate(t *testing.T) {
 
 // In a mixed package an op that no engine gets ends with its timer, and its names with the trip.
 func TestTimerEndsAnOp(t *testing.T) {
-	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"}]}`
+	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"},{"type":"create","obj":"task","conv_id":1,"ref":"forwarded"}]}`
 	for _, ended := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			d := dialect(t)
@@ -213,7 +213,7 @@ func TestTimerEndsAnOp(t *testing.T) {
 				t.Errorf("after 29 s: %v", got)
 			}
 			if ended {
-				c.Names.Ended(t.Context(), []correlator.Status{correlator.Open, correlator.Open, correlator.Open}, false)
+				c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
 			}
 			time.Sleep(2 * time.Second)
 			if got := to.all(); ended && len(got) != 0 {
@@ -225,7 +225,7 @@ func TestTimerEndsAnOp(t *testing.T) {
 			if got := to.all(); !ended && (len(got) != 2 || got[1].Op != 2) {
 				t.Errorf("after 91 s: %v", got)
 			}
-			c.Names.Ended(t.Context(), make([]correlator.Status, 3), false)
+			c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
 			d.SetWaiters(nil, nil)
 		})
 	}
