@@ -40,6 +40,12 @@
 // before it, where the engine is configured so. opstate.go says how far an op has come, and ends those that have no more time. A client that cancels a
 // task, or leaves one that nobody else wants, ends it with a final of the gateway's own; the engine is asked to stop (cancel.go).
 //
+// # Ops with names
+//
+// An op can have a name, under which others complete it through Deliver (names.go). A call with names has them bound when its trip is in the table,
+// and before the engine can know it. An op that is Local is completed by name alone, and the engine does not get it. The names hear what the engine
+// has answered, and when the wait has ended: before the client knows, where every op has its result.
+//
 // # What operators see
 //
 // reason.go has the words: why a request was refused, and how it ended. observe.go writes the one line that each create request has in the log, and
@@ -89,6 +95,7 @@
 //	task id     the unguessable name under which a client may fetch a result later
 //	park        to put a trip into the table and leave its client waiting
 //	deliver     to hand a callback to its trip
+//	name        what an op is known by beside its token
 //	deadline    when the client is answered in any case
 //	final       the callback, or the engine's own answer, that ends an op
 //	outcome     how a trip ended, in one word

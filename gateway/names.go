@@ -92,7 +92,7 @@ func (t *trip) ackNames(ack *Ack) {
 // completeNames says to the names of a call that all its ops are final, before the client can know it: with the result in its hands it may ask for the
 // next task of the same name.
 func (t *trip) completeNames() {
-	if t.named() && t.why == nil && t.whole == nil && t.openOps() == 0 {
+	if t.kind == creates && t.call != nil && t.named() && t.why == nil && t.whole == nil && t.openOps() == 0 {
 		t.endNames()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -187,12 +188,17 @@ func TestAckedBeforeEndedOverAStore(t *testing.T) {
 	c := newClusterOf(t, redistest.Start(t), func(_ *cluster, p *gateway.Parts) { names.serve(p) })
 	defer c.end()
 	let := make(chan struct{})
+	once := sync.OnceFunc(func() { close(let) })
+	defer once()
 	names.acks(func() { <-let })
 	home := c.routedAt(t, nil)[0]
 	reply := home.createLater(namedOp("r", "10"))
 	b := names.next(t)
 	b.wantAck(t, true)
-	if a := got(t, reply); a.status != 200 { // by the callback of the engine
+	if err := home.complete(b, `1`); err != nil {
+		t.Error(err)
+	}
+	if a := got(t, reply); a.status != 200 {
 		t.Errorf("%+v", a)
 	}
 	select {
@@ -200,7 +206,7 @@ func TestAckedBeforeEndedOverAStore(t *testing.T) {
 		t.Error("Ended is called while Acked runs")
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(let)
+	once()
 	b.wantEnded(t, correlator.Complete, false)
 }
 

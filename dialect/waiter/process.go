@@ -169,7 +169,7 @@ func (p *Process) Bind(ctx context.Context, op Op) error {
 	defer b.mu.Unlock()
 	p.table.ops.add(b, !p.local)
 	for i := range b.names {
-		if err := p.table.names.Bind(ctx, b.names[i].name, b.named, b.names[i].timer); err != nil {
+		if err := p.table.bind(ctx, b.names[i], b.named); err != nil {
 			p.table.ops.remove(b)
 			p.table.unbind(ctx, b, b.names[:i+1])
 			return err
