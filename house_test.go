@@ -68,7 +68,7 @@ func arrows() map[string]arrow {
 		},
 		"dialect/waiter": {
 			[]string{"correlator", "gateway", "internal/webhook", "signer"},
-			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
+			[]string{fasthttp, jsontext, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it finds the op that a name means; who waits for that op is the gateway's, and how a sender words a callback another's",
 		},
 		"notify": {

@@ -59,14 +59,7 @@ func (n *node) apply(load loader) error {
 	if err := n.pushing.Load().reload(next, settings, time.Now()); err != nil {
 		return err
 	}
-	for _, w := range warnings {
-		n.log.Warn().Msg(string(w))
-	}
-	for _, key := range configs.Diff(n.config, next) {
-		if !reloadable(key) {
-			n.log.Warn().Str("key", key).Msg("reload: the change takes effect with the next start")
-		}
-	}
+	n.warn(next, warnings)
 	c := *n.config
 	c.Auth.Credentials = next.Auth.Credentials
 	c.Callback.Keys, c.Callback.KeysFile = next.Callback.Keys, next.Callback.KeysFile
@@ -90,6 +83,18 @@ func (n *node) apply(load loader) error {
 	}
 	setLevel(c.Log.Level)
 	return nil
+}
+
+// warn says what is odd about the next configuration, and what of it takes no effect now.
+func (n *node) warn(next *configs.Config, warnings []configs.Warning) {
+	for _, w := range warnings {
+		n.log.Warn().Msg(string(w))
+	}
+	for _, key := range configs.Diff(n.config, next) {
+		if !reloadable(key) {
+			n.log.Warn().Str("key", key).Msg("reload: the change takes effect with the next start")
+		}
+	}
 }
 
 // reloadMetrics say whether the configuration that is in effect is the one that was written last.

@@ -12,8 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"syncgate/configs"
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
@@ -94,40 +92,53 @@ func (h rememberedHashes) Remember(ctx context.Context, used []waiter.Digest, d 
 	if err != nil {
 		return nil, fmt.Errorf("read the hashes of waiters: %w", err)
 	}
-	now := time.Now()
-	removed = make(map[waiter.Digest]time.Time)
-	_, err = client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		p.Exists(ctx, key) // so that there is a command
-		for _, digest := range used {
-			if value, there := known[hex.EncodeToString(digest[:])]; !there || value != "" {
-				p.HSet(ctx, key, hex.EncodeToString(digest[:]), "")
-			}
-			delete(known, hex.EncodeToString(digest[:]))
-		}
-		for field, value := range known {
-			var digest waiter.Digest
-			if n, err := hex.Decode(digest[:], []byte(field)); err != nil || n != len(digest) {
-				continue
-			}
-			until := now.Add(d)
-			if value != "" {
-				ms, _ := strconv.ParseInt(value, 10, 64) // what is no number is over
-				until = time.UnixMilli(ms)
-			} else {
-				p.HSet(ctx, key, field, strconv.FormatInt(until.UnixMilli(), 10))
-			}
-			if !now.Before(until) {
-				p.HDel(ctx, key, field)
-				continue
-			}
-			removed[digest] = until
-		}
-		return nil
-	})
-	if err != nil {
-		return removed, fmt.Errorf("write the hashes of waiters: %w", err)
+	changes := compareHashes(known, used, time.Now(), d)
+	if len(changes.set) > 0 {
+		err = client.HSet(ctx, key, changes.set).Err()
 	}
-	return removed, nil
+	if err == nil && len(changes.forget) > 0 {
+		err = client.HDel(ctx, key, changes.forget...).Err()
+	}
+	if err != nil {
+		return changes.removed, fmt.Errorf("write the hashes of waiters: %w", err)
+	}
+	return changes.removed, nil
+}
+
+// hashChanges are what is to be stored of hashes, and what is known of those that were removed.
+type hashChanges struct {
+	set     map[string]string
+	forget  []string
+	removed map[waiter.Digest]time.Time
+}
+
+// compareHashes finds out which of the known hashes are not used any more. They are known for d.
+func compareHashes(known map[string]string, used []waiter.Digest, now time.Time, d time.Duration) hashChanges {
+	c := hashChanges{make(map[string]string), nil, make(map[waiter.Digest]time.Time)}
+	for _, digest := range used {
+		field := hex.EncodeToString(digest[:])
+		if value, there := known[field]; !there || value != "" {
+			c.set[field] = ""
+		}
+		delete(known, field)
+	}
+	for field, value := range known {
+		until := now.Add(d)
+		if value != "" {
+			ms, _ := strconv.ParseInt(value, 10, 64) // what is no number is over
+			until = time.UnixMilli(ms)
+		}
+		digest, err := hex.DecodeString(field)
+		switch {
+		case err != nil || len(digest) != len(waiter.Digest{}) || !now.Before(until):
+			c.forget = append(c.forget, field)
+			continue
+		case value == "":
+			c.set[field] = strconv.FormatInt(until.UnixMilli(), 10)
+		}
+		c.removed[waiter.Digest(digest)] = until
+	}
+	return c
 }
 
 const waitersHelp = `Prints the waiters of the configuration: the name, the process, what names its tasks, what verifies those who call, and the URL, whole: who knows it

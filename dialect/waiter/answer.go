@@ -1,8 +1,7 @@
 package waiter
 
 import (
-	"encoding/json"
-
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 )
 
@@ -17,7 +16,7 @@ const (
 	unavailable  = "Temporarily unavailable"
 )
 
-// Values of opAnswer.Proc.
+// Values of opAnswer.proc.
 const (
 	procOK      = "ok"
 	procError   = "error"
@@ -26,12 +25,8 @@ const (
 
 // opAnswer is what is said of one completion, in the shape of an op of a package.
 type opAnswer struct {
-	ID          string `json:"id"` // empty: a callback has none
-	Proc        string `json:"proc"`
-	Obj         string `json:"obj"`
-	Ref         string `json:"ref,omitempty"`
-	Task        string `json:"obj_id,omitempty"`
-	Description string `json:"description,omitempty"`
+	proc                   string
+	ref, task, description string // empty: it has none
 
 	status  int
 	outcome string // for the metrics
@@ -39,23 +34,23 @@ type opAnswer struct {
 
 // invalid says what is wrong with a body, or with one of its events.
 func invalid(what string) opAnswer {
-	return opAnswer{Proc: procError, Obj: "task", Description: wrongParams + ": " + what, status: fasthttp.StatusBadRequest, outcome: countedRefused}
+	return opAnswer{proc: procError, description: wrongParams + ": " + what, status: fasthttp.StatusBadRequest, outcome: countedRefused}
 }
 
 // answerTo says what became of the completion with a name. task is as Modify gives it.
 func (w *waiter) answerTo(name string, o Outcome, task string) opAnswer {
-	a := opAnswer{Proc: procOK, Obj: "task", Task: task, status: fasthttp.StatusOK, outcome: o.String()}
+	a := opAnswer{proc: procOK, task: task, status: fasthttp.StatusOK, outcome: o.String()}
 	switch w.key.text {
 	case KeyRef:
-		a.Ref = name
+		a.ref = name
 	case KeyTask:
-		a.Task = name
+		a.task = name
 	}
-	fail := func(status int, description string) { a.Proc, a.status, a.Description = procError, status, description }
+	fail := func(status int, description string) { a.proc, a.status, a.description = procError, status, description }
 	switch o {
 	case Completed:
 	case Held:
-		a.Proc, a.status = procPending, fasthttp.StatusAccepted
+		a.proc, a.status = procPending, fasthttp.StatusAccepted
 	case Unknown:
 		if w.Synchronous {
 			fail(fasthttp.StatusNotFound, notFoundTask)
@@ -72,21 +67,30 @@ func (w *waiter) answerTo(name string, o Outcome, task string) opAnswer {
 	return a
 }
 
-// packageAnswer is the shape of a package.
-type packageAnswer struct {
-	Proc string     `json:"request_proc"`
-	Ops  []opAnswer `json:"ops"`
+// append appends the op. A callback has no id.
+func (a *opAnswer) append(dst []byte) []byte {
+	dst = append(append(dst, `{"id":"","proc":"`...), a.proc...)
+	dst = append(dst, `","obj":"task"`...)
+	for _, m := range [...]struct{ name, text string }{{`,"ref":`, a.ref}, {`,"obj_id":`, a.task}, {`,"description":`, a.description}} {
+		if m.text != "" {
+			dst, _ = jsontext.AppendQuote(append(dst, m.name...), m.text) // its error is about UTF-8
+		}
+	}
+	return append(dst, '}')
 }
 
-// write answers with ops.
+// write answers with ops, in the shape of a package.
 func write(dst *fasthttp.Response, status int, ops []opAnswer) {
-	body, err := json.Marshal(packageAnswer{procOK, ops})
-	if err != nil { // it has texts alone
-		body = []byte("{}")
+	body := []byte(`{"request_proc":"ok","ops":[`)
+	for i := range ops {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = ops[i].append(body)
 	}
 	dst.SetStatusCode(status)
 	dst.Header.SetContentType(contentType)
-	dst.SetBody(body)
+	dst.SetBody(append(body, "]}"...))
 	if status == fasthttp.StatusServiceUnavailable {
 		dst.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}

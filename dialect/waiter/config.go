@@ -142,28 +142,30 @@ func (c *Config) validateURL() (all []error) {
 
 // among gives the problems that one waiter has with those before it.
 func (c *Config) among(before []Config) (all []error) {
-	processSeen := false
 	for i := range before {
 		o := &before[i]
 		if o.Name == c.Name && c.Name != "" {
-			all = append(all, fmt.Errorf("name: is that of waiters[%d]", i))
+			return append(all, fmt.Errorf("name: is that of waiters[%d]", i))
 		}
-		if o.ConvID == c.ConvID && !processSeen {
-			processSeen = true
-			if o.Engine != c.Engine {
-				all = append(all, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
-			}
-		}
-		if o.Name == c.Name || o.nodeOf() != c.nodeOf() {
-			continue
-		}
-		for j, h := range c.Hashes {
-			if slices.ContainsFunc(o.Hashes, func(other signer.Secret) bool { return strings.EqualFold(string(other), string(h)) }) {
-				all = append(all, fmt.Errorf("hashes[%d]: is one of waiters[%d], which has the same node: a URL leads to one waiter", j, i))
-			}
+		if j := c.sharedHash(o); j >= 0 {
+			all = append(all, fmt.Errorf("hashes[%d]: is one of waiters[%d], which has the same node: a URL leads to one waiter", j, i))
 		}
 	}
+	i := slices.IndexFunc(before, func(o Config) bool { return o.ConvID == c.ConvID })
+	if i >= 0 && before[i].Engine != c.Engine {
+		all = append(all, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
+	}
 	return all
+}
+
+// sharedHash gives the index of a hash with which the URLs of two waiters are the same; -1: there is none.
+func (c *Config) sharedHash(o *Config) int {
+	if o.nodeOf() != c.nodeOf() {
+		return -1
+	}
+	return slices.IndexFunc(c.Hashes, func(h signer.Secret) bool {
+		return slices.ContainsFunc(o.Hashes, func(other signer.Secret) bool { return strings.EqualFold(string(other), string(h)) })
+	})
 }
 
 // key is how ops are named.

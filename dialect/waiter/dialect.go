@@ -50,7 +50,7 @@ func (*Dialect) Answer(*fasthttp.Response, *gateway.Call, *gateway.Reply) {}
 
 // Refuse words a fault as those of packages are.
 func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
-	write(dst, f.Status, []opAnswer{{Proc: procError, Obj: "task", Description: f.Text}})
+	write(dst, f.Status, []opAnswer{{proc: procError, description: f.Text}})
 }
 
 func notFound() *gateway.Fault {
@@ -89,6 +89,7 @@ func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthtt
 	remote, _ := netip.ParseAddr(at.Remote) // what is none is in no network
 	if err := w.verifier.Check(req, remote, at.Now); err != nil {
 		t.counts.count(w, countedUnauthorized)
+		t.log.Debug().Err(err).Str("waiter", w.Name).Msg("a callback was not verified")
 		return &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Not verified", Authenticate: w.authenticate(), Err: err}
 	}
 	if w.challenge {

@@ -292,7 +292,7 @@ func (s schedule) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (s *schedule) Push(x any) {
-	q := x.(*queue) //nolint:forcetypeassert // only queues are pushed
+	q := x.(*queue) // only queues are pushed
 	q.index = len(*s)
 	*s = append(*s, q)
 }

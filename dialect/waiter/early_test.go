@@ -40,7 +40,7 @@ func TestEarlyCompletionsOfOneNameKeepTheirOrder(t *testing.T) {
 		for i := range 3 {
 			all = append(all, b.hold(t.Context(), waiter.Modify{Ref: "o-1", Data: []byte(`{"n":` + strconv.Itoa(i) + `}`)}))
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		op := newOp("o-1", `{}`)
 		b.bind(op)
 		b.want(all[0], waiter.Completed)
@@ -92,7 +92,7 @@ func TestANameThatAnotherNodeBindsIsFound(t *testing.T) {
 		}
 		defer func() { _ = other.Close(t.Context()) }()
 		held := b.hold(t.Context(), waiter.Modify{Ref: "o-1", Data: []byte(`{"n":1}`)})
-		time.Sleep(4 * time.Second)
+		<-time.After(4 * time.Second)
 		op := newOp("o-1", `{}`)
 		if err := other.Process([]byte("1234")).Bind(t.Context(), op); err != nil {
 			t.Fatal(err)

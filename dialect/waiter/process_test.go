@@ -99,7 +99,7 @@ func TestAnOpIsCompletedByItsRefOnce(t *testing.T) {
 		b.modify(waiter.Modify{Task: waiter.TaskID(op.ID, 0)}, waiter.Finished, "")
 		b.got(op, `{"a":1,"paid":true}`)
 
-		time.Sleep(10 * time.Minute) // the timer
+		<-time.After(10 * time.Minute) // the timer
 		began := time.Now()
 		b.modify(waiter.Modify{Ref: "o-1"}, waiter.Unknown, "")
 		if took := time.Since(began); took != 10*time.Second {
@@ -176,13 +176,13 @@ func TestAModifyOfTheEngineIsKeptOnlyWhileACreateAwaitsItsAnswer(t *testing.T) {
 		op := newOp("o-1", `{}`)
 		b.bind(op)
 		b.process().Acked(t.Context(), op, "")
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		b.got(op)
 
 		awaited := newOp("o-2", `{}`)
 		b.bind(awaited)
 		b.process().Modified(waiter.Modify{Ref: "o-3", Data: []byte(`{"b":3}`)})
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		late := newOp("o-3", `{}`)
 		b.bind(late)
 		synctest.Wait()
@@ -194,7 +194,7 @@ func TestAModifyOfTheEngineIsKeptOnlyWhileACreateAwaitsItsAnswer(t *testing.T) {
 		synctest.Wait()
 		last := newOp("o-4", `{}`)
 		b.bind(last)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		b.got(last)
 	})
 }
@@ -209,7 +209,7 @@ func TestAHeldModifyCompletesTheOpThatComes(t *testing.T) {
 			defer close(done)
 			b.modify(waiter.Modify{Ref: "o-1"}, waiter.Completed, waiter.TaskID(op.ID, 0))
 		}()
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		b.bind(op)
 		<-done
 		if took := time.Since(began); took != 3*time.Second {

@@ -119,7 +119,7 @@ func TestForgedURLsCostNoLookUp(t *testing.T) {
 			t.Fatalf("%s: %+v", target, r)
 		}
 		if _, err := d.Resource(t.Context(), dst, req, gateway.ResourceCall{Route: r, Now: time.Now()}); err != nil {
-			dst.SetStatusCode(err.(*gateway.Fault).Status) //nolint:errorlint,forcetypeassert // the contract
+			dst.SetStatusCode(err.(*gateway.Fault).Status) //nolint:errorlint // the contract
 		}
 	}
 	before := scripts(s)

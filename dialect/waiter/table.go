@@ -196,7 +196,7 @@ func (t *Table) complete(ctx context.Context, w *waiter, n correlator.Name, body
 	return o, task
 }
 
-// finish ends a Take. Where it cannot, the lease ends by itself, and whoever takes the name then hears that the op is final.
+// finish ends a Take. Where it cannot, the lease ends by itself, and the next Take leads to a trip that is final.
 func (t *Table) finish(ctx context.Context, n correlator.Name, to correlator.Named, final bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
