@@ -73,7 +73,9 @@ func (s *set) addAddresses(w *waiter) {
 	node := []byte(w.nodeOf())
 	for _, h := range w.RetiredHashes {
 		hash := bytes.ToLower([]byte(h))
-		s.addresses[digestOf(node, hash)] = &address{node: node, hash: hash}
+		if d := digestOf(node, hash); s.addresses[d] == nil { // one that is used by another waiter is used
+			s.addresses[d] = &address{node: node, hash: hash}
+		}
 	}
 	for _, h := range w.Hashes {
 		hash := bytes.ToLower([]byte(h))

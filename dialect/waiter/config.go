@@ -78,9 +78,10 @@ func Validate(all []Config) error {
 	if len(all) > mostWaiters {
 		problems = append(problems, fmt.Errorf("waiters: there are %d, and at most %d can be", len(all), mostWaiters))
 	}
+	before := seen{make(map[string]int), make(map[string]int), make(map[string]int)}
 	for i := range all {
 		key := fmt.Sprintf("waiters[%d]", i)
-		for _, err := range append(all[i].validate(), all[i].among(all[:i])...) {
+		for _, err := range append(all[i].validate(), before.add(&all[i], all, i)...) {
 			problems = append(problems, fmt.Errorf("%s.%w", key, err))
 		}
 		problems = append(problems, all[i].webhook().Validate(key))
@@ -140,32 +141,29 @@ func (c *Config) validateURL() (all []error) {
 	return all
 }
 
-// among gives the problems that one waiter has with those before it.
-func (c *Config) among(before []Config) (all []error) {
-	for i := range before {
-		o := &before[i]
-		if o.Name == c.Name && c.Name != "" {
-			return append(all, fmt.Errorf("name: is that of waiters[%d]", i))
-		}
-		if j := c.sharedHash(o); j >= 0 {
-			all = append(all, fmt.Errorf("hashes[%d]: is one of waiters[%d], which has the same node: a URL leads to one waiter", j, i))
-		}
-	}
-	i := slices.IndexFunc(before, func(o Config) bool { return o.ConvID == c.ConvID })
-	if i >= 0 && before[i].Engine != c.Engine {
-		all = append(all, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
-	}
-	return all
-}
+// seen is what the waiters before one have, by what two may not share, with the index of the waiter.
+type seen struct{ names, processes, urls map[string]int }
 
-// sharedHash gives the index of a hash with which the URLs of two waiters are the same; -1: there is none.
-func (c *Config) sharedHash(o *Config) int {
-	if o.nodeOf() != c.nodeOf() {
-		return -1
+// add gives the problems that a waiter has with those before it, and adds it to them.
+func (s *seen) add(c *Config, all []Config, at int) (problems []error) {
+	if i, there := s.processes[c.ConvID]; there && all[i].Engine != c.Engine {
+		problems = append(problems, fmt.Errorf("engine: must be that of waiters[%d], which has the same conv_id: the engine gets the ops of a process, or it does not", i))
 	}
-	return slices.IndexFunc(c.Hashes, func(h signer.Secret) bool {
-		return slices.ContainsFunc(o.Hashes, func(other signer.Secret) bool { return strings.EqualFold(string(other), string(h)) })
-	})
+	if _, there := s.processes[c.ConvID]; !there {
+		s.processes[c.ConvID] = at
+	}
+	if i, there := s.names[c.Name]; there && c.Name != "" { // its node may come from its name
+		return append(problems, fmt.Errorf("name: is that of waiters[%d]", i))
+	}
+	s.names[c.Name] = at
+	for j, h := range c.Hashes {
+		url := c.nodeOf() + "/" + strings.ToLower(string(h))
+		if i, there := s.urls[url]; there && i != at {
+			problems = append(problems, fmt.Errorf("hashes[%d]: is one of waiters[%d], which has the same node: a URL leads to one waiter", j, i))
+		}
+		s.urls[url] = at
+	}
+	return problems
 }
 
 // key is how ops are named.
