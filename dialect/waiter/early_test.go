@@ -173,3 +173,20 @@ func TestCloseEndsWhatIsHeldAndWaitsForWhatIsOnItsWay(t *testing.T) {
 		b.got(op, `{}`)
 	})
 }
+
+func TestACompletionBehindOneThatIsHeldLongerEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		of := func(login string, early time.Duration) waiter.Config {
+			return config(func(c *waiter.Config) { none(c); c.Name, c.Logins, c.Early = login, []string{login}, early })
+		}
+		b := newBench(t, of("1", time.Minute), of("2", time.Second))
+		long := b.hold(t.Context(), waiter.Modify{Login: "1", Ref: "o-1", Data: []byte(`{}`)})
+		<-time.After(3 * time.Second)
+		began := time.Now()
+		b.want(b.hold(t.Context(), waiter.Modify{Login: "2", Ref: "o-1", Data: []byte(`{}`)}), waiter.Unknown)
+		if took := time.Since(began); took > 1500*time.Millisecond {
+			t.Errorf("it was held for %v", took)
+		}
+		b.want(long, waiter.Unknown)
+	})
+}

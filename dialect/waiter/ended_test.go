@@ -158,3 +158,14 @@ func TestAReloadLeavesTheNamesOfOps(t *testing.T) {
 		}
 	})
 }
+
+func TestACompletionByRefGivesTheEnginesTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, config(nil))
+		op := newOp("o-1", `{}`)
+		b.bind(op)
+		b.process().Acked(t.Context(), op, "e7")
+		b.modify(waiter.Modify{Ref: "o-1"}, waiter.Completed, "e7")
+		b.got(op, `{"paid":true}`)
+	})
+}
