@@ -39,7 +39,7 @@ func resource(t *testing.T, d *metrici.Dialect, target, body string) string {
 
 const dispatch = "POST /callback/dispatch?token="
 
-// Whoever has a token reports by the dispatch endpoint, in any format of a callback.
+// Everybody who has a token reports by the dispatch endpoint, in any format of a callback.
 func TestDispatch(t *testing.T) {
 	s := newSite(t)
 	n := s.nodes[0]
