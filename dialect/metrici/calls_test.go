@@ -220,6 +220,12 @@ func TestAwait(t *testing.T) {
 	}
 	_ = soon(t, n.post(`{"callbackTimeout":"PT0.2S"}`, "Prefer: respond-async"))
 	w = s.next(t)
+	begin = time.Now()
+	defer func() {
+		if took := time.Since(begin); took > 500*time.Millisecond {
+			t.Errorf("the task has timed out, and it took %v", took)
+		}
+	}()
 	want(t, soon(t, await(w.token)), is(w.token, "timeout", `{"callbackTimeout":"PT0.2S"}`))
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/dialect/metrici"
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 )
 
@@ -210,4 +211,39 @@ func TestStates(t *testing.T) {
 	reply := n.post(`{"callbackTimeout":"PT0.2S"}`)
 	s.next(t)
 	wantAnswer(t, soon(t, reply), 424, "")
+}
+
+// No route can have a path where workers report.
+func TestPathsAreReserved(t *testing.T) {
+	for _, path := range metrici.Paths() {
+		r := rest.DefaultRoute()
+		r.Name, r.Path, r.Auth, r.Engine = "r", path, rest.AuthNone, "e"
+		c := rest.Config{Routes: []rest.RouteConfig{r}, Retention: time.Hour, Engines: []rest.Engine{{Name: "e"}}}
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "routes[0].path: is where engines report: choose another") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A route whose states cannot be says so.
+func TestProblemsOfStates(t *testing.T) {
+	for _, f := range []struct {
+		states   map[string]int
+		progress bool
+		says     string
+	}{
+		{map[string]int{"active": 202, "start": 201, "error": 500, "timeout": 599}, true, ""},
+		{map[string]int{"create": 200}, true, "routes[0].states: has a state that no reply has"},
+		{map[string]int{"error": 199}, true, "routes[0].states.error: must be an HTTP status from 200 to 599"},
+		{map[string]int{"complete": 204}, true, "routes[0].states.complete: must be an HTTP status"},
+		{map[string]int{"start": 202}, true, "routes[0].states: has start or progress without active"},
+		{map[string]int{"active": 202}, false, "routes[0].states.active: needs an engine that reports start or progress"},
+	} {
+		r := rest.DefaultRoute()
+		r.Name, r.Path, r.Auth, r.Engine, r.States = "r", "/r", rest.AuthNone, "e", f.states
+		c := rest.Config{Routes: []rest.RouteConfig{r}, Retention: time.Hour, Engines: []rest.Engine{{Name: "e", Progress: f.progress}}}
+		if err := c.Validate(); (err == nil) != (f.says == "") || err != nil && !strings.Contains(err.Error(), f.says) {
+			t.Errorf("%v: %v, want %s", f.states, err, f.says)
+		}
+	}
 }

@@ -172,13 +172,13 @@ func TestStartRequests(t *testing.T) {
 			c.http.URL += "?x=1"
 		})
 		n := s.nodes[0]
-		reply := n.post(` { "a" : "ü&=+ %" , "n": 1.50 } `)
+		reply := n.post(` { "a" : "ü&=+ %" , "n": 1.50 ,"callbackToken":"x","tok":"y","callbackId":1,"no":2} `)
 		w := s.next(t)
 		var task struct{ Tok, No string }
 		if err := json.Unmarshal([]byte(w.task), &task); err != nil {
 			t.Fatalf("%s: %v", w.task, err)
 		}
-		want(t, strings.TrimSpace(w.task), `{ "a" : "ü&=+ %" , "n": 1.50,"no":"`+task.No+`","tok":"`+task.Tok+`" }`)
+		want(t, strings.TrimSpace(w.task), `{ "a" : "ü&=+ %" , "n": 1.50,"no":"`+task.No+`","tok":"`+task.Tok+`"}`)
 		if w.query.Get("nodeVersionReference") != path || w.query.Get("x") != "1" || w.header.Get("Webhook-Signature") == "" {
 			t.Errorf("%s: %v %v", body, w.query, w.header)
 		}
