@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -53,6 +54,7 @@ func programs() []program {
 		{name: "floor", title: "floor", pkg: floor, nodes: 1, parks: true, profiled: true, files: 1, command: floorArgs},
 		{name: "pipelined", title: "floor, pipelined to the engine", pkg: floor, nodes: 1, command: pipelinedArgs},
 		{name: "memory", title: "syncgate, in memory", pkg: gateway, keys: true, nodes: 1, parks: true, profiled: true, files: 1, command: gatewayArgs},
+		{name: "waiters", title: "syncgate, in memory, waiters of other processes", pkg: gateway, nodes: 1, profiled: true, files: 1, command: waitersArgs},
 		{name: "split", title: "syncgate, in memory, request and callback in two segments each", pkg: gateway, nodes: 1, split: true, files: 1, command: gatewayArgs},
 		{name: "route", title: "syncgate, in memory, a route before an http engine", pkg: gateway, nodes: 1, plain: true, profiled: true, files: 1, command: routeArgs},
 		{name: "routeredis", title: "syncgate, Redis, a route before an http engine", pkg: gateway, nodes: 1, redis: true, plain: true, profiled: true, files: 1, command: routeArgs},
@@ -119,6 +121,12 @@ log: {level: info, format: json}
 routes: [{name: bench, path: %s, engine: plain, wait: {max: %s}}]
 access: [{name: bench, key: %q, routes: [bench]}]
 `
+	// waitersConfig has waiters of processes that no request names: tasks of the load are of process 1234.
+	waitersConfig = `waiters:
+  - {name: orders, conv_id: 1001, timer: 10m}
+  - {name: payments, conv_id: 1002, hashes: [%[1]s], path: data.order_id, key: data.order_id, timer: 10m}
+  - {name: webhooks, conv_id: 1003, hashes: [%[1]s], path: id, key: ref, timer: 10m, engine: none, verify: {preset: github, secret: %[2]q}}
+`
 	redisConfig = `correlator: {backend: redis, redis: {url: "redis://%s"}}
 `
 )
@@ -128,6 +136,11 @@ func gatewayArgs(dir string, at addresses) ([]string, error) { return configured
 // routeArgs are those of a gateway that has a route before an engine of plain HTTP, which is the same one.
 func routeArgs(dir string, at addresses) ([]string, error) {
 	return configured(dir, at, fmt.Sprintf(routeConfig, at.engine, routePath, waits, secret))
+}
+
+// waitersArgs are those of a gateway whose waiters wait for nothing.
+func waitersArgs(dir string, at addresses) ([]string, error) {
+	return configured(dir, at, fmt.Sprintf(waitersConfig, strings.Repeat("5", 40), secret))
 }
 
 // configured writes the gateway's configuration, with more at its end, and gives the arguments.

@@ -34,6 +34,7 @@ func TestQuick(t *testing.T) {
 		`(?m)^\| CPU of a trip in memory, no delay, 64 connections \| at most 1\.14 x floor \| [0-9.]+ x floor \| (met|\*\*missed\*\*) \|$`,
 		`(?m)^\| floor \| [1-9].* \| - \| [0-9.]+ \| 1\.00 \|`,
 		`(?m)^\| CPU of a trip in memory, TLS, no delay, 64 connections \| at most 1\.25 x floor with TLS \| [0-9.]+ x floor with TLS \| (met|\*\*missed\*\*) \|$`,
+		`(?m)^\| CPU of a trip beside waiters of other processes, no delay, 64 connections \| at most 1\.05 x without \| [0-9.]+ x without \|`,
 		`(?m)^\| CPU of a trip whose request and callback come in two segments each, no delay, 64 connections \| at most 1\.05 x in one \| [0-9.]+ x in one \|`,
 		`(?m)^\| floor, pipelined to the engine \| [1-9]`,
 		`(?m)^\| syncgate, Redis, two nodes, callback at the other \| [1-9].* \| [1-9][0-9.]* \| `,

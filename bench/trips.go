@@ -245,6 +245,7 @@ func (f *tripFigures) goals(l tripLoad) []goal {
 	return []goal{
 		{"CPU of a held trip through a route before an http engine, " + l.name, 1.2, median(f.own.against("route", "memory")), " x Corezoid's", 2},
 		{"CPU of a trip in memory, " + l.name, most, median(f.together.against("memory", "floor")), " x floor", 2},
+		{"CPU of a trip beside waiters of other processes, " + l.name, 1.05, median(f.own.against("waiters", "memory")), " x without", 2},
 		{"CPU of a trip whose request and callback come in two segments each, " + l.name, 1.05, median(f.together.against("split", "memory")), " x in one", 2},
 		{"CPU of both gateways, callback at the other node, " + l.name, 1.5, median(f.own.against("remote", "two")), " x callback at home", 2},
 		{"redis-server's CPU, callback at the other node, " + l.name, 12, f.redis.median("remote"), " us/trip", 1},
