@@ -338,6 +338,9 @@ func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError)
 // none of ours.
 func (g *Gateway) noteRefused(f *Fault, remote string, h *fasthttp.RequestHeader, a *heading) {
 	if line := g.log.Debug(); line.Enabled() {
+		if f.Err != nil {
+			line.Str("error", redact.Error(f.Err))
+		}
 		line.Str("request_id", a.requestID).Str("remote", remote).Int("status", f.Status).
 			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Str("why", f.Text).Msg("request refused")
 	}
