@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ const tried = (path, init) => fetch(gateway + path, init).then(async r => r.type
 })();
 </script>`
 
-// pageSite serves a page, which is set when its origin is known, passes on the steps that it wants done, and hears what it has seen.
+// pageSite serves a page, which is set when its origin is known, and clients/js below /syncgate/. It passes on the steps that it wants done, and hears what it has seen.
 type pageSite struct {
 	*httptest.Server
 	html  atomic.Pointer[string]
@@ -155,16 +156,17 @@ func newPageSite(t *testing.T) *pageSite {
 		body, _ := io.ReadAll(r.Body)
 		s.seen <- body
 	})
+	mux.Handle("GET /syncgate/", http.StripPrefix("/syncgate/", http.FileServer(http.Dir("../../clients/js"))))
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
 }
 
-// run opens a page, does its steps, and reads what it has seen.
-func (s *pageSite) run(t *testing.T, html string, seen any, do func(step string)) {
+// run opens a page, does its steps, and reads what it has seen. change may add to the browser's command.
+func (s *pageSite) run(t *testing.T, html string, seen any, do func(step string), change ...func(*exec.Cmd)) {
 	t.Helper()
 	s.html.Store(&html)
-	log, end := openBrowser(t, s.URL)
+	log, end := openBrowser(t, s.URL, change...)
 	defer end()
 	for late := time.After(2 * patience); ; {
 		select {

@@ -256,8 +256,8 @@ func browse(t *testing.T, w *website) seen {
 	}
 }
 
-// openBrowser opens a page in a new browser, which end ends.
-func openBrowser(t *testing.T, url string) (log *logbook, end func()) {
+// openBrowser opens a page in a new browser, which end ends. change may add to the command.
+func openBrowser(t *testing.T, url string, change ...func(*exec.Cmd)) (log *logbook, end func()) {
 	t.Helper()
 	log = new(logbook)
 	browser := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
@@ -265,6 +265,9 @@ func openBrowser(t *testing.T, url string) (log *logbook, end func()) {
 		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), url)
 	browser.Stdout, browser.Stderr = log, log
 	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+	for _, f := range change {
+		f(browser)
+	}
 	if err := browser.Start(); err != nil {
 		t.Fatal(err)
 	}
