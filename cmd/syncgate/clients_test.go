@@ -189,3 +189,15 @@ func TestJavaScriptClient(t *testing.T) { newWorld(t).node(t, "*.test.js") }
 
 // TestJavaScriptClientOutlivesANode has a call go on at the second node when the first one is killed.
 func TestJavaScriptClientOutlivesANode(t *testing.T) { newWorldOfTwo(t).node(t, "*.nodes.js") }
+
+// gotest runs tests of clients/go, which are behind a tag as they need a world.
+func (w *world) gotest(t *testing.T, tag string) {
+	t.Helper()
+	w.run(t, "../../clients/go", "go", "test", "-race", "-count=1", "-tags="+tag, "./...")
+}
+
+// TestGoClient runs the tests of clients/go.
+func TestGoClient(t *testing.T) { newWorld(t).gotest(t, "gateway") }
+
+// TestGoClientOutlivesANode has a call go on at the second node when the first one is killed.
+func TestGoClientOutlivesANode(t *testing.T) { newWorldOfTwo(t).gotest(t, "nodes") }

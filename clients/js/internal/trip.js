@@ -239,7 +239,8 @@ export class Trip {
 				clearTimeout(late);
 			}
 			if (!touched && quiet.signal.aborted) return false; // something on the way keeps events back
-			if (name !== "timeout") await this.again(this.error("The stream of events was lost", {code: "network"}), false);
+			if (name === "timeout") await pause(PAUSES[0]); // the stream's time was up
+			else await this.again(this.error("The stream of events was lost", {code: "network"}), false);
 		}
 		return true;
 	}

@@ -1,0 +1,3 @@
+module syncgate/clients/go
+
+go 1.24

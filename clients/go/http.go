@@ -1,0 +1,237 @@
+package syncgate
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // Corezoid's Sync API signs so
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lostError says that a request may have arrived, and that its answer did not.
+type lostError struct {
+	err    error
+	unsent bool // nothing was connected, so surely nothing was sent
+}
+
+func (e *lostError) Error() string { return e.err.Error() }
+
+// tooLargeError says that an answer or an event is larger than MaxBytes.
+type tooLargeError struct{ status int }
+
+func (*tooLargeError) Error() string { return "an answer is larger than MaxBytes" }
+
+// request is what is sent, again and again where need be. It is signed anew each time.
+type request struct {
+	method, path string
+	header       http.Header
+	body         []byte
+}
+
+// authorized makes an HTTP request with what authenticates it.
+func (c *Client) authorized(ctx context.Context, r *request) (*http.Request, error) {
+	path := r.path
+	if c.Login != "" {
+		unixTime := strconv.FormatInt(time.Now().Unix(), 10)
+		signature, err := c.sign(ctx, unixTime, r.body)
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		raw, query, asked := strings.Cut(path, "?") // the signature stands before the query
+		if path = raw + "/" + c.Login + "/" + unixTime + "/" + signature; asked {
+			path += "?" + query
+		}
+	}
+	var body io.Reader
+	if len(r.body) > 0 {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, strings.TrimRight(c.URL, "/")+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if r.header != nil {
+		req.Header = r.header.Clone()
+	}
+	switch {
+	case c.Key != "":
+		req.Header.Set("Authorization", "Bearer "+c.Key)
+	case c.User != "":
+		req.SetBasicAuth(c.User, c.Password)
+	}
+	return req, nil
+}
+
+func (c *Client) sign(ctx context.Context, unixTime string, body []byte) (string, error) {
+	if c.Sign != nil {
+		return c.Sign(ctx, unixTime, body)
+	}
+	h := sha1.New() //nolint:gosec // see above
+	_, _ = io.WriteString(h, unixTime+c.Secret)
+	_, _ = h.Write(body)
+	_, _ = io.WriteString(h, c.Secret)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// open sends a request and gives the answer with its body unread. The error is a *lostError, or one of Sign or of the arguments.
+func (c *Client) open(ctx context.Context, r *request) (*http.Response, error) {
+	connected := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
+	req, err := c.authorized(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	client := *http.DefaultClient
+	if c.HTTP != nil {
+		client = *c.HTTP
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, &lostError{err, !connected}
+	}
+	return resp, nil
+}
+
+// send sends a request and reads its answer. sync: it is one of Corezoid's dialect.
+func (c *Client) send(ctx context.Context, r *request, sync bool) (*answer, error) {
+	resp, err := c.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBytes()+1))
+	switch {
+	case int64(len(body)) > c.maxBytes():
+		return nil, &tooLargeError{resp.StatusCode}
+	case err != nil:
+		return nil, &lostError{err, false}
+	}
+	return newAnswer(resp, body, sync), nil
+}
+
+func (c *Client) maxBytes() int64 {
+	if c.MaxBytes > 0 {
+		return c.MaxBytes
+	}
+	return 16 << 20
+}
+
+// answer is one of the gateway, or of something on the way.
+type answer struct {
+	status  int
+	header  http.Header
+	body    []byte
+	problem struct{ Type, Title, Detail string }
+	word    string // the name of the problem; empty: there is none
+	task    string // the id
+	ours    bool   // it is the gateway's
+	goesOn  bool   // the task runs on
+	final   bool   // it tells what became of the task
+	passes  bool   // it tells nothing, and another try may
+}
+
+func newAnswer(resp *http.Response, body []byte, sync bool) *answer {
+	a := &answer{status: resp.StatusCode, header: resp.Header, body: body}
+	a.ours = a.header.Get("X-Request-Id") != "" // which every answer of the gateway has
+	location := a.header.Get("Location")
+	a.task, _ = taskIn(location)
+	if kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); a.ours && kind == "application/problem+json" {
+		_ = json.Unmarshal(body, &a.problem)
+	}
+	if name, ok := strings.CutPrefix(a.problem.Type, "/errors/"); ok { // others are the engine's own
+		a.word = name
+	}
+	if sync {
+		a.word = syncWord(a.status)
+	}
+	// Without a key a result has no Location; with one it has, and names no monitor.
+	monitor := a.header.Get("Operation-Location") != "" || sync && a.task != "" && a.header.Get("X-Syncgate-Forwarded") == "maybe"
+	switch a.status {
+	case http.StatusAccepted, http.StatusSeeOther, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		a.goesOn = monitor
+	}
+	ofTask := a.word == "" || a.word == "engine-error" || a.word == "cancelled" || !sync && location != "" && !monitor
+	a.final = a.ours && !a.goesOn && ofTask
+	switch {
+	case a.goesOn:
+	case a.ours:
+		a.passes = passing(a.word)
+	default:
+		a.passes = a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests || a.status > http.StatusNotImplemented
+	}
+	return a
+}
+
+// passing reports whether a problem of the gateway's own is worth another try.
+func passing(word string) bool {
+	switch word {
+	case "too-many-requests", "overloaded", "unavailable", "draining", "engine-busy", "too-slow":
+		return true
+	}
+	return false
+}
+
+// syncWord gives what stands for the name of a problem in Corezoid's dialect, which has none.
+func syncWord(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "unauthorized"
+	case http.StatusNotFound:
+		return "not-found"
+	case http.StatusRequestTimeout:
+		return "too-slow"
+	case http.StatusGone:
+		return "gone"
+	case http.StatusUnprocessableEntity:
+		return "idempotency-key"
+	case http.StatusTooManyRequests:
+		return "too-many-requests"
+	case http.StatusBadGateway:
+		return "bad-gateway"
+	case http.StatusServiceUnavailable:
+		return "overloaded"
+	}
+	return "refused"
+}
+
+// retryAfter reads Retry-After, which is a number of seconds or a date by the clock of who answers (RFC 9110, 10.2.3). 0: there is none.
+func (a *answer) retryAfter() time.Duration {
+	value := a.header.Get("Retry-After")
+	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(n) * time.Second //nolint:gosec // it has 31 bits
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(until.Sub(now), 0)
+}
+
+var (
+	taskURL = regexp.MustCompile(`(?:^|/tasks/)([\w-]+)(?:[/?#]|$)`)
+	errTask = errors.New("syncgate: task must be the URL of a task")
+)
+
+// taskIn gives the id in the URL of a task.
+func taskIn(url string) (id string, err error) {
+	m := taskURL.FindStringSubmatch(url)
+	if m == nil {
+		return "", errTask
+	}
+	return m[1], nil
+}
