@@ -180,10 +180,18 @@ func TestCorezoid(t *testing.T) {
 	}
 	_, err = corezoid.CallCorezoid(t.Context(), []op{create(op{"__sim": op{"callback": "never"}})}, syncgate.Wait(2*time.Second))
 	wantError(t, err, "timeout", true)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	slow, key := []op{create(op{"n": 3, "__sim": op{"delay_ms": 1500}})}, syncgate.IdempotencyKey("slow-"+before)
+	_, err = corezoid.CallCorezoid(ctx, slow, key)
+	wantError(t, err, "aborted", true)
+	if r, err = corezoid.CallCorezoid(t.Context(), slow, key); err != nil || string(r.Ops[0].Data) != `{"n":3}` {
+		t.Fatalf("the reply is %+v, %v", r, err)
+	}
 	var made, had int
 	_, _ = fmt.Sscan(before, &had)
-	if _, _ = fmt.Sscan(w.steer("GET", "/simulated", ""), &made); made != had+3 {
-		t.Errorf("the engine has %d tasks more, not 3", made-had)
+	if _, _ = fmt.Sscan(w.steer("GET", "/simulated", ""), &made); made != had+4 {
+		t.Errorf("the engine has %d tasks more, not 4", made-had)
 	}
 	wrong := &syncgate.Client{URL: w.URL, Login: w.Login, Secret: "wrong"}
 	_, err = wrong.CallCorezoid(t.Context(), []op{create(nil)})

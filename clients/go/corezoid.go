@@ -25,12 +25,13 @@ type Operation struct {
 const late = "Timeout for create task"
 
 // CallCorezoid sends operations to Corezoid's processes, and gives the reply when each has its result. ops is written as JSON: a slice of operations.
-// A context that ends does not cancel these tasks, as Corezoid cannot.
+// A context that ends ends the wait and no task: nobody can cancel what a process has begun.
 func (c *Client) CallCorezoid(ctx context.Context, ops any, options ...Option) (*Reply, error) {
 	t, err := c.begin(ctx, options)
 	if err != nil {
 		return nil, err
 	}
+	t.sync = true
 	text, err := json.Marshal(ops)
 	if err != nil {
 		return nil, err
@@ -43,8 +44,8 @@ func (c *Client) CallCorezoid(ctx context.Context, ops any, options ...Option) (
 			Ops     json.RawMessage `json:"ops"`
 		}{t.hold(), text})
 		return &request{http.MethodPost, "/api/2/json", header.Clone(), body}
-	}, true)
-	for began := t.elapsed(); err == nil; a, err = t.ask("/api/1/tasks/"+t.task, t.hold(), true) {
+	})
+	for began := t.elapsed(); err == nil; a, err = t.ask("/api/1/tasks/"+t.task, t.hold()) {
 		var reply Reply
 		bad := json.Unmarshal(a.body, &reply) != nil
 		open := a.status == http.StatusAccepted || a.goesOn || a.status == http.StatusOK && reply.open()

@@ -63,6 +63,9 @@ func (c *Client) authorized(ctx context.Context, r *request) (*http.Request, err
 	if r.header != nil {
 		req.Header = r.header.Clone()
 	}
+	if req.Header.Get("Idempotency-Key") != "" {
+		req.GetBody = nil // else net/http repeats it too, and nobody counts that
+	}
 	switch {
 	case c.Key != "":
 		req.Header.Set("Authorization", "Bearer "+c.Key)

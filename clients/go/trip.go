@@ -44,6 +44,7 @@ type trip struct {
 	failures int // in a row
 	task     string
 	maybe    bool // a task may exist, and its end is not known
+	sync     bool // its engine is Corezoid's, and nobody can cancel what a process has begun
 }
 
 func (c *Client) begin(ctx context.Context, options []Option) (*trip, error) {
@@ -169,7 +170,7 @@ func (t *trip) lost(err error) *Error {
 
 // abandon cancels the task of a call whose context has ended. A request that was lost is not repeated for that: it might make the task.
 func (t *trip) abandon() *Error {
-	cancelled := t.task != "" && t.maybe && t.cancel(context.WithoutCancel(t.ctx))
+	cancelled := !t.sync && t.task != "" && t.maybe && t.cancel(context.WithoutCancel(t.ctx))
 	t.maybe = t.maybe && !cancelled
 	e := t.failed("aborted", "the call was aborted", context.Cause(t.ctx))
 	e.Cancelled = cancelled
@@ -211,7 +212,7 @@ func (t *trip) callRoute(route string, data any) (*Result, error) {
 			h.Set("Prefer", "respond-async, wait="+strconv.Itoa(t.hold()))
 		}
 		return &request{t.set.method, route, h, body}
-	}, false)
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -237,20 +238,15 @@ func encode(data any, kind string) ([]byte, string, error) {
 }
 
 // make sends the request that makes the task, again and again with the same key, until there is an answer to it.
-func (t *trip) make(next func() *request, sync bool) (*answer, error) {
+func (t *trip) make(next func() *request) (*answer, error) {
 	return t.until(true, func() (*answer, error) {
 		r, before := next(), t.maybe
 		if t.key != "" {
 			r.header.Set("Idempotency-Key", t.key)
 		}
-		// Not the call's own context: one that ends in the middle would leave a task that nobody knows.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.late(t.hold()))
+		ctx, cancel := t.making()
 		defer cancel()
-		defer context.AfterFunc(t.ctx, func() {
-			pause(ctx, cancelFor)
-			cancel()
-		})()
-		a, err := t.c.send(ctx, r, sync)
+		a, err := t.c.send(ctx, r, t.sync)
 		if err != nil {
 			var lost *lostError
 			t.maybe = before || !errors.As(err, &lost) || !lost.unsent
@@ -268,8 +264,25 @@ func (t *trip) make(next func() *request, sync bool) (*answer, error) {
 	})
 }
 
+// making is the context of a request that makes the task. It outlives that of the call a little: a task that is being made could not be cancelled, as nobody
+// would know it.
+func (t *trip) making() (context.Context, context.CancelFunc) {
+	if t.sync {
+		return context.WithTimeout(t.ctx, t.late(t.hold()))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), t.late(t.hold()))
+	stop := context.AfterFunc(t.ctx, func() { // ends with the request
+		pause(ctx, cancelFor)
+		cancel()
+	})
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // ask asks something of a task, which makes none, until there is an answer.
-func (t *trip) ask(path string, wait int, sync bool) (*answer, error) {
+func (t *trip) ask(path string, wait int) (*answer, error) {
 	r := &request{method: http.MethodGet, path: path, header: make(http.Header)}
 	if wait > 0 {
 		r.header.Set("Prefer", "wait="+strconv.Itoa(wait))
@@ -277,7 +290,7 @@ func (t *trip) ask(path string, wait int, sync bool) (*answer, error) {
 	return t.until(false, func() (*answer, error) {
 		ctx, cancel := context.WithTimeout(t.ctx, t.late(wait))
 		defer cancel()
-		return t.c.send(ctx, r, sync)
+		return t.c.send(ctx, r, t.sync)
 	})
 }
 
@@ -352,7 +365,7 @@ func (t *trip) follow() (*Result, error) {
 			}
 		}
 		began := t.elapsed()
-		a, err := t.ask("/tasks/"+t.task+"/result", wait, false)
+		a, err := t.ask("/tasks/"+t.task+"/result", wait)
 		switch {
 		case err != nil:
 			return nil, err

@@ -84,7 +84,7 @@ export class Trip {
 	/** Cancels the task when the request that makes it is answered. One that was lost is not repeated for that: it might make the task. */
 	async cancelWhenMade() {
 		await this.making?.catch(() => {});
-		return this.task !== undefined && this.maybe && this.cancel(this.task).catch(() => false);
+		return !this.sync && this.task !== undefined && this.maybe && this.cancel(this.task).catch(() => false);
 	}
 
 	/** Gives true where the task is cancelled, and false where it was over or cannot be reached. */
@@ -117,11 +117,12 @@ export class Trip {
 	/** Sends the request that makes the task, again and again with the same key, until there is an answer to it. */
 	make(request) {
 		return this.until(true, async () => {
-			const made = request(), before = this.maybe, signal = this.late(this.hold);
+			const made = request(), before = this.maybe, {asking} = this;
+			const signal = this.sync ? AbortSignal.any([this.late(this.hold), asking.signal]) : this.late(this.hold);
 			const headers = {...this.headers, ...made.headers, ...(this.key && {"Idempotency-Key": this.key})};
 			this.maybe = true;
 			try {
-				this.making = send(this.settings, {...made, headers, signal, stop: this.asking.signal});
+				this.making = send(this.settings, {...made, headers, signal, stop: asking.signal});
 				const answer = await this.making;
 				this.task = answer.task ?? this.task;
 				const unclear = answer.ours ? answer.forwarded === "maybe" : answer.status < 400 || answer.status > 499;
@@ -255,6 +256,7 @@ export class Trip {
 	}
 
 	async callCorezoid(ops) {
+		this.sync = true; // what a process of Corezoid has begun nobody can cancel
 		const json = {"Content-Type": "application/json"}, body = () => utf8.encode(JSON.stringify({timeout: this.hold, ops: [ops].flat()}));
 		let answer = await this.make(() => ({method: "POST", path: "/api/2/json", headers: json, body: body(), sync: true}));
 		for (;;) {

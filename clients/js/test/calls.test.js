@@ -1,5 +1,6 @@
 import {strict as assert} from "node:assert";
 import {test} from "node:test";
+import {setTimeout as later} from "node:timers/promises";
 import {Syncgate} from "../index.js";
 import {begun, cut, down, eventually, failure, gate, heard, jobs, login, newName, report, secret, simulated, up, url, waiting} from "./world.js";
 
@@ -180,9 +181,9 @@ test("a caller whose onProgress throws", async () => {
 	await report(job, "progress", {percent: 40});
 	const error = await result;
 	assert.deepEqual([error.code, error.maybe, error.cause.message], ["on-progress", true, "of the caller"]);
-	const later = gate.result(error.task);
+	const again = gate.result(error.task);
 	await report(job, "complete", {job});
-	assert.deepEqual(await later, {job});
+	assert.deepEqual(await again, {job});
 });
 
 test("abort", async () => {
@@ -245,4 +246,20 @@ test("Corezoid", async () => {
 	await cut();
 	assert.deepEqual((await held).ops[0].data, {n: 3});
 	assert.equal(await simulated(), before + 5);
+});
+
+test("Corezoid, aborted", async () => {
+	const corezoid = new Syncgate({url, login, secret, hold: 1}), op = {type: "create", obj: "task", conv_id: 1, data: {n: 4, __sim: {delay_ms: 2500}}};
+	for (const wait of [0, 1200]) { // while it is made, and while its task is asked for
+		const stop = new AbortController(), options = {signal: stop.signal, idempotencyKey: newName()}, began = performance.now();
+		const call = failure(corezoid.callCorezoid(op, options));
+		await waiting(1);
+		await later(wait);
+		stop.abort();
+		const error = await call;
+		assert.deepEqual([error.code, error.maybe, await error.cancelled], ["aborted", true, false]);
+		assert(performance.now() - began < 2400);
+		delete options.signal;
+		assert.deepEqual((await corezoid.callCorezoid(op, options)).ops[0].data, {n: 4});
+	}
 });
