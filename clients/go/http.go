@@ -212,7 +212,7 @@ func syncWord(status int) string {
 func (a *answer) retryAfter() time.Duration {
 	value := a.header.Get("Retry-After")
 	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(n) * time.Second //nolint:gosec // it has 31 bits
+		return time.Duration(n) * time.Second
 	}
 	until, err := http.ParseTime(value)
 	if err != nil {

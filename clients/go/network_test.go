@@ -89,13 +89,13 @@ func call(s *script, options ...syncgate.Option) (*syncgate.Result, error) {
 	return (&syncgate.Client{URL: s.URL + "/", Reattach: 4, MaxBytes: 1000}).Call(context.Background(), "/a", map[string]int{"n": 1}, options...)
 }
 
-func wantFailure(t *testing.T, err error, code string, maybe bool) *syncgate.Error {
+func wantFailure(t *testing.T, err error, code string, maybe bool) syncgate.Error {
 	t.Helper()
 	var e *syncgate.Error
 	if !errors.As(err, &e) || e.Code != code || e.Maybe != maybe {
 		t.Fatalf("the call gives %+v, not %s, maybe %v", err, code, maybe)
 	}
-	return e
+	return *e
 }
 
 func wantOK(t *testing.T, r *syncgate.Result, err error) {
@@ -272,9 +272,10 @@ func TestPolledProgress(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	const body = `{"ops":[{"conv_id":"1234","type":"create","obj":"task","ref":"замовлення-1","data":{"name":"Олена"}}]}`
-	s := scripted(t, done())
+	s, word := scripted(t, done()), "ann, пароль"
 	for _, c := range []*syncgate.Client{
-		{URL: s.URL, Key: "k"}, {URL: s.URL, User: "ann", Password: "пароль"},
+		{URL: s.URL, Key: "k"},
+		{URL: s.URL, User: "ann", Password: word},
 		{URL: s.URL, Login: "12345", Sign: func(_ context.Context, _ string, body []byte) (string, error) { return string(body[2:5]), nil }},
 	} {
 		r, err := c.Call(t.Context(), "/a?b=1", json.RawMessage(body))
@@ -284,7 +285,7 @@ func TestCredentials(t *testing.T) {
 	if got := seen[0].header.Get("Authorization"); got != "Bearer k" {
 		t.Errorf("a key is sent as %q", got)
 	}
-	if user, password, _ := (&http.Request{Header: seen[1].header}).BasicAuth(); user != "ann" || password != "пароль" {
+	if user, password, _ := (&http.Request{Header: seen[1].header}).BasicAuth(); user != "ann" || password != word {
 		t.Errorf("a user is sent as %q %q", user, password)
 	}
 	if !strings.HasPrefix(seen[2].what, "POST /a/12345/") || !strings.HasSuffix(seen[2].what, "/ops?b=1") || seen[2].body != body {
@@ -306,7 +307,10 @@ func TestCancelIsTriedAgain(t *testing.T) {
 
 func TestWrongArguments(t *testing.T) {
 	for _, c := range []*syncgate.Client{
-		{URL: "sync.example"}, {URL: "ftp://a"}, {URL: "http://a", Key: "k", User: "u"}, {URL: "http://a", Login: "1"},
+		{URL: "sync.example"},
+		{URL: "ftp://a"},
+		{URL: "http://a", Key: "k", User: "u"},
+		{URL: "http://a", Login: "1"},
 		{URL: "http://a", Login: "1", Secret: "s", Sign: func(context.Context, string, []byte) (string, error) { return "", nil }},
 	} {
 		if _, err := c.Call(t.Context(), "/a", nil); err == nil || errors.As(err, new(*syncgate.Error)) {

@@ -88,11 +88,11 @@ func (c *Client) check() error {
 	}
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "":
-		return errors.New("URL must be as https://sync.example.com")
+		return errors.New("the URL must be as https://sync.example.com")
 	case ways > 1:
-		return errors.New("Key, User and Login exclude each other")
+		return errors.New("the fields Key, User and Login exclude each other")
 	case c.Login != "" && (c.Secret == "") == (c.Sign == nil):
-		return errors.New("Login needs Secret or Sign")
+		return errors.New("a Login needs Secret or Sign")
 	}
 	return nil
 }

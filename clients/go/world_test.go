@@ -143,7 +143,7 @@ func (w *world) wantResult(c <-chan outcome, body string) {
 	}
 }
 
-func wantError(t *testing.T, err error, code string, maybe bool) *syncgate.Error {
+func wantError(t *testing.T, err error, code string, maybe bool) syncgate.Error {
 	t.Helper()
 	var e *syncgate.Error
 	if !errors.As(err, &e) {
@@ -152,5 +152,5 @@ func wantError(t *testing.T, err error, code string, maybe bool) *syncgate.Error
 	if e.Code != code || e.Maybe != maybe {
 		t.Fatalf("the call gives %s, maybe %v; want %s, %v: %v", e.Code, e.Maybe, code, maybe, err)
 	}
-	return e
+	return *e
 }

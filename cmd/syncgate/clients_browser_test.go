@@ -5,6 +5,7 @@ package main_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -58,41 +59,9 @@ routes: [{name: kept, path: /v1/kept, engine: jobs}]
 access: [{name: page, key: %s, routes: [kept], origins: ["%s"], rate: 100}]
 `, pageKey, own.URL))
 	tools := newDevTools(t)
-	parked := func(n float64) {
-		t.Helper()
-		eventually(t, fmt.Sprintf("%v clients wait", n), func() bool { return g.metric("syncgate_parked_clients") == n })
-	}
-	var seen struct {
-		Held, Followed struct{ Name string }
-		Heard          []int
-		Left, Secret   string
-	}
+	var seen clientSeen
 	own.run(t, fmt.Sprintf(clientPage, "http://"+front.Addr().String(), pageKey), &seen, func(step string) {
-		var err error
-		switch step {
-		case "held begun", "followed begun":
-			name := step[:len(step)-len(" begun")]
-			j := e.begun(t, `"`+name+`"`)
-			if step == "held begun" { // the other hears events already
-				parked(1)
-			}
-			tools.offline(t, true)
-			front.cut() // what is under way would go on: DevTools refuse what is new alone
-			parked(0)
-			if step == "followed begun" {
-				err = j.report("progress", `{"percent":80}`)
-			}
-			if err == nil {
-				err = j.report("complete", `{"name":"Олена"}`)
-			}
-			tools.offline(t, false)
-		case "followed reports":
-			err = e.begun(t, `"followed"`).report("progress", `{"percent":40}`)
-		case "left begun":
-			e.begun(t, `"left"`)
-			parked(1)
-		}
-		if err != nil {
+		if err := doClientStep(t, g, e, front, tools, step); err != nil {
 			t.Errorf("%s: %v", step, err)
 		}
 	}, tools.attach)
@@ -111,6 +80,49 @@ access: [{name: page, key: %s, routes: [kept], origins: ["%s"], rate: 100}]
 	if len(keys) < 4 || keys[0][1] != keys[1][1] {
 		t.Errorf("the page has sent the keys %q: the request that was cut was not repeated", keys)
 	}
+}
+
+// clientSeen is what clientPage reports.
+type clientSeen struct {
+	Held, Followed struct{ Name string }
+	Heard          []int
+	Left, Secret   string
+}
+
+// doClientStep does what clientPage waits for.
+func doClientStep(t *testing.T, g *gate, e *jobs, front *ear, tools *devTools, step string) error {
+	t.Helper()
+	parked := func(n float64) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%v clients wait", n), func() bool { return g.metric("syncgate_parked_clients") == n })
+	}
+	away := func() {
+		t.Helper()
+		tools.offline(t, true)
+		front.cut() // what is under way would go on: DevTools refuse what is new alone
+		parked(0)
+	}
+	const result = `{"name":"Олена"}`
+	switch step {
+	case "held begun":
+		j := e.begun(t, `"held"`)
+		parked(1)
+		away()
+		defer tools.offline(t, false)
+		return j.report("complete", result)
+	case "followed reports":
+		return e.begun(t, `"followed"`).report("progress", `{"percent":40}`)
+	case "followed begun":
+		j := e.begun(t, `"followed"`)
+		away()
+		defer tools.offline(t, false)
+		return errors.Join(j.report("progress", `{"percent":80}`), j.report("complete", result))
+	case "left begun":
+		e.begun(t, `"left"`)
+		parked(1)
+		return nil
+	}
+	return errors.New("there is no such step")
 }
 
 // devTools steer a browser by the DevTools protocol, over a pair of pipes: https://chromedevtools.github.io/devtools-protocol/.
