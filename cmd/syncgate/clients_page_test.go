@@ -107,3 +107,35 @@ func TestClientsHaveNoDependencies(t *testing.T) {
 		t.Errorf("the package of the client in JavaScript has dependencies, or cannot be read: %v\n%s", err, text)
 	}
 }
+
+// TestClientTypes has the compiler of TypeScript check a program against the types of clients/js, and the types against themselves.
+func TestClientTypes(t *testing.T) {
+	dir := installed(t, "testdata/types")
+	if err := os.CopyFS(filepath.Join(dir, "node_modules", "syncgate"), os.DirFS("../../clients/js")); err != nil {
+		t.Fatal(err)
+	}
+	paste(t, dir, "node_modules/.bin/tsc --strict --noEmit --noUnusedLocals --target es2022 --module nodenext --lib es2022,dom use.ts")
+}
+
+// TestJavaScriptClientIsSmall wants that a page which loads it loads little: fewer than 400 lines, comments aside.
+func TestJavaScriptClientIsSmall(t *testing.T) {
+	files, err := filepath.Glob("../../clients/js/internal/*.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, name := range append(files, "../../clients/js/index.js") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "/**") {
+				n++
+			}
+		}
+	}
+	if n < 100 || n >= 400 {
+		t.Errorf("clients/js has %d lines of code", n)
+	}
+}
