@@ -120,7 +120,7 @@ func (c *Client) send(ctx context.Context, r *request, sync bool) (*answer, erro
 	case err != nil:
 		return nil, &lostError{err, false}
 	}
-	return newAnswer(resp, body, sync), nil
+	return newAnswer(resp, body, sync, r.method != http.MethodGet), nil
 }
 
 func (c *Client) maxBytes() int64 {
@@ -138,18 +138,23 @@ type answer struct {
 	problem struct{ Type, Title, Detail string }
 	word    string // the name of the problem; empty: there is none
 	task    string // the id
-	ours    bool   // it is the gateway's
-	goesOn  bool   // the task runs on
-	final   bool   // it tells what became of the task
-	passes  bool   // it tells nothing, and another try may
+	// forwarded says whether the engine may have the request: "no" or "maybe"; empty: nobody said.
+	forwarded string
+	ours      bool // it is the gateway's
+	goesOn    bool // the task runs on
+	kept      bool // it is the kept end of a task: with a key such an answer says where the task is, and names no monitor
+	final     bool // it tells what became of the task
+	passes    bool // it tells nothing, and another try may
 }
 
-func newAnswer(resp *http.Response, body []byte, sync bool) *answer {
-	a := &answer{status: resp.StatusCode, header: resp.Header, body: body}
-	a.ours = a.header.Get("X-Request-Id") != "" // which every answer of the gateway has
-	location := a.header.Get("Location")
-	a.task, _ = taskIn(location)
-	if kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); a.ours && kind == "application/problem+json" {
+// newAnswer says what an answer means. sync: it is one of Corezoid's dialect. makes: it may be about a task that was just made.
+func newAnswer(resp *http.Response, body []byte, sync, makes bool) *answer {
+	a := &answer{status: resp.StatusCode, header: resp.Header, body: body, forwarded: resp.Header.Get("X-Syncgate-Forwarded")}
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	// Every answer of the gateway has a request id. Proxies may echo it: but when the gateway fails to make a task it says what was forwarded, and
+	// an engine's error is JSON.
+	a.ours = a.header.Get("X-Request-Id") != "" && (a.status < 500 || a.forwarded != "" || !makes && strings.HasSuffix(kind, "json"))
+	if a.ours && kind == "application/problem+json" {
 		_ = json.Unmarshal(body, &a.problem)
 	}
 	if name, ok := strings.CutPrefix(a.problem.Type, "/errors/"); ok { // others are the engine's own
@@ -158,20 +163,22 @@ func newAnswer(resp *http.Response, body []byte, sync bool) *answer {
 	if sync {
 		a.word = syncWord(a.status)
 	}
-	// Without a key a result has no Location; with one it has, and names no monitor.
-	monitor := a.header.Get("Operation-Location") != "" || sync && a.task != "" && a.header.Get("X-Syncgate-Forwarded") == "maybe"
+	location := a.header.Get("Location")
+	a.task, _ = taskIn(location)
+	monitor := a.header.Get("Operation-Location") != "" || sync && a.task != "" && a.forwarded == "maybe"
 	switch a.status {
 	case http.StatusAccepted, http.StatusSeeOther, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		a.goesOn = monitor
 	}
-	ofTask := a.word == "" || a.word == "engine-error" || a.word == "cancelled" || !sync && location != "" && !monitor
-	a.final = a.ours && !a.goesOn && ofTask
+	a.kept = a.ours && !sync && !monitor && location != ""
+	a.final = a.ours && !a.goesOn && (a.kept || a.word == "" || a.word == "engine-error" || a.word == "cancelled")
+	busy := (a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests) && (makes || !a.ours)
 	switch {
-	case a.goesOn:
+	case a.goesOn, a.kept:
 	case a.ours:
-		a.passes = passing(a.word)
+		a.passes = busy || passing(a.word)
 	default:
-		a.passes = a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests || a.status > http.StatusNotImplemented
+		a.passes = busy || a.status > http.StatusNotImplemented
 	}
 	return a
 }

@@ -214,7 +214,9 @@ func TestWhatAnswersMean(t *testing.T) {
 		"forbidden by a proxy":  {[]http.HandlerFunc{says(403, "")}, "unexpected", false},
 		"refused when repeated": {[]http.HandlerFunc{reset, says(401, `{"type":"/errors/unauthorized"}`, ours, problem)}, "unauthorized", true},
 		"a task that is gone":   {[]http.HandlerFunc{says(202, "", running()...), says(410, `{"type":"/errors/gone"}`, ours, problem)}, "gone", true},
-		"the engine's problem":  {[]http.HandlerFunc{says(502, `{"type":"https://engine.example/no-funds","title":"No funds"}`, ours, problem)}, "engine-error", false},
+		"the engine's problem":  {[]http.HandlerFunc{says(502, `{"type":"https://engine.example/no-funds","title":"No funds"}`, ours, problem, "X-Syncgate-Forwarded: maybe")}, "engine-error", false},
+		"a kept end":            {[]http.HandlerFunc{reset, says(422, "{}", ours, "Location: /tasks/T1")}, "engine-error", false},
+		"refused by a proxy":    {[]http.HandlerFunc{reset, says(403, `{"message":"no"}`, ours)}, "engine-error", true},
 		"too large":             {[]http.HandlerFunc{says(200, strings.Repeat("1", 2000), ours)}, "too-large", true},
 		"a bad gateway": {[]http.HandlerFunc{
 			says(502, `{"type":"/errors/bad-gateway"}`, ours, problem, "X-Syncgate-Forwarded: maybe", "Location: /tasks/T1", "Operation-Location: /tasks/T1/status"),
@@ -229,6 +231,12 @@ func TestWhatAnswersMean(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestProxyThatEchoesTheRequestID(t *testing.T) {
+	s := scripted(t, says(502, `{"message":"no upstream"}`, ours), says(429, `{"message":"slowly"}`, ours), says(202, "", running()...), says(502, "<p>no upstream", ours), done())
+	r, err := call(s)
+	wantOK(t, r, err)
 }
 
 func TestEventsInPieces(t *testing.T) {

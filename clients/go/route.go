@@ -56,11 +56,8 @@ func encode(data any, kind string) ([]byte, string, error) {
 }
 
 func (t *trip) finish(a *answer) (*Result, error) {
-	if a.final {
-		t.maybe = false
-		if a.status < 300 {
-			return &Result{a.status, a.header, a.body}, nil
-		}
+	if a.final && a.status < 300 {
+		return &Result{a.status, a.header, a.body}, nil
 	}
 	return nil, t.failure(a)
 }
@@ -85,6 +82,7 @@ func (t *trip) follow() (*Result, error) {
 		case err != nil:
 			return nil, err
 		case !a.goesOn:
+			t.maybe = !a.final
 			return t.finish(a)
 		}
 		var is struct{ Progress json.RawMessage }

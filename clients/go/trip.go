@@ -211,9 +211,9 @@ func (t *trip) make(next func() *request) (*answer, error) {
 		}
 		unclear := a.status < 400 || a.status > 499
 		if a.ours {
-			unclear = a.header.Get("X-Syncgate-Forwarded") == "maybe"
+			unclear = a.forwarded == "maybe"
 		}
-		t.maybe = a.goesOn || !a.final && (before || unclear)
+		t.maybe = a.goesOn || before && !a.kept || unclear && !a.final
 		return a, nil
 	})
 }

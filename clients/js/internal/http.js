@@ -40,23 +40,28 @@ export const taskIn = text => /(?:^|\/tasks\/)([\w-]+)(?:[/?#]|$)/.exec(text ?? 
 // What stands for the type of a problem in Corezoid's dialect, which has none.
 const words = {401: "unauthorized", 404: "not-found", 408: "too-slow", 410: "gone", 422: "idempotency-key", 429: "too-many-requests", 502: "bad-gateway", 503: "overloaded"};
 
-/** An answer of the gateway, or of something on the way, read whole. sync: it is one of Corezoid's dialect. */
+/** An answer of the gateway, or of something on the way, read whole. sync: it is one of Corezoid's dialect. makes: it may be about a task that was just made. */
 class Answer {
-	constructor(response, bytes, parse, sync) {
+	constructor(response, bytes, parse, sync, makes) {
 		Object.assign(this, {status: response.status, headers: response.headers, bytes, parse, text: new TextDecoder().decode(bytes)});
 		this.type = (this.header("content-type") ?? "").split(";")[0].trim().toLowerCase();
-		this.ours = this.header("x-request-id") !== undefined; // which every answer of the gateway has
+		this.forwarded = this.header("x-syncgate-forwarded");
+		// Every answer of the gateway has a request id. Proxies may echo it: but when the gateway fails to make a task it says what was forwarded, and an engine's error is JSON.
+		const named = this.header("x-request-id") !== undefined;
+		this.ours = named && (this.status < 500 || this.forwarded !== undefined || !makes && this.type.endsWith("json"));
 		this.problem = this.ours && this.type === "application/problem+json" ? this.json() ?? {} : {};
 		this.word = sync ? words[this.status] ?? "refused" : /^\/errors\/([a-z-]+)$/.exec(this.problem.type)?.[1] ?? "";
 		this.task = taskIn(this.header("location") ?? (response.redirected ? response.url : "/")); // a page sees where it was sent at last
-		this.forwarded = this.header("x-syncgate-forwarded");
 		const monitor = this.header("operation-location") !== undefined || sync && this.task !== undefined && this.forwarded === "maybe";
 		/** The task runs on. */
 		this.goesOn = monitor && [202, 303, 503, 504].includes(this.status);
-		/** It tells what became of the task. With a key such an answer says where the task is, and names no monitor. */
-		this.final = this.ours && !this.goesOn && (ofTask.has(this.word) || !sync && this.header("location") !== undefined && !monitor);
+		/** It is the kept end of a task: with a key such an answer says where the task is, and names no monitor. */
+		this.kept = this.ours && !sync && !monitor && this.header("location") !== undefined;
+		/** It tells what became of the task. */
+		this.final = this.ours && !this.goesOn && (this.kept || ofTask.has(this.word));
+		const busy = [408, 429].includes(this.status) && (makes || !this.ours);
 		/** It tells nothing, and another try may. */
-		this.passes = !this.goesOn && (this.ours ? passing.has(this.word) : [408, 429].includes(this.status) || this.status > 501);
+		this.passes = !this.goesOn && !this.kept && (busy || (this.ours ? passing.has(this.word) : this.status > 501));
 	}
 
 	header(name) {
@@ -94,11 +99,7 @@ export async function send(settings, {method, path, body, headers, signal, stop,
 	if (response.type === "opaqueredirect") { // a page cannot read it, only follow it; the repeat has the same key
 		response = await lossy(settings.fetch(settings.url + way.path, {...init, redirect: "follow"}));
 	}
-	const chunks = [];
-	let size = 0;
-	for await (const chunk of pieces(response, () => size, settings.maxBytes)) {
-		chunks.push(chunk);
-		size += chunk.length;
-	}
-	return new Answer(response, new Uint8Array(await new Blob(chunks).arrayBuffer()), settings.parse, sync);
+	let all = new Blob([]);
+	for await (const piece of pieces(response, () => all.size, settings.maxBytes)) all = new Blob([all, piece]);
+	return new Answer(response, new Uint8Array(await all.arrayBuffer()), settings.parse, sync, method !== "GET");
 }

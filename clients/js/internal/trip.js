@@ -126,7 +126,7 @@ export class Trip {
 				const answer = await this.making;
 				this.task = answer.task ?? this.task;
 				const unclear = answer.ours ? answer.forwarded === "maybe" : answer.status < 400 || answer.status > 499;
-				this.maybe = answer.goesOn || !answer.final && (before || unclear);
+				this.maybe = answer.goesOn || before && !answer.kept || unclear && !answer.final;
 				return answer;
 			} catch (why) {
 				this.maybe = before || !why.unsent;
@@ -183,7 +183,6 @@ export class Trip {
 	}
 
 	finish(answer) {
-		if (answer.final) this.maybe = false;
 		if (answer.final && answer.status < 300) return answer.data();
 		throw this.failure(answer);
 	}

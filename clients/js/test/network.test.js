@@ -122,6 +122,19 @@ test("a refusal after a request that was lost", async t => {
 	assert.deepEqual([error.code, error.maybe], ["unauthorized", true]);
 });
 
+test("a proxy that echoes X-Request-Id", async t => {
+	let s = await scripted(t, reset, [502, ours, '{"message":"no upstream"}'], [429, {...ours, "Retry-After": "0"}, '{"message":"slowly"}'], done);
+	assert.deepEqual(await new Syncgate({url: s.url}).call("/a", {}), {ok: true});
+	s = await scripted(t, reset, [403, ours, '{"message":"no"}']);
+	let error = await failure(new Syncgate({url: s.url}).call("/a", {}));
+	assert.deepEqual([error.code, error.maybe], ["engine-error", true]);
+	s = await scripted(t, reset, [422, {...ours, Location: "/tasks/T1"}, '{"of":"the task"}']);
+	error = await failure(new Syncgate({url: s.url}).call("/a", {}));
+	assert.deepEqual([error.code, error.maybe], ["engine-error", false]);
+	s = await scripted(t, [202, running], [502, {"X-Request-Id": "r1"}, "<p>no upstream"], done);
+	assert.deepEqual(await new Syncgate({url: s.url}).call("/a", {}), {ok: true});
+});
+
 test("a bad gateway that may have a task", async t => {
 	const {"Preference-Applied": _, ...headers} = running, s = await scripted(t, [502, {...headers, ...problem, "X-Syncgate-Forwarded": "maybe"}, '{"type":"/errors/bad-gateway"}']);
 	const error = await failure(new Syncgate({url: s.url}).call("/a", {}));
