@@ -199,6 +199,7 @@ export class Trip {
 		while (!this.over) {
 			if (streams) streams = await this.listen();
 			const began = this.elapsed, answer = await this.ask(this.pathOf(this.task) + "/result", this.onProgress ? 0 : this.hold);
+			this.maybe = !answer.final;
 			if (!answer.goesOn) return this.finish(answer);
 			const {text} = answer, progress = answer.json()?.progress;
 			if (this.onProgress && !streams && progress !== undefined && text !== heard) this.tell(progress);
