@@ -59,7 +59,11 @@ func (t *trip) setID(id correlator.ID) {
 func (g *Gateway) bindKey(t *trip) (owner correlator.ID, err error) {
 	wait, cancel := g.storeContext()
 	defer cancel()
-	return g.keeper.Claim(wait, t.keyName(), t.call.Fingerprint, t.id, t.record())
+	var fingerprint [32]byte // of a key of our own
+	if t.call.Fingerprint != nil {
+		fingerprint = *t.call.Fingerprint
+	}
+	return g.keeper.Claim(wait, t.keyName(), fingerprint, t.id, t.record())
 }
 
 func (t *trip) keyName() correlator.Key { return correlator.Key{Login: t.call.Login, Name: t.key} }

@@ -133,9 +133,8 @@ type Call struct {
 	Wait         time.Duration // how long the client waits, from acceptance; capped already
 	TimeoutGiven bool          // the client named its timeout: its end is a normal answer and not a 504
 
-	// Fingerprint is the same for requests that ask for the same: of the body, its timeout apart. Set for requests with an
-	// Idempotency-Key.
-	Fingerprint [32]byte
+	// Fingerprint is the same for requests that ask for the same: of the body, its timeout apart. nil: the request has no Idempotency-Key.
+	Fingerprint *[32]byte
 
 	// Body is the package for the engine, complete but for the callback tokens, or empty when no op is to be forwarded.
 	// Slots are the offsets in Body where the tokens go, as many bytes each as a token has, one per op whose Create is set, in order.
@@ -145,14 +144,26 @@ type Call struct {
 	// Options is what a route adds; nil: nothing.
 	Options *Options
 
-	// Lasts is how long after acceptance the engine may take, if that is longer than Wait, and Retention how long a result is kept at least. They make
-	// the tokens live longer.
-	Lasts, Retention time.Duration
-	// Ends says that an op which is open when Lasts has passed has timed out. Such a call has a record from its beginning.
-	Ends bool
+	// Terms are what holds for tasks that outlast their client's wait; nil: nothing.
+	Terms *Terms
 
 	// Names complete ops of the call by names; nil: its tokens alone do.
 	Names CallNames
+}
+
+// Terms say how long a task may last. They make its tokens live longer.
+type Terms struct {
+	Lasts     time.Duration // how long after acceptance the engine may take, if that is longer than Call.Wait
+	Retention time.Duration // how long a result is kept at least
+	Ends      bool          // an op that is open when Lasts has passed has timed out. Such a call has a record from its beginning
+}
+
+// terms gives the Terms of a call; the zero Terms where it has none.
+func (c *Call) terms() Terms {
+	if c.Terms == nil {
+		return Terms{}
+	}
+	return *c.Terms
 }
 
 // CallNames are the names of a call's ops, under which others complete them through Gateway.Deliver. A call with names has its own. Its methods may

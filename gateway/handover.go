@@ -49,8 +49,8 @@ func (t *trip) waitEnds() time.Time {
 
 // waitLimit gives when the client is answered at the latest that waits for the result, or for events.
 func (t *trip) waitLimit() time.Time {
-	if t.call.Ends {
-		return t.accepted.Add(min(t.call.Wait, t.call.Lasts))
+	if terms := t.call.terms(); terms.Ends {
+		return t.accepted.Add(min(t.call.Wait, terms.Lasts))
 	}
 	return t.accepted.Add(t.call.Wait)
 }

@@ -171,7 +171,7 @@ func (g *Gateway) fetchOverdue(t *trip) {
 
 // timesOut reports whether the wait ends as the engine has no more time.
 func (t *trip) timesOut(reason error) bool {
-	return errors.Is(reason, correlator.ErrDeadline) && t.kind == creates && t.claimed.Load() && t.call.Ends && !time.Now().Before(t.accepted.Add(t.call.Lasts))
+	return errors.Is(reason, correlator.ErrDeadline) && t.kind == creates && t.claimed.Load() && t.call.terms().Ends && !time.Now().Before(t.accepted.Add(t.call.Terms.Lasts))
 }
 
 // timeOut ends the trip's open ops in its record, and so for its client. Where that cannot be written the wait ends as any other.

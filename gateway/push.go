@@ -52,7 +52,7 @@ func (t *trip) newID() correlator.ID {
 	if t.pushes() {
 		id = id.Mark()
 	}
-	if t.call.Retention > t.g.cfg.Results.Retention {
+	if t.call.terms().Retention > t.g.cfg.Results.Retention {
 		id = id.Outlast()
 	}
 	return id

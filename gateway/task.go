@@ -58,8 +58,8 @@ func (t *trip) metaOf() []byte {
 			m.Acked, m.Accepted = true, o.Accepted
 		}
 	}
-	if c.Ends {
-		m.Until = t.accepted.Add(c.Lasts).UnixMilli()
+	if terms := c.terms(); terms.Ends {
+		m.Until = t.accepted.Add(terms.Lasts).UnixMilli()
 	}
 	if t.dialect > 0 {
 		m.Dialect = t.g.partners.dialects[t.dialect].Name()

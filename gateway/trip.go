@@ -114,7 +114,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.id, t.body, t.exchange = t.newID(), in.TakeBody(), in.Exchange
-	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.Ends) {
+	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.terms().Ends) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
@@ -207,8 +207,9 @@ func (t *trip) expect() {
 
 // expiry is until when callbacks for the trip are accepted.
 func (t *trip) expiry() time.Time {
-	lasts := max(t.call.Wait, t.call.Lasts, t.deadline.Sub(t.accepted))
-	return t.accepted.Add(lasts).Add(max(t.g.cfg.Results.Retention, t.call.Retention, minTokenLife))
+	terms := t.call.terms()
+	lasts := max(t.call.Wait, terms.Lasts, t.deadline.Sub(t.accepted))
+	return t.accepted.Add(lasts).Add(max(t.g.cfg.Results.Retention, terms.Retention, minTokenLife))
 }
 
 // reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.

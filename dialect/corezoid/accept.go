@@ -39,7 +39,8 @@ func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) 
 	}
 	c := q.call()
 	if len(req.Header.PeekCanonical([]byte("Idempotency-Key"))) > 0 {
-		c.Fingerprint = s.fingerprint(body)
+		sum := s.fingerprint(body)
+		c.Fingerprint = &sum
 	}
 	return c, nil
 }

@@ -164,7 +164,9 @@ func (w *waiters) newNames(d *Dialect, c *gateway.Call, ops []namedOp) {
 			longest = max(longest, ops[i].process.Timer())
 		}
 	}
-	c.Lasts = max(c.Lasts, longest)
+	if longest > 0 {
+		c.Terms = &gateway.Terms{Lasts: longest}
+	}
 	if longest > 0 && !slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return isForwarded(&op) }) {
 		c.Wait = min(c.Wait, longest)
 	}

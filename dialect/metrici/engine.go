@@ -74,9 +74,9 @@ func (e *Engine) Prepare(c *gateway.Call) error {
 	if err != nil {
 		return badTask(err.Error())
 	}
-	c.Ends, c.Lasts, c.Retention = true, e.timeout, e.retention
+	c.Terms = &gateway.Terms{Ends: true, Lasts: e.timeout, Retention: e.retention}
 	if task.timeout > 0 {
-		c.Lasts = task.timeout
+		c.Terms.Lasts = task.timeout
 	}
 	if c.Options.Data != nil {
 		c.Options.Data = correlator.Overlay(task.data)

@@ -57,7 +57,8 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 	}
 	key, _ := httpfield.IdempotencyKey(&req.Header, true) // one that is none is refused by the gateway
 	if key != "" {
-		c.Fingerprint = fingerprint(o.Asked)
+		sum := fingerprint(o.Asked)
+		c.Fingerprint = &sum
 	}
 	o.Asked.Body = body
 	receivers := addressed{d.pushedOf(c, to, &wish), wish.os1}

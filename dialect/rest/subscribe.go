@@ -113,7 +113,7 @@ func subscribe(c *gateway.Call, r *route, w *wish, push *pushed, by subscriber) 
 	if by.key != "" {
 		own.sub.ID = derivedUUID("key", c.Login, r.Name, by.key)
 	}
-	c.Ops, o.Asked, o.Mode, o.Applied, c.Fingerprint = nil, nil, gateway.Hold, "", [sha256.Size]byte{} // nothing is waited for, whatever is preferred
+	c.Ops, o.Asked, o.Mode, o.Applied, c.Fingerprint = nil, nil, gateway.Hold, "", nil // nothing is waited for, whatever is preferred
 }
 
 // ownerOf is who has a subscription: a caller on one route, as a route's limit is for each caller. A name of a route has no "@".

@@ -107,11 +107,11 @@ func TestSubscriptionOfOneTask(t *testing.T) {
 	if shown, _ := said["signingSecret"].(string); shown != string(kept.Secrets[0]) {
 		t.Errorf("the secret is not the one that is shown: %s", p.answered(m).Body())
 	}
-	if m.c.Fingerprint == [32]byte{} {
+	if m.c.Fingerprint == nil {
 		t.Error("no fingerprint")
 	}
 	joined, _ := accept(t, p.Dialect, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", `Idempotency-Key: "a"`)
-	if joined.Fingerprint != m.c.Fingerprint {
+	if *joined.Fingerprint != *m.c.Fingerprint {
 		t.Error("the repeat is another request")
 	}
 	again, said := created(t, answer(p.Dialect, joined, open(gateway.ErrHandedOver, m.task)), "/v1/orders/card/tasks")
@@ -120,7 +120,7 @@ func TestSubscriptionOfOneTask(t *testing.T) {
 	}
 	elsewhere, _ := accept(t, p.Dialect, "POST /v1/orders/card", body, "X-Api-Key: k-shop", "Idempotency-Key: a")
 	another, _ := accept(t, p.Dialect, "POST /v1/orders/card/tasks", strings.Replace(body, "hook", "hook2", 1), "X-Api-Key: k-shop", "Idempotency-Key: a")
-	if elsewhere.Fingerprint == m.c.Fingerprint || another.Fingerprint == m.c.Fingerprint {
+	if *elsewhere.Fingerprint == *m.c.Fingerprint || *another.Fingerprint == *m.c.Fingerprint {
 		t.Error("another path, or another receiver, is the same request")
 	}
 	// Without a task there is no subscription.
