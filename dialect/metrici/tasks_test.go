@@ -245,3 +245,17 @@ func TestTasksThatAreRefused(t *testing.T) {
 		t.Error(w.task)
 	}
 }
+
+// With merge off a result replaces what was reported, which is merged among itself; the worker can ask all the same.
+func TestWithoutMerge(t *testing.T) {
+	s := newSite(t, func(c *setup) { c.http.Merge = false })
+	n := s.nodes[0]
+	reply := n.post(`{"a":1}`)
+	w := s.next(t)
+	want(t, n.query(w.token), is(w.token, "create", `{}`))
+	want(t, n.report(w.token, "progress", `{"b":2}`), said(w.token, "progress", `{"b":2}`))
+	want(t, n.report(w.token, "progress", `{"c":3}`), said(w.token, "progress", `{"b":2,"c":3}`))
+	want(t, n.report(w.token, "complete", `{"d":4}`), said(w.token, "complete", `{"d":4}`))
+	wantAnswer(t, soon(t, reply), 200, `{"d":4}`)
+	want(t, n.query(w.token), is(w.token, "complete", `{"d":4}`))
+}
