@@ -23,7 +23,7 @@ import (
 func startNode(t *testing.T, s *redistest.Server) *redis.Correlator {
 	t.Helper()
 	cfg := redis.Default()
-	cfg.URL, cfg.Parked, cfg.Retention = s.URL(), 1000, time.Hour
+	cfg.URL, cfg.Parked, cfg.Retention, cfg.Timeout = s.URL(), 1000, time.Hour, 5*time.Second // the machine may be busy
 	c, err := redis.New(cfg, newKeys(t), redis.Options{})
 	if err != nil {
 		t.Fatal(err)
