@@ -72,14 +72,7 @@ func TestReportRoutes(t *testing.T) {
 		})
 		public := n.url
 		if apart {
-			n.wantReport(`{}`, 404, "")
-			if a := n.do(http.MethodGet, "/report/x", ""); a.status != 404 {
-				t.Errorf("%+v", a)
-			}
-			n.url = "http://" + n.CallbackAddr().String()
-			if a := n.do(http.MethodPost, sign(namedOp("local", "5")), namedOp("local", "5")); a.status != 404 {
-				t.Errorf("a create at the callback listener: %+v", a)
-			}
+			n.wantNoReportsAtPublic()
 		}
 		n.wantReport(strings.Repeat("x", 1000), 200, `true 30 1000 127.0.0.1`)
 		n.wantReport(strings.Repeat("x", 1001), 413, "")
@@ -90,24 +83,7 @@ func TestReportRoutes(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		n.url = public
-		reply := n.createLater(namedOp("local", "5"))
-		b := names.next(t)
-		n.NotReady()
-		n.RefuseNew()
-		if a := n.create(namedOp("local", "5")); a.status != 503 {
-			t.Errorf("a create while draining: %+v", a)
-		}
-		if apart {
-			n.url = "http://" + n.CallbackAddr().String()
-		}
-		n.wantReport(`{}`, 200, `true 30 2 127.0.0.1`)
-		if err := n.complete(b, `1`); err != nil { // I9
-			t.Error(err)
-		}
-		if a := got(t, reply); a.status != 200 {
-			t.Errorf("%+v", a)
-		}
-		n.url = public
+		n.wantReportsWhileDraining(names)
 	}
 }
 
@@ -132,6 +108,41 @@ func TestAReportThatWaitsCostsItsBody(t *testing.T) {
 	waitFor(t, func() bool { return strings.Contains(n.metrics(), bytes+"0\n") })
 }
 
+// wantNoReportsAtPublic wants that those who report are served at the callback listener alone, where n.url leads then.
+func (n *node) wantNoReportsAtPublic() {
+	n.t.Helper()
+	n.wantReport(`{}`, 404, "")
+	if a := n.do(http.MethodGet, "/report/x", ""); a.status != 404 {
+		n.t.Errorf("%+v", a)
+	}
+	n.url = "http://" + n.CallbackAddr().String()
+	if a := n.do(http.MethodPost, sign(namedOp("local", "5")), namedOp("local", "5")); a.status != 404 {
+		n.t.Errorf("a create at the callback listener: %+v", a)
+	}
+}
+
+// wantReportsWhileDraining wants that those who report are served while the node drains.
+func (n *node) wantReportsWhileDraining(names *namer) {
+	n.t.Helper()
+	public := n.url
+	defer func() { n.url = public }()
+	reply := n.createLater(namedOp("local", "5"))
+	b := names.next(n.t)
+	n.NotReady()
+	n.RefuseNew()
+	if a := n.create(namedOp("local", "5")); a.status != 503 {
+		n.t.Errorf("a create while draining: %+v", a)
+	}
+	n.url = "http://" + n.CallbackAddr().String()
+	n.wantReport(`{}`, 200, `true 30 2 127.0.0.1`)
+	if err := n.complete(b, `1`); err != nil { // I9
+		n.t.Error(err)
+	}
+	if a := got(n.t, reply); a.status != 200 {
+		n.t.Errorf("%+v", a)
+	}
+}
+
 // What is completed by name at another node is the reply at home, or is kept, or comes second.
 func TestNamesAtAnotherNode(t *testing.T) {
 	names := newNamer()
@@ -151,7 +162,7 @@ func TestNamesAtAnotherNode(t *testing.T) {
 	}
 	want(t, got(t, reply), 200, done)
 	b.wantEnded(t, correlator.Complete, false)
-	wantSuperseded(t, deliver(b), correlator.Complete, false)
+	wantSuperseded(t, deliver(b), false)
 
 	reply = home.createLater(namedOp("local", "0.3")) // late and kept
 	b = names.next(t)
@@ -163,7 +174,7 @@ func TestNamesAtAnotherNode(t *testing.T) {
 	for _, n := range nodes {
 		want(t, n.do(http.MethodGet, a.header.Get("Location"), ""), 200, done)
 	}
-	wantSuperseded(t, deliver(b), correlator.Complete, true)
+	wantSuperseded(t, deliver(b), true)
 
 	old := correlator.NewID(b.id.Home(), time.Now().Add(-time.Second)) // late and gone
 	if err := other.Deliver(t.Context(), correlator.Token{Trip: old}, correlator.Callback{Status: correlator.Complete, Body: []byte(`1`)}); err == nil {

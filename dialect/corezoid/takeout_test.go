@@ -3,6 +3,8 @@ package corezoid_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,35 +126,14 @@ func wantRest(t *testing.T, d *corezoid.Dialect, c *gateway.Call, taken map[int]
 	if len(after) > 0 {
 		is = membersOf(t, after)
 	}
-	var want []json.RawMessage
-	all, slots := opsOf(t, was["ops"]), 0
-	for i := range c.Ops {
-		switch op := &c.Ops[i]; {
-		case op.Refused != "", op.Local && !taken[i]:
-			continue
-		case !taken[i]:
-			want = append(want, all[0])
-			if op.Create {
-				slots++
-			}
-		case !op.Local:
-			t.Errorf("op %d is taken, and not local", i)
-		}
-		all = all[1:]
-	}
+	want, slots := leftOf(t, c, taken, opsOf(t, was["ops"]))
 	got := opsOf(t, is["ops"])
-	if len(all) != 0 || len(got) != len(want) || len(c.Slots) != slots || len(want) > 0 && len(was) != len(is) {
-		t.Fatalf("%d ops and %d slots, want %d and %d:\n%s\n%s", len(got), len(c.Slots), len(want), slots, before, after)
+	if len(c.Slots) != slots || !slices.EqualFunc(got, want, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+		t.Fatalf("%d slots, want %d, and these ops:\n%s\n%s\n%s", len(c.Slots), slots, before, after, want)
 	}
-	for i := range got {
-		if !bytes.Equal(got[i], want[i]) {
-			t.Errorf("op %d is %s, want %s", i, got[i], want[i])
-		}
-	}
-	for name, value := range is {
-		if name != "ops" && !bytes.Equal(value, was[name]) {
-			t.Errorf("%s is %s, was %s", name, value, was[name])
-		}
+	was["ops"], is["ops"] = nil, nil
+	if len(want) > 0 && !maps.EqualFunc(was, is, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+		t.Errorf("%s\nwas %s", after, before)
 	}
 	for _, at := range c.Slots {
 		if !bytes.HasSuffix(after[:at], []byte(`"__callback_url":"`+callbackURL)) || !bytes.HasPrefix(after[at:], []byte(strings.Repeat("0", correlator.TokenLen)+`"`)) {
@@ -162,6 +143,31 @@ func wantRest(t *testing.T, d *corezoid.Dialect, c *gateway.Call, taken map[int]
 	if len(after) > 0 {
 		forwarded(t, d, c)
 	}
+}
+
+// leftOf gives those of the ops of a package that stay in it, and how many tokens they have.
+func leftOf(t *testing.T, c *gateway.Call, taken map[int]bool, all []json.RawMessage) (left []json.RawMessage, slots int) {
+	t.Helper()
+	for i := range c.Ops {
+		op := &c.Ops[i]
+		if op.Refused != "" || op.Local && !taken[i] {
+			continue
+		}
+		if taken[i] != op.Local || len(all) == 0 {
+			t.Fatalf("op %d is taken: %v, local: %v, and %d ops were left", i, taken[i], op.Local, len(all))
+		}
+		if !taken[i] {
+			left = append(left, all[0])
+		}
+		if !taken[i] && op.Create {
+			slots++
+		}
+		all = all[1:]
+	}
+	if len(all) != 0 {
+		t.Errorf("nobody knows of %s", all)
+	}
+	return left, slots
 }
 
 func membersOf(t *testing.T, body []byte) (all map[string]json.RawMessage) {

@@ -114,7 +114,7 @@ func TestAnswersAreTriedAgain(t *testing.T) {
 			if _, err := c.Names.Bind(t.Context(), id, id.Expiry(), c); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			if got := to.all(); len(got) != want || d.Modifies() != 0 {
 				t.Errorf("%d times away: %v, %d wait", times, got, d.Modifies())
 			}

@@ -65,25 +65,31 @@ func TestModifyCompletes(t *testing.T) {
 // A package may create and modify the same task, in either order, beside ops that the engine gets.
 func TestCreateAndModifyInOnePackage(t *testing.T) {
 	eachStation(t, func(t *testing.T, s *station) {
-		const other = `{"id":"z","type":"modify","obj":"task","conv_id":9,"ref":"z","data":{}}`
-		for i, pack := range []string{"C,M", "M,C", "C," + other + ",M", "M," + other + `,C,{"type":"x","obj":"y"}`} {
-			ref := fmt.Sprint("o-", i)
-			h := s.at(s.home(), strings.NewReplacer("C", createOp("2", ref), "M", modifyOp("2", ref, `{"b":2}`)).Replace(pack))
-			for _, part := range []string{`{"proc":"ok","id":"i","ref":"` + ref + `","data":{"a":1,"b":2}}`, `{"id":9,"proc":"ok","obj":"task","ref":"` + ref + `","obj_id":"`} {
-				if h.status != 200 || !strings.Contains(h.body, part) {
-					t.Errorf("%s: %+v", pack, h)
-				}
-			}
-			if strings.Index(pack, "C") < strings.Index(pack, "M") != (strings.Index(h.body, `"i"`) < strings.Index(h.body, `"id":9`)) {
-				t.Errorf("not in the client's order: %s", h.body)
-			}
-			if !strings.Contains(pack, other) {
-				s.unasked()
-			} else if got := s.asked(); got.body != `{"ops":[`+other+`]}` || !strings.Contains(h.body, `{"id":"z","proc":"ok","obj":"task","obj_id":"e`) {
-				t.Errorf("the engine gets %s, the client %s", got.body, h.body)
-			}
+		for i, pack := range []string{"C,M", "M,C", "C," + otherOp + ",M", "M," + otherOp + `,C,{"type":"x","obj":"y"}`} {
+			s.wantBoth(fmt.Sprint("o-", i), pack)
 		}
 	})
+}
+
+const otherOp = `{"id":"z","type":"modify","obj":"task","conv_id":9,"ref":"z","data":{}}`
+
+// wantBoth wants that the create C of a package is completed by its modify M.
+func (s *station) wantBoth(ref, pack string) {
+	s.t.Helper()
+	h := s.at(s.home(), strings.NewReplacer("C", createOp("2", ref), "M", modifyOp("2", ref, `{"b":2}`)).Replace(pack))
+	for _, part := range []string{`{"proc":"ok","id":"i","ref":"` + ref + `","data":{"a":1,"b":2}}`, `{"id":9,"proc":"ok","obj":"task","ref":"` + ref + `","obj_id":"`} {
+		if h.status != 200 || !strings.Contains(h.body, part) {
+			s.t.Errorf("%s: %+v", pack, h)
+		}
+	}
+	if strings.Index(pack, "C") < strings.Index(pack, "M") != (strings.Index(h.body, `"i"`) < strings.Index(h.body, `"id":9`)) {
+		s.t.Errorf("not in the client's order: %s", h.body)
+	}
+	if !strings.Contains(pack, otherOp) {
+		s.unasked()
+	} else if got := s.asked(); got.body != `{"ops":[`+otherOp+`]}` || !strings.Contains(h.body, `{"id":"z","proc":"ok","obj":"task","obj_id":"e`) {
+		s.t.Errorf("the engine gets %s, the client %s", got.body, h.body)
+	}
 }
 
 // Of many modifies of one task at the same time one completes it, and each other one hears why not.
@@ -237,53 +243,57 @@ func TestLateModify(t *testing.T) {
 	})
 }
 
-// A route to a waiter's process: held, handed over, and refused where its task has no name.
+// post sends a request of the route to a process and gives its answer by channel.
+func (s *station) post(process, body string, header ...string) <-chan heard {
+	c := make(chan heard, 1)
+	go func() {
+		c <- s.do(s.home(), http.MethodPost, "/r/"+process, body, append([]string{"Content-Type", "application/json"}, header...)...)
+	}()
+	return c
+}
+
+// completeOrder completes the task of process 3 that has the number of an order.
+func (s *station) completeOrder(no string) {
+	s.t.Helper()
+	h := s.at(s.other(), `{"type":"modify","obj":"task","conv_id":3,"obj_id":"`+s.taskOf("3", "data.order.no", no)+`","data":{"paid":true}}`)
+	if !strings.Contains(h.body, `"proc":"ok"`) {
+		s.t.Errorf("%+v", h)
+	}
+}
+
+// wantHeard wants a status, and a body with a text in it.
+func wantHeard(t *testing.T, h heard, status int, text string) {
+	t.Helper()
+	if h.status != status || !strings.Contains(h.body, text) {
+		t.Errorf("%+v\nwant %d %s", h, status, text)
+	}
+}
+
+// A route to a waiter's process: held, handed over, with events, and refused where its task has no name or another's.
 func TestRoutesOfWaiters(t *testing.T) {
 	eachStation(t, func(t *testing.T, s *station) {
-		post := func(process, body string, header ...string) <-chan heard {
-			c := make(chan heard, 1)
-			go func() {
-				c <- s.do(s.home(), http.MethodPost, "/r/"+process, body, append([]string{"Content-Type", "application/json"}, header...)...)
-			}()
-			return c
-		}
-		complete := func(ref string) {
-			t.Helper()
-			h := s.at(s.other(), `{"type":"modify","obj":"task","conv_id":3,"obj_id":"`+s.taskOf("3", "data.order.no", ref)+`","data":{"paid":true}}`)
-			if !strings.Contains(h.body, `"proc":"ok"`) {
-				t.Errorf("%+v", h)
-			}
-		}
-		reply := post("3", `{"order":{"no":17}}`, "Prefer", "wait=10")
-		complete("17")
+		reply := s.post("3", `{"order":{"no":17}}`, "Prefer", "wait=10")
+		s.completeOrder("17")
 		if h := s.answered(reply); h.status != 200 || h.body != `{"order":{"no":17},"paid":true}` {
 			t.Errorf("%+v", h)
 		}
-		h := s.answered(post("3", `{"order":{"no":"18"}}`, "Prefer", "respond-async"))
+		h := s.answered(s.post("3", `{"order":{"no":"18"}}`, "Prefer", "respond-async"))
 		location := h.header.Get("Location")
 		if h.status != 202 || location == "" {
 			t.Fatalf("%+v", h)
 		}
-		if h := s.answered(post("3", `{"order":{"no":18}}`)); h.status != 502 || !strings.Contains(h.body, "not unical reference") {
-			t.Errorf("a second task of a name: %+v", h)
-		}
-		complete("18")
+		wantHeard(t, s.answered(s.post("3", `{"order":{"no":18}}`)), 502, "not unical reference")
+		s.completeOrder("18")
 		for _, n := range s.nodes {
-			if h := s.do(n, http.MethodGet, location, ""); h.status != 200 || h.body != `{"order":{"no":"18"},"paid":true}` {
-				t.Errorf("%+v", h)
-			}
+			wantHeard(t, s.do(n, http.MethodGet, location, ""), 200, `{"order":{"no":"18"},"paid":true}`)
 		}
-		events := post("3", `{"order":{"no":19}}`, "Accept", "text/event-stream")
-		complete("19")
-		if h := s.answered(events); h.status != 200 || !strings.Contains(h.body, "event: accepted\n") || !strings.Contains(h.body, `data: {"order":{"no":19},"paid":true}`) {
-			t.Errorf("%+v", h)
-		}
-		if h := s.answered(post("3", `{"order":{}}`)); h.status != 400 || !strings.Contains(h.body, "data.order.no must be") {
-			t.Errorf("%+v", h)
-		}
-		if h := s.answered(post("2", `{"ref":"x"}`)); h.status != 400 || !strings.Contains(h.body, "ref must be") { // tasks of routes have none
-			t.Errorf("%+v", h)
-		}
+		events := s.post("3", `{"order":{"no":19}}`, "Accept", "text/event-stream")
+		s.completeOrder("19")
+		h = s.answered(events)
+		wantHeard(t, h, 200, "event: accepted\n")
+		wantHeard(t, h, 200, `data: {"order":{"no":19},"paid":true}`)
+		wantHeard(t, s.answered(s.post("3", `{"order":{}}`)), 400, "data.order.no must be")
+		wantHeard(t, s.answered(s.post("2", `{"ref":"x"}`)), 400, "ref must be") // tasks of routes have none
 		s.unasked()
 	})
 }

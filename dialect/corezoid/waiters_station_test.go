@@ -202,12 +202,12 @@ type heard struct {
 }
 
 // at sends a package to a node and gives what comes back.
-func (s *station) at(node *stationNode, ops string, header ...string) heard {
-	return s.signed(node, login, secret, `{"timeout":10,"ops":[`+ops+`]}`, header...)
+func (s *station) at(node *stationNode, ops string) heard {
+	return s.signed(node, login, secret, `{"timeout":10,"ops":[`+ops+`]}`)
 }
 
-func (s *station) signed(node *stationNode, login, secret, body string, header ...string) heard {
-	return s.do(node, http.MethodPost, path(login, strconv.FormatInt(time.Now().Unix(), 10), secret, body), body, header...)
+func (s *station) signed(node *stationNode, login, secret, body string) heard {
+	return s.do(node, http.MethodPost, path(login, strconv.FormatInt(time.Now().Unix(), 10), secret, body), body)
 }
 
 func (s *station) do(node *stationNode, method, path, body string, header ...string) heard {
@@ -236,9 +236,9 @@ func (s *station) home() *stationNode  { return s.nodes[0] }
 func (s *station) other() *stationNode { return s.nodes[len(s.nodes)-1] }
 
 // create sends ops to the home node and gives the reply by channel.
-func (s *station) create(ops string, header ...string) <-chan heard {
+func (s *station) create(ops string) <-chan heard {
 	c := make(chan heard, 1)
-	go func() { c <- s.at(s.home(), ops, header...) }()
+	go func() { c <- s.at(s.home(), ops) }()
 	return c
 }
 

@@ -104,37 +104,38 @@ func TestAcceptWithWaiters(t *testing.T) {
 		{`{"type":"delete","obj":"task","conv_id":2,"ref":1}`, "Operation is not allowed", ``},
 	} {
 		for _, pack := range []string{`{"ops":[OP]}`, `{"ops":OP}`, `{"ops":[OP,` + other + `]}`, `{"a":1,"ops":[` + other + ` , OP],"b":2}`, `{"ops":[` + other + `,OP,` + other + `]}`} {
-			c := mustAccept(t, d, strings.Replace(pack, "OP", f.op, 1))
-			at := strings.Count(strings.Split(pack, "OP")[0], `"create"`)
-			op := &c.Ops[at]
-			switch f.kind {
-			case "local":
-				if !op.Local || op.Refused != "" || c.Names == nil || op.Match != "" {
-					t.Errorf("%s: %+v", f.op, op)
-				}
-			case "forwarded":
-				if op.Local || op.Refused != "" || op.Match == "" {
-					t.Errorf("%s: %+v", f.op, op)
-				}
-			default:
-				if op.Local || !strings.Contains(op.Refused, f.kind) || c.Names != nil {
-					t.Errorf("%s: %+v, want that it is refused: %s", f.op, op, f.kind)
-				}
-			}
-			switch {
-			case len(c.Ops) == 1 && f.kind != "forwarded":
-				if c.Body != nil || c.Slots != nil {
-					t.Errorf("%s goes on as %s", f.op, c.Body)
-				}
-			case f.kind != "forwarded":
-				rest := strings.NewReplacer(",OP", "", "OP,", "", " , OP", "", "OP", "").Replace(pack)
-				if got, want := forwarded(t, d, c), forwarded(t, d, mustAccept(t, d, rest)); got != want {
-					t.Errorf("%s in %s: got\n%s\nwant\n%s", f.op, pack, got, want)
-				}
-			case f.engine != "" && !strings.Contains(forwarded(t, d, c), f.engine):
-				t.Errorf("%s goes on as %s", f.op, forwarded(t, d, c))
-			}
+			wantOp(t, d, pack, f.op, f.kind, f.engine)
 		}
+	}
+}
+
+// wantOp wants that the op OP of a package is local, forwarded, or refused with these words, and that the others go on as they would without it.
+func wantOp(t *testing.T, d *corezoid.Dialect, pack, text, kind, engine string) {
+	t.Helper()
+	c := mustAccept(t, d, strings.Replace(pack, "OP", text, 1))
+	op := &c.Ops[strings.Count(strings.Split(pack, "OP")[0], `"create"`)]
+	local, goesOn := kind == "local", kind == "forwarded"
+	if op.Local != local || goesOn != (op.Match != "") || (op.Refused == "") != (local || goesOn) || local && c.Names == nil || op.Refused != "" && c.Names != nil {
+		t.Errorf("%s: %+v", text, op)
+	}
+	if !local && !goesOn && !strings.Contains(op.Refused, kind) {
+		t.Errorf("%s is refused: %s, want %s", text, op.Refused, kind)
+	}
+	if goesOn {
+		if got := forwarded(t, d, c); !strings.Contains(got, engine) {
+			t.Errorf("%s goes on as %s", text, got)
+		}
+		return
+	}
+	if len(c.Ops) == 1 {
+		if c.Body != nil || c.Slots != nil {
+			t.Errorf("%s goes on as %s", text, c.Body)
+		}
+		return
+	}
+	rest := strings.NewReplacer(",OP", "", "OP,", "", " , OP", "", "OP", "").Replace(pack)
+	if got, want := forwarded(t, d, c), forwarded(t, d, mustAccept(t, d, rest)); got != want {
+		t.Errorf("%s in %s: got\n%s\nwant\n%s", text, pack, got, want)
 	}
 }
 
@@ -199,36 +200,41 @@ func TestPersonalURLIsNoCreate(t *testing.T) {
 // In a mixed package an op that no engine gets ends with its timer, and its names with the trip.
 func TestTimerEndsAnOp(t *testing.T) {
 	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"},{"type":"create","obj":"task","conv_id":1,"ref":"forwarded"}]}`
-	for _, ended := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			d := dialect(t)
-			to, memory := waiting(t, d)
-			c := mustAccept(t, d, pack)
-			id := memory.NewID(time.Now().Add(time.Hour))
-			if finals, err := c.Names.Bind(t.Context(), id, id.Expiry(), c); err != nil || len(finals) != 0 {
-				t.Fatal(finals, err)
-			}
-			time.Sleep(29 * time.Second)
-			if got := to.all(); len(got) != 0 {
-				t.Errorf("after 29 s: %v", got)
-			}
-			if ended {
-				c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
-			}
-			time.Sleep(2 * time.Second)
-			if got := to.all(); ended && len(got) != 0 {
-				t.Errorf("after the end: %v", got)
-			} else if !ended && (len(got) != 1 || got[0].Op != 1 || got[0].Status != correlator.Answered || string(got[0].Body) != `{"proc":"error","id":"x","description":"Timeout for create task"}`) {
-				t.Errorf("after 31 s: %v", got)
-			}
-			time.Sleep(time.Minute)
-			if got := to.all(); !ended && (len(got) != 2 || got[1].Op != 2) {
-				t.Errorf("after 91 s: %v", got)
-			}
-			c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
-			d.SetWaiters(nil, nil)
-		})
+	begin := func(t *testing.T) (c *gateway.Call, to *noted) {
+		d := dialect(t)
+		to, memory := waiting(t, d)
+		c = mustAccept(t, d, pack)
+		id := memory.NewID(time.Now().Add(time.Hour))
+		if finals, err := c.Names.Bind(t.Context(), id, id.Expiry(), c); err != nil || len(finals) != 0 {
+			t.Fatal(finals, err)
+		}
+		<-time.After(29 * time.Second)
+		if got := to.all(); len(got) != 0 {
+			t.Errorf("after 29 s: %v", got)
+		}
+		return c, to
 	}
+	synctest.Test(t, func(t *testing.T) {
+		c, to := begin(t)
+		<-time.After(2 * time.Second)
+		const out = `{"proc":"error","id":"x","description":"Timeout for create task"}`
+		if got := to.all(); len(got) != 1 || got[0].Op != 1 || got[0].Status != correlator.Answered || string(got[0].Body) != out {
+			t.Errorf("after 31 s: %v", got)
+		}
+		<-time.After(time.Minute)
+		if got := to.all(); len(got) != 2 || got[1].Op != 2 {
+			t.Errorf("after 91 s: %v", got)
+		}
+		c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c, to := begin(t)
+		c.Names.Ended(t.Context(), make([]correlator.Status, 4), false)
+		<-time.After(2 * time.Minute)
+		if got := to.all(); len(got) != 0 {
+			t.Errorf("after the end: %v", got)
+		}
+	})
 }
 
 // lasts gives how long the engine may take.
