@@ -117,7 +117,7 @@ func (t *trip) resultOutcome() string {
 			return outcomeFailed
 		case status == correlator.Cancelled:
 			return outcomeCancelled
-		case op.Create && status != correlator.Complete && t.forwarded.Load() == 0: // by us: its name is another's, or its time is over
+		case op.Create && status != correlator.Complete && t.named() && t.forwarded.Load() == 0 && !t.joined: // by us: its name is another's, or its time is over
 			return outcomeFailed
 		case op.Create && status != correlator.Complete:
 			return outcomeEngineRefused
