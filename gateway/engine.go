@@ -61,17 +61,24 @@ type Ack struct {
 // none.
 type EngineTask struct {
 	size uint8
+	cut  bool     // the id is longer
 	text [36]byte // a UUID has room
 }
 
 // NewEngineTask takes the beginning of an id.
 func NewEngineTask(id []byte) (t EngineTask) {
 	t.size = uint8(copy(t.text[:], id)) //nolint:gosec // at most 36
+	t.cut = int(t.size) < len(id)
 	return t
 }
 
-// String gives the id, empty when there is none.
-func (t EngineTask) String() string { return string(t.bytes()) }
+// Whole gives the id; empty where there is none, or there was no room for all of it.
+func (t EngineTask) Whole() string {
+	if t.cut {
+		return ""
+	}
+	return string(t.bytes())
+}
 
 // bytes gives the id, nil when there is none. It stands in t.
 func (t *EngineTask) bytes() []byte { return t.text[:t.size] }

@@ -32,7 +32,7 @@ func TestI1NamesAreBoundBeforeTheEngineKnows(t *testing.T) {
 	b := names.next(t)
 	a := e.next(t)
 	a.accept()
-	if ack := b.wantAck(t, true); ack.Task.String() != "5cf67011094bab1b9a00a300" || (gateway.EngineTask{}).String() != "" {
+	if ack := b.wantAck(t, true); ack.Task.Whole() != "5cf67011094bab1b9a00a300" || (gateway.EngineTask{}).Whole() != "" {
 		t.Errorf("Acked has the task %q", ack.Task)
 	}
 	if err := n.complete(b, `{"answer":42}`); err != nil {
@@ -182,7 +182,7 @@ func TestAckedOnlyWithAnAnswer(t *testing.T) {
 	f((*asked).reset, 200, false)
 	f(func(*asked) {}, 200, false)
 	f(func(a *asked) { a.answer(200, `{"request_proc":"ok","ops":[{"id":"other","proc":"ok"}]}`) }, 200, false)
-	if ack := f(func(a *asked) { a.answer(500, `no`) }, 502, true); ack.Refused || ack.Task.String() != "" {
+	if ack := f(func(a *asked) { a.answer(500, `no`) }, 502, true); ack.Refused || ack.Task.Whole() != "" {
 		t.Errorf("%+v", ack)
 	}
 	if ack := f(func(a *asked) { a.answer(401, `{"request_proc":"error","ops":[]}`) }, 401, true); ack.Package == nil {

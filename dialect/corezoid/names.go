@@ -203,13 +203,14 @@ func (n *callNames) Acked(ctx context.Context, c *gateway.Call, ack *gateway.Ack
 	}
 }
 
-// taskOf gives the engine's own id of the task of an op, empty where it gave none.
+// taskOf gives the engine's own id of the task of an op, empty where it gave none, or one that is too long to be a name: two with the same
+// beginning must not be taken for one.
 func taskOf(c *gateway.Call, ack *gateway.Ack, op int) string {
 	switch {
 	case len(c.Ops) == 1:
-		return ack.Task.String()
+		return ack.Task.Whole()
 	case ack.Tasks != nil:
-		return ack.Tasks[op].String()
+		return ack.Tasks[op].Whole()
 	default:
 		return ""
 	}
