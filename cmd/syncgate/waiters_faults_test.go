@@ -110,17 +110,9 @@ func TestRemovedHashAtEveryNode(t *testing.T) {
 	p.end()
 }
 
-// forgeries is how many forged requests the test sends. By hand it was a million.
-func forgeries() int {
-	if n, err := strconv.Atoi(os.Getenv("SYNCGATE_TEST_FORGERIES")); err == nil {
-		return n
-	}
-	return 100_000
-}
-
 // TestForgedURLsAreLookedUpNowhere sends forged personal URLs, and good ones with a wrong signature: Redis hears nothing of them, and the node keeps nothing.
 func TestForgedURLsAreLookedUpNowhere(t *testing.T) {
-	const batch = 100
+	const batch, forgeries = 100, 100_000 // by hand it was a million
 	r := redistest.StartTCP(t)
 	p := startWaiters(t, r)
 	conn, err := net.Dial("tcp", p.home.public)
@@ -153,15 +145,15 @@ func TestForgedURLsAreLookedUpNowhere(t *testing.T) {
 	resident := func() float64 { return p.home.metric("process_resident_memory_bytes") / (1 << 20) }
 	forge(20 * batch) // so that buffers have their size
 	before, commands, began := resident(), commandsOf(r), time.Now()
-	forge(forgeries())
+	forge(forgeries)
 	took := time.Since(began)
 	if n := commandsOf(r) - commands; n > 100+40*int(took.Seconds()) { // probes, and readings of inboxes of two nodes
-		t.Errorf("%d commands of Redis in %v beside %d forged requests", n, took, forgeries())
+		t.Errorf("%d commands of Redis in %v beside %d forged requests", n, took, forgeries)
 	}
 	if after := resident(); after > before+32 {
 		t.Errorf("the node has %.0f MiB, and had %.0f MiB before", after, before)
 	}
-	t.Logf("%d forged requests in %v, %d commands of Redis, %.0f MiB and then %.0f MiB", forgeries(), took, commandsOf(r)-commands, before, resident())
+	t.Logf("%d forged requests in %v, %d commands of Redis, %.0f MiB and then %.0f MiB", forgeries, took, commandsOf(r)-commands, before, resident())
 	if strings.Contains(p.home.log.String(), "request refused") {
 		t.Error("forged requests are in the log")
 	}
