@@ -77,120 +77,127 @@ type completion struct {
 	at            *client
 }
 
-// send gives what the sender hears: that the task has the result, that the result is held for a while, or neither.
-func (c completion) send(t *testing.T) (done, held bool) {
-	a, ok := answer{}, `"proc":"ok","obj":"task"`
-	if c.modify {
-		var err error
-		if a, err = c.at.create(modifyOf(c.process, c.nonce, c.result)); err != nil {
-			a.body = err.Error()
-		}
-		for _, no := range []string{"no api callback logic in node with task", "The last one callback is still running. You should wait"} {
-			if a.status == 200 && strings.Contains(a.body, no) {
-				return false, false
-			}
-		}
-	} else {
-		node := localNode
-		if c.process == forwarded {
-			node = forwardedNode
-		}
-		switch a = c.at.callNode(node, c.nonce, c.result); {
-		case a.status == 202 && a.body == "{}":
-			return false, true
-		case a.status == 409:
-			return false, false
-		}
+// ask sends a completion.
+func (c completion) ask() answer {
+	switch {
+	case c.modify:
+		return <-c.at.createLater(modifyOf(c.process, c.nonce, c.result))
+	case c.process == forwarded:
+		return c.at.callNode(forwardedNode, c.nonce, c.result)
+	default:
+		return c.at.callNode(localNode, c.nonce, c.result)
 	}
-	if a.status != 200 || !strings.Contains(a.body, ok) {
-		t.Errorf("the sender of %s for %s hears %d %s", c.result, c.nonce, a.status, a.body)
-	}
-	return true, false
 }
 
-// TestNamesOverNodes has 200 clients at two nodes wait for completions by name, which come in any order over 20 connections to both nodes: half by modify, half at
-// personal URLs, every fifth before its client, every third twice. Each client gets one result, which is its own and which a sender was answered for.
-func TestNamesOverNodes(t *testing.T) {
-	const clients, connections = 200, 20
-	p := startWaiters(t, redistest.StartTCP(t))
-	at := []*client{p.atHome, p.atOther}
-	var early, due []completion
-	for n := range clients {
-		c := completion{process: []int{local, forwarded}[n%2], nonce: nonceOf(n), modify: n/2%2 == 0, at: at[rand.IntN(2)]}
-		if n < clients/2 {
-			c.at = at[(n/4+1)%2] // the node that does not have the client
+// send gives what the sender hears: that the task has the result, that the result is held for a while, or neither.
+func (c completion) send(t *testing.T) (done, held bool) {
+	a := c.ask()
+	says := func(words string) bool { return strings.Contains(a.body, words) }
+	switch {
+	case a.status == 200 && says(`"proc":"ok","obj":"task"`):
+		return true, false
+	case a.status == 202 && a.body == "{}":
+		return false, true
+	case says("no api callback logic in node with task"), says("task_not_in_current_sync_callback_node"), says("The last one callback is still running. You should wait"):
+	default:
+		t.Errorf("the sender of %s for %s hears %d %s", c.result, c.nonce, a.status, a.body)
+	}
+	return false, false
+}
+
+// outcomes are what senders have heard, by nonce.
+type outcomes struct {
+	mu         sync.Mutex // guards what follows
+	done, held map[string][]string
+}
+
+// send sends a completion and keeps what its sender hears.
+func (o *outcomes) send(t *testing.T, c completion) {
+	done, held := c.send(t)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case done:
+		o.done[c.nonce] = append(o.done[c.nonce], c.result)
+	case held:
+		o.held[c.nonce] = append(o.held[c.nonce], c.result)
+	}
+}
+
+// want wants that a client has one of the results that its senders heard were taken. It is the only one that is done, unless an engine says ok to each modify.
+func (o *outcomes) want(t *testing.T, process int, nonce string, a answer) {
+	_, reply := named(process, nonce)
+	own := 0
+	for _, result := range append(slices.Clone(o.done[nonce]), o.held[nonce]...) {
+		if a.status == 200 && a.body == reply(result) {
+			own++
 		}
-		times := 1
-		if n%3 == 0 {
-			times = 2
+	}
+	if own != 1 || process == local && len(o.done[nonce]) > 1 {
+		t.Errorf("%s got %d %s; its senders heard that %q is done, and that %q is held", nonce, a.status, a.body, o.done[nonce], o.held[nonce])
+	}
+}
+
+// namedCrowd is how many clients wait for completions by name: half at each node, half for each process.
+const namedCrowd = 200
+
+func processOf(n int) int { return []int{local, forwarded}[n%2] }
+
+// completionsOf gives the completions of a crowd, in any order: half by modify, half at personal URLs, every third client has two. Those of every fifth are early. The first
+// half comes to the node that does not have the client, the others to either.
+func completionsOf(at []*client) (early, due []completion) {
+	for n := range namedCrowd {
+		c := completion{process: processOf(n), nonce: nonceOf(n), modify: n/2%2 == 0, at: at[rand.IntN(2)]} //nolint:gosec // an order, and no secret
+		if n < namedCrowd/2 {
+			c.at = at[(n/4+1)%2]
 		}
-		for i := range times {
+		for i := range []int{2, 1, 1}[n%3] {
 			c.result = fmt.Sprintf("%s-%d", c.nonce, i)
-			if n%5 == 0 && i == 0 && (c.process == local || !c.modify) { // an engine answers a modify at once, and its ok is not kept for a task that it was not asked for
+			if n%5 == 0 && i == 0 && (c.process == local || !c.modify) { // an engine's ok is not kept for a task that it was not asked for
 				early = append(early, c)
 				continue
 			}
 			due = append(due, c)
 		}
 	}
-	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] }) //nolint:gosec // the same
+	return early, due
+}
 
-	var mu sync.Mutex
-	done, held := make(map[string][]string), make(map[string][]string) // results by nonce, as their senders have heard
-	send := func(c completion) {
-		isDone, isHeld := c.send(t)
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case isDone:
-			done[c.nonce] = append(done[c.nonce], c.result)
-		case isHeld:
-			held[c.nonce] = append(held[c.nonce], c.result)
-		}
-	}
+// TestNamesOverNodes has clients at two nodes wait for completions by name, which come over 20 connections to both nodes. Each client gets one result, which is its own
+// and which a sender was answered for.
+func TestNamesOverNodes(t *testing.T) {
+	p := startWaiters(t, redistest.StartTCP(t))
+	at := []*client{p.atHome, p.atOther}
+	early, due := completionsOf(at)
+	o := &outcomes{done: make(map[string][]string), held: make(map[string][]string)}
 	var senders, waiting sync.WaitGroup
 	for _, c := range early {
-		senders.Go(func() { send(c) })
+		senders.Go(func() { o.send(t, c) })
 	}
 	eventually(t, "completions that are early are held", func() bool {
-		return p.home.metric("syncgate_waiter_completions_total", `outcome="held"`)+p.other.metric("syncgate_waiter_completions_total", `outcome="held"`) > 0
+		const name, held = "syncgate_waiter_completions_total", `outcome="held"`
+		return p.home.metric(name, held)+p.other.metric(name, held) > 0
 	})
-	replies := make([]answer, clients)
-	for n := range clients {
+	replies := make([]answer, namedCrowd)
+	for n := range replies {
 		waiting.Go(func() {
-			body, _ := named([]int{local, forwarded}[n%2], nonceOf(n))
-			a, err := at[n/4%2].create(body)
-			if err != nil {
-				a.body = err.Error()
-			}
-			replies[n] = a
+			body, _ := named(processOf(n), nonceOf(n))
+			replies[n] = <-at[n/4%2].createLater(body)
 		})
 	}
 	var next atomic.Int64
-	for range connections {
+	for range 20 {
 		senders.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(due)); i = next.Add(1) - 1 {
-				send(due[i])
+				o.send(t, due[i])
 			}
 		})
 	}
 	senders.Wait()
 	waiting.Wait()
 	for n, a := range replies {
-		nonce := nonceOf(n)
-		_, reply := named(0, nonce)
-		own := 0
-		for _, result := range append(slices.Clone(done[nonce]), held[nonce]...) {
-			if a.status == 200 && a.body == reply(result) {
-				own++
-			}
-		}
-		if own != 1 {
-			t.Errorf("%s got %d %s; its senders heard that %q is done, and that %q is held", nonce, a.status, a.body, done[nonce], held[nonce])
-		}
-		if n%2 == 0 && len(done[nonce]) > 1 { // an engine says ok to each modify
-			t.Errorf("%s was completed by %q", nonce, done[nonce])
-		}
+		o.want(t, processOf(n), nonceOf(n), a)
 	}
 	t.Logf("%d completions came early, %d later", len(early), len(due))
 	p.home.stop()

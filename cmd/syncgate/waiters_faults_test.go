@@ -110,9 +110,38 @@ func TestRemovedHashAtEveryNode(t *testing.T) {
 	p.end()
 }
 
+// forger sends forged requests over one connection, a hundred at a time.
+type forger struct {
+	t      *testing.T
+	conn   net.Conn
+	in     *bufio.Reader
+	serial int
+}
+
+// forge sends n requests, and wants that each is refused.
+func (f *forger) forge(n int) {
+	f.t.Helper()
+	const batch = 100
+	for range n / batch {
+		var out, want strings.Builder
+		for range batch {
+			f.serial++
+			out.WriteString(forged(f.serial))
+			want.WriteString([]string{"404", "404", "404", "401"}[f.serial%4] + " ")
+		}
+		_, err := f.conn.Write([]byte(out.String()))
+		if err = errors.Join(err, f.conn.SetDeadline(time.Now().Add(patience))); err != nil {
+			f.t.Fatal(err)
+		}
+		if got := statuses(f.t, f.in, batch); got != want.String() {
+			f.t.Fatalf("the answers are %s; want %s", got, want.String())
+		}
+	}
+}
+
 // TestForgedURLsAreLookedUpNowhere sends forged personal URLs, and good ones with a wrong signature: Redis hears nothing of them, and the node keeps nothing.
 func TestForgedURLsAreLookedUpNowhere(t *testing.T) {
-	const batch, forgeries = 100, 100_000 // by hand it was a million
+	const forgeries = 100_000 // by hand it was a million
 	r := redistest.StartTCP(t)
 	p := startWaiters(t, r)
 	conn, err := net.Dial("tcp", p.home.public)
@@ -120,32 +149,12 @@ func TestForgedURLsAreLookedUpNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	in := bufio.NewReader(conn)
-	serial := 0
-	forge := func(n int) {
-		t.Helper()
-		for range n / batch {
-			var out, want strings.Builder
-			for range batch {
-				serial++
-				out.WriteString(forged(serial))
-				want.WriteString([]string{"404", "404", "404", "401"}[serial%4] + " ")
-			}
-			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := conn.Write([]byte(out.String())); err != nil {
-				t.Fatal(err)
-			}
-			if got := statuses(t, in, batch); got != want.String() {
-				t.Fatalf("the answers are %s; want %s", got, want.String())
-			}
-		}
-	}
-	heap := func() float64 { return p.home.metric("go_memstats_heap_alloc_bytes") / (1 << 20) } // resident memory has the race detector's own
-	forge(20 * batch) // so that buffers have their size
+	f := &forger{t: t, conn: conn, in: bufio.NewReader(conn)}
+	f.forge(2000) // so that buffers have their size
+	// Resident memory has the race detector's own, so the heap is looked at.
+	heap := func() float64 { return p.home.metric("go_memstats_heap_alloc_bytes") / (1 << 20) }
 	before, commands, began := heap(), commandsOf(r), time.Now()
-	forge(forgeries)
+	f.forge(forgeries)
 	took := time.Since(began)
 	if n := commandsOf(r) - commands; n > 100+40*int(took.Seconds()) { // probes, and readings of inboxes of two nodes
 		t.Errorf("%d commands of Redis in %v beside %d forged requests", n, took, forgeries)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,15 +96,8 @@ func TestNodeDiesThatHasTakenAName(t *testing.T) {
 	slow.Slow(700 * time.Millisecond) // in each direction: so there is time between the two commands
 	lost := make(chan answer, 1)
 	go func() { lost <- caller(t, at, 1).callNode(localNode, "n", "lost") }()
-	taken := func() (n int) {
-		for _, name := range namesIn(r) {
-			if r.Do("HEXISTS", name, "lease") == ":1" {
-				n++
-			}
-		}
-		return n
-	}
-	eventually(t, "the name is taken", func() bool { return taken() > 0 })
+	isTaken := func(name string) bool { return r.Do("HEXISTS", name, "lease") == ":1" }
+	eventually(t, "the name is taken", func() bool { return slices.ContainsFunc(namesIn(r), isTaken) })
 	if err := dying.process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -116,24 +110,33 @@ func TestNodeDiesThatHasTakenAName(t *testing.T) {
 		t.Fatalf("the node was killed too late: the client has %s", a.body)
 	default:
 	}
-	began, busy := time.Now(), 0
-	eventually(t, "the completion is taken that is sent again", func() bool {
+	began := time.Now()
+	if busy := p.sendsAgain(); busy == 0 {
+		t.Error("the right of the node that was killed has ended with it")
+	}
+	if a := <-got; a.body != reply("again") {
+		t.Errorf("the client has %s", a.body)
+	}
+	t.Logf("the right of the dead node lasted for %v more", time.Since(began).Round(time.Second))
+	p.home.stop()
+	p.end()
+}
+
+// sendsAgain sends the completion of n to the home until it is taken, and counts how often somebody else had the right.
+func (p *pair) sendsAgain() (busy int) {
+	p.t.Helper()
+	eventually(p.t, "the completion is taken that is sent again", func() bool {
 		a := p.atHome.callNode(localNode, "n", "again")
 		if a.status == 409 && strings.Contains(a.body, "The last one callback is still running") {
 			busy++
 			return false
 		}
 		if a.status != 200 {
-			t.Errorf("it hears %d %s", a.status, a.body)
+			p.t.Errorf("it hears %d %s", a.status, a.body)
 		}
 		return true
 	})
-	if a := <-got; busy == 0 || a.body != reply("again") {
-		t.Errorf("after %d refusals the client has %s", busy, a.body)
-	}
-	t.Logf("the right of the dead node lasted for %v more", time.Since(began).Round(time.Second))
-	p.home.stop()
-	p.end()
+	return busy
 }
 
 // TestDrainWhileNamesAreOpen ends a node whose clients wait for completions by name. They come to this node and to the other one, and each client has its reply.
