@@ -150,16 +150,7 @@ type answer struct {
 // newAnswer says what an answer means. sync: it is one of Corezoid's dialect. makes: it may be about a task that was just made.
 func newAnswer(resp *http.Response, body []byte, sync, makes bool) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, body: body, forwarded: resp.Header.Get("X-Syncgate-Forwarded")}
-	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-	// Every answer of the gateway has a request id. Proxies may echo it: but when the gateway fails to make a task it says what was forwarded, and
-	// an engine's error is JSON.
-	a.ours = a.header.Get("X-Request-Id") != "" && (a.status < 500 || a.forwarded != "" || !makes && strings.HasSuffix(kind, "json"))
-	if a.ours && kind == "application/problem+json" {
-		_ = json.Unmarshal(body, &a.problem)
-	}
-	if name, ok := strings.CutPrefix(a.problem.Type, "/errors/"); ok { // others are the engine's own
-		a.word = name
-	}
+	a.read(makes)
 	if sync {
 		a.word = syncWord(a.status)
 	}
@@ -172,15 +163,33 @@ func newAnswer(resp *http.Response, body []byte, sync, makes bool) *answer {
 	}
 	a.kept = a.ours && !sync && !monitor && location != ""
 	a.final = a.ours && !a.goesOn && (a.kept || a.word == "" || a.word == "engine-error" || a.word == "cancelled")
-	busy := (a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests) && (makes || !a.ours)
-	switch {
-	case a.goesOn, a.kept:
-	case a.ours:
-		a.passes = busy || passing(a.word)
-	default:
-		a.passes = busy || a.status > http.StatusNotImplemented
-	}
+	a.passes = !a.goesOn && !a.kept && a.busy(makes)
 	return a
+}
+
+// read says whether an answer is the gateway's, and reads its problem. Every answer of the gateway has a request id. Proxies may echo it: but when the
+// gateway fails to make a task it says what was forwarded, and an engine's error is JSON.
+func (a *answer) read(makes bool) {
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	sure := a.status < 500 || a.forwarded != "" || !makes && strings.HasSuffix(kind, "json")
+	a.ours = sure && a.header.Get("X-Request-Id") != ""
+	if a.ours && kind == "application/problem+json" {
+		_ = json.Unmarshal(a.body, &a.problem)
+	}
+	if name, ok := strings.CutPrefix(a.problem.Type, "/errors/"); ok { // others are the engine's own
+		a.word = name
+	}
+}
+
+// busy reports whether an answer asks to come again.
+func (a *answer) busy(makes bool) bool {
+	switch {
+	case (a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests) && (makes || !a.ours):
+		return true
+	case a.ours:
+		return passing(a.word)
+	}
+	return a.status > http.StatusNotImplemented
 }
 
 // passing reports whether a problem of the gateway's own is worth another try.
