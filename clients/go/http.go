@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
-	"net/http/httptrace"
 	"regexp"
 	"strconv"
 	"strings"
@@ -88,8 +88,6 @@ func (c *Client) sign(ctx context.Context, unixTime string, body []byte) (string
 
 // open sends a request and gives the answer with its body unread. The error is a *lostError, or one of Sign or of the arguments.
 func (c *Client) open(ctx context.Context, r *request) (*http.Response, error) {
-	connected := false
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	req, err := c.authorized(ctx, r)
 	if err != nil {
 		return nil, err
@@ -101,7 +99,8 @@ func (c *Client) open(ctx context.Context, r *request) (*http.Response, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, &lostError{err, !connected}
+		var dial *net.OpError
+		return nil, &lostError{err, errors.As(err, &dial) && dial.Op == "dial"}
 	}
 	return resp, nil
 }
