@@ -186,6 +186,18 @@ func TestRepeatsHaveABound(t *testing.T) {
 	}
 }
 
+// TestKeptConnectionBreaks wants that net/http repeats no request by itself, as it would one with a key over a connection that was kept.
+func TestKeptConnectionBreaks(t *testing.T) {
+	s := scripted(t, done(), reset)
+	r, err := call(s)
+	wantOK(t, r, err)
+	_, err = (&syncgate.Client{URL: s.URL, Reattach: -1}).Call(context.Background(), "/a", 1)
+	wantFailure(t, err, "network", true)
+	if n := len(s.requests()); n != 2 {
+		t.Errorf("%d requests, not 2", n)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	s := scripted(t, done())
 	s.Close()
