@@ -33,7 +33,7 @@ func TestI1NamesAreBoundBeforeTheEngineKnows(t *testing.T) {
 	a := e.next(t)
 	a.accept()
 	if ack := b.wantAck(t, true); ack.Task.Whole() != "5cf67011094bab1b9a00a300" || (gateway.EngineTask{}).Whole() != "" {
-		t.Errorf("Acked has the task %q", ack.Task)
+		t.Errorf("Acked has the task %q", ack.Task.Whole())
 	}
 	if err := n.complete(b, `{"answer":42}`); err != nil {
 		t.Errorf("by name: %v", err)

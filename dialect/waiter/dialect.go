@@ -25,7 +25,7 @@ var (
 
 // NewDialect makes the Dialect of a Table.
 func NewDialect(t *Table) *Dialect {
-	return &Dialect{table: t, methods: []string{fasthttp.MethodPost, fasthttp.MethodGet, fasthttp.MethodOptions}}
+	return &Dialect{table: t, methods: []string{fasthttp.MethodPost, fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodOptions}}
 }
 
 // Name is what records would call the dialect. It makes none.

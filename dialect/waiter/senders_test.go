@@ -98,6 +98,7 @@ func TestHandshakes(t *testing.T) {
 	})
 	w := startMemory(t, c)
 	w.send(http.MethodGet, path(c)+"?hub.mode=subscribe&hub.challenge=c1&hub.verify_token=v", "").want(t, 200, "c1")
+	w.send(http.MethodHead, path(c), "").want(t, 200, "")
 	if s := w.send(http.MethodOptions, path(c), "", "WebHook-Request-Origin: events.example"); s.status != 200 || s.header.Get("WebHook-Allowed-Origin") != "events.example" {
 		t.Errorf("%+v", s)
 	}
@@ -116,6 +117,9 @@ func TestHandshakes(t *testing.T) {
 
 	silent := called(nil)
 	w = startMemory(t, silent)
+	if s := w.send(http.MethodHead, path(silent), ""); s.status != 405 {
+		t.Errorf("a HEAD without challenge: %+v", s)
+	}
 	if s := w.send(http.MethodGet, path(silent)+"?hub.mode=subscribe&hub.challenge=c1", ""); s.status != 405 {
 		t.Errorf("without challenge: %+v", s)
 	}

@@ -35,7 +35,7 @@
 //	meta                kind: hmac, header: X-Hub-Signature-256, prefix: "sha256=", algorithm: sha256, encoding: hex, signed: "{body}"; challenge: true
 //	liqpay              kind: hmac, field: signature, algorithm: sha1, encoding: base64, signed: "{secret}{field:data}{secret}"; body: base64-json:data
 //	twilio              kind: hmac, header: X-Twilio-Signature, algorithm: sha1, encoding: base64, signed: "{url}{form}", body_digest: bodySHA256
-//	mandrill            kind: hmac, header: X-Mandrill-Signature, algorithm: sha1, encoding: base64, signed: "{url}{form}"; body: form, events: mandrill_events
+//	mandrill            kind: hmac, header: X-Mandrill-Signature, algorithm: sha1, encoding: base64, signed: "{url}{form}"; body: form, events: mandrill_events, challenge: true
 //
 // Every preset needs secret. twilio and mandrill need url, the address of the callback as the sender was given it. meta may have verify_token.
 // Every timestamp may differ from the clock by tolerance in either direction, 5 minutes by default; the presets without one have no such check.

@@ -44,6 +44,8 @@ func refused() *Answer { return &Answer{Status: fasthttp.StatusBadRequest} }
 //	                                           (developers.facebook.com/docs/graph-api/webhooks/getting-started; WebSub, 5.3)
 //	OPTIONS with WebHook-Request-Origin        WebHook-Allowed-Origin is that, WebHook-Allowed-Rate what WebHook-Request-Rate asks for, or *
 //	                                           (CloudEvents, HTTP 1.1 Web Hooks for Event Delivery, 4)
+//	HEAD                                       200: there is such a URL. Else Mandrill signs its next test with a key of its own
+//	                                           (mandrill.zendesk.com/hc/en-us/articles/360038740014)
 //
 // What cannot be echoed hears 400: it is longer than 1024 bytes, has control characters, or is no domain.
 func BeforeVerify(req *fasthttp.Request, token signer.Secret) *Answer {
@@ -52,6 +54,8 @@ func BeforeVerify(req *fasthttp.Request, token signer.Secret) *Answer {
 		return subscription(queryOf(req), token)
 	case req.Header.IsOptions():
 		return permission(&req.Header)
+	case req.Header.IsHead():
+		return &Answer{Status: fasthttp.StatusOK}
 	default:
 		return nil
 	}

@@ -48,11 +48,16 @@ func TestHub(t *testing.T) {
 			t.Errorf("%s: %+v", none, a)
 		}
 	}
-	for _, method := range []string{"POST", "HEAD", "PUT", "OPTIONS"} {
+	for _, method := range []string{"POST", "PUT", "OPTIONS"} {
 		if a := webhook.BeforeVerify(request(t, method, "/hook?"+good, ""), ""); a != nil {
 			t.Errorf("%s: %+v", method, a)
 		}
 	}
+}
+
+// The test of a URL by Mandrill: https://mandrill.zendesk.com/hc/en-us/articles/360038740014.
+func TestHead(t *testing.T) {
+	wantAnswer(t, "HEAD", webhook.BeforeVerify(request(t, "HEAD", "/hook", ""), ""), 200, "")
 }
 
 // The handshake of CloudEvents: https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md, 4.

@@ -42,7 +42,7 @@ func presets() map[string]Config {
 		}},
 		"mandrill": {Verify: Verify{
 			Kind: kindHMAC, Header: "X-Mandrill-Signature", Algorithm: "sha1", Encoding: encodingBase64, Signed: "{url}{form}",
-		}, Body: "form", Events: "mandrill_events"},
+		}, Body: "form", Events: "mandrill_events", Challenge: true},
 	}
 }
 
