@@ -26,5 +26,26 @@ func (c *Config) validateWaiters() error {
 			}
 		}
 	}
+	for i := range c.Routes {
+		if r := &c.Routes[i]; r.ConvID != "" && c.isUnnamed(r.ConvID) {
+			problems = append(problems, fmt.Errorf("routes[%d].conv_id: the waiters of process %s have engine: none and key: ref, and the tasks of a route have no ref: "+
+				"nothing could complete them. Give one of the waiters key: data.MEMBER", i, r.ConvID))
+		}
+	}
 	return errors.Join(problems...)
+}
+
+// isUnnamed reports whether no waiter of a process can name a task that has no ref, and no engine gets it.
+func (c *Config) isUnnamed(process string) bool {
+	waits := false
+	for i := range c.Waiters {
+		switch w := &c.Waiters[i]; {
+		case w.ConvID != process:
+		case w.Engine != waiter.EngineNone, w.Key != waiter.KeyRef:
+			return false
+		default:
+			waits = true
+		}
+	}
+	return waits
 }

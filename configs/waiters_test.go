@@ -51,3 +51,19 @@ waiters: [{name: a, conv_id: 5, timer: 20s, logins: ["1", "2"], verify: {kind: h
 		}
 	}
 }
+
+// The tasks of a route have no ref. Where nothing else could name them, nobody could ever complete them.
+func TestRouteWhoseTasksHaveNoName(t *testing.T) {
+	const file = `
+auth: {credentials: [{login: "1", secret: s}]}
+access: [{name: shop, keys: ["0123456789012345678901234567890123456789"], routes: [pay]}]
+routes: [{name: pay, path: /pay, conv_id: 5, login: "1"}]
+waiters: [`
+	const ref, member, forward = `{name: a, conv_id: 5, timer: 1m, engine: none}`, `{name: b, conv_id: 5, timer: 1m, engine: none, key: data.order}`, `{name: c, conv_id: 5, timer: 1m}`
+	for waiters, want := range map[string]bool{ref: true, ref + ", " + member: false, member: false, forward: false, strings.Replace(ref, "5", "6", 1): false} {
+		_, _, err := load(t, file+waiters+"]")
+		if got := err != nil && strings.Contains(err.Error(), "routes[0].conv_id: the waiters of process 5 have engine: none"); got != want || !want && err != nil {
+			t.Errorf("%s: %v", waiters, err)
+		}
+	}
+}
