@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/webhook"
 )
 
@@ -97,6 +98,10 @@ func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthtt
 			a.Write(dst)
 			return nil
 		}
+	}
+	if httpfield.ContentCoding(&req.Header) != nil {
+		t.counts.count(w, countedRefused)
+		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
 	body, err := w.body.Read(req)
 	if err != nil {
