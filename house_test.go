@@ -30,7 +30,6 @@ const (
 )
 
 func arrows() map[string]arrow {
-	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
 	all := map[string]arrow{
 		"signer":                    {nil, nil, "it is pure: what it says depends on its arguments alone"},
 		"correlator":                {[]string{"internal/timerwheel"}, nil, "the table of who waits knows nothing of what they wait for"},
@@ -43,6 +42,35 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
+		"notify": {
+			[]string{"correlator", "signer"},
+			[]string{"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
+			"it delivers bytes to URLs, and does not know what they are about",
+		},
+		"internal/enginesim":  {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
+		"internal/promises":   {[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway"},
+		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
+		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
+		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
+		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
+		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
+		"configs": {
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
+			[]string{"go.yaml.in/yaml/v4"},
+			"it composes the sections of others, and only cmd sees the whole",
+		},
+		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
+		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/freeport", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
+	}
+	maps.Copy(all, dialectArrows())
+	maps.Copy(all, roomArrows())
+	return all
+}
+
+// dialectArrows are those of the packages that know one convention each.
+func dialectArrows() map[string]arrow {
+	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
+	return map[string]arrow{
 		"dialect/corezoid": {
 			append([]string{"dialect/waiter", "internal/callbackdata"}, words...),
 			[]string{fasthttp, jsontext},
@@ -71,28 +99,7 @@ func arrows() map[string]arrow {
 			[]string{fasthttp, jsontext, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it finds the op that a name means; who waits for that op is the gateway's, and how a sender words a callback another's",
 		},
-		"notify": {
-			[]string{"correlator", "signer"},
-			[]string{"code.dny.dev/ssrf", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
-			"it delivers bytes to URLs, and does not know what they are about",
-		},
-		"internal/enginesim":  {[]string{"signer"}, []string{fasthttp, jsontext}, "it is the other side of the wire: shared code would share its mistakes"},
-		"internal/promises":   {[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway"},
-		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
-		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
-		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
-		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
-		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
-		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
-			[]string{"go.yaml.in/yaml/v4"},
-			"it composes the sections of others, and only cmd sees the whole",
-		},
-		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
-		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/freeport", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}
-	maps.Copy(all, roomArrows())
-	return all
 }
 
 // roomArrows are those of the packages around the trip, each of which knows one thing.
