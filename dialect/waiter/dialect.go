@@ -2,13 +2,13 @@ package waiter
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"syncgate/gateway"
-	"syncgate/internal/httpfield"
 	"syncgate/internal/webhook"
 )
 
@@ -99,11 +99,11 @@ func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthtt
 			return nil
 		}
 	}
-	if httpfield.ContentCoding(&req.Header) != nil {
+	body, err := w.body.Read(req)
+	if errors.Is(err, webhook.ErrCoding) {
 		t.counts.count(w, countedRefused)
 		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
-	body, err := w.body.Read(req)
 	if err != nil {
 		return t.refused(dst, w, err.Error())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/internal/callbackdata"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
 
@@ -34,10 +35,16 @@ func ParseBody(text string) (Body, error) {
 	return Body{bodyBase64, name}, nil
 }
 
+// ErrCoding says that a body is compressed, or coded in another way.
+var ErrCoding = errors.New("webhook: the body has a content coding")
+
 // Read gives the body of a request as one JSON value, in bytes of its own: auto by its type and form (callbackdata.Read); json as JSON whatever its type
 // says, verbatim less the blanks around it; form and xml as callbackdata.Form and XML make it; base64-json:FIELD the JSON in a field of a form, in either
-// alphabet, with padding or without. Its errors say what is wrong and quote no byte.
+// alphabet, with padding or without. ErrCoding. Its other errors say what is wrong and quote no byte.
 func (b Body) Read(req *fasthttp.Request) (data []byte, err error) {
+	if httpfield.ContentCoding(&req.Header) != nil {
+		return nil, ErrCoding
+	}
 	body := bytes.TrimPrefix(req.Body(), []byte("\ufeff")) // a byte order mark
 	switch b.kind {
 	case bodyJSON:
