@@ -95,7 +95,7 @@ func dialectArrows() map[string]arrow {
 			"a dialect words requests and answers, and parks nobody; this one words notifications as well, and hands them over to be sent",
 		},
 		"dialect/waiter": {
-			[]string{"correlator", "gateway", "internal/httpfield", "internal/webhook", "signer"},
+			[]string{"correlator", "gateway", "internal/webhook", "signer"},
 			[]string{fasthttp, jsontext, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it finds the op that a name means; who waits for that op is the gateway's, and how a sender words a callback another's",
 		},
