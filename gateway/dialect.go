@@ -155,7 +155,8 @@ type Call struct {
 type Terms struct {
 	Lasts     time.Duration // how long after acceptance the engine may take, if that is longer than Call.Wait
 	Retention time.Duration // how long a result is kept at least
-	Ends      bool          // an op that is open when Lasts has passed has timed out. Such a call has a record from its beginning
+	Ends      bool          // an op that is open when Lasts has passed has timed out
+	Recorded  bool          // there is a record of the call from its beginning
 }
 
 // terms gives the Terms of a call; the zero Terms where it has none.

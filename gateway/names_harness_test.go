@@ -20,6 +20,7 @@ type namer struct {
 	bind  atomic.Pointer[binding] // called by Bind; nil: it binds and says nothing
 	acked atomic.Pointer[func()]  // called by Acked; nil: nothing
 	calls chan *boundCall         // as Bind was called
+	terms *gateway.Terms          // of calls whose ops no engine gets
 }
 
 type binding func(*boundCall) ([]correlator.Callback, error)
@@ -145,6 +146,7 @@ func (n *namer) name(c *gateway.Call) *gateway.Call {
 	for i := range c.Ops {
 		if strings.HasPrefix(string(c.Ops[i].Ref), `"local`) {
 			c.Ops[i].Local, c.Body, c.Slots = true, nil, nil
+			c.Terms = n.terms
 		}
 	}
 	return c
@@ -177,7 +179,9 @@ func (d *namingRoutes) Accept(req *fasthttp.Request, r gateway.Route, now time.T
 		return nil, err
 	}
 	d.name(c)
-	c.Ops[0].Local = strings.Contains(string(req.Body()), "local")
+	if c.Ops[0].Local = strings.Contains(string(req.Body()), "local"); c.Ops[0].Local {
+		c.Terms = d.terms
+	}
 	return c, nil
 }
 

@@ -350,3 +350,23 @@ func (r *routed) completeByName(names *namer, mode, result string) {
 	wantReply(r.t, got(r.t, reply), 200, result)
 	b.wantEnded(r.t, correlator.Complete, false)
 }
+
+// A task that no engine has ends when its time has: who asks for it then hears that, whether its client waited or was handed over.
+func TestLocalCallThatTimesOut(t *testing.T) {
+	names := newNamer()
+	names.terms = &gateway.Terms{Lasts: 300 * time.Millisecond, Ends: true}
+	route, config := hookRoute(newHooks(t), func(*rest.RouteConfig, *httpengine.Config) {})
+	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
+		addRoutes(t, n.keys, p, []rest.RouteConfig{route}, config)
+		names.serve(p)
+	})
+	held := n.create(namedOp("local", "0.1")).header.Get("Location")
+	handedOver := n.do(http.MethodPost, route.Path, `{"local":1}`, "Content-Type", "application/json", "Prefer", "respond-async").header.Get("Location")
+	for location, want := range map[string]string{held: `"description":"Timeout for create task"`, handedOver: "timeout"} {
+		var a answer
+		waitFor(t, func() bool { a = n.do(http.MethodGet, location, ""); return a.status != 202 })
+		if location == "" || !strings.Contains(a.body, want) {
+			t.Errorf("%q: %+v", location, a)
+		}
+	}
+}

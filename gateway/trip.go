@@ -114,7 +114,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.id, t.body, t.exchange = t.newID(), in.TakeBody(), in.Exchange
-	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.terms().Ends) {
+	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.terms().Recorded) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go

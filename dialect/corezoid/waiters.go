@@ -156,7 +156,7 @@ func (p *taskPackage) name(w *waiters, c *gateway.Call) (local bool, err error) 
 }
 
 // newNames gives a call the names of its ops. Its wait then ends with the timers of its waiters, where no engine gets an op, and its callbacks are
-// accepted for as long as these last.
+// accepted for as long as these last. Nothing can complete such a task afterwards: it has timed out.
 func (w *waiters) newNames(d *Dialect, c *gateway.Call, ops []namedOp) {
 	var longest time.Duration
 	for i := range ops {
@@ -165,10 +165,11 @@ func (w *waiters) newNames(d *Dialect, c *gateway.Call, ops []namedOp) {
 		}
 	}
 	if longest > 0 {
-		c.Terms = &gateway.Terms{Lasts: longest}
-	}
-	if longest > 0 && !slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return isForwarded(&op) }) {
-		c.Wait = min(c.Wait, longest)
+		ends := !slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return isForwarded(&op) })
+		c.Terms = &gateway.Terms{Lasts: longest, Ends: ends}
+		if ends {
+			c.Wait = min(c.Wait, longest)
+		}
 	}
 	c.Names = &callNames{d: d, to: w.to, login: c.Login, routed: isRouted(c), wait: c.Wait, ops: ops}
 }

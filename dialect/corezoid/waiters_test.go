@@ -159,6 +159,9 @@ func TestWaitsOfWaiters(t *testing.T) {
 		create("3", "a") + "," + strings.Repeat(" ", 3) + create("2", "a"): {time.Minute, time.Minute},
 	} {
 		c := mustAccept(t, d, `{"timeout":100,"ops":[`+ops+`]}`)
+		if c.Terms != nil && c.Terms.Ends != (c.Wait == want[1]) { // no engine has a task
+			t.Errorf("%s: ends after its timer: %v", ops, c.Terms.Ends)
+		}
 		if c.Wait != want[0] || lasts(c) != want[1] || !c.TimeoutGiven {
 			t.Errorf("%s: waits %v, lasts %v, want %v", ops, c.Wait, lasts(c), want)
 		}

@@ -74,7 +74,7 @@ func (e *Engine) Prepare(c *gateway.Call) error {
 	if err != nil {
 		return badTask(err.Error())
 	}
-	c.Terms = &gateway.Terms{Ends: true, Lasts: e.timeout, Retention: e.retention}
+	c.Terms = &gateway.Terms{Ends: true, Recorded: true, Lasts: e.timeout, Retention: e.retention}
 	if task.timeout > 0 {
 		c.Terms.Lasts = task.timeout
 	}
