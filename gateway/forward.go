@@ -117,14 +117,16 @@ func (t *trip) Failed(err error, sent bool) {
 	}
 }
 
-// Queued says that the trip begins to wait for a connection to the engine, or waits no more. False: the client's wait is over.
+// Queued says that the trip begins to wait for a connection to the engine, or waits no more. False: the client's wait is over. What was completed by name
+// meanwhile is asked for all the same: its client has heard that it is done.
 func (t *trip) Queued(waiting bool) (goOn bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.phase == parked {
 		t.queued = waiting
+		return true
 	}
-	return t.phase == parked
+	return t.named() && t.phase >= decided && t.why == nil
 }
 
 // Finished acts on what came of the exchange. What has to be stored has a goroutine.

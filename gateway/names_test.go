@@ -370,3 +370,27 @@ func TestLocalCallThatTimesOut(t *testing.T) {
 		}
 	}
 }
+
+// A call that is completed by name while it waits for a connection to the engine is forwarded when it gets one: its client heard that it is done.
+func TestCompletedBeforeItIsForwarded(t *testing.T) {
+	e := newEngine(t)
+	n, names := startNaming(t, e.URL, func(c *gateway.Config) { c.Engine.MaxConnections = 1 })
+	first := n.createLater(namedOp("first", "5"))
+	holds := e.next(t)
+	names.next(t)
+	second := n.createLater(namedOp("second", "5"))
+	b := names.next(t)
+	waitFor(t, func() bool { return strings.Contains(n.metrics(), "\nsyncgate_engine_queue_length 1\n") })
+	if err := n.complete(b, `2`); err != nil {
+		t.Error(err)
+	}
+	want(t, got(t, second), 200, `{"request_proc":"ok","ops":[{"proc":"ok","ref":"second","data":2}]}`)
+	holds.accept()
+	if a := e.next(t); !strings.Contains(a.body, `"second"`) {
+		t.Errorf("the engine gets %s", a.body)
+	} else {
+		a.accept()
+	}
+	n.callback(holds.tokens[0], `1`)
+	got(t, first)
+}
