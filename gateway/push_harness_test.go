@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,10 +130,51 @@ func (p *pusher) wantPushed(t *testing.T, text string) {
 type owing struct {
 	gateway *gateway.Gateway // guarded by mu
 	t       *testing.T
-	looks   sync.WaitGroup
-	one     sync.Mutex // held by the look that runs: an outbox never looks twice at once
-	blind   bool       // Look does nothing
+	looks   looks
+	one     sync.Mutex  // held by the look that runs: an outbox never looks twice at once
+	blind   atomic.Bool // Look does nothing
 	*owedTasks
+}
+
+// looks are looks that run. Others may begin while one waits for them, which a WaitGroup does not allow.
+type looks struct {
+	mu   sync.Mutex
+	run  int           // guarded by mu, as is the next
+	idle chan struct{} // closed when none runs; nil: nobody waits
+}
+
+func (l *looks) start(look func()) {
+	l.mu.Lock()
+	l.run++
+	l.mu.Unlock()
+	go func() {
+		defer l.done()
+		look()
+	}()
+}
+
+func (l *looks) done() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.run--; l.run == 0 && l.idle != nil {
+		close(l.idle)
+		l.idle = nil
+	}
+}
+
+// Wait returns when there is a moment at which no look runs.
+func (l *looks) Wait() {
+	l.mu.Lock()
+	if l.run == 0 {
+		l.mu.Unlock()
+		return
+	}
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	<-idle
 }
 
 // owedTasks are those that nodes share.
@@ -162,8 +204,8 @@ func (o *owedTasks) Done(_ context.Context, id correlator.ID) error {
 }
 
 func (o *owing) Look(id correlator.ID) {
-	if !o.blind {
-		o.looks.Go(func() { o.look(id) })
+	if !o.blind.Load() {
+		o.looks.start(func() { o.look(id) })
 	}
 }
 

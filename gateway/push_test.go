@@ -141,7 +141,7 @@ func TestLateRefusalIsPushed(t *testing.T) {
 // A push that fails or panics is made again. So is one of which no node heard.
 func TestPushIsMadeAgain(t *testing.T) {
 	n := startPushing(t)
-	n.blind = true
+	n.blind.Store(true)
 	n.set(func(p *pusher) { p.fails = 2 })
 	reply := n.post(`{}`, "Prefer", "respond-async")
 	h := n.next(t)

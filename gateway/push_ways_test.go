@@ -149,7 +149,7 @@ func TestEveryOpOfAStreamThatIsLeftIsCancelled(t *testing.T) {
 // A result waits for its look, however short the retention: here nobody looks before that is over.
 func TestResultWaitsForItsLook(t *testing.T) {
 	n, store := startPushingOverRedis(t, 100*time.Millisecond)
-	n.blind = true
+	n.blind.Store(true)
 	reply := n.post(`{}`, "Prefer", "respond-async")
 	h := n.next(t)
 	h.answer(202, "", "")
