@@ -98,24 +98,30 @@ func (e exposed) want(t *testing.T, where string, q *query, page string) {
 		t.Errorf("%s: no metric", where)
 	}
 	for _, name := range q.metrics {
-		if e[name] == nil {
-			t.Errorf("%s: the product has no metric %s", where, name)
-		}
-		family := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
-		if strings.HasPrefix(name, "sync") && !strings.Contains(page, "`"+family) {
-			t.Errorf("%s: the operators' page does not explain %s", where, family)
-		}
-		for _, label := range q.by {
-			if e[name][label] == nil {
-				t.Errorf("%s: %s has no label %s", where, name, label)
-			}
-		}
+		e.wantMetric(t, where, name, q.by, page)
 	}
 	for _, m := range q.matchers {
 		for value := range strings.SplitSeq(m.value, "|") {
 			if !e.has(m, value) {
 				t.Errorf("%s: %s has no label %s with the value %s", where, m.metric, m.label, value)
 			}
+		}
+	}
+}
+
+// wantMetric wants a metric that has labels, and that the operators' page explains.
+func (e exposed) wantMetric(t *testing.T, where, name string, labels []string, page string) {
+	t.Helper()
+	if e[name] == nil {
+		t.Errorf("%s: the product has no metric %s", where, name)
+	}
+	family := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
+	if strings.HasPrefix(name, "sync") && !strings.Contains(page, "`"+family) {
+		t.Errorf("%s: the operators' page does not explain %s", where, family)
+	}
+	for _, label := range labels {
+		if e[name][label] == nil {
+			t.Errorf("%s: %s has no label %s", where, name, label)
 		}
 	}
 }

@@ -212,16 +212,22 @@ func TestDashboards(t *testing.T) {
 		}
 		wantVariables(t, file, &d)
 		wantNoOverlap(t, file, d.Panels)
-		titles := make(map[string]bool)
-		for i := range d.Panels {
-			p := &d.Panels[i]
-			if p.ID != i+1 || p.Title == "" || titles[p.Title] {
-				t.Errorf("%s: panel %d has the id %d and the title %q, which another has: %t", file, i+1, p.ID, p.Title, titles[p.Title])
-			}
-			titles[p.Title] = true
-			if p.Type != "row" {
-				wantPanel(t, file, p)
-			}
+		wantPanels(t, file, d.Panels)
+	}
+}
+
+// wantPanels wants panels that each have a number and a title of their own.
+func wantPanels(t *testing.T, file string, panels []panel) {
+	t.Helper()
+	titles := make(map[string]bool)
+	for i := range panels {
+		p := &panels[i]
+		if p.ID != i+1 || p.Title == "" || titles[p.Title] {
+			t.Errorf("%s: panel %d has the id %d and the title %q, which another has: %t", file, i+1, p.ID, p.Title, titles[p.Title])
+		}
+		titles[p.Title] = true
+		if p.Type != "row" {
+			wantPanel(t, file, p)
 		}
 	}
 }
