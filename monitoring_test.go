@@ -166,6 +166,7 @@ type dashboard struct {
 		List []struct {
 			Name       string          `json:"name"`
 			Type       string          `json:"type"`
+			Datasource datasource      `json:"datasource"`
 			Query      json.RawMessage `json:"query"`
 			Definition string          `json:"definition"`
 		} `json:"list"`
@@ -232,9 +233,12 @@ func wantPanels(t *testing.T, file string, panels []panel) {
 	}
 }
 
+// chosen is the data source that the user of a dashboard chooses.
+func chosen() datasource { return datasource{"prometheus", "${datasource}"} }
+
 func wantPanel(t *testing.T, file string, p *panel) {
 	t.Helper()
-	own := datasource{"prometheus", "${datasource}"}
+	own := chosen()
 	units := []string{"short", "s", "bytes", "Bps", "reqps", "ops", "cps", "cpm", "percentunit"} // of those that Grafana knows
 	switch {
 	case !slices.Contains([]string{"timeseries", "stat"}, p.Type):
@@ -254,12 +258,15 @@ func wantPanel(t *testing.T, file string, p *panel) {
 	}
 }
 
-// wantVariables wants that every variable which a query names is one of the dashboard or of Grafana.
+// wantVariables wants variables of the chosen data source, and that every variable which a query names is one of these or of Grafana.
 func wantVariables(t *testing.T, file string, d *dashboard) {
 	t.Helper()
 	known := []string{"__rate_interval", "__range"}
 	for _, v := range d.Templating.List {
 		known = append(known, v.Name)
+		if v.Type != "datasource" && v.Datasource != chosen() {
+			t.Errorf("%s, %s: a variable of %v", file, v.Name, v.Datasource)
+		}
 	}
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
