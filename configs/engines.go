@@ -36,6 +36,9 @@ func (e *OtherEngine) reportsProgress() bool {
 	return e.Kind == metrici.Kind || e.HTTP().ReportsProgress()
 }
 
+// mergesByDefault reports whether merge is true where nothing is said.
+func (e *OtherEngine) mergesByDefault() bool { return e.Kind == metrici.Kind }
+
 // fill sets what is not set as it is by default.
 func (e *OtherEngine) fill() {
 	switch e.Kind {

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
-
-	"syncgate/dialect/metrici"
 )
 
 // FileVariable names the configuration file where no flag does.
@@ -89,8 +87,8 @@ func (l *loader) file() {
 	}
 	for i := range l.config.Engines {
 		e := &l.config.Engines[i]
-		if _, said := l.origin[item("engines", i)+".merge"]; !said && e.Kind == metrici.Kind { // whose default is another
-			e.Merge = true
+		if _, said := l.origin[item("engines", i)+".merge"]; !said {
+			e.Merge = e.mergesByDefault()
 		}
 	}
 }
