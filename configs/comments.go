@@ -78,13 +78,17 @@ func (r *commentReader) example(lines []string) {
 		at = join(at, k.name)
 	}
 	inner := commentReader{all: r.all, below: at + "[]", last: -1}
-	for i := 0; i < len(lines); i++ {
-		line := strings.Replace(lines[i], "- ", "  ", 1)
-		for i+1 < len(lines) && strings.HasPrefix(strings.TrimSpace(lines[i+1]), "#") { // the comment goes on
-			i++
-			line += " " + strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines[i]), "#"))
+	for len(lines) > 0 {
+		line, more := strings.Replace(lines[0], "- ", "  ", 1), 1
+		for more < len(lines) && strings.HasPrefix(strings.TrimSpace(lines[more]), "#") {
+			more++
 		}
-		inner.key(line, "")
+		text := []string{line}
+		for _, comment := range lines[1:more] { // it goes on
+			text = append(text, strings.TrimPrefix(strings.TrimSpace(comment), "#"))
+		}
+		inner.key(strings.Join(text, " "), "")
+		lines = lines[more:]
 	}
 }
 

@@ -156,24 +156,20 @@ func typeName(t reflect.Type) string {
 
 // defaultOf gives a default as a file has it: durations and sizes are texts.
 func defaultOf(v reflect.Value) any {
-	switch v.Kind() {
-	case reflect.Slice:
+	switch {
+	case v.Kind() == reflect.Slice:
 		all := make([]any, v.Len())
 		for i := range all {
 			all[i] = defaultOf(v.Index(i))
 		}
 		return all
-	case reflect.Map:
+	case v.Kind() == reflect.Map:
 		return object{} // no map has a default that is not empty
-	case reflect.Bool:
-		return v.Bool()
-	case reflect.Float64:
-		return v.Float()
+	case slices.Contains([]string{"boolean", "integer", "number"}, typeName(v.Type())):
+		return v.Interface()
+	default:
+		return text(v)
 	}
-	if typeName(v.Type()) == "integer" {
-		return v.Int()
-	}
-	return text(v)
 }
 
 // kinds adds to the schema of an engine what differs from kind to kind: the defaults, and the keys that others have.

@@ -174,8 +174,73 @@ func TestExamplesNameTheSchema(t *testing.T) {
 	}
 }
 
-// TestSchemaExplains wants a description of every setting, the one that reference.yaml has, and a default of each but those that an element must have.
+// explained is what the schema says of a setting.
+type explained struct {
+	description    string
+	must, defaults bool // an element must have it; it has a default
+}
+
+// explanations gives what the schema says of each setting below a section, by key path with [] for the elements of a list.
+func explanations(section any, key string, all map[string]explained) {
+	s, _ := section.(map[string]any)
+	properties, _ := s["properties"].(map[string]any)
+	required, _ := s["required"].([]any)
+	for name, v := range properties {
+		p, _ := v.(map[string]any)
+		at := strings.TrimPrefix(key+"."+name, ".")
+		explanations(p["items"], at+"[]", all)
+		explanations(p, at, all)
+		if p["properties"] == nil {
+			said, _ := p["description"].(string)
+			_, defaults := p["default"]
+			all[at] = explained{said, slices.Contains(required, any(name)), defaults}
+		}
+	}
+}
+
+// TestSchemaExplains wants a description of every setting, the one that reference.yaml has, and a default of each but those that an element must have, or whose
+// default depends on the kind of the engine.
 func TestSchemaExplains(t *testing.T) {
+	text, err := configs.JSONSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root any
+	if err := json.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]explained)
+	explanations(root, "", all)
+	for key, is := range all {
+		if is.description == "" {
+			t.Errorf("%s has no description: write a comment in reference.yaml", key)
+		}
+		ofKind := strings.HasPrefix(key, "engines[].") && strings.Count(key, ".") == 1
+		if is.defaults == (is.must || ofKind) {
+			t.Errorf("%s: default %t, required %t", key, is.defaults, is.must)
+		}
+	}
+	if len(all) < 180 {
+		t.Errorf("only %d settings", len(all))
+	}
+	for key, want := range map[string]string{
+		"log.level":                "debug, info, warn or error. info is one line a trip.",
+		"engine.api_version":       "/api/{api_version}/json/{login}/{time}/{signature} is put behind.",
+		"routes[].wait.max":        "what Prefer: wait may ask for; more is capped",
+		"engines[].accepted":       "statuses that say: I will call back",
+		"engines[].cancel.url":     "asked when a task is cancelled: {task} is its id, {accepted.job.id} a member of the engine's answer",
+		"listen.tls.key_file":      all["listen.tls.cert_file"].description,
+		"access":                   "Who may call routes. None. At most 10,000, with 100 keys each.",
+		"auth.credentials[].login": "as it stands in the path of a request",
+	} {
+		if got := all[key].description; got != want {
+			t.Errorf("%s: %q", key, got)
+		}
+	}
+}
+
+// TestSchemaDefaults wants the defaults that the gateway has, as a file has them, and those of engines by their kind.
+func TestSchemaDefaults(t *testing.T) {
 	text, err := configs.JSONSchema()
 	if err != nil {
 		t.Fatal(err)
@@ -184,57 +249,39 @@ func TestSchemaExplains(t *testing.T) {
 	if err := json.Unmarshal(text, &root); err != nil {
 		t.Fatal(err)
 	}
-	settings := 0
-	property := func(key string) map[string]any {
-		p := root
-		for name := range strings.SplitSeq(key, ".") {
-			name, list := strings.CutSuffix(name, "[]")
-			p, _ = p["properties"].(map[string]any)[name].(map[string]any)
-			if list {
-				p, _ = p["items"].(map[string]any)
+	find := func(path string) (found any) {
+		found = root
+		for step := range strings.SplitSeq(path, "/") {
+			switch v := found.(type) {
+			case map[string]any:
+				found = v[step]
+			case []any:
+				found = v[int(step[0]-'0')]
 			}
 		}
-		return p
+		return found
 	}
-	var visit func(key string, section map[string]any)
-	visit = func(key string, section map[string]any) {
-		required, _ := section["required"].([]any)
-		properties, _ := section["properties"].(map[string]any)
-		for name, v := range properties {
-			p, _ := v.(map[string]any)
-			at := strings.TrimPrefix(key+"."+name, ".")
-			inner, _ := p["items"].(map[string]any)
-			visit(at+"[]", inner)
-			if p["properties"] != nil {
-				visit(at, p)
-				continue
-			}
-			settings++
-			if said, _ := p["description"].(string); said == "" {
-				t.Errorf("%s has no description: write a comment in reference.yaml", at)
-			}
-			_, there := p["default"]
-			if must := slices.Contains(required, any(name)); there == must && key != "engines[]" {
-				t.Errorf("%s: default %t, required %t", at, there, must)
-			}
-		}
-	}
-	visit("", root)
-	if settings < 180 {
-		t.Errorf("only %d settings", settings)
-	}
-	for key, want := range map[string]string{
-		"log.level":                "debug, info, warn or error. info is one line a trip.",
-		"engine.api_version":       "/api/{api_version}/json/{login}/{time}/{signature} is put behind.",
-		"routes[].wait.max":        "what Prefer: wait may ask for; more is capped",
-		"engines[].accepted":       "statuses that say: I will call back",
-		"listen.tls.key_file":      "Certificate and key (PEM) of public and callback; both empty is plain HTTP, for a balancer that ends TLS. The files are read again every 10 s and at SIGHUP: a renewed certificate needs no restart, and one that is broken is logged and not used.",
-		"access":                   "Who may call routes. None. At most 10,000, with 100 keys each.",
-		"engines[].cancel":         "asked when a task is cancelled: {task} is its id, {accepted.job.id} a member of the engine's answer",
-		"auth.credentials[].login": "as it stands in the path of a request",
+	for path, want := range map[string]string{
+		"timeouts/properties/default/default":                                        `"1m"`,
+		"limits/properties/body/default":                                             `"1MiB"`,
+		"limits/properties/ops/default":                                              `100`,
+		"admin/properties/actions/default":                                           `false`,
+		"auth/properties/ops/default":                                                `["create:task","modify:task"]`,
+		"routes/items/properties/wait/properties/max/default":                        `"2m"`,
+		"waiters/items/properties/merge/default":                                     `true`,
+		"engines/items/allOf/0/if/properties/kind/const":                             `"http"`,
+		"engines/items/allOf/0/then/properties/accepted/default":                     `[200,201,202,204]`,
+		"engines/items/allOf/0/then/properties/merge/default":                        `false`,
+		"engines/items/allOf/1/if/properties/kind/const":                             `"metrici"`,
+		"engines/items/allOf/1/then/properties/merge/default":                        `true`,
+		"engines/items/allOf/1/then/properties/token_attribute/default":              `"callbackToken"`,
+		"engines/items/allOf/2/if/properties/kind/const":                             `"os1"`,
+		"engines/items/allOf/2/then/properties/accepted/default":                     `[202]`,
+		"engines/items/allOf/2/then/properties/callback_url/properties/header/const": `""`,
 	} {
-		if got := property(key)["description"]; got != want {
-			t.Errorf("%s: %q", key, got)
+		got, err := json.Marshal(find("properties/" + path))
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v", path, got, err)
 		}
 	}
 }

@@ -151,8 +151,11 @@ func (l *loader) secretFiles() {
 	walkSections(reflect.ValueOf(l.config).Elem(), "", func(section string, v reflect.Value) {
 		for _, f := range fields(v) {
 			base, isFile := strings.CutSuffix(f.name, "_file")
+			if !isFile || f.value.String() == "" {
+				continue
+			}
 			to, beside := lookUp(v, base)
-			if !isFile || !beside || f.value.String() == "" {
+			if !beside {
 				continue
 			}
 			if to.Len() > 0 {
