@@ -104,3 +104,13 @@ func TestMerge(t *testing.T) {
 		}
 	}
 }
+
+// TestMergeByKind wants that results of kind metrici alone are merged where nothing is said.
+func TestMergeByKind(t *testing.T) {
+	for text, want := range map[string]bool{"kind: http": false, "kind: metrici": true, "kind: metrici, merge: false": false, "kind: http, merge: true": true} {
+		c := mustLoad(t, "engines: [{name: e, url: 'https://e/', "+text+"}]")
+		if got := c.Engines[0].Merge; got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
