@@ -139,8 +139,8 @@ func documentBlocks(t *testing.T) map[string]string {
 	for _, name := range names {
 		for i, m := range block.FindAllStringSubmatch(read(t, name), -1) {
 			text := m[1] + m[2]
-			if strings.Contains(text, "\nscrape_configs:") { // of Prometheus
-				continue
+			if regexp.MustCompile(`(?m)^(scrape_configs|apiVersion):`).MatchString(text) {
+				continue // of Prometheus or Kubernetes
 			}
 			if item := regexp.MustCompile(`(?m)^ *- `).FindStringIndex(text); item != nil && !regexp.MustCompile(`(?m)^\w+:`).MatchString(text) {
 				text = "waiters:\n" + text // some elements of the list
