@@ -59,6 +59,7 @@ func TestSim(t *testing.T) {
 	f(200, 1, "b", "forged")
 	s.Answers(hooksim.Hang)
 	f(0, 0, "a", "2")
+	awaitCounts(t, s, 3, 2) // the end of what hangs is noted before the next begins
 	s.Answers(func(_ http.ResponseWriter, _ *http.Request, n int) int { return 500 + n })
 	f(502, 1, "a", "2")
 	s.Down()
@@ -67,11 +68,18 @@ func TestSim(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(501, 0, "a", "3")
+	awaitCounts(t, s, 5, 2)
+	wantVisits(t, s)
+}
+
+// awaitCounts waits until so many requests came and were accepted, and none runs: what came of one is noted when its answer has left.
+func awaitCounts(t *testing.T, s *hooksim.Sim, wantCame, wantAccepted int) {
+	t.Helper()
 	late := time.After(10 * time.Second)
-	for { // what came of a request is noted when its answer has left
+	for {
 		came, running, accepted := s.Count()
-		if came == 5 && running == 0 && accepted == 2 {
-			break
+		if came == wantCame && running == 0 && accepted == wantAccepted {
+			return
 		}
 		select {
 		case <-time.After(time.Millisecond):
@@ -79,7 +87,6 @@ func TestSim(t *testing.T) {
 			t.Fatalf("%d, %d, %d", came, running, accepted)
 		}
 	}
-	wantVisits(t, s)
 }
 
 // wantVisits wants what TestSim has sent.
