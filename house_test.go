@@ -52,6 +52,7 @@ func arrows() map[string]arrow {
 		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
+		"internal/wiretest":   {nil, []string{fasthttp}, "it makes what anybody's tests send"},
 		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
 		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {

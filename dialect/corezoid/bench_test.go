@@ -9,6 +9,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
 const (
@@ -22,12 +23,12 @@ const (
 // answer to it; nothing else.
 func TestAllocations(t *testing.T) {
 	d := dialect(t)
-	create := received(t, "POST", path(login, "1700000000", secret, typical), typical)
+	create := wiretest.Received(t, "POST", path(login, "1700000000", secret, typical), typical)
 	c := mustAccept(t, d, typical)
 	all := tokens(c)
 	var req fasthttp.Request
 	var dst fasthttp.Response
-	callback := received(t, "POST", "/cb/t", calling, "Content-Type: "+typeJSON)
+	callback := wiretest.Received(t, "POST", "/cb/t", calling, "Content-Type: "+typeJSON)
 	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	ack := []byte(ided(c).Replace(taken))
 	f := func(name string, most float64, fn func()) {
@@ -51,7 +52,7 @@ func BenchmarkAccept(b *testing.B) {
 		"100KiB":  strings.Replace(typical, `"amount"`, `"x":"`+strings.Repeat("abcdefghij", 10_000)+`","amount"`, 1),
 		"5 ops":   `{"ops":[` + strings.TrimSuffix(strings.Repeat(`{"type":"create","obj":"task","conv_id":1,"data":{"a":1,"b":[1,2,3]}},`, 5), ",") + `]}`,
 	} {
-		req := received(b, "POST", path(login, "1700000000", secret, body), body)
+		req := wiretest.Received(b, "POST", path(login, "1700000000", secret, body), body)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
@@ -97,7 +98,7 @@ func BenchmarkCallback(b *testing.B) {
 		"form":     {typeForm, "status=done&id=1412737&fee=0.50&name=%D0%9E%D0%BB%D0%B5%D0%BD%D0%B0"},
 		"XML":      {typeXML, `<r status="done"><id>1412737</id><fee>0.50</fee></r>`},
 	} {
-		req := received(b, "POST", "/cb/t", body[1], "Content-Type: "+body[0])
+		req := wiretest.Received(b, "POST", "/cb/t", body[1], "Content-Type: "+body[0])
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -113,7 +114,7 @@ func BenchmarkCallbackXMLHostile(b *testing.B) {
 	d := dialect(b)
 	const elements = 1<<18 - 1 // as many as there may be, with the root
 	body := "<r>" + strings.Repeat("<a/>", elements) + "</r>"
-	req := received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+	req := wiretest.Received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

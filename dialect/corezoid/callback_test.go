@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"syncgate/correlator"
+	"syncgate/internal/wiretest"
 )
 
 const (
@@ -18,7 +19,7 @@ func TestCallback(t *testing.T) {
 	f := func(uri, contentType, body string, status correlator.Status, want, wantHeard string) {
 		t.Helper()
 		for _, method := range []string{"POST", "PUT", "PATCH"} {
-			req := received(t, method, uri, body, "Content-Type: "+contentType)
+			req := wiretest.Received(t, method, uri, body, "Content-Type: "+contentType)
 			cb, heard, err := d.Callback(req, 7)
 			if err != nil || cb.Op != 7 || cb.Status != status || cb.Head != nil || string(cb.Body) != want || string(heard) != wantHeard {
 				t.Errorf("%s %s\ngives %s, heard %s, %v\nwant  %s", contentType, body, cb.Body, heard, err, want)
@@ -36,16 +37,16 @@ func TestCallback(t *testing.T) {
 
 func TestCallbackRefused(t *testing.T) {
 	d := dialect(t)
-	_, _, err := d.Callback(received(t, "POST", "/cb/t", `{"a":1`, "Content-Type: "+typeJSON), 0)
+	_, _, err := d.Callback(wiretest.Received(t, "POST", "/cb/t", `{"a":1`, "Content-Type: "+typeJSON), 0)
 	wantFault(t, err, 400, "Incorrect body: at byte 6: unexpected end")
-	_, _, err = d.Callback(received(t, "POST", "/cb/t", `<r>`, "Content-Type: "+typeXML), 0)
+	_, _, err = d.Callback(wiretest.Received(t, "POST", "/cb/t", `<r>`, "Content-Type: "+typeXML), 0)
 	wantFault(t, err, 400, "Incorrect body: XML: at byte 3: unexpected end")
-	_, _, err = d.Callback(received(t, "GET", "/cb/t?a=%ff", ""), 0)
+	_, _, err = d.Callback(wiretest.Received(t, "GET", "/cb/t?a=%ff", ""), 0)
 	wantFault(t, err, 400, "Incorrect body: form: is not UTF-8")
 	for _, coding := range []string{"gzip", "XZQWJKVYXZQWJKVY"} { // it goes to the log without bytes of the request
-		_, _, err = d.Callback(received(t, "POST", "/cb/t", "a=1", "Content-Type: "+typeForm, "Content-Encoding: "+coding), 0)
+		_, _, err = d.Callback(wiretest.Received(t, "POST", "/cb/t", "a=1", "Content-Type: "+typeForm, "Content-Encoding: "+coding), 0)
 		wantFault(t, err, 415, "Content-Encoding is not supported")
 	}
-	_, _, err = d.Callback(received(t, "POST", "/cb/t", "{\"secret\xff\"}", "Content-Type: "+typeJSON), 0)
+	_, _, err = d.Callback(wiretest.Received(t, "POST", "/cb/t", "{\"secret\xff\"}", "Content-Type: "+typeJSON), 0)
 	wantFault(t, err, 400, "Incorrect body: at byte 8: invalid UTF-8")
 }

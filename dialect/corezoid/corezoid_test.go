@@ -1,7 +1,6 @@
 package corezoid_test
 
 import (
-	"bufio"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 	"syncgate/signer"
 )
 
@@ -58,25 +58,10 @@ func path(login, stamp, secret, body string) string {
 	return "/api/2/json/" + login + "/" + stamp + "/" + string(signer.AppendSignature(nil, []byte(stamp), []byte(secret), []byte(body)))
 }
 
-// received is a request as it is read from the wire.
-func received(t testing.TB, method, uri, body string, header ...string) *fasthttp.Request {
-	t.Helper()
-	raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gw.example.com\r\nContent-Length: %d\r\n", method, uri, len(body))
-	for _, h := range header {
-		raw += h + "\r\n"
-	}
-	req := new(fasthttp.Request)
-	if err := req.Header.Read(bufio.NewReader(strings.NewReader(raw + "\r\n"))); err != nil {
-		t.Fatalf("%q: %v", raw, err)
-	}
-	req.SetBodyString(body) // not parsed, whatever its type: the server reads it so too
-	return req
-}
-
 // accept signs a body and lets d read it.
 func accept(t testing.TB, d *corezoid.Dialect, body string, header ...string) (*gateway.Call, error) {
 	t.Helper()
-	return d.Accept(received(t, "POST", path(login, "1700000000", secret, body), body, header...), gateway.Route{}, now)
+	return d.Accept(wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body, header...), gateway.Route{}, now)
 }
 
 func mustAccept(t testing.TB, d *corezoid.Dialect, body string, header ...string) *gateway.Call {

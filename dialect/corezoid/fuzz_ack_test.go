@@ -18,6 +18,7 @@ import (
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 	"syncgate/internal/splice"
+	"syncgate/internal/wiretest"
 )
 
 // The oracle of answers: a slow reading over encoding/json that looks at every pair of what was sent and what was answered.
@@ -200,7 +201,7 @@ const (
 )
 
 func sortOf(status int, body string) sort {
-	if !json.Valid([]byte(body)) || !utf8.ValidString(body) || deep(body) > splice.MaxDepth || status < 200 || status >= 500 || status/100 == 3 {
+	if !json.Valid([]byte(body)) || !utf8.ValidString(body) || wiretest.Depth(body) > splice.MaxDepth || status < 200 || status >= 500 || status/100 == 3 {
 		return unusable
 	}
 	top, _ := members(body)

@@ -13,6 +13,7 @@ import (
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 	"syncgate/internal/splice"
+	"syncgate/internal/wiretest"
 )
 
 // The oracle of requests: a slow reading of the protocol over encoding/json, which builds everything that it changes.
@@ -120,7 +121,7 @@ func goodTimeout(value string) bool {
 
 func read(body string, maxOps int) (m model) {
 	top, ok := members(body)
-	if !ok || !json.Valid([]byte(body)) || !utf8.ValidString(body) || deep(body) > splice.MaxDepth || repeats(top) || !goodTimeout(find(top, "timeout")) {
+	if !ok || !json.Valid([]byte(body)) || !utf8.ValidString(body) || wiretest.Depth(body) > splice.MaxDepth || repeats(top) || !goodTimeout(find(top, "timeout")) {
 		return model{bad: true}
 	}
 	m.top = without(top, "timeout")
@@ -170,24 +171,6 @@ func readModelOp(text string) (op modelOp, ok bool) {
 	}
 	op.data = without(op.data, "__callback_url")
 	return op, ok
-}
-
-func deep(text string) (most int) {
-	dec := json.NewDecoder(strings.NewReader(text))
-	n := 0
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return most
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			n++
-			most = max(most, n)
-		case json.Delim('}'), json.Delim(']'):
-			n--
-		}
-	}
 }
 
 // FuzzRequest holds Accept and Encode to the model: the same bodies are accepted, and the engine gets what was sent, value

@@ -7,6 +7,7 @@ import (
 
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
 func TestFingerprint(t *testing.T) {
@@ -48,7 +49,7 @@ func TestIdentify(t *testing.T) {
 		if credentials != "" {
 			path += "/" + credentials
 		}
-		asked, err := d.Task(received(t, "GET", path, "", header...), gateway.Route{}, now)
+		asked, err := d.Task(wiretest.Received(t, "GET", path, "", header...), gateway.Route{}, now)
 		who := asked.Login
 		if text != "" {
 			wantFault(t, err, status, text)
@@ -71,7 +72,7 @@ func TestIdentify(t *testing.T) {
 	f("", inHeaders(good)[2:], 401, wrong)
 	f(good, inHeaders(bad), 0, "") // the path counts where it has credentials
 	f(bad, inHeaders(good), 401, wrong)
-	if asked, err := d.Task(received(t, "GET", "/api/1/tasks/x", ""), gateway.Route{}, now); asked.Login != "" || string(asked.Task) != "x" || err != nil {
+	if asked, err := d.Task(wiretest.Received(t, "GET", "/api/1/tasks/x", ""), gateway.Route{}, now); asked.Login != "" || string(asked.Task) != "x" || err != nil {
 		t.Errorf("without credentials: %+v, %v", asked, err)
 	}
 	for _, odd := range []string{login, good + "/x"} {
@@ -96,9 +97,9 @@ func TestAcceptByHeaders(t *testing.T) {
 			wantByHeaders(t, d, target, good)
 		}
 		old := inHeaders(strings.TrimPrefix(path(login, "1", secret, simple), "/api/2/json/"))
-		_, err := d.Accept(received(t, "POST", "/api/1/json", simple, old...), gateway.Route{}, now)
+		_, err := d.Accept(wiretest.Received(t, "POST", "/api/1/json", simple, old...), gateway.Route{}, now)
 		wantFault(t, err, 401, "Request time is outside the allowed window")
-		_, err = d.Accept(received(t, "POST", "/api/1/json/a/b/c", simple, good...), gateway.Route{}, now) // the path counts
+		_, err = d.Accept(wiretest.Received(t, "POST", "/api/1/json/a/b/c", simple, good...), gateway.Route{}, now) // the path counts
 		wantFault(t, err, 401, "Incorrect signature or login")
 	}
 	for _, target := range []string{"/api/1/json", "/api/2/json", "/api/1/json/a/b/c"} {
@@ -118,7 +119,7 @@ func wantByHeaders(t *testing.T, d *corezoid.Dialect, target string, good []stri
 	t.Helper()
 	f := func(ok bool, body string, header ...string) {
 		t.Helper()
-		c, err := d.Accept(received(t, "POST", target, body, header...), gateway.Route{}, now)
+		c, err := d.Accept(wiretest.Received(t, "POST", target, body, header...), gateway.Route{}, now)
 		if !ok {
 			wantFault(t, err, 401, "Incorrect signature or login")
 		} else if err != nil || c.Login != login {

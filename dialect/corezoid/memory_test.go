@@ -2,65 +2,39 @@ package corezoid_test
 
 import (
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
-// costly is a body that was made to cost much: item after item, between what opens and what shuts them.
+// costly is a body that was made to cost much, as wiretest.Long makes it.
 type costly struct {
 	open, shut string
 	item       func(b *strings.Builder, i int)
 	refused    string // why it is; empty: it is not
 }
 
-// body makes one of about n bytes.
-func (c costly) body(n int) string {
-	var b strings.Builder
-	b.WriteString(c.open)
-	for i := 0; b.Len() < n-len(c.shut); i++ {
-		c.item(&b, i)
-	}
-	b.WriteString(c.shut)
-	return b.String()
-}
-
-func each(s string) func(*strings.Builder, int) {
-	return func(b *strings.Builder, _ int) { b.WriteString(s) }
-}
-
-// numbered repeats s with the number of the time in the place of every #.
-func numbered(s string) func(*strings.Builder, int) {
-	parts := strings.Split(s, "#")
-	return func(b *strings.Builder, i int) {
-		number := strconv.FormatInt(int64(i), 36)
-		b.WriteString(parts[0])
-		for _, part := range parts[1:] {
-			b.WriteString(number)
-			b.WriteString(part)
-		}
-	}
-}
+func (c costly) body(n int) string { return wiretest.Long(n, c.open, c.shut, c.item) }
 
 // Requests, whose every change is noted before their package is made.
 func TestRequestMemory(t *testing.T) {
 	d := dialect(t)
 	const open, shut = `{"ops":[{"type":"create","obj":"task","data":{`, `"z":0}}]}`
 	for name, c := range map[string]costly{
-		"names of a package":    {`{`, `"ops":[]}`, numbered(`"#":0,`), "members"},
-		"names of an op":        {`{"ops":[{`, `"z":0}]}`, numbered(`"#":0,`), "members"},
-		"names of data":         {open, shut, numbered(`"#":0,`), ""},
-		"escaped names of data": {open, shut, each(`"\u0061":0,`), ""},
-		"callback URLs":         {open, shut, each(`"__callback_url":0,`), ""},
-		"callback URLs in turn": {open, shut, each(`"__callback_url":0,"a":0,`), ""},
-		"a long type":           {`{"ops":[{"type":"`, `"}]}`, each(`\n`), ""},
-		"a long id":             {`{"ops":[{"type":"create","obj":"task","id":"`, `"}]}`, each(`\n`), ""},
-		"ops":                   {`{"ops":[`, `{}]}`, each(`{},`), "operations"},
+		"names of a package":    {`{`, `"ops":[]}`, wiretest.Numbered(`"#":0,`), "members"},
+		"names of an op":        {`{"ops":[{`, `"z":0}]}`, wiretest.Numbered(`"#":0,`), "members"},
+		"names of data":         {open, shut, wiretest.Numbered(`"#":0,`), ""},
+		"escaped names of data": {open, shut, wiretest.Each(`"\u0061":0,`), ""},
+		"callback URLs":         {open, shut, wiretest.Each(`"__callback_url":0,`), ""},
+		"callback URLs in turn": {open, shut, wiretest.Each(`"__callback_url":0,"a":0,`), ""},
+		"a long type":           {`{"ops":[{"type":"`, `"}]}`, wiretest.Each(`\n`), ""},
+		"a long id":             {`{"ops":[{"type":"create","obj":"task","id":"`, `"}]}`, wiretest.Each(`\n`), ""},
+		"ops":                   {`{"ops":[`, `{}]}`, wiretest.Each(`{},`), "operations"},
 	} {
 		body := c.body(1 << 20)
-		ctx := received(t, "POST", path(login, "1700000000", secret, body), body)
+		ctx := wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body)
 		mustAccept(t, d, simple)
 		var err error
 		took := allocated(func() { _, err = d.Accept(ctx, gateway.Route{}, now) })
@@ -79,7 +53,7 @@ func TestAckMemory(t *testing.T) {
 	call := call(t, d, "c", `c"a"`)
 	for name, item := range map[string]string{"ops": `{},`, "ids": `{"id":"a"},`, "others": `{"id":"x"},`, "escapes": `{"id":"\u0061"},`, "nothing": `0,`, "lists": `0],"ops":[`, "errors": `{"proc":"e"},`} {
 		for _, end := range []string{`0],"request_proc":"ok"}`, `0],"request_proc":"error"}`} {
-			answer := []byte(costly{`{"ops":[`, end, each(item), ""}.body(4 << 20))
+			answer := []byte(costly{`{"ops":[`, end, wiretest.Each(item), ""}.body(4 << 20))
 			took := allocated(func() { _, _ = d.Ack(call, 200, nil, answer) })
 			if most := 2 * len(answer); took > float64(most) && !raced {
 				t.Errorf("%s: %.0f bytes for %d", name, took, len(answer))

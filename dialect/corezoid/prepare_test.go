@@ -12,6 +12,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
 var routeToken = strings.Repeat("T", correlator.TokenLen)
@@ -179,20 +180,20 @@ func TestAckOfARoute(t *testing.T) {
 func TestFieldsOfACallback(t *testing.T) {
 	d := dialect(t)
 	header := []string{"Content-Type: text/xml", "CZ-AG-Status-Code: 201", "Set-Cookie: a=b"}
-	if cb, _, err := d.Callback(received(t, "POST", "/", "<r/>", header...), 0); err != nil || cb.Head != nil {
+	if cb, _, err := d.Callback(wiretest.Received(t, "POST", "/", "<r/>", header...), 0); err != nil || cb.Head != nil {
 		t.Errorf("%+v, %v", cb, err)
 	}
 	d.SetFields([]string{"Content-Type", "cz-ag-status-code"})
-	cb, _, err := d.Callback(received(t, "POST", "/", "<r/>", header...), 0)
+	cb, _, err := d.Callback(wiretest.Received(t, "POST", "/", "<r/>", header...), 0)
 	if err != nil || cb.Head == nil || cb.Head.ContentType != "application/json" || string(cb.Head.Fields) != "cz-ag-status-code: 201\r\n" {
 		t.Errorf("%+v, %v", cb.Head, err)
 	}
-	large := received(t, "POST", "/", "{}")
+	large := wiretest.Received(t, "POST", "/", "{}")
 	large.Header.Set("CZ-AG-Status-Code", strings.Repeat("x", 9000))
 	_, _, err = d.Callback(large, 0)
 	wantBodyFault(t, err)
 	d.SetFields(nil)
-	if cb, _, err = d.Callback(received(t, "POST", "/", "{}", header[1:]...), 0); err != nil || cb.Head != nil {
+	if cb, _, err = d.Callback(wiretest.Received(t, "POST", "/", "{}", header[1:]...), 0); err != nil || cb.Head != nil {
 		t.Errorf("%+v, %v", cb, err)
 	}
 }

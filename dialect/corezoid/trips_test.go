@@ -16,6 +16,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
 // TestTrips plays whole trips, one a file in testdata/trips: what the client sends, what the engine gets and says, what the
@@ -159,7 +160,7 @@ func (p *trip) callback(t *testing.T, args, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := received(t, "POST", "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2", body, "Content-Type: "+contentType)
+	req := wiretest.Received(t, "POST", "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2", body, "Content-Type: "+contentType)
 	cb, heard, err := p.d.Callback(req, n)
 	if err != nil {
 		t.Fatal(err)

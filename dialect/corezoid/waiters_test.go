@@ -14,6 +14,7 @@ import (
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/waiter"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 )
 
 // noted notes what a call's ops are given.
@@ -175,7 +176,7 @@ func TestWaitsOfWaiters(t *testing.T) {
 func TestAllocationsBesideWaiters(t *testing.T) {
 	d := dialect(t)
 	waiting(t, d)
-	create := received(t, "POST", path(login, "1700000000", secret, typical), typical)
+	create := wiretest.Received(t, "POST", path(login, "1700000000", secret, typical), typical)
 	if got := testing.AllocsPerRun(500, func() { _, _ = d.Accept(create, gateway.Route{}, now) }); got > 3 && !raced {
 		t.Errorf("Accept allocates %v times", got)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -38,26 +38,7 @@ type whole struct {
 	api     string
 	engine  chan asked
 	refuses chan int // statuses of the engine's answers; without one it says 202
-	log     logText
-}
-
-// logText is what a gateway has logged.
-type logText struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	return len(p), nil
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
+	log     wiretest.Log
 }
 
 // startWhole makes a gateway in memory, with a real outbox, sender and receiver.

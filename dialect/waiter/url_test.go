@@ -3,32 +3,12 @@ package waiter_test
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"syncgate/dialect/waiter"
 	"syncgate/signer"
 )
-
-// logText is what a gateway has logged.
-type logText struct {
-	mu   sync.Mutex
-	text []byte // guarded by mu
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, p...)
-	return len(p), nil
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
-}
 
 // called is a waiter with a URL.
 func called(change func(*waiter.Config)) waiter.Config {

@@ -17,6 +17,7 @@ import (
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/waiter"
 	"syncgate/gateway"
+	"syncgate/internal/wiretest"
 	"syncgate/signer"
 )
 
@@ -36,14 +37,14 @@ type whole struct {
 	url     string
 	table   *waiter.Table
 	metrics *prometheus.Registry
-	log     *logText
+	log     *wiretest.Log
 	asked   chan string // bodies that the engine got
 }
 
 // startWhole makes a gateway with waiters over a correlator.
 func startWhole(t *testing.T, c shared, keys *correlator.Keys, all ...waiter.Config) *whole {
 	t.Helper()
-	w := &whole{t: t, metrics: prometheus.NewRegistry(), log: new(logText), asked: make(chan string, 1000)}
+	w := &whole{t: t, metrics: prometheus.NewRegistry(), log: new(wiretest.Log), asked: make(chan string, 1000)}
 	engine := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.asked <- string(body)

@@ -1,14 +1,12 @@
 package callbackdata_test
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/valyala/fasthttp"
-
 	"syncgate/internal/callbackdata"
+	"syncgate/internal/wiretest"
 )
 
 const (
@@ -21,7 +19,7 @@ func TestCallback(t *testing.T) {
 	f := func(contentType, body, want string) {
 		t.Helper()
 		for _, method := range []string{"POST", "PUT", "PATCH"} {
-			req := received(t, method, "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2&param=3", body, "Content-Type: "+contentType)
+			req := wiretest.Received(t, method, "/api/1/plugins/callback/token?conv_signature=x&conv_time=1&conv_id=2&param=3", body, "Content-Type: "+contentType)
 			data, heard, err := callbackdata.Read(req)
 			if err != nil || string(data) != want || string(heard) != "{}" {
 				t.Errorf("%s %s\ngives %s, heard %s, %v\nwant  %s", contentType, body, data, heard, err, want)
@@ -81,7 +79,7 @@ func TestCallbackFormMany(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&form, "n%d=b&", i)
 	}
-	req := received(t, "POST", "/x", form.String(), "Content-Type: "+typeForm)
+	req := wiretest.Received(t, "POST", "/x", form.String(), "Content-Type: "+typeForm)
 	data, _, err := callbackdata.Read(req)
 	if got := "{" + strings.TrimSuffix(want.String(), ",") + "}"; err != nil || string(data) != got {
 		t.Errorf("%v, %.100s", err, data)
@@ -91,7 +89,7 @@ func TestCallbackFormMany(t *testing.T) {
 func TestCallbackCorezoidFormat(t *testing.T) {
 	f := func(contentType, body, want, wantHeard string) {
 		t.Helper()
-		req := received(t, "POST", "/api/1/plugins/callback/token", body, "Content-Type: "+contentType)
+		req := wiretest.Received(t, "POST", "/api/1/plugins/callback/token", body, "Content-Type: "+contentType)
 		data, heard, err := callbackdata.Read(req)
 		clear(req.Body()) // what was taken is a copy
 		if err != nil || string(data) != want || string(heard) != `{"request_proc":"ok","ops":[{`+wantHeard+`"proc":"ok","res_data":{}}]}` {
@@ -109,7 +107,7 @@ func TestCallbackCorezoidFormat(t *testing.T) {
 func TestCallbackQuery(t *testing.T) {
 	f := func(uri, want string) {
 		t.Helper()
-		req := received(t, "GET", uri, "")
+		req := wiretest.Received(t, "GET", uri, "")
 		data, heard, err := callbackdata.Read(req)
 		if err != nil || string(data) != want || string(heard) != "{}" {
 			t.Errorf("%s gives %s, %v", uri, data, err)
@@ -126,7 +124,7 @@ func TestCallbackQuery(t *testing.T) {
 func TestCallbackXML(t *testing.T) {
 	f := func(contentType, body, want string) {
 		t.Helper()
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
 		data, heard, err := callbackdata.Read(req)
 		if err != nil || string(data) != `{"root":`+want+`}` || string(heard) != "{}" {
 			t.Errorf("%s\ngives %s, %v\nwant  %s", body, data, err, want)
@@ -161,7 +159,7 @@ func TestCallbackXML(t *testing.T) {
 func TestCallbackRefused(t *testing.T) {
 	f := func(contentType, body, problem string) {
 		t.Helper()
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
 		_, _, err := callbackdata.Read(req)
 		wantError(t, err, problem)
 	}
@@ -192,7 +190,7 @@ func TestCallbackRefused(t *testing.T) {
 	f(typeXML+"\t; a=b;; CHARSET = \"latin1\" ;c", `<r/>`, `XML: charset is not UTF-8`)
 	g := func(body, problem string) {
 		t.Helper()
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
 		_, _, err := callbackdata.Read(req)
 		if err == nil || !strings.HasPrefix(err.Error(), "XML: at byte ") || !strings.HasSuffix(err.Error(), problem) {
 			t.Errorf("%.60s: %v", body, err)
@@ -212,23 +210,8 @@ func TestCallbackRefused(t *testing.T) {
 	g(`<r><![CDATA[x</r>`, "at byte 17: unexpected end")
 	g(strings.Repeat("<a>", 129)+strings.Repeat("</a>", 129), "nested deeper than 128")
 	g("<r>\x01</r>", "at byte 3: invalid character")
-	_, _, err := callbackdata.Read(received(t, "GET", "/cb/t?a=%ff", ""))
+	_, _, err := callbackdata.Read(wiretest.Received(t, "GET", "/cb/t?a=%ff", ""))
 	wantError(t, err, "form: is not UTF-8")
-}
-
-// received is a request as it is read from the wire.
-func received(t testing.TB, method, uri, body string, header ...string) *fasthttp.Request {
-	t.Helper()
-	raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gw.example.com\r\nContent-Length: %d\r\n", method, uri, len(body))
-	for _, h := range header {
-		raw += h + "\r\n"
-	}
-	req := new(fasthttp.Request)
-	if err := req.Header.Read(bufio.NewReader(strings.NewReader(raw + "\r\n"))); err != nil {
-		t.Fatalf("%q: %v", raw, err)
-	}
-	req.SetBodyString(body) // not parsed, whatever its type: the server reads it so too
-	return req
 }
 
 func wantError(t *testing.T, err error, text string) {
@@ -265,7 +248,7 @@ func TestParts(t *testing.T) {
 
 // What a callback allocates is what is kept of it: its data, with the answer to it.
 func TestAllocations(t *testing.T) {
-	req := received(t, "POST", "/cb/t", `{"status":"done","transaction":{"id":1412737,"fee":"0.50"},"sys":{"ref":"order-1"}}`, "Content-Type: "+typeJSON)
+	req := wiretest.Received(t, "POST", "/cb/t", `{"status":"done","transaction":{"id":1412737,"fee":"0.50"},"sys":{"ref":"order-1"}}`, "Content-Type: "+typeJSON)
 	if got := testing.AllocsPerRun(500, func() { _, _, _ = callbackdata.Read(req) }); got > 1 && !raced {
 		t.Errorf("Read allocates %v times, more than once", got)
 	}

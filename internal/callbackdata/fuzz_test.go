@@ -19,6 +19,7 @@ import (
 
 	"syncgate/internal/callbackdata"
 	"syncgate/internal/splice"
+	"syncgate/internal/wiretest"
 )
 
 // FuzzCallback holds the data of callbacks to encoding/json and net/url: JSON is taken as it is, a form's object says
@@ -36,7 +37,7 @@ func FuzzCallback(f *testing.F) {
 		if strings.ContainsAny(contentType, "\r\n\x00") {
 			return // not a header
 		}
-		req := received(t, "POST", "/cb/t", body)
+		req := wiretest.Received(t, "POST", "/cb/t", body)
 		req.Header.SetContentType(contentType)
 		data, heard, err := callbackdata.Read(req)
 		if err != nil {
@@ -67,7 +68,7 @@ func checkCallback(t *testing.T, contentType, body string, data, heard []byte) {
 }
 
 func acceptable(body string) bool {
-	return json.Valid([]byte(body)) && utf8.ValidString(body) && deep(body) <= splice.MaxDepth
+	return json.Valid([]byte(body)) && utf8.ValidString(body) && wiretest.Depth(body) <= splice.MaxDepth
 }
 
 func checkJSON(t *testing.T, body string, data, heard []byte) {
@@ -146,7 +147,7 @@ func FuzzXML(f *testing.F) {
 	stricter := regexp.MustCompile(`deeper|entities|out of place|inside of a comment|reference|encoding|version|UTF-8|invalid character|elements and attributes`)
 	f.Fuzz(func(t *testing.T, body string) {
 		body = "<" + strings.TrimPrefix(body, "<")
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
 		data, _, err := callbackdata.Read(req)
 		want, slowErr := slowXML(body)
 		switch {
@@ -196,7 +197,7 @@ func TestXMLShapes(t *testing.T) {
 	for range 3000 {
 		body := s.pick("", "\ufeff", "\n ") + s.pick("", `<?xml version="1.0" encoding="UTF-8"?>`) + s.pick("", "<!DOCTYPE a>", "<!-- c -->") +
 			s.element(0) + s.pick("", "\n", "<!-- c -->", "<?p?>")
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML)
 		data, _, err := callbackdata.Read(req)
 		if err != nil {
 			t.Fatalf("seed %d: %q: %v", seed, body, err)

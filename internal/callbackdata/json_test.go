@@ -57,21 +57,3 @@ func says(value string) string {
 	}
 	return value
 }
-
-func deep(text string) (most int) {
-	dec := json.NewDecoder(strings.NewReader(text))
-	n := 0
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return most
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			n++
-			most = max(most, n)
-		case json.Delim('}'), json.Delim(']'):
-			n--
-		}
-	}
-}

@@ -2,48 +2,22 @@ package callbackdata_test
 
 import (
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"syncgate/internal/callbackdata"
+	"syncgate/internal/wiretest"
 )
 
-// costly is a body that was made to cost much: item after item, between what opens and what shuts them.
+// costly is a body that was made to cost much, as wiretest.Long makes it.
 type costly struct {
 	contentType, open, shut string
 	item                    func(b *strings.Builder, i int)
 	refused                 string // why a large one is, and a small one may be; empty: none is
 }
 
-// body makes one of about n bytes.
-func (c costly) body(n int) string {
-	var b strings.Builder
-	b.WriteString(c.open)
-	for i := 0; b.Len() < n-len(c.shut); i++ {
-		c.item(&b, i)
-	}
-	b.WriteString(c.shut)
-	return b.String()
-}
-
-func each(s string) func(*strings.Builder, int) {
-	return func(b *strings.Builder, _ int) { b.WriteString(s) }
-}
-
-// numbered repeats s with the number of the time in the place of every #.
-func numbered(s string) func(*strings.Builder, int) {
-	parts := strings.Split(s, "#")
-	return func(b *strings.Builder, i int) {
-		number := strconv.FormatInt(int64(i), 36)
-		b.WriteString(parts[0])
-		for _, part := range parts[1:] {
-			b.WriteString(number)
-			b.WriteString(part)
-		}
-	}
-}
+func (c costly) body(n int) string { return wiretest.Long(n, c.open, c.shut, c.item) }
 
 func costlyCallbacks() map[string]costly {
 	const (
@@ -52,58 +26,58 @@ func costlyCallbacks() map[string]costly {
 	)
 	deep, quotes := strings.Repeat("<a>", 127), strings.Repeat(`"`, 20)
 	return map[string]costly{
-		"attributes of one element":   {typeXML, "<r", "/>", numbered(` a#=""`), parts},
-		"few attributes, long":        {typeXML, "<r", "/>", numbered(` a#="` + strings.Repeat("'", 50_000) + `"`), ""},
-		"elements with an attribute":  {typeXML, "<r>", "</r>", each(`<a b=""/>`), parts},
-		"elements of one name":        {typeXML, "<r>", "</r>", each(`<a/>`), parts},
-		"two names in turn":           {typeXML, "<r>", "</r>", each(`<a/><b/>`), parts},
-		"elements of distinct names":  {typeXML, "<r>", "</r>", numbered(`<a#/>`), parts},
-		"as many as there may be":     {typeXML, "<r>", "</r>", numbered(`<a#>` + quotes[:8] + `</a#>`), ""},
-		"as many, each in all":        {typeXML, deep, strings.Repeat("</a>", 127), each(`<b c="">` + quotes + quotes + quotes + `</b><c/>`), ""},
-		"nested":                      {typeXML, "<r>", "</r>", each(deep + `<b/>` + strings.Repeat("</a>", 127)), "nested deeper"},
-		"nested, long text":           {typeXML, deep, strings.Repeat("</a>", 127), each(`"`), ""},
-		"text around elements":        {typeXML, "<r>", "</r>", each(`"""""""""""""""""""""""""""""<a/>`), ""},
-		"text with entities":          {typeXML, "<r>", "</r>", each(`&quot;`), ""},
-		"text with short entities":    {typeXML, "<r>", "</r>", each(`&#9;`), ""},
-		"line ends":                   {typeXML, "<r>", "</r>", each("\r"), ""},
-		"comments":                    {typeXML, "<r>", "</r>", each("<!---->\""), ""},
-		"comments before":             {typeXML, "", "<r/>", each("<!--x-->"), ""},
-		"processing instructions":     {typeXML, "<r>", "</r>", each(`<?p "?>"`), ""},
-		"one instruction":             {typeXML, "<?xml ", "?><r/>", each(`version version= encoding encoding= `), ""},
-		"sections":                    {typeXML, "<r>", "</r>", each(`<![CDATA["]]>`), ""},
-		"namespaces":                  {typeXML, "<r>", "</r>", numbered(`<a:b# xmlns:a="#"/>`), parts},
-		"one long name":               {typeXML, "<", "/>", each("a"), ""},
-		"equals signs":                {typeXML, "<r>", "</r>", each("="), ""},
-		"a document type":             {typeXML, "<!DOCTYPE r [", "]><r/>", each(`<!ELEMENT a "<">`), ""},
-		"fields of distinct names":    {typeForm, "", "", numbered(`#&`), fields},
-		"as many fields as there may": {typeForm, "", "", numbered(`#=` + quotes + `&`), ""},
-		"fields of one name":          {typeForm, "", "", each("a&"), fields},
-		"fields, escaped":             {typeForm, "", "", numbered(`%00#=%00%01+&`), fields},
-		"one field":                   {typeForm, "a=", "", each("%00"), ""},
-		"one name":                    {typeForm, "", "=1", each("%22"), ""},
-		"a name and again":            {typeForm, "", "", each(strings.Repeat("%22", 40_000) + "&"), ""},
-		"parts of distinct names":     {typeMultipart, "", "--b--", numbered("--b\r\nContent-Disposition:form-data;name=#\r\n\r\n\"\r\n"), ""},
-		"parts of one name":           {typeMultipart, "", "--b--", each("--b\r\nContent-Disposition:form-data;name=a\r\n\r\n"), ""},
-		"header lines of a part":      {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n", "\r\n\r\n--b--", each("a:\r\n"), ""},
-		"parameters of a part":        {typeMultipart, "--b\r\nContent-Disposition:form-data;", "name=a\r\n\r\n\r\n--b--", each("a;"), ""},
-		"almost a delimiter":          {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n\r\n", "\r\n--b--", each("\r\n--bx"), ""},
-		"one long text":               {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n\r\n", "\r\n--b--", each(`"`), ""},
-		"one long name of a part":     {typeMultipart, "--b\r\nContent-Disposition:form-data;name=\"", "\"\r\n\r\n\r\n--b--", each(`%22`), ""},
-		"delimiters and no part":      {typeMultipart, "", "--b--", each("--b"), ""},
-		"no parts":                    {typeMultipart, "--b\r\n", "", each("\r\n--b\r\n"), "Content-Disposition"},
-		"quotes":                      {typeForm, "a=", "", each(`"`), ""},
-		"control characters":          {typeForm, "a=", "", each("\x01"), "control character"},
-		"not UTF-8":                   {typeForm, "a=", "", each("%ff"), "not UTF-8"},
-		"an array":                    {typeJSON, "[", "0]", each("0,"), ""},
-		"objects":                     {typeJSON, "[", "0]", each(`{"a":{}},`), ""},
-		"members of distinct names":   {typeJSON, "{", `"":0}`, numbered(`"#":0,`), ""},
-		"escaped names":               {typeJSON, "{", `"":0}`, each(`"\u0061":0,`), ""},
-		"one escaped name":            {typeJSON, `{"`, `":0}`, each(`\u0061`), ""},
-		"the Corezoid format":         {typeJSON, `{"ops":[{"type":"data","extra":"`, `","extra":1}]}`, each(`\n`), ""},
-		"its ref":                     {typeJSON, `{"ops":[{"type":"data","ref":"`, `","extra":1}]}`, each("r"), ""},
-		"its members":                 {typeJSON, `{"ops":[{`, `"type":"data","extra":[]}]}`, each(`"\u0065xtra":{},"ref":"",`), ""},
-		"its ops":                     {typeJSON, `{"ops":[{"type":"data","extra":{}}`, `]}`, each(`,{"type":"data"}`), ""},
-		"no JSON":                     {typeJSON, `{"a":"`, "", each(`\` + "\n"), "invalid escape"},
+		"attributes of one element":   {typeXML, "<r", "/>", wiretest.Numbered(` a#=""`), parts},
+		"few attributes, long":        {typeXML, "<r", "/>", wiretest.Numbered(` a#="` + strings.Repeat("'", 50_000) + `"`), ""},
+		"elements with an attribute":  {typeXML, "<r>", "</r>", wiretest.Each(`<a b=""/>`), parts},
+		"elements of one name":        {typeXML, "<r>", "</r>", wiretest.Each(`<a/>`), parts},
+		"two names in turn":           {typeXML, "<r>", "</r>", wiretest.Each(`<a/><b/>`), parts},
+		"elements of distinct names":  {typeXML, "<r>", "</r>", wiretest.Numbered(`<a#/>`), parts},
+		"as many as there may be":     {typeXML, "<r>", "</r>", wiretest.Numbered(`<a#>` + quotes[:8] + `</a#>`), ""},
+		"as many, each in all":        {typeXML, deep, strings.Repeat("</a>", 127), wiretest.Each(`<b c="">` + quotes + quotes + quotes + `</b><c/>`), ""},
+		"nested":                      {typeXML, "<r>", "</r>", wiretest.Each(deep + `<b/>` + strings.Repeat("</a>", 127)), "nested deeper"},
+		"nested, long text":           {typeXML, deep, strings.Repeat("</a>", 127), wiretest.Each(`"`), ""},
+		"text around elements":        {typeXML, "<r>", "</r>", wiretest.Each(`"""""""""""""""""""""""""""""<a/>`), ""},
+		"text with entities":          {typeXML, "<r>", "</r>", wiretest.Each(`&quot;`), ""},
+		"text with short entities":    {typeXML, "<r>", "</r>", wiretest.Each(`&#9;`), ""},
+		"line ends":                   {typeXML, "<r>", "</r>", wiretest.Each("\r"), ""},
+		"comments":                    {typeXML, "<r>", "</r>", wiretest.Each("<!---->\""), ""},
+		"comments before":             {typeXML, "", "<r/>", wiretest.Each("<!--x-->"), ""},
+		"processing instructions":     {typeXML, "<r>", "</r>", wiretest.Each(`<?p "?>"`), ""},
+		"one instruction":             {typeXML, "<?xml ", "?><r/>", wiretest.Each(`version version= encoding encoding= `), ""},
+		"sections":                    {typeXML, "<r>", "</r>", wiretest.Each(`<![CDATA["]]>`), ""},
+		"namespaces":                  {typeXML, "<r>", "</r>", wiretest.Numbered(`<a:b# xmlns:a="#"/>`), parts},
+		"one long name":               {typeXML, "<", "/>", wiretest.Each("a"), ""},
+		"equals signs":                {typeXML, "<r>", "</r>", wiretest.Each("="), ""},
+		"a document type":             {typeXML, "<!DOCTYPE r [", "]><r/>", wiretest.Each(`<!ELEMENT a "<">`), ""},
+		"fields of distinct names":    {typeForm, "", "", wiretest.Numbered(`#&`), fields},
+		"as many fields as there may": {typeForm, "", "", wiretest.Numbered(`#=` + quotes + `&`), ""},
+		"fields of one name":          {typeForm, "", "", wiretest.Each("a&"), fields},
+		"fields, escaped":             {typeForm, "", "", wiretest.Numbered(`%00#=%00%01+&`), fields},
+		"one field":                   {typeForm, "a=", "", wiretest.Each("%00"), ""},
+		"one name":                    {typeForm, "", "=1", wiretest.Each("%22"), ""},
+		"a name and again":            {typeForm, "", "", wiretest.Each(strings.Repeat("%22", 40_000) + "&"), ""},
+		"parts of distinct names":     {typeMultipart, "", "--b--", wiretest.Numbered("--b\r\nContent-Disposition:form-data;name=#\r\n\r\n\"\r\n"), ""},
+		"parts of one name":           {typeMultipart, "", "--b--", wiretest.Each("--b\r\nContent-Disposition:form-data;name=a\r\n\r\n"), ""},
+		"header lines of a part":      {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n", "\r\n\r\n--b--", wiretest.Each("a:\r\n"), ""},
+		"parameters of a part":        {typeMultipart, "--b\r\nContent-Disposition:form-data;", "name=a\r\n\r\n\r\n--b--", wiretest.Each("a;"), ""},
+		"almost a delimiter":          {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n\r\n", "\r\n--b--", wiretest.Each("\r\n--bx"), ""},
+		"one long text":               {typeMultipart, "--b\r\nContent-Disposition:form-data;name=a\r\n\r\n", "\r\n--b--", wiretest.Each(`"`), ""},
+		"one long name of a part":     {typeMultipart, "--b\r\nContent-Disposition:form-data;name=\"", "\"\r\n\r\n\r\n--b--", wiretest.Each(`%22`), ""},
+		"delimiters and no part":      {typeMultipart, "", "--b--", wiretest.Each("--b"), ""},
+		"no parts":                    {typeMultipart, "--b\r\n", "", wiretest.Each("\r\n--b\r\n"), "Content-Disposition"},
+		"quotes":                      {typeForm, "a=", "", wiretest.Each(`"`), ""},
+		"control characters":          {typeForm, "a=", "", wiretest.Each("\x01"), "control character"},
+		"not UTF-8":                   {typeForm, "a=", "", wiretest.Each("%ff"), "not UTF-8"},
+		"an array":                    {typeJSON, "[", "0]", wiretest.Each("0,"), ""},
+		"objects":                     {typeJSON, "[", "0]", wiretest.Each(`{"a":{}},`), ""},
+		"members of distinct names":   {typeJSON, "{", `"":0}`, wiretest.Numbered(`"#":0,`), ""},
+		"escaped names":               {typeJSON, "{", `"":0}`, wiretest.Each(`"\u0061":0,`), ""},
+		"one escaped name":            {typeJSON, `{"`, `":0}`, wiretest.Each(`\u0061`), ""},
+		"the Corezoid format":         {typeJSON, `{"ops":[{"type":"data","extra":"`, `","extra":1}]}`, wiretest.Each(`\n`), ""},
+		"its ref":                     {typeJSON, `{"ops":[{"type":"data","ref":"`, `","extra":1}]}`, wiretest.Each("r"), ""},
+		"its members":                 {typeJSON, `{"ops":[{`, `"type":"data","extra":[]}]}`, wiretest.Each(`"\u0065xtra":{},"ref":"",`), ""},
+		"its ops":                     {typeJSON, `{"ops":[{"type":"data","extra":{}}`, `]}`, wiretest.Each(`,{"type":"data"}`), ""},
+		"no JSON":                     {typeJSON, `{"a":"`, "", wiretest.Each(`\` + "\n"), "invalid escape"},
 	}
 }
 
@@ -126,7 +100,7 @@ func TestCallbackMemory(t *testing.T) {
 func (c costly) read(t *testing.T, name string, n, times int) (err error) {
 	t.Helper()
 	body := c.body(n)
-	ctx := received(t, "POST", "/cb/t", body, "Content-Type: "+c.contentType)
+	ctx := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+c.contentType)
 	began := time.Now()
 	if took := allocated(func() { _, _, err = callbackdata.Read(ctx) }); took > float64(times*len(body)) && !raced {
 		t.Errorf("%s: %.0f bytes for %d", name, took, len(body))

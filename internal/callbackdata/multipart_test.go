@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"syncgate/internal/callbackdata"
+	"syncgate/internal/wiretest"
 )
 
 const typeMultipart = "multipart/form-data; boundary=b"
@@ -31,7 +32,7 @@ func field(name, text string) string {
 func TestCallbackMultipart(t *testing.T) {
 	f := func(contentType, body, want string) {
 		t.Helper()
-		req := received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
+		req := wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+contentType)
 		data, heard, err := callbackdata.Read(req)
 		clear(req.Body()) // what was taken is a copy
 		if err != nil || string(data) != want || string(heard) != "{}" {
@@ -57,7 +58,7 @@ func TestCallbackMultipart(t *testing.T) {
 	g := func(body, problem string) {
 		t.Helper()
 		for _, contentType := range []string{typeMultipart, `multipart/form-data; boundary="b"`} {
-			_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
+			_, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
 			wantError(t, err, problem)
 		}
 	}
@@ -141,7 +142,7 @@ func FuzzMultipart(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeMultipart))
+		data, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeMultipart))
 		if err != nil || !strings.Contains(body, "--b") || strings.ContainsAny(body, `%\*`) || strings.HasPrefix(body, "\ufeff") {
 			return
 		}
@@ -163,7 +164,7 @@ func TestMultipartOfAnyShape(t *testing.T) {
 			s.field(t, w, want)
 		}
 		_ = w.Close()
-		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", b.String(), "Content-Type: "+w.FormDataContentType()))
+		data, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", b.String(), "Content-Type: "+w.FormDataContentType()))
 		if err != nil {
 			t.Fatalf("%q: %v", b.String(), err)
 		}

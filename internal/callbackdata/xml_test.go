@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"syncgate/internal/callbackdata"
+	"syncgate/internal/wiretest"
 )
 
 func wantXMLError(t *testing.T, body string, at int, problem string) {
 	t.Helper()
-	_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
+	_, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
 	wantError(t, err, fmt.Sprintf("XML: at byte %d: %s", at, problem))
 }
 
@@ -22,7 +23,7 @@ func TestXMLRefused(t *testing.T) {
 	const end = "unexpected end"
 	whole := `<?xml version="1.0"?><!DOCTYPE r [<!-- " --><!ELEMENT r ">">]><!-- c --><r a="1&amp;2" b='3'><![CDATA[x]]>t<x/></r>`
 	for i := 1; i < len(whole); i++ { // cut anywhere
-		_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML))
+		_, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", whole[:i], "Content-Type: "+typeXML))
 		if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("at byte %d: unexpected end", i)) && !strings.HasSuffix(err.Error(), "is out of place") {
 			t.Errorf("%s: %v", whole[:i], err)
 		}
@@ -99,7 +100,7 @@ func TestXMLRefusedInside(t *testing.T) {
 func TestXMLTaken(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
-		data, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
+		data, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+typeXML))
 		if err != nil || string(data) != `{"root":`+want+`}` {
 			t.Errorf("%s gives %s, %v; want %s", body, data, err, want)
 		}
@@ -127,7 +128,7 @@ func TestXMLNames(t *testing.T) {
 	for _, name := range []string{
 		"-a", ".a", "0", "\u00b7", "\u00d7", "\u00f7", "\u0300", "\u037e", "\u2000", "\u203f", "\u2190", "\u2bff", "\u2ff0", "\u3000", "\ue000", "\ufdd0", "\ufffe", "\U000f0000", "a\u00d7", "a\u2041", "a:b:",
 	} {
-		_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML))
+		_, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", "<"+name+"/>", "Content-Type: "+typeXML))
 		wantError(t, err, "XML: at byte 1: invalid name")
 	}
 }
@@ -150,7 +151,7 @@ func TestCallbackErrorsQuoteNothing(t *testing.T) {
 		"":       {marker, `<r>` + marker},
 	} {
 		for _, body := range bodies {
-			_, _, err := callbackdata.Read(received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
+			_, _, err := callbackdata.Read(wiretest.Received(t, "POST", "/cb/t", body, "Content-Type: "+contentType))
 			if err == nil || strings.ContainsAny(strings.ReplaceAll(err.Error(), "XML: ", ""), marker[:8]) {
 				t.Errorf("%s: %s: %v", contentType, body, err)
 			}
