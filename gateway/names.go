@@ -134,6 +134,9 @@ func (t *trip) namesEnded(kept bool) {
 	})
 }
 
+// Go runs what a dialect does beside the calls of its methods, on a goroutine of its own. A panic ends f alone. Close waits until f returns.
+func (g *Gateway) Go(f func()) { g.work.run(f) }
+
 // Deliver hands on a callback that came in another way than by a callback URL: under a name of its op, or as what a worker reports. It returns
 // when the callback is settled, as a Correlator's Deliver does and with its errors, or when ctx ends.
 func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error {

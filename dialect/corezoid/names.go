@@ -22,7 +22,8 @@ type callNames struct {
 
 	// Set by Bind, read-only afterwards: the gateway calls Ended when Bind has returned.
 	id     correlator.ID
-	cancel context.CancelFunc // of modifies that wait; nil: there are none
+	over   context.Context    // ends with the wait; nil: there are neither modifies that wait nor timers
+	cancel context.CancelFunc // of over
 	timers []*time.Timer      // of ops whose time ends before the wait
 	ops    []namedOp
 }
@@ -90,14 +91,21 @@ func (n *callNames) startTimers(c *gateway.Call) {
 			continue
 		}
 		final := n.refused(&c.Ops[op.index], op.index, timedOut)
-		n.timers = append(n.timers, time.AfterFunc(op.process.Timer(), func() { n.settle(final) }))
+		n.begin()
+		n.timers = append(n.timers, time.AfterFunc(op.process.Timer(), func() { n.to.Go(func() { n.settle(final) }) }))
+	}
+}
+
+// begin makes what ends with the wait.
+func (n *callNames) begin() {
+	if n.over == nil {
+		n.over, n.cancel = context.WithCancel(context.Background())
 	}
 }
 
 // startModifies has the modifies begin that the engine does not get. Each has a goroutine, which ends with the trip. finals are those for which there
 // is no room.
 func (n *callNames) startModifies(c *gateway.Call) (finals []correlator.Callback) {
-	var ctx context.Context
 	for i := range n.ops {
 		op := &n.ops[i]
 		if op.create || !op.process.Local() {
@@ -108,18 +116,16 @@ func (n *callNames) startModifies(c *gateway.Call) (finals []correlator.Callback
 			finals = append(finals, n.refused(&c.Ops[op.index], op.index, modifyNoStore))
 			continue
 		}
-		if ctx == nil {
-			ctx, n.cancel = context.WithCancel(context.Background())
-		}
-		go n.modify(ctx, op, &c.Ops[op.index])
+		n.begin()
+		n.to.Go(func() { n.modify(op, &c.Ops[op.index]) })
 	}
 	return finals
 }
 
 // modify completes the op that a modify names, and gives the trip the answer.
-func (n *callNames) modify(ctx context.Context, op *namedOp, sent *gateway.Op) {
+func (n *callNames) modify(op *namedOp, sent *gateway.Op) {
 	defer n.d.modifies.Add(-1)
-	outcome, task := op.process.Modify(ctx, waiter.Modify{Login: n.login, Ref: op.ref, Task: op.task, Data: op.data})
+	outcome, task := op.process.Modify(n.over, waiter.Modify{Login: n.login, Ref: op.ref, Task: op.task, Data: op.data})
 	final := n.refused(sent, op.index, wordOf(outcome))
 	if outcome == waiter.Completed {
 		final = correlator.Callback{Op: op.index, Status: correlator.Answered, Body: modified(sent, task)}
@@ -164,13 +170,16 @@ func (n *callNames) refused(sent *gateway.Op, index int, why string) correlator.
 	return correlator.Callback{Op: index, Status: correlator.Answered, Body: appendError(nil, sent, why)}
 }
 
-// settle gives the trip the final of an op. A trip that has ended meanwhile has it in its record, if there is one.
+// settle gives the trip the final of an op. A trip that has ended meanwhile has it in its record, if there is one: then it is tried once, as nobody waits
+// for it.
 func (n *callNames) settle(cb correlator.Callback) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
 	defer cancel()
 	for errors.Is(n.to.Deliver(ctx, correlator.Token{Trip: n.id, Op: cb.Op}, cb), correlator.ErrUnavailable) {
 		select {
 		case <-ctx.Done():
+			return
+		case <-n.over.Done():
 			return
 		case <-time.After(settlePause):
 		}

@@ -16,6 +16,8 @@ import (
 type Deliverer interface {
 	// Deliver returns when the callback is settled, with the errors of a Correlator's Deliver.
 	Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error
+	// Go runs f on a goroutine. A panic ends f alone. The process does not end before f has.
+	Go(f func())
 }
 
 // waiters are those that ops are completed by, and who gives their trips what becomes of ops that no engine gets.

@@ -23,6 +23,8 @@ type noted struct {
 	got []correlator.Callback
 }
 
+func (n *noted) Go(f func()) { go f() }
+
 func (n *noted) Deliver(_ context.Context, to correlator.Token, cb correlator.Callback) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

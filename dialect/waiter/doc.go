@@ -56,5 +56,4 @@
 //
 //	early.run      one for each Table, until Close: it owns the early completions
 //	early.try      one for each early completion that is being tried, 32 at most; ends with the attempt, deliverTime at most
-//	early.close    one while a Table closes
 package waiter

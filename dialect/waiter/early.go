@@ -241,7 +241,7 @@ func (l *early) remove(q *queue, i int) {
 	}
 }
 
-// close settles everything as Unavailable, but for what is being tried: it waits for that until ctx ends, and then a little longer.
+// close settles everything as Unavailable, but for what is being tried: it waits for that, and has it end when ctx does.
 func (l *early) close(ctx context.Context) error {
 	l.mu.Lock()
 	first := !l.closed
@@ -260,18 +260,9 @@ func (l *early) close(ctx context.Context) error {
 	}
 	<-l.ended
 	defer l.cancel()
-	tried := make(chan struct{})
-	go func() {
-		l.running.Wait()
-		close(tried)
-	}()
-	select {
-	case <-tried:
-		return nil
-	case <-ctx.Done():
-	}
-	l.cancel()
-	<-tried
+	stop := context.AfterFunc(ctx, l.cancel)
+	defer stop()
+	l.running.Wait()
 	return ctx.Err()
 }
 

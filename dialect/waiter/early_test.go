@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"syncgate/correlator"
 	"syncgate/dialect/waiter"
 )
 
@@ -188,5 +189,36 @@ func TestACompletionBehindOneThatIsHeldLongerEndsInTime(t *testing.T) {
 			t.Errorf("it was held for %v", took)
 		}
 		b.want(long, waiter.Unknown)
+	})
+}
+
+// A panic ends one attempt: the completion comes to nothing, and others go on.
+func TestAnAttemptThatPanicsEndsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, config(none))
+		first := b.hold(t.Context(), waiter.Modify{Ref: "o-1", Data: []byte(`{"n":1}`)})
+		b.trips.set(func(x *trips) { x.panic = true })
+		b.bind(newOp("o-1", `{}`))
+		synctest.Wait()
+		b.trips.set(func(x *trips) { x.panic = false })
+		second := b.hold(t.Context(), waiter.Modify{Ref: "o-2", Data: []byte(`{"n":2}`)})
+		op := newOp("o-2", `{}`)
+		b.bind(op)
+		b.want(second, waiter.Completed)
+		b.got(op, `{"n":2}`)
+		b.want(first, waiter.Busy) // the lease of what panicked has not passed
+	})
+}
+
+// A delivery that could not be made is no completion: the name is open again, and the sender's repeat counts.
+func TestADeliveryThatIsNotMadeCanBeRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, config(none))
+		op := newOp("o-1", `{}`)
+		b.bind(op)
+		b.trips.set(func(x *trips) { x.err = correlator.ErrUnavailable })
+		b.modify(waiter.Modify{Ref: "o-1"}, waiter.Unavailable, waiter.TaskID(op.ID, 0))
+		b.trips.set(func(x *trips) { x.err = nil })
+		b.modify(waiter.Modify{Ref: "o-1"}, waiter.Completed, waiter.TaskID(op.ID, 0))
 	})
 }

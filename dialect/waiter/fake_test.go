@@ -45,16 +45,20 @@ type trips struct {
 	err   error
 	block chan struct{} // not nil: a delivery waits for it
 	count int           // deliveries that run
+	panic bool          // a delivery panics
 }
 
 func newTrips() *trips { return &trips{got: make(map[correlator.ID][]string)} }
 
 func (t *trips) Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error {
 	t.mu.Lock()
-	block, err := t.block, t.err
+	block, err, panics := t.block, t.err, t.panic
 	t.count++
 	t.mu.Unlock()
 	defer t.set(func(t *trips) { t.count-- })
+	if panics {
+		panic("a delivery")
+	}
 	if block != nil {
 		select {
 		case <-block:

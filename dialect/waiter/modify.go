@@ -2,6 +2,8 @@ package waiter
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -84,7 +86,14 @@ func (t *Table) await(ctx context.Context, a *arrival, done <-chan settle) settl
 }
 
 // attempt tries to complete an op with what came early. definite: if the outcome is Unknown, no op of the process will get the name.
+// A panic ends this attempt alone, which comes to nothing.
 func (t *Table) attempt(ctx context.Context, a *arrival) (o Outcome, task string, definite bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.log.Error().Str("panic", fmt.Sprintf("%T", p)).Bytes("stack", debug.Stack()).Msg("waiter: a completion panicked")
+			o, task, definite = Unavailable, "", false
+		}
+	}()
 	definite = a.unlessAcked && !t.ops.awaits(a.name.Process) // asked first: an op has its names before it is answered
 	o, task = t.complete(ctx, a.waiter, a.name, a.body)
 	return o, task, definite
