@@ -138,7 +138,7 @@ func routeArgs(dir string, at addresses) ([]string, error) {
 	return configured(dir, at, fmt.Sprintf(routeConfig, at.engine, routePath, waits, secret))
 }
 
-// waitersArgs are those of a gateway whose waiters wait for nothing.
+// waitersArgs gives the arguments of a gateway with three waiters, none of which is for the process of the trips.
 func waitersArgs(dir string, at addresses) ([]string, error) {
 	return configured(dir, at, fmt.Sprintf(waitersConfig, strings.Repeat("5", 40), secret))
 }

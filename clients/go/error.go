@@ -16,8 +16,8 @@ type Error struct {
 	Type string
 	// Message says it in words.
 	Message string
-	// Maybe is true where a task may exist whose end is not known. Come back with Await and Task, or call again with IdempotencyKey. False: no task
-	// goes on.
+	// Maybe is true if the gateway may have made a task, and the task may go on. Then ask for the result: call Await with Task, or Call with the same
+	// IdempotencyKey. False: no task goes on.
 	Maybe bool
 	// Cancelled is true where the context has ended and the gateway has cancelled the task.
 	Cancelled bool

@@ -16,7 +16,7 @@ import (
 	syncgate "syncgate/clients/go"
 )
 
-// script is a server that answers in this order, the last answer again and again: what a gateway cannot be made to do, and what stands in front of it.
+// script is a server that gives its answers in order, and then the last one again. It stands for answers that no gateway gives in a test, and for proxies.
 type script struct {
 	*httptest.Server
 	mu      sync.Mutex

@@ -26,8 +26,8 @@ type world struct {
 	*httptest.Server
 	engine *jobs
 	nodes  []*gate
-	front  *ear              // hears every request
-	net    *faultproxy.Proxy // in front of it
+	front  *ear              // hears every request to the nodes
+	net    *faultproxy.Proxy // what the clients connect to: it passes everything on to front
 }
 
 // worldRoutes are those that the tests call. Every entry of access may call each.
@@ -64,7 +64,7 @@ func newWorldOfTwo(t *testing.T) *world {
 	return e.world(t, sim, at[2], a, b)
 }
 
-// world puts a network in front of an address, and lets tests steer all of it.
+// world starts a proxy that passes connections on to an address, and a server by which the tests in other processes cut connections and kill nodes.
 func (e *jobs) world(t *testing.T, sim *enginesim.Engine, at string, nodes ...*gate) *world {
 	t.Helper()
 	w := &world{engine: e, nodes: nodes, front: newEar(t, at)}
@@ -170,7 +170,8 @@ func (w *world) run(t *testing.T, dir, program string, args ...string) {
 	t.Logf("%s", out)
 }
 
-// node runs files of tests in Node. One of them alone may use the world, as tests share its network.
+// node runs the test files that a pattern names, in Node. Only one of these files may use the world: Node runs files at the same time, and a cut made for
+// one would hit the others.
 func (w *world) node(t *testing.T, pattern string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("../../clients/js/test", pattern))

@@ -65,8 +65,8 @@ func (w *metriciWorker) report(at *client, nonce, status, data, want string) {
 }
 
 // TestHomeDiesBetweenProgressAndFinal kills the home with SIGKILL when the worker has reported progress of each task, at both nodes. The worker completes
-// the tasks at the other node. Each client whose connection was cut repeats its request there, and each that had a 202 asks there: all have the
-// result, over the progress and the request, and the worker was asked once.
+// the tasks at the other node. Half of the clients were held: they repeat their requests there. The others had a 202: they ask for their tasks there. All get the
+// result, laid over the progress and the request. The worker was asked once for each task.
 func TestHomeDiesBetweenProgressAndFinal(t *testing.T) {
 	w := newMetriciWorker(t)
 	text := fmt.Sprintf(`engines: [{name: worker, kind: metrici, url: "%s/execute", retention: PT24H}]

@@ -85,7 +85,7 @@ func (n *node) apply(load loader) error {
 	return nil
 }
 
-// warn says what is odd about the next configuration, and what of it takes no effect now.
+// warn logs the warnings about the next configuration, and each key that has changed but takes effect only with the next start.
 func (n *node) warn(next *configs.Config, warnings []configs.Warning) {
 	for _, w := range warnings {
 		n.log.Warn().Msg(string(w))

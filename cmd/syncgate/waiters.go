@@ -76,8 +76,8 @@ func (n *node) closeWaiters() {
 // hashesExchange bounds one exchange with Redis about hashes.
 const hashesExchange = 2 * time.Second
 
-// rememberedHashes keeps the digests of hashes in Redis: a field each, whose value is until when a removed one is known, in Unix milliseconds, and
-// empty for one that is in use. Its connections last as long as a call.
+// rememberedHashes keeps the digests of hashes in a hash of Redis. Each digest is a field. The value of a hash that is in use is empty. The value of a
+// removed one is a time in Unix milliseconds: until then its senders hear 202. Each call opens its connections and closes them.
 type rememberedHashes struct{ redis redis.Config }
 
 // Remember implements waiter.Hashes.

@@ -45,7 +45,7 @@ func startWaiters(t *testing.T, r *redistest.Server, env ...string) *pair {
 	return newPair(t, nil, fmt.Sprintf(waitersText, waiterHash), append(shared(e.URL(), r), env...))
 }
 
-// named is a package with one create whose name is the nonce, and the reply to it that has a result.
+// named gives a package that creates one task. The nonce is the name of the task. reply gives what the client gets when the task has a result.
 func named(process int, nonce string) (body string, reply func(result string) string) {
 	body = fmt.Sprintf(`{"timeout":60,"ops":[{"type":"create","obj":"task","conv_id":%d,"ref":%q,"data":{"nonce":%q}}]}`, process, nonce, nonce)
 	return body, func(result string) string {

@@ -139,7 +139,8 @@ func (f *forger) forge(n int) {
 	}
 }
 
-// TestForgedURLsAreLookedUpNowhere sends forged personal URLs, and good ones with a wrong signature: Redis hears nothing of them, and the node keeps nothing.
+// TestForgedURLsAreLookedUpNowhere sends requests to forged personal URLs, and requests with a wrong signature to a good one. They cause no command of Redis,
+// and no memory of the node stays in use.
 func TestForgedURLsAreLookedUpNowhere(t *testing.T) {
 	const forgeries = 100_000 // by hand it was a million
 	r := redistest.StartTCP(t)
