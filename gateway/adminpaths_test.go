@@ -51,7 +51,7 @@ func TestAdminPaths(t *testing.T) {
 	}
 }
 
-// TestAdminActions: what changes something needs admin.actions, and never comes from a page.
+// TestAdminActions: what changes something needs admin.actions, and from a page more.
 func TestAdminActions(t *testing.T) {
 	n, ask := operated(t)
 	f := func(method, path string, status int, want string, header ...string) {
@@ -63,21 +63,61 @@ func TestAdminActions(t *testing.T) {
 	for _, method := range []string{"POST", "DELETE", "PUT", "PATCH"} {
 		f(method, "/api/things/1", 403, "set admin.actions to true")
 	}
-	n.SetActions(true)
+	n.SetAdmin(gateway.Admin{Actions: true})
 	f("POST", "/api/things/1", 200, "POST [/1]")
 	f("DELETE", "/api/things/1", 200, "DELETE [/1]")
-	f("POST", "/api/things/1", 403, "a page in a browser", "Origin", "http://localhost:9090")
-	f("GET", "/api/things/1", 200, "GET [/1]", "Origin", "http://localhost:9090")
+	own := "http://" + n.AdminAddr().String()
+	f("POST", "/api/things/1", 403, "a page of another origin", "Origin", "http://localhost:9090", "X-Syncgate-Action", "1")
+	f("POST", "/api/things/1", 403, "has to send X-Syncgate-Action: 1", "Origin", own)
+	f("POST", "/api/things/1", 200, "POST [/1]", "Origin", own, "X-Syncgate-Action", "1")
+	f("GET", "/api/things/1", 200, "GET [/1]", "Origin", own)
 	for _, path := range []string{"/healthz", "/metrics", "/api/trips/x", "/debug/pprof/"} { // the others stay as they are
 		r := ask("POST", path)
 		if r.status != 405 || r.header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: %+v", path, r)
 		}
 	}
-	n.SetActions(false)
+	n.SetAdmin(gateway.Admin{})
 	f("POST", "/api/things/1", 403, "set admin.actions to true")
 	_, ask = operated(t, func(c *gateway.Config) { c.Admin.Actions = true })
 	f("POST", "/api/things/1", 200, "POST [/1]")
+}
+
+// TestAdminPage: Parts.AdminPage is at / and /web/, on the admin listener alone.
+func TestAdminPage(t *testing.T) {
+	n := startParts(t, newEngine(t).URL, func(_ *node, p *gateway.Parts) {
+		p.AdminPage = func(ctx *fasthttp.RequestCtx, path string) bool {
+			ctx.SetBodyString("page " + path)
+			return true
+		}
+	}, func(c *gateway.Config) { c.Admin.Hosts = []string{"gateway.internal"} })
+	at := n.url
+	n.url = "http://" + n.AdminAddr().String()
+	for _, path := range []string{"/", "/web/x/y.js"} {
+		if r := n.do(http.MethodGet, path, ""); r.status != 200 || r.body != "page "+path {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	for host, status := range map[string]int{"gateway.internal": 200, "evil.example": 403} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		req.Header.Set("User-Agent", "Mozilla/5.0")
+		resp, err := n.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("%s: %d", host, resp.StatusCode)
+		}
+	}
+	n.url = at
+	if r := n.do(http.MethodGet, "/", ""); r.status != 404 {
+		t.Errorf("on the public listener: %+v", r)
+	}
 }
 
 // TestAdminPathPanics: its connection is lost, and the next request is served.

@@ -8,7 +8,6 @@ import (
 	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
-	"syncgate/internal/whereabouts"
 	"syncgate/signer"
 )
 
@@ -96,7 +95,9 @@ type DrainConfig struct {
 // Admin says what operators can ask.
 type Admin struct {
 	Trips   int  `yaml:"trips"`   // how many trips that are over are remembered; 0: none
-	Actions bool `yaml:"actions"` // operators can change what AdminPaths serve, and not only read it
+	Actions bool `yaml:"actions"` // operators can change something, and not only read
+	// Hosts are names under which browsers may ask the admin listener, beside localhost and IP addresses.
+	Hosts []string `yaml:"hosts"`
 }
 
 // NoProxy is the EngineConfig.Proxy that is none, whatever the environment says.
@@ -188,9 +189,6 @@ func (c *Config) Validate() error {
 	p.NotNegative("drain.delay", c.Drain.Delay)
 	p.NotNegative("drain.timeout", c.Drain.Timeout)
 	p.Join(c.CORS.Validate())
-	p.AtLeast("admin.trips", c.Admin.Trips, 0)
-	if c.Admin.Trips > whereabouts.MostTrips {
-		p.Add("admin.trips", "must be at most %d", whereabouts.MostTrips)
-	}
+	c.Admin.validate(&p)
 	return p.Err()
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,11 @@ func TestValidateNamesKey(t *testing.T) {
 	f("limits.ops", func(c *gateway.Config) { c.Limits.Ops = 65537 })
 	f("limits.parked", func(c *gateway.Config) { c.Limits.Parked = -1 })
 	f("limits.rate_per_login", func(c *gateway.Config) { c.Limits.RatePerLogin = math.NaN() })
+	f("admin.trips", func(c *gateway.Config) { c.Admin.Trips = -1 })
+	for _, name := range []string{"", "http://syncgate.internal", "syncgate.internal:9090", "syncgate.internal/x", "::1"} {
+		f("admin.hosts[1]", func(c *gateway.Config) { c.Admin.Hosts = []string{"syncgate.internal", name} })
+	}
+	f("admin.hosts", func(c *gateway.Config) { c.Admin.Hosts = slices.Repeat([]string{"a"}, 101) })
 	f("results.retention", func(c *gateway.Config) { c.Results.Retention = -1 })
 	f("on_disconnect", func(c *gateway.Config) { c.OnDisconnect = "" })
 	f("drain.timeout", func(c *gateway.Config) { c.Drain.Timeout = -1 })

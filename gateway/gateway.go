@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
 	"syncgate/correlator/retryqueue"
@@ -101,6 +102,8 @@ type Parts struct {
 	Version    string
 	Logins     func() []string // that are configured now, for the metrics; nil: none is known in advance
 	AdminPaths []admin.Path    // further ones of the admin listener
+	// AdminPage serves the page of the admin listener at / and what it loads at /web/: GET and HEAD. found is false where there is no such path. nil: there is none.
+	AdminPage func(ctx *fasthttp.RequestCtx, path string) (found bool)
 
 	hook        func(point string) // for tests: called at "reply" before one is written, and where upstream.Options.Hook is; nil: not called
 	engineRoots *x509.CertPool     // for tests: who signs an https engine's certificate; nil: whom the system trusts
@@ -138,7 +141,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
 	g.adminHandler = admin.New(admin.Config{
-		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Trips: g.whereIs, Paths: p.AdminPaths, Actions: cfg.Admin.Actions,
+		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Trips: g.whereIs, Paths: p.AdminPaths, Page: p.AdminPage, Actions: cfg.Admin.Actions, Hosts: cfg.Admin.Hosts,
 	})
 	g.metrics = newMetrics(g, p)
 	g.delivered = g.metrics.Callback(callbackDelivered)

@@ -30,16 +30,13 @@ func (g *Gateway) serveAdmin(in *httpserver.Incoming) (suspended bool) {
 				x.Abort()
 			}
 		}()
-		if !g.adminHandler.Serve(ctx) {
-			noStore(&ctx.Response)
-		}
-		x.Reply(&ctx.Response)
+		g.adminHandler.Serve(ctx, x)
 	})
 	return true
 }
 
-// SetActions replaces Admin.Actions, for requests that come from now on.
-func (g *Gateway) SetActions(allowed bool) { g.adminHandler.SetActions(allowed) }
+// SetAdmin replaces Admin.Actions and Admin.Hosts, for requests that come from now on.
+func (g *Gateway) SetAdmin(a Admin) { g.adminHandler.SetAccess(a.Actions, a.Hosts) }
 
 // health says that the process lives.
 func (g *Gateway) health(dst *fasthttp.Response) { state(dst, fasthttp.StatusOK, "alive", "") }

@@ -10,6 +10,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/setting"
+	"syncgate/internal/whereabouts"
 )
 
 func (l *Listen) validate(p *setting.Problems) {
@@ -124,6 +125,27 @@ func (l *Limits) validate(p *setting.Problems) {
 	}
 	p.AtLeast("limits.streams_per_login", l.StreamsPerLogin, 0)
 	p.AtLeast("limits.results", int(l.Results), 0)
+}
+
+// mostHosts bounds Admin.Hosts.
+const mostHosts = 100
+
+func (a *Admin) validate(p *setting.Problems) {
+	p.AtLeast("admin.trips", a.Trips, 0)
+	if a.Trips > whereabouts.MostTrips {
+		p.Add("admin.trips", "must be at most %d", whereabouts.MostTrips)
+	}
+	if len(a.Hosts) > mostHosts {
+		p.Add("admin.hosts", "must be at most %d names", mostHosts)
+	}
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}
+	for i, name := range a.Hosts {
+		if name == "" || strings.ContainsFunc(name, odd) {
+			p.Add(setting.Item("admin.hosts", i), "must be the name of a host such as syncgate.internal, without scheme, port and path")
+		}
+	}
 }
 
 // distinct refuses the address of another listener; port 0 is a new one each time.

@@ -67,7 +67,7 @@ func (n *node) apply(load loader) error {
 	c.Limits = next.Limits
 	c.Log.Level = next.Log.Level
 	c.Routes, c.Access, c.Waiters = next.Routes, next.Access, next.Waiters
-	c.Notify, c.Admin.Actions = next.Notify, next.Admin.Actions
+	c.Notify, c.Admin.Actions, c.Admin.Hosts = next.Notify, next.Admin.Actions, next.Admin.Hosts
 	n.config = &c
 	n.showFields(&c)
 
@@ -75,7 +75,7 @@ func (n *node) apply(load loader) error {
 	n.dialect.SetAccess(access)
 	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
-	n.gateway.SetActions(c.Admin.Actions)
+	n.gateway.SetAdmin(c.Admin)
 	n.table.SetParked(c.Limits.Parked)
 	n.table.SetProgress(int64(c.Limits.CallbackBody))
 	if memory, ok := n.table.(*correlator.Memory); ok {
@@ -120,7 +120,7 @@ func (m *reloadMetrics) succeeded() {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "waiters", "admin.actions"}, key) ||
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "waiters", "admin.actions", "admin.hosts"}, key) ||
 		strings.HasPrefix(key, "limits.") || strings.HasPrefix(key, "notify.")
 }
 

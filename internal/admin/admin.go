@@ -24,53 +24,84 @@ type Config struct {
 	Metrics       prometheus.Gatherer                  // of /metrics
 	Trips         func(name []byte) whereabouts.Answer // finds the trips that have a name
 	Paths         []Path                               // further ones
-	Actions       bool                                 // what SetActions replaces
+	// Page serves the page at / and what it loads at /web/: GET and HEAD. found is false where there is no such path. nil: there is no page.
+	Page    func(ctx *fasthttp.RequestCtx, path string) (found bool)
+	Actions bool     // changes are allowed; replaced by SetAccess
+	Hosts   []string // names under which browsers may ask, beside localhost and IP addresses; replaced by SetAccess
 }
 
 // Handler answers operators. New makes one.
 type Handler struct {
 	cfg     Config
 	metrics fasthttp.RequestHandler
-	actions atomic.Bool // replaced by SetActions
+	access  atomic.Pointer[access] // replaced by SetAccess; never nil
 }
 
 // New makes a Handler.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, metrics: fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))}
-	h.actions.Store(cfg.Actions)
+	h.SetAccess(cfg.Actions, cfg.Hosts)
 	return h
 }
 
-// Serve answers an operator, and reports whether the answer is about health. A profile takes as long as it is asked to.
-func (h *Handler) Serve(ctx *fasthttp.RequestCtx) (health bool) {
+// Serve answers an operator, whose request is suspended as x. A profile takes as long as it is asked to. No answer is to be kept by caches, but those about health,
+// which browsers may ask for under any name: they say one word.
+func (h *Handler) Serve(ctx *fasthttp.RequestCtx, x httpserver.Exchange) {
 	path := string(httpserver.RawPath(ctx.RequestURI()))
+	switch {
+	case path == "/healthz" && reads(ctx):
+		h.cfg.Health(&ctx.Response)
+	case path == "/readyz" && reads(ctx):
+		h.cfg.Ready(&ctx.Response)
+	default:
+		if h.mayAsk(ctx) {
+			h.serve(ctx, path)
+		}
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	}
+	x.Reply(&ctx.Response)
+}
+
+// serve answers what is not about health.
+func (h *Handler) serve(ctx *fasthttp.RequestCtx, path string) {
 	further, found := h.path(path)
 	switch {
 	case found:
 		h.serveFurther(ctx, further, strings.TrimPrefix(path, further.Path))
-	case !ctx.IsGet() && !ctx.IsHead():
+	case !reads(ctx):
 		RefuseMethod(ctx, "GET, HEAD")
-	case path == "/healthz":
-		h.cfg.Health(&ctx.Response)
-		return true
-	case path == "/readyz":
-		h.cfg.Ready(&ctx.Response)
-		return true
 	case path == "/metrics":
 		h.metrics(ctx)
 	case strings.HasPrefix(path, tripsPath):
 		h.showTrips(ctx, strings.TrimPrefix(path, tripsPath))
-	case path == "/debug/pprof": // the links of the index are relative
-		ctx.Response.Header.Set("Location", "/debug/pprof/")
+	case strings.HasPrefix(path, profilesPath):
+		h.serveProfile(ctx, path)
+	case (path == "/" || strings.HasPrefix(path, "/web/")) && h.cfg.Page != nil && h.cfg.Page(ctx, path):
+	default:
+		h.notFound(ctx)
+	}
+}
+
+// profilesPath is where the profiles of the process are.
+const profilesPath = "/debug/pprof"
+
+func (h *Handler) serveProfile(ctx *fasthttp.RequestCtx, path string) {
+	switch rest := strings.TrimPrefix(path, profilesPath); {
+	case rest == "": // the links of the index are relative
+		ctx.Response.Header.Set("Location", profilesPath+"/")
 		ctx.SetStatusCode(fasthttp.StatusMovedPermanently)
-	case path == "/debug/pprof/":
+	case rest == "/":
 		fasthttpadaptor.NewFastHTTPHandlerFunc(pprof.Index)(ctx) // which pprofhandler does not serve
-	case strings.HasPrefix(path, "/debug/pprof/"):
+	case rest[0] == '/':
 		pprofhandler.PprofHandler(ctx)
 	default:
-		ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id}, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
+		h.notFound(ctx)
 	}
-	return false
+}
+
+// notFound answers 404, with the paths that there are.
+func (h *Handler) notFound(ctx *fasthttp.RequestCtx) {
+	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id}, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
 }
 
 // tripsPath is where operators ask for a trip: tripsPath + its name, escaped as in every URL.

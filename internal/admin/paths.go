@@ -11,7 +11,7 @@ type Path struct {
 	// Path begins what Serve is called for: itself, and everything behind it and a slash. It begins with a slash and does not end with one.
 	Path string
 	// Serve answers a request. rest is the rest of the path as it was sent: empty, or a slash and more. It has a goroutine, whose end nobody waits for. A method other
-	// than GET and HEAD comes only while Actions is true.
+	// than GET and HEAD comes only while actions are allowed, and not from a page of another origin.
 	Serve func(ctx *fasthttp.RequestCtx, rest string)
 }
 
@@ -34,22 +34,15 @@ func (h *Handler) pathNames() string {
 	return b.String()
 }
 
-// serveFurther answers a request to an Path. One that would change something is refused unless the operator has allowed that, and refused to the pages of a
-// browser, which sends an Origin with each of these: a page that an operator looks at could otherwise act for him.
+// serveFurther answers a request to a Path. One that would change something is refused unless that is allowed.
 func (h *Handler) serveFurther(ctx *fasthttp.RequestCtx, p Path, rest string) {
-	reads := ctx.IsGet() || ctx.IsHead()
-	switch {
-	case !reads && !h.actions.Load():
-		ctx.Error("Forbidden: this listener only shows what there is: set admin.actions to true in the configuration to allow more", fasthttp.StatusForbidden)
-	case !reads && len(ctx.Request.Header.Peek("Origin")) > 0:
-		ctx.Error("Forbidden: a page in a browser may not change anything here", fasthttp.StatusForbidden)
-	default:
+	if reads(ctx) || h.mayChange(ctx) {
 		p.Serve(ctx, rest)
 	}
 }
 
-// SetActions replaces Config.Actions, for requests that come from now on.
-func (h *Handler) SetActions(allowed bool) { h.actions.Store(allowed) }
+// reads reports whether a request changes nothing.
+func reads(ctx *fasthttp.RequestCtx) bool { return ctx.IsGet() || ctx.IsHead() }
 
 // RefuseMethod answers 405, with the methods that would do.
 func RefuseMethod(ctx *fasthttp.RequestCtx, allow string) {
