@@ -17,8 +17,8 @@ import (
 	"syncgate/signer"
 )
 
-const demoHelp = `Runs a gateway and a simulated engine in one process, on this machine only and in memory, and prints commands to try it with.
-Each line of its log is a trip. SIGINT (Ctrl-C) or SIGTERM stops it.
+const demoHelp = `Runs a gateway and a simulated engine in one process, on this machine only and in memory, and prints commands to try it with and
+the address of a page that shows what becomes of them. Each line of its log is a trip. SIGINT (Ctrl-C) or SIGTERM stops it.
 `
 
 const (
@@ -45,7 +45,7 @@ const (
 
 func demo(p *program, fs *flag.FlagSet, args []string) error {
 	listen := fs.String("listen", "127.0.0.1:0", "`address` of the gateway; port 0 takes a free one")
-	admin := fs.String("admin", "127.0.0.1:0", "`address` of the admin listener, for metrics and syncgate notify; port 0 takes a free one")
+	admin := fs.String("admin", "127.0.0.1:0", "`address` of the admin listener: the page, metrics, and the commands that ask it; port 0 takes a free one")
 	if err := parseFlags(fs, args, 0); err != nil {
 		return err
 	}
@@ -75,11 +75,13 @@ func demo(p *program, fs *flag.FlagSet, args []string) error {
 	}
 	defer worker.Close()
 	addDemoRoutes(c, worker.url)
-	n, err := start(c, log, logMetrics(lines), p.getenv)
+	calls := newDemoCalls(c.Callback.BaseURL)
+	defer calls.Close()
+	n, err := start(c, log, lines, p.getenv, calls.path())
 	if err != nil {
 		return err
 	}
-	p.introduce(c.Callback.BaseURL, n.gateway.AdminAddr().String(), worker.url+demoInbox)
+	p.introduce(c.Callback.BaseURL, reachable(n.gateway.AdminAddr().String()), worker.url+demoInbox)
 	return n.run(signals, nil)
 }
 
@@ -158,6 +160,7 @@ func (p *program) introduce(url, admin, inbox string) {
 	streamed := "curl -sSN -H 'Accept: text/event-stream' " + body + url + demoPath
 	pushed := "curl -sS -H 'Authorization: Bearer " + demoKey + `' -H 'Content-Type: application/json' -d '{"hello":"world","callbackUrl":"` + inbox + `"}' ` + url + demoFeeds + "/tasks"
 	printBriefly(p.out, fmt.Sprintf(`A gateway is on %s, and behind it a simulated engine. Ctrl-C stops both.
+Watch it: http://%s/
 
 Paste this into another terminal. The task's result is the answer:
 
@@ -187,5 +190,5 @@ own see docs/notifications.md:
 
 The login is %s, its secret %s: syncgate sign signs requests of your own. What the data's member __sim may
 say is in syncgate engine --help. Metrics are on http://%s/metrics.
-`, url, line(demoTask), line(demoTimeout), held, handed, streamed, pushed, demoLogin, demoSecret, admin))
+`, url, admin, line(demoTask), line(demoTimeout), held, handed, streamed, pushed, demoLogin, demoSecret, admin))
 }

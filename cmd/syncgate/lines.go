@@ -37,6 +37,7 @@ type lineWriter struct {
 	out    io.Writer                 // used by run alone
 	render func(lines []byte) []byte // makes what is written; called by run alone. nil: the lines are written as they are
 	wake   chan struct{}             // tells run to write now; sent and drained with mu held
+	recent recentWarnings            // has its own lock; lines that are dropped are in it as well
 	quit   chan struct{}             // closed by finish
 	ended  chan struct{}             // closed when run has returned
 
@@ -82,6 +83,7 @@ func (w *lineWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	room := linesQueue
 	if urgent {
 		room += linesReserve
+		w.recent.add(line)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,6 +107,14 @@ func (w *lineWriter) droppedLines(level zerolog.Level) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dropped[levelIndex(level)]
+}
+
+// warnings gives the last lines at warn or above, none without a writer.
+func (w *lineWriter) warnings() *recentWarnings {
+	if w == nil {
+		return new(recentWarnings)
+	}
+	return &w.recent
 }
 
 // finish writes what waits, as far as the reader takes it within linesEnd. Each line that comes later is dropped.
@@ -185,6 +195,7 @@ func (w *lineWriter) report(lines []byte, before, now lineCounts) []byte {
 	w.note.Reset()
 	w.notes.Log().Str(zerolog.LevelFieldName, zerolog.WarnLevel.String()).Uint64("dropped", all).Uint64("warnings", warnings).
 		AnErr(zerolog.ErrorFieldName, w.failed).Msg("lines of the log were dropped: they could not be written in time")
+	w.recent.add(w.note.Bytes())
 	return append(lines, w.note.Bytes()...)
 }
 

@@ -24,8 +24,11 @@ func newLog(w io.Writer, c configs.Log) (log zerolog.Logger, lines *lineWriter) 
 	return zerolog.New(lines).Hook(new(clock)), lines
 }
 
-// logMetrics counts the lines that were dropped, by level.
+// logMetrics counts the lines that were dropped, by level. Without lines it counts nothing.
 func logMetrics(lines *lineWriter) (metrics []prometheus.Collector) {
+	if lines == nil {
+		return nil
+	}
 	for level := zerolog.DebugLevel; level <= zerolog.ErrorLevel; level++ {
 		metrics = append(metrics, prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "syncgate_log_dropped_total",

@@ -69,6 +69,7 @@ func (n *node) apply(load loader) error {
 	c.Routes, c.Access, c.Waiters = next.Routes, next.Access, next.Waiters
 	c.Notify, c.Admin.Actions, c.Admin.Hosts = next.Notify, next.Admin.Actions, next.Admin.Hosts
 	n.config = &c
+	n.effective.Store(&c)
 	n.showFields(&c)
 
 	access.Window = c.Auth.Window

@@ -43,6 +43,8 @@ type node struct {
 	metrics   *prometheus.Registry
 	examining examining
 	getenv    func(name string) (value string, set bool)
+	paths     []admin.Path // of the admin listener
+	effective effectiveConfig
 
 	certificate *renewal
 	reloads     *reloadMetrics
@@ -62,12 +64,15 @@ type table interface {
 	Shutdown(ctx context.Context) error
 }
 
-// start makes a node and starts it: keys, dialect, correlator, notifications, waiters, routes, gateway, addresses, in this order, and serving last.
-func start(c *configs.Config, log zerolog.Logger, logCounts []prometheus.Collector, getenv func(string) (string, bool)) (*node, error) {
+// start makes a node and starts it: keys, dialect, correlator, notifications, waiters, routes, gateway, addresses, in this order, and serving last. lines is what log
+// writes to; nil: operators see no counts and no warnings of it. further are paths of the admin listener that other nodes do not have.
+func start(c *configs.Config, log zerolog.Logger, lines *lineWriter, getenv func(string) (string, bool), further ...admin.Path) (*node, error) {
 	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), push: new(rest.Push), metrics: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n.metrics.MustRegister(logCounts...)
+	n.metrics.MustRegister(logMetrics(lines)...)
 	n.metrics.MustRegister(n.reloads.successful, n.reloads.at)
+	n.effective.Store(c)
+	n.paths = append(n.adminPaths(lines.warnings()), further...)
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)
@@ -134,7 +139,7 @@ func (n *node) listen() (err error) {
 	n.reports = metrici.New(n.config.Metrici(), n.keys.Keys)
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: []admin.Path{n.pushing.path()}, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
 	}
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)

@@ -41,7 +41,7 @@ func serve(p *program, fs *flag.FlagSet, args []string) error {
 	for _, w := range warnings {
 		log.Warn().Msg(string(w))
 	}
-	n, err := start(c, log, logMetrics(lines), p.getenv)
+	n, err := start(c, log, lines, p.getenv)
 	if err != nil {
 		log.Error().Err(err).Msg("the gateway cannot start")
 		return loggedError{err}
