@@ -54,6 +54,8 @@ type Gateway struct {
 	delivered      prometheus.Counter // of metrics: callbacks that were handed to a trip of this node
 	registry       *prometheus.Registry
 	adminHandler   *admin.Handler // answers operators
+	about          admin.Status   // what does not change of the node
+	pushing        func() bool    // whether a route pushes results now
 	cors           *cors.Policy
 	proxies        httpfield.Proxies
 	server         *httpserver.Server
@@ -102,6 +104,8 @@ type Parts struct {
 	Version    string
 	Logins     func() []string // that are configured now, for the metrics; nil: none is known in advance
 	AdminPaths []admin.Path    // further ones of the admin listener
+	Backend    string          // the name of the correlator's, for operators
+	Pushes     func() bool     // for operators: whether a route pushes results now; nil: none does
 	// AdminPage serves the page of the admin listener at / and what it loads at /web/: GET and HEAD. found is false where there is no such path. nil: there is none.
 	AdminPage func(ctx *fasthttp.RequestCtx, path string) (found bool)
 
@@ -140,12 +144,19 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 	}
 	_, g.local = p.Correlator.(*correlator.Memory)
 	g.limits.Store(&cfg.Limits)
+	g.recent = whereabouts.New(cfg.Admin.Trips)
+	if g.pushing = p.Pushes; g.pushing == nil {
+		g.pushing = func() bool { return false }
+	}
+	g.about = admin.Status{
+		Node: g.nodeName(), Version: p.Version, Started: time.Now(), Correlator: admin.Correlator{Backend: p.Backend}, Remembered: cfg.Admin.Trips,
+	}
 	g.adminHandler = admin.New(admin.Config{
-		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Trips: g.whereIs, Paths: p.AdminPaths, Page: p.AdminPage, Actions: cfg.Admin.Actions, Hosts: cfg.Admin.Hosts,
+		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Status: g.status, Node: g.nodeName(), Trips: g.whereIs, Recent: g.recent, Waiting: g.eachWaiting,
+		Outcomes: outcomes(), Run: g.operators.run, Paths: p.AdminPaths, Page: p.AdminPage, Actions: cfg.Admin.Actions, Hosts: cfg.Admin.Hosts,
 	})
 	g.metrics = newMetrics(g, p)
 	g.delivered = g.metrics.Callback(callbackDelivered)
-	g.recent = whereabouts.New(cfg.Admin.Trips)
 	g.retries = retryqueue.New(g.finals, storeTimeout)
 	g.streams = eventstream.New(cfg.Listen.Heartbeat, g.metrics.Streams)
 	g.cancels = cancelqueue.New(g.log)
@@ -267,6 +278,7 @@ func (g *Gateway) RefuseNew() { g.stage.Store(refusing) }
 // engine. Call it when the correlator has drained.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.settle(context.Background()) // bounded by the write time-out and the store's
+	g.adminHandler.Close()
 	for _, l := range g.listeners() {
 		if !l.Close(ctx) {
 			g.log.Warn().Str("listener", l.Name()).Msg("connections are closed in the middle of a request")

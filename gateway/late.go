@@ -98,7 +98,7 @@ func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta)
 func (g *Gateway) taskEnded(id correlator.ID, m meta, cb correlator.Callback) {
 	took := time.Since(time.UnixMilli(m.Created))
 	g.medians.Add(m.Route, took)
-	g.recent.AddLate(id, cb.Op, time.Now(), true)
+	g.recent.AddResult(id, cb.Op, time.Now())
 	g.log.Info().Stringer("trip", id).Str("login", m.Login).Str("route", m.Route).Stringer("status", cb.Status).Dur("took", took).Msg("task ended")
 }
 

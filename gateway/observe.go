@@ -60,7 +60,7 @@ func (t *trip) remember(outcome string, took time.Duration, written bool) {
 		t.g.recent.Add(&f, nil)
 	}
 	for i := range min(f.Ops, whereabouts.MostOps) {
-		op := t.opFacts(i)
+		op := t.OpFacts(i)
 		t.g.recent.Add(&f, &op)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/admin"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/metrics"
 	"syncgate/internal/whereabouts"
@@ -43,14 +44,51 @@ func (g *Gateway) health(dst *fasthttp.Response) { state(dst, fasthttp.StatusOK,
 
 // readiness says whether a balancer should send clients here.
 func (g *Gateway) readiness(dst *fasthttp.Response) {
+	word, missing := g.readyState()
+	status := fasthttp.StatusServiceUnavailable
+	if word == "ready" {
+		status = fasthttp.StatusOK
+	}
+	state(dst, status, word, missing)
+}
+
+// readyState says whether clients may be sent here, in a word, and what is missing.
+func (g *Gateway) readyState() (word, part string) {
 	switch err := g.correlator.Ready(); {
 	case g.stage.Load() >= leaving:
-		state(dst, fasthttp.StatusServiceUnavailable, "shutting down", "")
+		return "shutting down", ""
 	case err != nil:
-		state(dst, fasthttp.StatusServiceUnavailable, "correlator unusable", missing(err))
-	default:
-		state(dst, fasthttp.StatusOK, "ready", "")
+		return "correlator unusable", missing(err)
 	}
+	return "ready", ""
+}
+
+// status says how the node is.
+func (g *Gateway) status() admin.Status {
+	s := g.about
+	s.State, s.Missing = g.readyState()
+	s.Correlator.Up, s.Pushes = g.correlator.Ready() == nil, g.pushing()
+	s.Parked, s.LimitParked, s.Streams, s.Unsaved = g.parked(), g.limits.Load().Parked, g.streams.Len(), g.retries.Len()
+	if counter, ok := g.correlator.(interface{ Kept() (int, int64) }); ok {
+		results, bytes := counter.Kept()
+		s.ResultsKept, s.ResultsKeptBytes = &results, &bytes
+	}
+	for _, e := range g.engines {
+		now := e.client.Stats()
+		s.Queued += now.Queued
+		s.Engines = append(s.Engines, admin.Engine{
+			Name: e.name, Busy: now.Busy, Idle: now.Idle, Queued: now.Queued, BreakerOpen: now.BreakerOpen, Limit: e.cfg.MaxConnections,
+		})
+	}
+	return s
+}
+
+// parked is how many clients wait.
+func (g *Gateway) parked() int {
+	if table, ok := g.correlator.(interface{ Len() int }); ok {
+		return table.Len()
+	}
+	return 0
 }
 
 // missing names the part of the correlator that cannot be used.
@@ -156,54 +194,56 @@ func (g *Gateway) nodeName() string {
 	return ""
 }
 
-// eachWaiting calls visit with the trips of this node that are not over, until that returns false. visit must not block: the trip's mu is held.
-func (g *Gateway) eachWaiting(visit func(f *whereabouts.Facts, ops []whereabouts.OpFacts) (goOn bool)) {
+// eachWaiting is whereabouts.Waiting for the trips of this node: those that make a task. The trip's mu is held while visit runs.
+func (g *Gateway) eachWaiting(visit func(f *whereabouts.Facts, ops whereabouts.Ops) (goOn bool)) {
 	table, ok := g.correlator.(interface {
 		Each(f func(correlator.Receiver))
 	})
 	if !ok {
 		return
 	}
-	goOn := true
+	goOn, f := true, new(whereabouts.Facts)
 	table.Each(func(r correlator.Receiver) {
 		if t, ok := r.(*trip); ok && goOn {
-			goOn = t.visit(visit)
+			goOn = t.visit(f, visit)
 		}
 	})
 }
 
-// visit calls visit with the trip, unless it is over or makes no task.
-func (t *trip) visit(visit func(f *whereabouts.Facts, ops []whereabouts.OpFacts) (goOn bool)) (goOn bool) {
+// visit calls visit with the trip, unless it is over or makes no task. f is room for what is known.
+func (t *trip) visit(f *whereabouts.Facts, visit func(f *whereabouts.Facts, ops whereabouts.Ops) (goOn bool)) (goOn bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.kind == fetches || t.phase == over {
 		return true
 	}
-	var f whereabouts.Facts
-	t.facts(&f)
-	f.Waits, f.Queued = true, t.queued
-	ops := make([]whereabouts.OpFacts, min(f.Ops, whereabouts.MostOps))
-	for i := range ops {
-		ops[i] = t.opFacts(i)
-	}
-	return visit(&f, ops)
+	*f = whereabouts.Facts{Waits: true, Queued: t.queued}
+	t.facts(f)
+	return visit(f, t)
 }
 
 // facts takes what is known of the trip. Called with mu held, or when the trip is over.
 func (t *trip) facts(f *whereabouts.Facts) {
 	f.ID, f.RequestID, f.Login, f.Accepted, f.Keyed, f.Joined = t.id, t.requestID, t.login(), t.accepted, t.keyed(), t.joined
 	f.Callbacks, f.FirstCallback, f.LastCallback = t.heard.n, t.heard.first, t.heard.last
+	if t.dialect == 0 {
+		f.Route = DefaultEngine // that of the Sync API has no name of its own
+	}
 	if t.call == nil {
 		return
 	}
+	if t.call.Options != nil {
+		f.Route = t.call.Options.Route
+	}
+	f.Engine = t.g.engines[t.engine].name
 	f.Read, f.Ops, f.Wait, f.Forwarded = true, len(t.call.Ops), t.call.Wait, t.forwarded.Load()
 	if took := t.engineTime.Load(); took != 0 {
 		f.EngineTime, f.EngineStatus = took, t.engineStatus
 	}
 }
 
-// opFacts gives what is known of an op. Called as facts is.
-func (t *trip) opFacts(i int) whereabouts.OpFacts {
+// OpFacts gives what is known of an op: it makes the trip whereabouts.Ops. Called as facts is.
+func (t *trip) OpFacts(i int) whereabouts.OpFacts {
 	op := &t.call.Ops[i]
 	var room [mostLabel]byte // on the stack
 	return whereabouts.OpFacts{

@@ -214,6 +214,9 @@ func (a aftermath) endOnce(ctx context.Context, subscription string, state notif
 // currentPushing is the pushing that a node has now, nil while no route has ever pushed. It is the gateway's Outbox, and serves operators.
 type currentPushing struct{ atomic.Pointer[pushing] }
 
+// begun reports whether the node pushes results.
+func (c *currentPushing) begun() bool { return c.Load() != nil }
+
 // start has tasks looked at whose results are to be pushed. It may be called again.
 func (c *currentPushing) start(push notify.PushFunc) {
 	if p := c.Load(); p != nil {

@@ -141,6 +141,7 @@ func (n *node) listen() (err error) {
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
 		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
 	}
+	parts.Backend, parts.Pushes = n.config.Correlator.Backend, n.pushing.begun
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}

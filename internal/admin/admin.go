@@ -2,10 +2,9 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http/pprof"
-	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,8 +21,15 @@ import (
 type Config struct {
 	Health, Ready func(dst *fasthttp.Response)         // answer /healthz and /readyz
 	Metrics       prometheus.Gatherer                  // of /metrics
+	Status        func() Status                        // how the node is; Now, Actions and Demo are set here
+	Node          string                               // its name
 	Trips         func(name []byte) whereabouts.Answer // finds the trips that have a name
+	Recent        *whereabouts.List                    // of trips that are over; nil: none is remembered
+	Waiting       whereabouts.Waiting                  // gives those that are not
+	Outcomes      []string                             // of trips: all that there are
 	Paths         []Path                               // further ones
+	// Run starts a goroutine, whose panic ends it alone.
+	Run func(f func())
 	// Page serves the page at / and what it loads at /web/: GET and HEAD. found is false where there is no such path. nil: there is no page.
 	Page    func(ctx *fasthttp.RequestCtx, path string) (found bool)
 	Actions bool     // changes are allowed; replaced by SetAccess
@@ -34,15 +40,24 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	metrics fasthttp.RequestHandler
+	live    *live
 	access  atomic.Pointer[access] // replaced by SetAccess; never nil
+
+	summaries *whereabouts.Summaries
+	reading   sync.Mutex // held while all trips are read for a list: questions share one processor, and the rest is the gateway's
 }
 
 // New makes a Handler.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, metrics: fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))}
 	h.SetAccess(cfg.Actions, cfg.Hosts)
+	h.summaries = whereabouts.NewSummaries(cfg.Recent, cfg.Waiting)
+	h.live = newLive(h.events, cfg.Run, liveEvery)
 	return h
 }
+
+// Close ends what goes on being answered: streams of events. Call it before the listener closes.
+func (h *Handler) Close() { h.live.close() }
 
 // Serve answers an operator, whose request is suspended as x. A profile takes as long as it is asked to. No answer is to be kept by caches, but those about health,
 // which browsers may ask for under any name: they say one word.
@@ -54,8 +69,15 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx, x httpserver.Exchange) {
 	case path == "/readyz" && reads(ctx):
 		h.cfg.Ready(&ctx.Response)
 	default:
-		if h.mayAsk(ctx) {
+		begun := false
+		switch allowed := h.mayAsk(ctx); {
+		case allowed && path == livePath && ctx.IsGet():
+			begun = h.serveLive(ctx, x)
+		case allowed:
 			h.serve(ctx, path)
+		}
+		if begun {
+			return
 		}
 		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	}
@@ -68,12 +90,18 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, path string) {
 	switch {
 	case found:
 		h.serveFurther(ctx, further, strings.TrimPrefix(path, further.Path))
+	case path == tripsPath, strings.HasPrefix(path, tripsPath+"/"):
+		h.serveTrips(ctx, strings.TrimPrefix(path, tripsPath))
 	case !reads(ctx):
 		RefuseMethod(ctx, "GET, HEAD")
 	case path == "/metrics":
 		h.metrics(ctx)
-	case strings.HasPrefix(path, tripsPath):
-		h.showTrips(ctx, strings.TrimPrefix(path, tripsPath))
+	case path == "/api/status":
+		h.showStatus(ctx)
+	case path == "/api/summary":
+		h.showSummary(ctx)
+	case path == livePath: // HEAD
+		ctx.SetContentType(eventStream)
 	case strings.HasPrefix(path, profilesPath):
 		h.serveProfile(ctx, path)
 	case (path == "/" || strings.HasPrefix(path, "/web/")) && h.cfg.Page != nil && h.cfg.Page(ctx, path):
@@ -101,32 +129,5 @@ func (h *Handler) serveProfile(ctx *fasthttp.RequestCtx, path string) {
 
 // notFound answers 404, with the paths that there are.
 func (h *Handler) notFound(ctx *fasthttp.RequestCtx) {
-	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/trips/{id}, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
-}
-
-// tripsPath is where operators ask for a trip: tripsPath + its name, escaped as in every URL.
-const tripsPath = "/api/trips/"
-
-// mostName bounds the name of a trip that is asked for: no longer one can be found. A request id has 128 characters at most, but a ref may
-// have any length.
-const mostName = 4 << 10
-
-// showTrips says where the trips are that have a name. 404: none is known here.
-func (h *Handler) showTrips(ctx *fasthttp.RequestCtx, escaped string) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil || name == "" || len(name) > mostName {
-		ctx.Error("Incorrect request: /api/trips/ and a request id, task id, ref, engine's task id, or the first 8 characters of a token", fasthttp.StatusBadRequest)
-		return
-	}
-	answer := h.cfg.Trips([]byte(name))
-	body, err := json.MarshalIndent(answer, "", "  ")
-	if err != nil {
-		ctx.Error("Internal error", fasthttp.StatusInternalServerError)
-		return
-	}
-	ctx.SetContentType("application/json")
-	if len(answer.Trips) == 0 && answer.Record == nil {
-		ctx.SetStatusCode(fasthttp.StatusNotFound)
-	}
-	ctx.SetBody(append(body, '\n'))
+	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/status, /api/summary, /api/live, /api/trips, /api/trips/{id}, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
 }

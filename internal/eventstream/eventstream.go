@@ -4,6 +4,7 @@ package eventstream
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 type Streams struct {
 	every time.Duration
 	open  prometheus.Gauge
+	n     atomic.Int64 // as open
 	wheel *timerwheel.Wheel[*Stream]
 }
 
@@ -27,6 +29,9 @@ const heartbeatTick = 100 * time.Millisecond
 func New(every time.Duration, open prometheus.Gauge) *Streams {
 	return &Streams{every: every, open: open, wheel: timerwheel.New(heartbeatTick, (*Stream).heartbeat)}
 }
+
+// Len is how many streams are open.
+func (l *Streams) Len() int { return int(l.n.Load()) }
 
 // Close ends the heartbeats.
 func (l *Streams) Close() { l.wheel.Close() }
@@ -98,6 +103,7 @@ func (s *Stream) heartbeat() {
 // add counts a stream and arms its heartbeat.
 func (l *Streams) add(s *Stream) {
 	l.open.Inc()
+	l.n.Add(1)
 	s.beat.Value = s
 	l.arm(s)
 }
@@ -121,6 +127,7 @@ func (l *Streams) remove(s *Stream) {
 		return
 	}
 	l.open.Dec()
+	l.n.Add(-1)
 	s.beat.End()
 	l.wheel.Remove(&s.beat)
 }

@@ -1,5 +1,5 @@
-// Package whereabouts answers operators who ask where a request is. It remembers trips that are over, and finds them, and those that wait, by
-// every name that somebody may have for them.
+// Package whereabouts answers operators who ask where a request is. It remembers trips that are over, finds them, and those that wait, by
+// every name that somebody may have for them, lists them, and sums them up.
 package whereabouts
 
 import (
@@ -13,6 +13,8 @@ type Facts struct {
 	ID        correlator.ID // zero: it has none
 	RequestID string
 	Login     string
+	Route     string // its name; empty: the request was refused before its route was known
+	Engine    string // the name of the one that has it, or is to have it; empty: none
 	Accepted  time.Time
 	Keyed     bool // it has an Idempotency-Key
 	Joined    bool // it waits for another request with the same key
@@ -48,6 +50,16 @@ type OpFacts struct {
 	Task           Task
 	Final, Refused bool
 }
+
+// Ops gives what is known of the ops of a trip.
+type Ops interface {
+	// OpFacts gives what is known of an op, which is below Facts.Ops.
+	OpFacts(op int) OpFacts
+}
+
+// Waiting calls visit with every trip that is not over, in no order, until visit returns false. f and ops are good until visit returns. visit is short: locks
+// are held meanwhile that the trip needs.
+type Waiting func(visit func(f *Facts, ops Ops) (goOn bool))
 
 // Task is the engine's own id of a task, as much of it as there is room for: it costs no memory of its own. The zero value is none.
 type Task struct {

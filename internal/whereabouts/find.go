@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"time"
 
 	"syncgate/correlator"
@@ -31,6 +30,8 @@ type Trip struct {
 	Trip      string `json:"trip,omitempty"` // the first eight characters of its tokens and its task id
 	RequestID string `json:"request_id"`
 	Login     string `json:"login"`
+	Route     string `json:"route"`            // its name, "corezoid" for requests of the Sync API; empty: refused before it was known
+	Engine    string `json:"engine,omitempty"` // the name of the one that has it, or is to have it
 	// State is "queued" (for a connection to the engine), "waiting" (for a callback) or "over".
 	State    string     `json:"state"`
 	Outcome  string     `json:"outcome,omitempty"` // as in the log
@@ -55,6 +56,14 @@ type Trip struct {
 	OpCount        int        `json:"op_count"`
 	Late           []Late     `json:"late_callbacks,omitempty"`
 }
+
+// States of trips.
+const (
+	StateInFlight = "in_flight" // those that are queued or wait; no Trip has it
+	StateQueued   = "queued"
+	StateWaiting  = "waiting"
+	StateOver     = "over"
+)
 
 // Op is where one op is.
 type Op struct {
@@ -91,84 +100,115 @@ type question struct {
 	hash uint64
 }
 
-// Find gives the trips that a question names, the newest first, at most 20 of them. waiting calls visit with every trip that is not over, until
-// that returns false. It reads all trips that there are.
-func (l *List) Find(asked Question, waiting func(visit func(f *Facts, ops []OpFacts) (goOn bool))) Answer {
+// Find gives the trips that a question names, the newest first, at most 20 of them. waiting gives every trip that is not over. It reads all trips
+// that there are.
+func (l *List) Find(asked Question, waiting Waiting) Answer {
+	all := l.find(asked, waiting)
+	slices.SortFunc(all, func(a, b *hit) int { return cmp.Compare(b.ops[0].accepted, a.ops[0].accepted) })
+	return Answer{Trips: l.report(all[:min(len(all), mostHits)]), More: len(all) > mostHits}
+}
+
+// IDs gives the ids of the trips that a question names, without zeros and repeats, at most 20 of those that wait and of those that are over.
+func (l *List) IDs(asked Question, waiting Waiting) (ids []correlator.ID, found bool) {
+	all := l.find(asked, waiting)
+	for _, h := range all {
+		if id := h.ops[0].id; id != (correlator.ID{}) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, len(all) > 0
+}
+
+// find gives the trips that a question names, in no order.
+func (l *List) find(asked Question, waiting Waiting) []*hit {
 	seed := l.hashSeed()
 	q := &question{asked, maphash.Bytes(seed, asked.Text)}
-	all := waitingHits(q, seed, waiting)
-	all = append(all, l.hits(q)...)
-	slices.SortFunc(all, func(a, b []entry) int { return cmp.Compare(b[0].accepted, a[0].accepted) })
-	answer := Answer{Trips: []Trip{}, More: len(all) > mostHits}
-	for _, h := range all[:min(len(all), mostHits)] {
-		answer.Trips = append(answer.Trips, l.report(h))
-	}
-	return answer
+	return append(waitingHits(q, seed, waiting), l.hits(q)...)
 }
 
-// hashSeed is that of the list.
-func (l *List) hashSeed() maphash.Seed {
-	if l != nil {
-		return l.seed
-	}
-	return maphash.MakeSeed()
+// hit is a trip that was found.
+type hit struct {
+	login, route, engine string
+	ops                  []entry // what is known of it, with each of its ops; at least one
 }
 
-// waitingHits gives the trips that wait and that a question names, each with the ops that would be remembered.
-func waitingHits(q *question, seed maphash.Seed, waiting func(visit func(f *Facts, ops []OpFacts) (goOn bool))) (all [][]entry) {
-	waiting(func(f *Facts, ops []OpFacts) (goOn bool) {
-		if found := q.namedOps(f, ops[:min(len(ops), MostOps)], seed); found != nil {
-			all = append(all, found)
+// hitOf gives a trip that is not over, with the ops that would be remembered.
+func hitOf(f *Facts, ops Ops, seed maphash.Seed) *hit {
+	h := &hit{login: f.Login, route: f.Route, engine: f.Engine, ops: make([]entry, max(1, min(f.Ops, MostOps)))}
+	for i := range h.ops {
+		e := &h.ops[i]
+		if e.begin(f, seed); f.Ops > 0 {
+			op := ops.OpFacts(i)
+			e.describe(&op, seed)
+		}
+	}
+	return h
+}
+
+// waitingHits gives the trips that wait and that a question names.
+func waitingHits(q *question, seed maphash.Seed, waiting Waiting) (all []*hit) {
+	waiting(func(f *Facts, ops Ops) (goOn bool) {
+		if q.names(f, ops, seed) {
+			all = append(all, hitOf(f, ops, seed))
 		}
 		return len(all) < 2*mostHits
 	})
 	return all
 }
 
-// namedOps gives what is known of a trip, if a question names it or one of its ops.
-func (q *question) namedOps(f *Facts, ops []OpFacts, seed maphash.Seed) (all []entry) {
+// names reports whether a question names a trip that is not over, or one of its ops.
+func (q *question) names(f *Facts, ops Ops, seed maphash.Seed) bool {
+	if q.ID != (correlator.ID{}) {
+		return f.ID == q.ID
+	}
 	var e entry
 	e.begin(f, seed)
-	named := false
-	for op := 0; op < len(ops) && !named; op++ {
-		e.describe(&ops[op], seed)
-		named = q.namesOp(&e)
+	for i := range min(f.Ops, MostOps) {
+		op := ops.OpFacts(i)
+		e.describe(&op, seed)
+		if q.namesOp(&e) {
+			return true
+		}
 	}
-	if !named {
-		return nil
-	}
-	for op := range ops {
-		e.describe(&ops[op], seed)
-		all = append(all, e)
-	}
-	return all
+	return false
 }
 
-// hits gives the trips of the list that a question names. They are found in two walks: an op may name a trip, and the others are wanted too.
-func (l *List) hits(q *question) (all [][]entry) {
-	type name struct {
-		id       correlator.ID
-		request  uint64
-		accepted int64
-	}
-	of := func(e *entry) name { return name{e.id, e.request.hash, e.accepted} }
-	found := make(map[name][]entry)
-	l.each(func(e *entry) {
+// tripName tells trips of the list apart: several may have one request id, and those of one key have one id.
+type tripName struct {
+	id       correlator.ID
+	request  uint64
+	accepted int64
+}
+
+func (e *entry) name() tripName { return tripName{e.id, e.request.hash, e.accepted} }
+
+// hits gives the trips of the list that a question names.
+func (l *List) hits(q *question) []*hit {
+	found := make(map[tripName]*hit)
+	l.each(func(_ *listShard, e *entry) {
 		if len(found) < 2*mostHits && q.namesOp(e) {
-			found[of(e)] = nil
+			found[e.name()] = new(hit)
 		}
 	})
-	l.each(func(e *entry) {
-		if ops, wanted := found[of(e)]; wanted {
-			found[of(e)] = append(ops, *e)
+	return l.gather(found)
+}
+
+// gather fills hits of the list, by a walk of its own: any op may have named a trip, and all are wanted. It gives those that are still there.
+func (l *List) gather(found map[tripName]*hit) (all []*hit) {
+	if len(found) == 0 {
+		return nil
+	}
+	l.each(func(s *listShard, e *entry) {
+		if h := found[e.name()]; h != nil {
+			h.login, h.route, h.engine = s.names.text(e.login), s.names.text(e.route), s.names.text(e.engine)
+			h.ops = append(h.ops, *e)
 		}
 	})
-	for _, ops := range found {
-		if len(ops) == 0 {
-			continue // it was overwritten between the walks
+	for _, h := range found {
+		if len(h.ops) > 0 { // else it was overwritten between the walks
+			slices.SortFunc(h.ops, func(a, b entry) int { return cmp.Compare(a.op, b.op) })
+			all = append(all, h)
 		}
-		slices.SortFunc(ops, func(a, b entry) int { return cmp.Compare(a.op, b.op) })
-		all = append(all, ops)
 	}
 	return all
 }
@@ -185,68 +225,3 @@ func (q *question) namesOp(e *entry) bool {
 		bytes.Equal(q.Text, name[:]) && e.id != correlator.ID{} ||
 		len(task) > 0 && bytes.Equal(q.Text[:min(len(q.Text), len(e.task.text))], task)
 }
-
-// report words a trip.
-func (l *List) report(ops []entry) Trip {
-	e := &ops[0]
-	r := Trip{
-		RequestID: e.request.String(), Login: cut(e.login[:]), Outcome: cut(e.outcome[:]), Reason: cut(e.reason[:]), Status: int(e.status),
-		Keyed: e.keyed, Joined: e.joined, HungUp: e.abandoned, Accepted: time.Unix(0, e.accepted).UTC(), State: "over",
-		Callbacks: int(e.callbacks), EngineStatus: int(e.engineStatus), OpCount: int(e.ops),
-		Deadline: e.at(e.deadline), Forwarded: e.at(e.forwarded), EngineAnswered: e.at(e.answered),
-		FirstCallback: e.at(e.firstCallback), LastCallback: e.at(e.lastCallback), Replied: e.at(e.replied),
-		Ops: make([]Op, 0, len(ops)),
-	}
-	switch {
-	case e.queued:
-		r.State = "queued"
-	case e.parked:
-		r.State = "waiting"
-	}
-	if e.keptUntil != 0 {
-		until := time.UnixMilli(e.keptUntil).UTC()
-		r.KeptUntil = &until
-	}
-	if e.id != (correlator.ID{}) {
-		r.Trip = e.id.String()
-		for _, late := range l.lateOf(e.id) {
-			r.Late = append(r.Late, Late{Op: int(late.op), At: time.Unix(0, late.at).UTC(), Kept: late.kept})
-		}
-	}
-	for i := range ops {
-		if e.ops > 0 {
-			r.Ops = append(r.Ops, ops[i].report())
-		}
-	}
-	for _, late := range r.Late {
-		for i := range r.Ops {
-			if late.Kept && r.Ops[i].Op == late.Op && r.Ops[i].State == "open" {
-				r.Ops[i].State = "final"
-			}
-		}
-	}
-	return r
-}
-
-func (e *entry) report() Op {
-	r := Op{Op: int(e.op), Process: cut(e.process[:]), Ref: e.ref.String(), EngineTask: string(e.task.bytes()), State: "open"}
-	switch {
-	case e.refused:
-		r.State = "not_allowed"
-	case e.final:
-		r.State = "final"
-	}
-	return r
-}
-
-// at gives a time, nil for one that has not come.
-func (e *entry) at(milliseconds int32) *time.Time {
-	if milliseconds < 0 {
-		return nil
-	}
-	at := time.Unix(0, e.accepted).Add(time.Duration(milliseconds) * time.Millisecond).UTC()
-	return &at
-}
-
-// cut gives a text without the zeros behind it.
-func cut(text []byte) string { return strings.TrimRight(string(text), "\x00") }

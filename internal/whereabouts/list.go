@@ -2,12 +2,11 @@ package whereabouts
 
 import (
 	"hash/maphash"
-	"slices"
+	"runtime"
 	"sync"
 	"time"
 
 	"syncgate/correlator"
-	"syncgate/internal/redact"
 )
 
 const (
@@ -21,12 +20,16 @@ const (
 	fewTrips = 1024
 	// lateShare is how many trips there are in the list for each late callback.
 	lateShare = 8
+	// walkStep is how many entries are looked at before the lock of their shard is given back: a trip that ends meanwhile waits for some microseconds.
+	walkStep = 256
 )
 
 // List remembers trips that are over, for operators who ask. It has a fixed size, and no entry points anywhere: the garbage
 // collector does not look into it. Nothing is indexed; who asks reads all of it.
 type List struct {
+	// Set by New, read-only afterwards.
 	seed   maphash.Seed
+	began  int64       // Unix nanoseconds
 	shards []listShard // a power of two
 
 	lateMu sync.Mutex
@@ -38,15 +41,8 @@ type listShard struct {
 	mu      sync.Mutex
 	entries []entry  // a ring; guarded by mu
 	n       uint64   // that there were; guarded by mu
-	_       [16]byte // a cache line of its own
-}
-
-// lateCallback is a callback that came when its trip was over.
-type lateCallback struct {
-	id   correlator.ID
-	at   int64 // Unix nanoseconds
-	op   uint16
-	kept bool
+	names   names    // of the entries; guarded by mu
+	_       [48]byte // cache lines of its own
 }
 
 // New makes a list of so many trips, at most MostTrips; nil if there are none. A nil list remembers nothing.
@@ -58,15 +54,15 @@ func New(most int) *List {
 	if most > fewTrips {
 		shards = listShards
 	}
-	l := &List{seed: maphash.MakeSeed(), shards: make([]listShard, shards), late: make([]lateCallback, most/lateShare+1)}
+	l := &List{seed: maphash.MakeSeed(), began: time.Now().UnixNano(), shards: make([]listShard, shards), late: make([]lateCallback, most/lateShare+1)}
 	for i := range l.shards {
 		l.shards[i].entries = make([]entry, (most+shards-1)/shards)
 	}
 	return l
 }
 
-// Add remembers an op of a trip that is over: one after the other of the first MostOps. op is nil where a trip has none. It allocates nothing,
-// and keeps nothing of what it is given.
+// Add remembers an op of a trip that is over: one after the other of the first MostOps. op is nil where a trip has none. It allocates nothing
+// but for names that it did not know, and keeps nothing else of what it is given.
 func (l *List) Add(f *Facts, op *OpFacts) {
 	if l == nil {
 		return
@@ -77,127 +73,149 @@ func (l *List) Add(f *Facts, op *OpFacts) {
 	if op != nil {
 		e.describe(op, l.seed)
 	}
-	s := &l.shards[e.request.hash&uint64(len(l.shards)-1)] //nolint:gosec // a few
+	s := l.shardOf(e.request.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	e.login, e.route, e.engine = s.names.recall(aLogin, f.Login), s.names.recall(aRoute, f.Route), s.names.recall(anEngine, f.Engine)
 	s.entries[s.n%uint64(len(s.entries))] = e // in the place of the oldest
 	s.n++
 }
 
-// AddLate remembers a late callback.
-func (l *List) AddLate(id correlator.ID, op int, now time.Time, kept bool) {
-	if l == nil {
-		return
-	}
-	l.lateMu.Lock()
-	defer l.lateMu.Unlock()
-	l.late[l.lates%uint64(len(l.late))] = lateCallback{id: id, at: now.UnixNano(), op: uint16(op), kept: kept} //nolint:gosec // at most correlator.MaxOp
-	l.lates++
+// shardOf gives the shard of a request by the hash of its id.
+func (l *List) shardOf(hash uint64) *listShard {
+	return &l.shards[hash&uint64(len(l.shards)-1)] //nolint:gosec // a few
 }
 
-// each calls f with every entry.
-func (l *List) each(f func(*entry)) {
+// hashSeed is that of the list.
+func (l *List) hashSeed() maphash.Seed {
+	if l != nil {
+		return l.seed
+	}
+	return maphash.MakeSeed()
+}
+
+// each calls visit with every entry.
+func (l *List) each(visit func(s *listShard, e *entry)) {
 	if l == nil {
 		return
 	}
 	for i := range l.shards {
 		s := &l.shards[i]
-		s.mu.Lock()
-		n := min(s.n, uint64(len(s.entries)))
-		for j := range s.entries[:n] {
-			f(&s.entries[j])
-		}
-		s.mu.Unlock()
+		s.walk(func(e *entry) bool { visit(s, e); return true })
 	}
 }
 
-// lateOf gives the late callbacks of a trip, the oldest first.
-func (l *List) lateOf(id correlator.ID) (all []lateCallback) {
+// walk calls visit with the entries, from the newest to the oldest, until it returns false. Those that come meanwhile are not among them, and those that
+// are overwritten meanwhile may be missing. mu is held while visit runs, which must be short, and given back in between.
+func (s *listShard) walk(visit func(e *entry) (goOn bool)) {
+	s.mu.Lock()
+	next := s.n // those with numbers below are to come
+	for {
+		size := uint64(len(s.entries))
+		oldest := s.n - min(s.n, size)
+		for range walkStep {
+			if next <= oldest {
+				s.mu.Unlock()
+				return
+			}
+			next--
+			if !visit(&s.entries[next%size]) {
+				s.mu.Unlock()
+				return
+			}
+		}
+		s.mu.Unlock()
+		runtime.Gosched() // else those who wait for mu would wait for longer
+		s.mu.Lock()
+	}
+}
+
+// reach gives from when on the shard has every trip that has ended, in Unix nanoseconds: those that ended before may be overwritten. 0: it has all that
+// there ever were.
+func (s *listShard) reach() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := uint64(len(s.entries))
+	if s.n <= size {
+		return 0
+	}
+	return s.entries[s.n%size].ended() // the oldest
+}
+
+// lateCallback is a callback that came when its trip was over.
+type lateCallback struct {
+	id       correlator.ID
+	at       int64 // Unix nanoseconds
+	op       uint16
+	kept     bool
+	expected bool // its client did not wait for it
+}
+
+// AddLate remembers a callback that came when its trip was over. kept: its result is kept.
+func (l *List) AddLate(id correlator.ID, op int, now time.Time, kept bool) {
+	l.addLate(lateCallback{id: id, at: now.UnixNano(), op: uint16(op), kept: kept}) //nolint:gosec // at most correlator.MaxOp
+}
+
+// AddResult remembers the callback that ended a task whose client did not wait for it: it is not late.
+func (l *List) AddResult(id correlator.ID, op int, now time.Time) {
+	l.addLate(lateCallback{id: id, at: now.UnixNano(), op: uint16(op), kept: true, expected: true}) //nolint:gosec // at most correlator.MaxOp
+}
+
+func (l *List) addLate(cb lateCallback) {
 	if l == nil {
-		return nil
+		return
 	}
 	l.lateMu.Lock()
 	defer l.lateMu.Unlock()
-	for i := range l.late[:min(l.lates, uint64(len(l.late)))] {
-		if l.late[i].id == id {
-			all = append(all, l.late[i])
-		}
-	}
-	slices.SortFunc(all, func(a, b lateCallback) int { return int(a.at - b.at) })
-	return all
+	l.late[l.lates%uint64(len(l.late))] = cb
+	l.lates++
 }
 
-// short is a text that others have chosen: its beginning, and a hash of the whole, by which it is found.
-type short struct {
-	hash uint64
-	size uint8
-	text [40]byte
-}
-
-func (s *short) set(seed maphash.Seed, text []byte) {
-	s.hash = maphash.Bytes(seed, text)
-	s.size = uint8(len(redact.AppendText(s.text[:0], text, len(s.text)))) //nolint:gosec // at most 40
-}
-
-func (s *short) String() string { return string(s.text[:s.size]) }
-
-// entry is one op of a trip, with what is known of the trip. Times are milliseconds after acceptance; -1: it has not happened.
-type entry struct {
-	id           correlator.ID
-	accepted     int64 // Unix nanoseconds
-	keptUntil    int64 // Unix milliseconds; 0: nothing is kept
-	request, ref short
-	login        [24]byte // as are the two below, cut where it is longer, and 0 behind its end
-	process      [24]byte
-	outcome      [20]byte // empty: the trip is not over
-	reason       [20]byte // why it was refused
-	task         Task
-
-	deadline, forwarded, answered, firstCallback, lastCallback, replied int32
-
-	callbacks, op, ops, status, engineStatus                 uint16
-	parked, final, abandoned, keyed, joined, queued, refused bool
-}
-
-// begin takes what is known of a trip as a whole.
-func (e *entry) begin(f *Facts, seed maphash.Seed) {
-	*e = entry{deadline: -1, forwarded: -1, answered: -1, firstCallback: -1, lastCallback: -1, replied: -1}
-	e.id, e.accepted, e.keyed, e.joined, e.parked, e.queued = f.ID, f.Accepted.UnixNano(), f.Keyed, f.Joined, f.Waits, f.Queued
-	var room [128]byte // of a request id
-	e.request.set(seed, append(room[:0], f.RequestID...))
-	copy(e.login[:], f.Login)
-	if f.Callbacks > 0 {
-		e.callbacks, e.firstCallback, e.lastCallback = f.Callbacks, milliseconds(f.FirstCallback), milliseconds(f.LastCallback)
-	}
-	if !f.Read {
+// eachLate calls visit with the callbacks that came when their trips were over, from the newest to the oldest, until it returns false. lateMu is held
+// meanwhile: visit must be short.
+func (l *List) eachLate(visit func(cb *lateCallback) (goOn bool)) {
+	if l == nil {
 		return
 	}
-	e.ops = uint16(f.Ops) //nolint:gosec // at most correlator.MaxOp
-	e.deadline = milliseconds(f.Wait.Milliseconds())
-	if f.Forwarded != 0 {
-		e.forwarded = milliseconds((f.Forwarded - e.accepted) / int64(time.Millisecond))
-		if f.EngineTime != 0 {
-			e.answered, e.engineStatus = milliseconds((f.Forwarded+f.EngineTime-e.accepted)/int64(time.Millisecond)), f.EngineStatus
+	l.lateMu.Lock()
+	defer l.lateMu.Unlock()
+	size := uint64(len(l.late))
+	for next := l.lates; next > l.lates-min(l.lates, size); next-- {
+		if !visit(&l.late[(next-1)%size]) {
+			return
 		}
 	}
 }
 
-func milliseconds[T uint32 | int64](n T) int32 { return int32(min(int64(n), 1<<31-1)) } //nolint:gosec // it fits
-
-// describe takes what is known of an op.
-func (e *entry) describe(o *OpFacts, seed maphash.Seed) {
-	e.op, e.process, e.ref, e.task = uint16(o.Op), [24]byte{}, short{}, o.Task //nolint:gosec // at most MostOps
-	redact.AppendLabel(e.process[:0], o.Process, len(e.process))
-	if ref := redact.PlainText(o.Ref); len(ref) > 0 {
-		e.ref.set(seed, ref)
-	}
-	e.final, e.refused = o.Final, o.Refused
+// LateCallbacks are those that came when their trips were over: the form of GET /api/late.
+type LateCallbacks struct {
+	Node string         `json:"node"`
+	Late []LateCallback `json:"late"` // the newest first
 }
 
-// finish takes how a trip ended.
-func (e *entry) finish(f *Facts) {
-	e.replied, e.status, e.abandoned = milliseconds(f.Took.Milliseconds()), uint16(f.Status), !f.Written //nolint:gosec // three digits
-	copy(e.outcome[:], f.Outcome)
-	copy(e.reason[:], f.Reason)
-	e.keptUntil = f.KeptUntil
+// LateCallback is one of them.
+type LateCallback struct {
+	Trip string `json:"trip"` // the first eight characters of its tokens and its task id
+	Late
+}
+
+// Late gives the callbacks that came late, the newest first, at most so many.
+func (l *List) Late(limit int) (c LateCallbacks) {
+	c.Late = []LateCallback{}
+	l.eachLate(func(cb *lateCallback) bool {
+		if !cb.expected {
+			c.Late = append(c.Late, LateCallback{cb.id.String(), cb.report()})
+		}
+		return len(c.Late) < limit
+	})
+	return c
+}
+
+func (cb *lateCallback) report() Late {
+	return Late{Op: int(cb.op), At: timeOf(cb.at), Kept: cb.kept}
+}
+
+// timeOf gives a time of so many Unix nanoseconds, to the millisecond.
+func timeOf(nanoseconds int64) time.Time {
+	return time.Unix(0, nanoseconds).Truncate(time.Millisecond).UTC()
 }
