@@ -3,10 +3,15 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/correlator"
+	"syncgate/internal/admin"
 	"syncgate/internal/cancelqueue"
+	"syncgate/internal/whereabouts"
 )
 
 // storeTries is how often the store is asked that does not answer in time: nobody repeats what is asked here.
@@ -127,10 +132,101 @@ func (t *trip) forsake() {
 	} else {
 		t.end(correlator.Written)
 	}
+	t.unwant()
+}
+
+// unwant has the engine asked to cancel the task, now or when it has answered. There is no record of it that others could find.
+func (t *trip) unwant() {
 	t.mu.Lock()
 	t.unwanted = true
 	t.mu.Unlock()
-	if t.engineTime.Load() != 0 {
+	if t.engineTime.Load() != 0 && t.forwarded.Load() != 0 {
 		t.cancelled()
 	}
+}
+
+// cancelNamed ends the task that has a name, as its client could with DELETE: that of a client who waits, or one that is kept open. It says where the trip is
+// then. An operator has asked.
+func (g *Gateway) cancelNamed(name []byte) (whereabouts.Answer, *admin.Refusal) {
+	q := g.question(name)
+	ids, found := []correlator.ID{q.ID}, false
+	if q.ID == (correlator.ID{}) {
+		ids, found = g.recent.IDs(q, g.eachWaiting)
+	}
+	switch {
+	case len(ids) > 1:
+		return whereabouts.Answer{}, &admin.Refusal{Status: fasthttp.StatusConflict, Text: "Conflict: several requests have that name: use the trip of one of them"}
+	case len(ids) == 0 && found:
+		return whereabouts.Answer{}, &admin.Refusal{Status: fasthttp.StatusConflict, Text: "Conflict: it was refused, so there is no task to cancel"}
+	case len(ids) == 0:
+		return whereabouts.Answer{}, errNoTrip
+	}
+	q.ID = ids[0]
+	if refusal := g.cancelID(q.ID); refusal != nil {
+		return whereabouts.Answer{}, refusal
+	}
+	return g.findEnded(q), nil
+}
+
+var (
+	errNoTrip   = &admin.Refusal{Status: fasthttp.StatusNotFound, Text: "Not found: this node knows no such request; each node knows its own"}
+	errTripOver = &admin.Refusal{Status: fasthttp.StatusConflict, Text: "Conflict: it was over before it could be cancelled"}
+	errNoStore  = &admin.Refusal{Status: fasthttp.StatusServiceUnavailable, Text: "Unavailable: the store does not answer, and the task may be cancelled or not: ask for it again later"}
+)
+
+// cancelID ends the open ops of a task, and asks its engine to stop.
+func (g *Gateway) cancelID(id correlator.ID) *admin.Refusal {
+	t, _ := g.correlator.Waiter(id).(*trip)
+	ops, err := g.opsOf(t, id)
+	switch {
+	case errors.Is(err, correlator.ErrGone) && len(g.recent.Find(whereabouts.Question{ID: id}, g.eachWaiting).Trips) == 0:
+		return errNoTrip
+	case errors.Is(err, correlator.ErrGone):
+		return errTripOver
+	case err != nil:
+		return errNoStore
+	}
+	won := false
+	for op := range ops {
+		err := g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Op: op, Status: correlator.Cancelled})
+		if errors.Is(err, correlator.ErrUnavailable) {
+			return errNoStore
+		}
+		won = won || err == nil
+	}
+	if !won {
+		return errTripOver
+	}
+	g.log.Info().Stringer("trip", id).Msg("cancelled by an operator")
+	if t == nil || t.claimed.Load() {
+		g.cancelAtEngine(id)
+	} else {
+		t.unwant()
+	}
+	return nil
+}
+
+// opsOf gives how many ops a task has that waits here as t, or of which there is a record.
+func (g *Gateway) opsOf(t *trip, id correlator.ID) (ops int, err error) {
+	switch {
+	case t != nil:
+		return len(t.finals), nil
+	case g.keeper == nil:
+		return 0, correlator.ErrGone
+	}
+	ctx, cancel := g.storeContext()
+	defer cancel()
+	rec, err := g.keeper.Lookup(ctx, id)
+	return len(rec.Finals), err
+}
+
+// findEnded finds a trip that has just ended. It comes into the list a moment after its client has the reply.
+func (g *Gateway) findEnded(q whereabouts.Question) whereabouts.Answer {
+	waits := func(t whereabouts.Trip) bool { return t.State != whereabouts.StateOver }
+	for end := time.Now().Add(time.Second); g.recent != nil && g.isHome(q.ID) && time.Now().Before(end); <-time.After(time.Millisecond) {
+		if trips := g.recent.Find(q, g.eachWaiting).Trips; len(trips) > 0 && !slices.ContainsFunc(trips, waits) {
+			break
+		}
+	}
+	return g.find(q)
 }

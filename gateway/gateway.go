@@ -152,7 +152,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		Node: g.nodeName(), Version: p.Version, Started: time.Now(), Correlator: admin.Correlator{Backend: p.Backend}, Remembered: cfg.Admin.Trips,
 	}
 	g.adminHandler = admin.New(admin.Config{
-		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Status: g.status, Node: g.nodeName(), Trips: g.whereIs, Recent: g.recent, Waiting: g.eachWaiting,
+		Health: g.health, Ready: g.readiness, Metrics: p.Metrics, Status: g.status, Node: g.nodeName(), Trips: g.whereIs, Cancel: g.cancelNamed, Recent: g.recent, Waiting: g.eachWaiting,
 		Outcomes: outcomes(), Run: g.operators.run, Paths: p.AdminPaths, Page: p.AdminPage, Actions: cfg.Admin.Actions, Hosts: cfg.Admin.Hosts,
 	})
 	g.metrics = newMetrics(g, p)

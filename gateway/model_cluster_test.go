@@ -93,7 +93,7 @@ func (c *cluster) join() *member {
 		c.t.Fatal(err)
 	}
 	cfg := gateway.Default()
-	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", ""
+	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Engine.URL, cfg.Engine.Timeout = c.engine.URL(), time.Second
 	d := newDialect(c.t, cfg)
 	parts := gateway.Parts{

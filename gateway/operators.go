@@ -168,13 +168,21 @@ func (g *Gateway) traffic(name string) (t httpserver.Traffic) {
 }
 
 // whereIs answers where the request is that has the name text.
-func (g *Gateway) whereIs(text []byte) whereabouts.Answer {
+func (g *Gateway) whereIs(text []byte) whereabouts.Answer { return g.find(g.question(text)) }
+
+// question is what is asked for with a name.
+func (g *Gateway) question(text []byte) whereabouts.Question {
 	q := whereabouts.Question{Text: text}
 	if id, err := g.keys.ParseTaskID(text); err == nil {
 		q.ID = id
 	} else if token, err := g.keys.ParseToken(text); err == nil {
 		q.ID = token.Trip
 	}
+	return q
+}
+
+// find answers where a request is.
+func (g *Gateway) find(q whereabouts.Question) whereabouts.Answer {
 	answer := g.recent.Find(q, g.eachWaiting)
 	answer.Node, answer.Remembered = g.nodeName(), g.cfg.Admin.Trips
 	if q.ID != (correlator.ID{}) {

@@ -182,8 +182,8 @@ func printTrip(w io.Writer, t *whereabouts.Trip) {
 		step(lateName(t), &late.At, map[bool]string{true: " kept", false: " not kept"}[late.Kept])
 	}
 	step("kept until", t.KeptUntil, "")
-	if hasNoCallback(t) {
-		fmt.Fprint(w, "  no callback has come: look for the task in the engine, and whether the engine can reach callback.base_url\n")
+	for _, next := range t.Next {
+		fmt.Fprintf(w, "  check: %s\n", next)
 	}
 }
 
@@ -193,11 +193,6 @@ func lateName(t *whereabouts.Trip) string {
 		return "callback"
 	}
 	return "late callback"
-}
-
-// hasNoCallback reports whether a trip timed out and a callback is still missing.
-func hasNoCallback(t *whereabouts.Trip) bool {
-	return t.Outcome == "timeout" && t.Callbacks < t.OpCount && len(t.Late) == 0
 }
 
 // named gives a text behind its name, nothing if it is empty.

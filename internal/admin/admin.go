@@ -19,15 +19,16 @@ import (
 
 // Config says what is shown.
 type Config struct {
-	Health, Ready func(dst *fasthttp.Response)         // answer /healthz and /readyz
-	Metrics       prometheus.Gatherer                  // of /metrics
-	Status        func() Status                        // how the node is; Now, Actions and Demo are set here
-	Node          string                               // its name
-	Trips         func(name []byte) whereabouts.Answer // finds the trips that have a name
-	Recent        *whereabouts.List                    // of trips that are over; nil: none is remembered
-	Waiting       whereabouts.Waiting                  // gives those that are not
-	Outcomes      []string                             // of trips: all that there are
-	Paths         []Path                               // further ones
+	Health, Ready func(dst *fasthttp.Response)                     // answer /healthz and /readyz
+	Metrics       prometheus.Gatherer                              // of /metrics
+	Status        func() Status                                    // how the node is; Now, Actions and Demo are set here
+	Node          string                                           // its name
+	Trips         func(name []byte) whereabouts.Answer             // finds the trips that have a name
+	Cancel        func(name []byte) (whereabouts.Answer, *Refusal) // ends the task that has a name, and says where its trip is
+	Recent        *whereabouts.List                                // of trips that are over; nil: none is remembered
+	Waiting       whereabouts.Waiting                              // gives those that are not
+	Outcomes      []string                                         // of trips: all that there are
+	Paths         []Path                                           // further ones
 	// Run starts a goroutine, whose panic ends it alone.
 	Run func(f func())
 	// Page serves the page at / and what it loads at /web/: GET and HEAD. found is false where there is no such path. nil: there is no page.
@@ -100,6 +101,8 @@ func (h *Handler) serve(ctx *fasthttp.RequestCtx, path string) {
 		h.showStatus(ctx)
 	case path == "/api/summary":
 		h.showSummary(ctx)
+	case path == "/api/late":
+		h.listLate(ctx)
 	case path == livePath: // HEAD
 		ctx.SetContentType(eventStream)
 	case strings.HasPrefix(path, profilesPath):
@@ -129,5 +132,5 @@ func (h *Handler) serveProfile(ctx *fasthttp.RequestCtx, path string) {
 
 // notFound answers 404, with the paths that there are.
 func (h *Handler) notFound(ctx *fasthttp.RequestCtx) {
-	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/status, /api/summary, /api/live, /api/trips, /api/trips/{id}, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
+	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/status, /api/summary, /api/live, /api/trips, /api/trips/{id}, /api/late, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
 }

@@ -76,13 +76,54 @@ func nameOf(ctx *fasthttp.RequestCtx, escaped string) (name []byte, ok bool) {
 
 // serveTrips answers what is below tripsPath.
 func (h *Handler) serveTrips(ctx *fasthttp.RequestCtx, rest string) {
-	if !reads(ctx) {
+	name, cancels := strings.CutSuffix(strings.TrimPrefix(rest, "/"), "/cancel")
+	switch {
+	case cancels && !ctx.IsPost():
+		RefuseMethod(ctx, "POST")
+	case cancels:
+		if h.mayChange(ctx) {
+			h.cancelTrip(ctx, name)
+		}
+	case !reads(ctx):
 		RefuseMethod(ctx, "GET, HEAD")
-		return
-	}
-	if rest == "" {
+	case rest == "":
 		h.listTrips(ctx)
+	default:
+		h.showTrips(ctx, name)
+	}
+}
+
+// Refusal says why something cannot be done.
+type Refusal struct {
+	Status int    // of the answer
+	Text   string // for people
+}
+
+// cancelTrip ends a task, and says where its trip is then.
+func (h *Handler) cancelTrip(ctx *fasthttp.RequestCtx, escaped string) {
+	name, ok := nameOf(ctx, escaped)
+	if !ok {
 		return
 	}
-	h.showTrips(ctx, strings.TrimPrefix(rest, "/"))
+	answer, refusal := h.cfg.Cancel(name)
+	if refusal != nil {
+		ctx.Error(refusal.Text, refusal.Status)
+		return
+	}
+	answerJSON(ctx, answer)
+}
+
+// listLate answers GET /api/late.
+func (h *Handler) listLate(ctx *fasthttp.RequestCtx) {
+	p, ok := h.parametersOf(ctx, "limit")
+	if !ok {
+		return
+	}
+	limit := p.number("limit", defaultListed, 1, whereabouts.MostListed)
+	if p.refused() {
+		return
+	}
+	late := h.cfg.Recent.Late(limit)
+	late.Node = h.cfg.Node
+	answerJSON(ctx, late)
 }

@@ -55,6 +55,7 @@ type Trip struct {
 	Ops            []Op       `json:"ops"`                  // the first eight
 	OpCount        int        `json:"op_count"`
 	Late           []Late     `json:"late_callbacks,omitempty"`
+	Next           []string   `json:"next,omitempty"` // what to check next, where it timed out, was refused, or waits in vain
 }
 
 // States of trips.
@@ -105,7 +106,7 @@ type question struct {
 func (l *List) Find(asked Question, waiting Waiting) Answer {
 	all := l.find(asked, waiting)
 	slices.SortFunc(all, func(a, b *hit) int { return cmp.Compare(b.ops[0].accepted, a.ops[0].accepted) })
-	return Answer{Trips: l.report(all[:min(len(all), mostHits)]), More: len(all) > mostHits}
+	return Answer{Trips: l.report(all[:min(len(all), mostHits)], time.Now()), More: len(all) > mostHits}
 }
 
 // IDs gives the ids of the trips that a question names, without zeros and repeats, at most 20 of those that wait and of those that are over.

@@ -7,12 +7,14 @@ import (
 	"syncgate/correlator"
 )
 
-// report words trips, in their order.
-func (l *List) report(all []*hit) []Trip {
+// report words trips, in their order, as they are at a time.
+func (l *List) report(all []*hit, now time.Time) []Trip {
 	trips := make([]Trip, 0, len(all))
 	late := l.lateOf(all)
 	for _, h := range all {
-		trips = append(trips, h.report(late[h.ops[0].id]))
+		trip := h.report(late[h.ops[0].id])
+		trip.Next = trip.WhatNext(now)
+		trips = append(trips, trip)
 	}
 	return trips
 }

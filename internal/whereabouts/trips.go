@@ -52,7 +52,7 @@ func (l *List) Trips(q *Query, now time.Time, waiting Waiting) (t Trips) {
 			listed = append(listed, h)
 		}
 	}
-	return Trips{Trips: l.report(listed), Total: first.total, More: first.total > len(listed)}
+	return Trips{Trips: l.report(listed, now), Total: first.total, More: first.total > len(listed)}
 }
 
 // firsts are the trips that come first in the order of a query, of those that have come so far.
