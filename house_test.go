@@ -51,12 +51,13 @@ func arrows() map[string]arrow {
 		"internal/promises":   {[]string{"internal/enginesim"}, nil, "it judges by what both sides of the gateway have seen, and knows nothing of the gateway"},
 		"internal/hooksim":    {[]string{"internal/promises"}, nil, "it is the other side of the wire: it keeps what it had, and does not know who sent it"},
 		"internal/faultproxy": {nil, nil, "it passes bytes on and knows nothing of what they mean"},
+		"internal/otlptest":   {nil, []string{"go.opentelemetry.io/proto/slim/otlp", "google.golang.org/protobuf"}, "it is a collector for anybody's tests, and does not know who sends"},
 		"internal/tlstest":    {nil, nil, "it makes certificates for anybody's tests"},
 		"internal/wiretest":   {nil, []string{fasthttp}, "it makes what anybody's tests send"},
 		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
 		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
+			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "internal/tracing", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
@@ -143,6 +144,11 @@ func roomArrows() map[string]arrow {
 			nil,
 			[]string{"github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it reads certificates, and does not know who listens with them",
+		},
+		"internal/tracing": {
+			[]string{"correlator", "gateway", "internal/httpfield", "internal/httpserver", "internal/redact", "internal/setting", "signer"},
+			[]string{fasthttp, "github.com/prometheus/client_golang", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "go.opentelemetry.io/proto/slim/otlp", "google.golang.org/protobuf"},
+			"it records what the gateway says of its trips, and changes nothing of them: all that is OpenTelemetry's is here",
 		},
 		"internal/upstream": {
 			[]string{"internal/eventloop"},
@@ -245,7 +251,7 @@ func parse(t *testing.T, dir string) (files []*ast.File) {
 // TestGoroutinesAreListed compares the go statements of packages that have many with the lists in their package comments. An entry
 // is named after what is started: the function, or the one that starts it where that has no name.
 func TestGoroutinesAreListed(t *testing.T) {
-	for _, pkg := range []string{"gateway", "internal/eventloop", "internal/upstream"} {
+	for _, pkg := range []string{"gateway", "internal/eventloop", "internal/tracing", "internal/upstream"} {
 		files := parse(t, pkg)
 		listed := goroutineList(files)
 		if len(listed) == 0 {

@@ -23,6 +23,7 @@ import (
 	"syncgate/dialect/waiter"
 	"syncgate/gateway"
 	"syncgate/internal/cors"
+	"syncgate/internal/tracing"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -55,6 +56,7 @@ type Config struct {
 	Access         []rest.AccessConfig `yaml:"access"`
 	Waiters        []waiter.Config     `yaml:"waiters"`
 	Notify         notify.FileConfig   `yaml:"notify"`
+	Tracing        tracing.Config      `yaml:"tracing"`
 }
 
 // Callback says how engines reach us and what authenticates their tokens.
@@ -133,6 +135,7 @@ func Default() *Config {
 		Admin:          g.Admin,
 		Log:            Log{Level: "info", Format: "json"},
 		Notify:         notify.DefaultFile(),
+		Tracing:        tracing.Default(),
 	}
 }
 
@@ -171,6 +174,7 @@ func (c *Config) Dialect() corezoid.Config {
 		Ops:            c.Auth.Ops,
 		ForwardHeaders: c.ForwardHeaders,
 		Timeouts:       c.Timeouts,
+		Trace:          c.Tracing.Enabled() && c.Tracing.IntoTask,
 	}
 }
 
@@ -214,7 +218,7 @@ func (c *Config) CallbackKeys() []string {
 func (c *Config) Validate() error {
 	g := c.Gateway()
 	return errors.Join(g.Validate(), c.Signer().Validate(), c.Dialect().Validate(), c.Callback.validate(c.Correlator.Backend),
-		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes(), c.validateWaiters(), c.validateNotify())
+		c.Correlator.validate(), c.Log.validate(), c.validateEngines(), c.validateRoutes(), c.validateWaiters(), c.validateNotify(), c.Tracing.Validate())
 }
 
 func (c *Callback) validate(backend string) error {

@@ -43,6 +43,7 @@ waiters:
   - {name: basic, conv_id: "9", timer: 10m, verify: {kind: basic, user: u, password: p}}
   - {name: nets, conv_id: "10", timer: 10m, verify: {kind: networks, networks: [203.0.113.0/24]}}
 notify: {signing_secrets: ["whsec_MDEyMzQ1Njc4OWFiY2RlZg=="], signing_secret: "whsec_MTEyMzQ1Njc4OWFiY2RlZg==", allow_networks: [10.1.0.0/16]}
+tracing: {url: "http://127.0.0.1:4318", headers: {A: b}, attributes: {a: b}, into_task: true}
 `
 
 // tree reads everything anew.
@@ -339,7 +340,7 @@ func TestSchemaRefusesKeys(t *testing.T) {
 	_, sections := all(t)
 	n := 0
 	for _, p := range sections {
-		if last := p.String(); strings.HasSuffix(last, ".headers") || strings.HasSuffix(last, ".map") || strings.HasSuffix(last, ".members") {
+		if last := p.String(); strings.HasSuffix(last, ".headers") || strings.HasSuffix(last, ".map") || strings.HasSuffix(last, ".members") || strings.HasSuffix(last, ".attributes") {
 			continue // whose names the file chooses
 		}
 		n++

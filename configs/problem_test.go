@@ -35,7 +35,7 @@ func TestProblems(t *testing.T) {
 	f("engine: {url: \"http://${HOST\"}\n",
 		"c.yaml:1: engine.url: has a ${ that names no variable: write ${NAME}, or $${ for a plain ${")
 	f("- a\n- b\n",
-		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "engines", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "admin", "log", "routes", "access", "waiters", "notify"}, ", "))
+		"c.yaml:1: must be a section with keys: "+strings.Join([]string{"listen", "callback", "engine", "engines", "auth", "timeouts", "limits", "forward_headers", "correlator", "results", "on_disconnect", "drain", "cors", "admin", "log", "routes", "access", "waiters", "notify", "tracing"}, ", "))
 	f("log: {level: info}\n---\nlog: {level: debug}\n",
 		"c.yaml:3: a second document begins: remove the --- before it")
 	f("engine:\n\turl: x\n",

@@ -35,7 +35,16 @@ func (c *Config) warnings() (all []Warning) {
 			all = append(all, Warning("listen.tls.cert_file: expires at "+end.Format(time.RFC3339)+": renew it"))
 		}
 	}
-	return slices.Concat(all, c.engineWarnings(), c.notifyWarnings())
+	return slices.Concat(all, c.engineWarnings(), c.notifyWarnings(), c.tracingWarnings())
+}
+
+// tracingWarnings says who can read what authenticates this gateway at the collector.
+func (c *Config) tracingWarnings() []Warning {
+	secret := c.Tracing.Token != "" || len(c.Tracing.Headers) > 0
+	if secret && strings.HasPrefix(strings.ToLower(c.Tracing.URL), "http://") && !isLoopback(hostOf(c.Tracing.URL)) {
+		return []Warning{"tracing.url: is not https, and token or headers go with every request: everybody on the way can read them"}
+	}
+	return nil
 }
 
 // UsesDefaultEngine reports whether somebody may ask the engine of the section engine.

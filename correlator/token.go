@@ -22,6 +22,7 @@ const (
 	flagsAt  = 24
 	marked   = 1
 	outlasts = 2
+	traced   = 4
 )
 
 // NodeID names one start of one process.
@@ -85,6 +86,15 @@ func (id ID) Outlast() ID {
 
 // Outlasts reports whether Outlast made the id.
 func (id ID) Outlasts() bool { return id[flagsAt]&outlasts != 0 }
+
+// Trace gives the id of a trip that is recorded for tracing, so that each node that gets one of its tokens knows that. It is another id, as that of Mark is.
+func (id ID) Trace() ID {
+	id[flagsAt] |= traced
+	return id
+}
+
+// Traced reports whether Trace made the id.
+func (id ID) Traced() bool { return id[flagsAt]&traced != 0 }
 
 // Name gives the 8 characters that logs may show: the beginning of every token and of the task id of the trip.
 func (id ID) Name() (name [8]byte) {

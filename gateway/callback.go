@@ -24,6 +24,15 @@ func (c CallbackConfig) CallbackURL() string { return strings.TrimRight(c.BaseUR
 // callback serves one callback of the engine, whose token was genuine. The body is copied once, and the engine hears 200 when the result
 // is on the client's connection or kept.
 func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool, err error) {
+	x := g.hear(in, a)
+	suspended, err = g.takeCallback(in, a, x)
+	if !suspended && x.heard != nil {
+		x.heard.answered(in.Response, err)
+	}
+	return suspended, err
+}
+
+func (g *Gateway) takeCallback(in *httpserver.Incoming, a *heading, x calling) (suspended bool, err error) {
 	now, id, op := time.Now(), a.token.Trip, a.token.Op
 	if !now.Before(id.Expiry()) {
 		g.lateCallback(id, op, false)
@@ -35,12 +44,12 @@ func (g *Gateway) callback(in *httpserver.Incoming, a *heading) (suspended bool,
 	}
 	if a.engine.cfg.Merge && cb.Status == correlator.Complete {
 		in.Wait(nil)
-		g.mergeLater(id, cb, in.Exchange, answer, now)
+		g.mergeLater(id, cb, x, answer, now)
 		return true, nil
 	}
 	if err = g.deliverNow(id, cb); errors.Is(err, correlator.ErrUnavailable) {
 		in.Wait(nil)
-		g.deliverLater(id, cb, in.Exchange, answer, now)
+		g.deliverLater(id, cb, x, answer, now)
 		return true, nil
 	}
 	if before, ok := errors.AsType[*correlator.Superseded](err); ok {
@@ -82,7 +91,7 @@ func (g *Gateway) deliverNow(id correlator.ID, cb correlator.Callback) error {
 
 // deliverLater hands a callback on that somebody has to wait for, and has it answered. For the store of another node's trip no goroutine
 // waits.
-func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte, now time.Time) {
+func (g *Gateway) deliverLater(id correlator.ID, cb correlator.Callback, x calling, answer []byte, now time.Time) {
 	g.work.Add()
 	awaited := g.isAwaited(id, now)
 	relayed := func(err error) {
@@ -125,7 +134,7 @@ func (g *Gateway) outcomeHere(id correlator.ID, op int) string {
 }
 
 // answerCallback answers the engine whose callback was delivered, or not.
-func (g *Gateway) answerCallback(x httpserver.Exchange, answer []byte, id correlator.ID, op int, outcome string, err error) {
+func (g *Gateway) answerCallback(x calling, answer []byte, id correlator.ID, op int, outcome string, err error) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	before, superseded := errors.AsType[*correlator.Superseded](err)

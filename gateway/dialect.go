@@ -254,6 +254,8 @@ type Asked struct {
 	Process  string // corezoid: conv_id
 	Signer   string // corezoid: the login that signs
 	Data     string // corezoid: what becomes the task's data
+	// Traceparent is what the engine is to have of the request's trace; empty: nothing.
+	Traceparent string
 }
 
 // Param is a name with its value.
@@ -285,6 +287,7 @@ type Reply struct {
 	Accepted   time.Time         // when the task was asked for; zero: not known
 	RetryAfter time.Duration     // when it is worth asking again
 	RateLimit  *RateLimit        // of the request that made the task; nil: it has none, or this is not the answer to it
+	Trace      string            // of the request that made the task: its traceparent, for what is sent of the task later; empty: it is not recorded
 }
 
 // TaskCall is a client's request about a task, read and verified.

@@ -53,7 +53,7 @@ const (
 
 // AppendRequest appends the request: the call with its tokens, signed with the time now.
 func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
-	request, err := t.g.partners.encode(t.g.engines[t.engine], dst, t.call, t.g.tokens(t), now)
+	request, err := t.g.partners.encode(t.g.engines[t.engine], dst, t.call, t.g.tokens(t), t.trace, now)
 	if err != nil {
 		err = faultOf(err)
 	}
@@ -133,6 +133,7 @@ func (t *trip) Queued(waiting bool) (goOn bool) {
 func (t *trip) Finished(took time.Duration, code string) {
 	t.engineTime.Store(max(1, int64(took)))
 	t.g.metrics.Engine(code, took)
+	t.traceForward(took, code)
 	t.body.Release()
 	t.call.Body, t.call.Slots = nil, nil // a parked client must not hold what was sent
 	if t.call.Options != nil {

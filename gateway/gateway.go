@@ -44,6 +44,7 @@ type Gateway struct {
 	finals         *finals
 	keeper         keeper       // nil: nothing outlives its connection
 	outbox         Outbox       // nil: nothing is pushed
+	tracer         Tracer       // nil: nothing is traced
 	admits         func() error // of the correlator: nil while new trips may come
 	local          bool         // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
@@ -99,6 +100,7 @@ type Parts struct {
 	Dialects   []Dialect     // further ones
 	Engines    []NamedEngine // further ones, of kinds and addresses of their own; at most 99
 	Outbox     Outbox        // nil: no dialect pushes
+	Tracer     Tracer        // nil: nothing is traced
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
@@ -120,7 +122,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
+		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, tracer: p.Tracer, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
 		cors: cors.New(cfg.CORS), proxies: trusted, registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		quotas: quota.New(), hook: p.hook,

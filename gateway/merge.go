@@ -8,7 +8,6 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/internal/httpfield"
-	"syncgate/internal/httpserver"
 )
 
 // Where an engine's merge is on, a result is laid over what was known before it: the members of the request, and over them those of the
@@ -28,7 +27,7 @@ func (t *trip) keepData() {
 }
 
 // mergeLater completes the result of a callback by what is known of its trip, and delivers it. It does not wait for the store: a goroutine does.
-func (g *Gateway) mergeLater(id correlator.ID, cb correlator.Callback, x httpserver.Exchange, answer []byte, now time.Time) {
+func (g *Gateway) mergeLater(id correlator.ID, cb correlator.Callback, x calling, answer []byte, now time.Time) {
 	g.work.run(func() {
 		if err := g.merge(id, &cb); err != nil {
 			g.answerCallback(x, answer, id, cb.Op, "", err)

@@ -35,6 +35,7 @@ func (t *trip) observe(written bool) {
 		t.line(line, outcome, took, written)
 	}
 	t.remember(outcome, took, written)
+	t.traceEnd(outcome, took, written)
 }
 
 // remember has the list of trips that are over remember the trip. Requests without a proven login are not remembered: a stranger could push

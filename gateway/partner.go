@@ -275,7 +275,7 @@ func (p *partners) prepare(e *engine, c *Call) (err error) {
 }
 
 // encode appends the request for the engine, head and body. After an error nothing is appended.
-func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, now time.Time) (request []byte, err error) {
+func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, trace *Trace, now time.Time) (request []byte, err error) {
 	request = dst
 	req := fasthttp.AcquireRequest()
 	defer fasthttp.ReleaseRequest(req)
@@ -284,6 +284,7 @@ func (p *partners) encode(e *engine, dst []byte, c *Call, tokens []string, now t
 		return dst, err
 	}
 	e.addHeaders(&req.Header)
+	trace.forward(&req.Header)
 	body := req.Body()
 	req.Header.SetContentLength(len(body))
 	return append(append(dst, req.Header.Header()...), body...), nil

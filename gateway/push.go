@@ -55,6 +55,9 @@ func (t *trip) newID() correlator.ID {
 	if t.call.terms().Retention > t.g.cfg.Results.Retention {
 		id = id.Outlast()
 	}
+	if t.trace.recorded() {
+		id = id.Trace()
+	}
 	return id
 }
 
@@ -138,7 +141,7 @@ func (g *Gateway) pushRecord(ctx context.Context, id correlator.ID, rec correlat
 	if err != nil {
 		return false, err
 	}
-	r := Reply{Finals: rec.Finals, Merged: rec.Merged, Task: string(g.keys.AppendTaskID(nil, id)), Accepted: time.UnixMilli(m.Created)}
+	r := Reply{Finals: rec.Finals, Merged: rec.Merged, Task: string(g.keys.AppendTaskID(nil, id)), Accepted: time.UnixMilli(m.Created), Trace: m.Trace}
 	if sent {
 		return g.partners.delivering(ctx, maker, call, &r)
 	}

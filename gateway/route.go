@@ -284,9 +284,13 @@ func (a *heading) unlist(f *Fault) *Fault {
 }
 
 func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
-	return &trip{
+	t := &trip{
 		g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, dialect: a.dialect, listed: a.listed, remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header),
 	}
+	if g.tracer != nil && a.route == routeCreate {
+		t.trace = g.tracer.Begin(&in.Request.Header)
+	}
+	return t
 }
 
 // Refuse words the answer to what could not be read.

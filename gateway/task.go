@@ -38,6 +38,7 @@ type meta struct {
 	Created      int64    `json:"created,omitempty"`     // Unix milliseconds
 	Until        int64    `json:"until,omitempty"`       // Unix milliseconds: when ops that are open time out; 0: they do not
 	TimeoutGiven bool     `json:"timeout_given,omitempty"`
+	Trace        string   `json:"trace,omitempty"` // of the request: its traceparent, if it is recorded
 	Ops          []metaOp `json:"ops"`
 }
 
@@ -57,6 +58,9 @@ func (t *trip) metaOf() []byte {
 		if t.engineTime.Load() != 0 {
 			m.Acked, m.Accepted = true, o.Accepted
 		}
+	}
+	if t.trace.recorded() {
+		m.Trace = t.trace.Request
 	}
 	if terms := c.terms(); terms.Ends {
 		m.Until = t.accepted.Add(terms.Lasts).UnixMilli()

@@ -37,6 +37,8 @@ type trip struct {
 	unwanted  bool  // guarded by mu: the engine is to be asked to cancel the task
 	names     uint8 // guarded by mu: what is done with the names of the call (names.go)
 
+	trace *Trace // nil: nothing is traced (trace.go)
+
 	exchange httpserver.Exchange
 	body     httpserver.Reservation // of the request's bytes: given back when the engine has them
 	claimed  atomic.Bool            // the key is bound to this trip, and there is a record of it
@@ -63,12 +65,12 @@ type trip struct {
 	gone    bool                  // the client has hung up
 	joined  bool                  // it waits for another trip, whose id it has
 	queued  bool                  // it waits for a connection to the engine: nothing is forwarded yet
+	round   uint16                // how often it began again
 	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
 	open    int                   // ops without a final
 	heard   callbackTimes
 	why     error // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole   *wholeAnswer
-	round   int                            // how often it began again
 	detach  func()                         // ends the wait for another trip
 	waiting []func(correlator.Disposition) // callbacks whose disposition is that of the reply
 }
@@ -164,6 +166,7 @@ func (t *trip) park() {
 		t.failed(faultOf(err))
 		return
 	}
+	t.tracePark()
 	if t.named() {
 		t.forwardNamed()
 		return
@@ -215,6 +218,7 @@ func (t *trip) expiry() time.Time {
 // reply words the answer of a decided trip and sends it. Replied then says what came of it. It may ask the store.
 func (t *trip) reply() {
 	defer t.recovered()
+	t.trace.reply()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if errors.Is(t.why, errHungUp) {

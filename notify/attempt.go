@@ -52,8 +52,9 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	last := Attempt{At: time.Now(), Number: j.Attempt}
 	var answer *http.Response
 	err := errLate
+	var ended func(Traced)
 	if last.At.Before(latest) {
-		answer, err = s.try(ctx, use, j)
+		answer, ended, err = s.try(ctx, use, j)
 	}
 	last.Duration = time.Since(last.At)
 	v := s.judge(ctx, j, last, answer, err)
@@ -66,9 +67,20 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	}
 	s.metrics.count(v.Last.Outcome)
 	s.logAttempt(j, v)
+	if ended != nil {
+		ended(Traced{Attempt: v.Last, ID: j.ID, Subscription: j.Subscription, Host: j.Host})
+	}
 	if stored && s.config.Settled != nil {
 		s.config.Settled(j.ID, j.Subscription, v.State, v.Last)
 	}
+}
+
+// Traced is an attempt as Config.Trace hears of it.
+type Traced struct {
+	Attempt
+
+	ID, Subscription string // of the notification
+	Host             string // and port, of the receiver
 }
 
 // discard reads the rest of an answer, which says nothing, so that its connection can be used again. The body of a 101 is the connection itself, and
@@ -110,8 +122,24 @@ var (
 	errLate     = errors.New("the claim is too old")
 )
 
-// try sends the request and gives the answer, whose body is not read yet.
-func (s *Sender) try(ctx context.Context, use *live, j Job) (*http.Response, error) {
+// try sends the request and gives the answer, whose body is not read yet, and who is to hear of the attempt, if it is traced.
+func (s *Sender) try(ctx context.Context, use *live, j Job) (answer *http.Response, ended func(Traced), err error) {
+	req, err := s.request(ctx, use, j)
+	if err != nil {
+		return nil, nil, err
+	}
+	if parent := req.Header.Get("Traceparent"); parent != "" && s.config.Trace != nil {
+		var own string
+		if own, ended = s.config.Trace(parent); own != "" {
+			req.Header.Set("Traceparent", own)
+		}
+	}
+	answer, err = use.transport.RoundTrip(req) // it follows no redirect
+	return answer, ended, err
+}
+
+// request makes the request of an attempt, unless nothing is to be sent.
+func (s *Sender) request(ctx context.Context, use *live, j Job) (*http.Request, error) {
 	header, keys, err := j.open(s.config.Sealer)
 	if err != nil {
 		return nil, &unreadableError{err}
@@ -141,7 +169,7 @@ func (s *Sender) try(ctx context.Context, use *live, j Job) (*http.Response, err
 		req.Header.Set(name, value)
 	}
 	sign(req.Header, j, keys)
-	return use.transport.RoundTrip(req) // it follows no redirect
+	return req, nil
 }
 
 // sign sets the headers of Standard Webhooks: the same id each time, a new timestamp.

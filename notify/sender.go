@@ -48,6 +48,9 @@ type Config struct {
 	// Settled hears what came of each attempt once that is stored, and what state the notification has now. It is called on the attempt's goroutine, which keeps its
 	// slot meanwhile; Close waits for it, so it must return soon. A process that is killed may not call it: Store.Show knows. nil: nobody hears.
 	Settled func(id, subscription string, state State, last Attempt)
+	// Trace is asked before each attempt of a notification whose Header has a traceparent. It gives the one that the attempt has in its place, and hears
+	// then what came of the attempt; empty: the attempt has what the Header has, and nobody hears. nil: so have all. Neither may block.
+	Trace func(traceparent string) (own string, ended func(Traced))
 	// Metrics gets syncgate_notify_*. nil: nobody.
 	Metrics prometheus.Registerer
 	Log     zerolog.Logger

@@ -47,7 +47,7 @@ type pushing struct {
 }
 
 // newPushing makes what a node needs for pushing, gives it to routes, and begins to send what is stored. keys are those of callbacks: they seal secrets.
-func newPushing(c *configs.Config, keys []string, routes *rest.Push, metrics prometheus.Registerer, log zerolog.Logger) (*pushing, error) {
+func newPushing(c *configs.Config, keys []string, routes *rest.Push, traces *nodeTracing, metrics prometheus.Registerer, log zerolog.Logger) (*pushing, error) {
 	settings, err := c.Notify.Settings()
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func newPushing(c *configs.Config, keys []string, routes *rest.Push, metrics pro
 	}
 	after := aftermath{p.subscriptions, log}
 	p.sender, err = notify.New(p.store, notify.Config{
-		Settings: settings, Sealer: sealer, Gone: after.gone, Stands: after.stands, Settled: after.settled, Metrics: metrics, Log: log,
+		Settings: settings, Sealer: sealer, Gone: after.gone, Stands: after.stands, Settled: after.settled, Trace: traces.attempts(), Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.close())
@@ -260,7 +260,7 @@ func (n *node) beginPushing(c *configs.Config) (undo func(), err error) {
 	if n.pushing.Load() != nil || !c.Pushes() {
 		return func() {}, nil
 	}
-	p, err := newPushing(c, n.keys.live, n.push, n.metrics, n.log)
+	p, err := newPushing(c, n.keys.live, n.push, n.tracing, n.metrics, n.log)
 	if err != nil {
 		return nil, fmt.Errorf("make what sends notifications: %w", err)
 	}

@@ -14,8 +14,8 @@ import (
 // loader reads the configuration again.
 type loader func() (*configs.Config, []configs.Warning, error)
 
-// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, waiters, notify, limits and the log
-// level. A configuration with a problem changes nothing.
+// reload applies what can change while clients wait: credentials, callback keys, headers for the engine, routes and who may call them, waiters, notify, limits, the ratio of
+// traces and the log level. A configuration with a problem changes nothing.
 func (n *node) reload(load loader) {
 	if err := n.apply(load); err != nil {
 		n.reloads.successful.Set(0)
@@ -68,6 +68,7 @@ func (n *node) apply(load loader) error {
 	c.Log.Level = next.Log.Level
 	c.Routes, c.Access, c.Waiters = next.Routes, next.Access, next.Waiters
 	c.Notify, c.Admin.Actions, c.Admin.Hosts = next.Notify, next.Admin.Actions, next.Admin.Hosts
+	c.Tracing.Ratio = next.Tracing.Ratio
 	n.config = &c
 	n.effective.Store(&c)
 	n.showFields(&c)
@@ -77,6 +78,7 @@ func (n *node) apply(load loader) error {
 	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
 	n.gateway.SetAdmin(c.Admin)
+	n.tracing.setRatio(c.Tracing.Ratio)
 	n.table.SetParked(c.Limits.Parked)
 	n.table.SetProgress(int64(c.Limits.CallbackBody))
 	if memory, ok := n.table.(*correlator.Memory); ok {
@@ -121,7 +123,7 @@ func (m *reloadMetrics) succeeded() {
 }
 
 func reloadable(key string) bool {
-	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "waiters", "admin.actions", "admin.hosts"}, key) ||
+	return slices.Contains([]string{"auth.credentials", "callback.keys", "callback.keys_file", "engine.headers", "log.level", "routes", "access", "waiters", "admin.actions", "admin.hosts", "tracing.ratio"}, key) ||
 		strings.HasPrefix(key, "limits.") || strings.HasPrefix(key, "notify.")
 }
 

@@ -39,6 +39,7 @@ type node struct {
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
 	push      *rest.Push                    // what routes have of pushing
 	pushing   currentPushing
+	tracing   *nodeTracing // nil: nothing is traced
 	gateway   *gateway.Gateway
 	metrics   *prometheus.Registry
 	examining examining
@@ -88,6 +89,7 @@ func start(c *configs.Config, log zerolog.Logger, lines *lineWriter, getenv func
 		return nil, fmt.Errorf("make the correlator: %w", err)
 	}
 	if err = n.open(); err != nil {
+		n.tracing.abandon()
 		n.closeWaiters()
 		_ = n.pushing.Load().close() // nobody was served, and the first error is the one to report
 		_ = n.table.Shutdown(context.Background())
@@ -106,6 +108,9 @@ func start(c *configs.Config, log zerolog.Logger, lines *lineWriter, getenv func
 
 // open makes what needs the correlator, and opens the addresses.
 func (n *node) open() (err error) {
+	if n.tracing, err = newTracing(n.config, n.table.Node(), n.metrics, n.log); err != nil {
+		return fmt.Errorf("make what traces: %w", err)
+	}
 	if _, err = n.beginPushing(n.config); err != nil {
 		return err
 	}
@@ -142,6 +147,9 @@ func (n *node) listen() (err error) {
 		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
 	}
 	parts.Backend, parts.Pushes = n.config.Correlator.Backend, n.pushing.begun
+	if n.tracing != nil {
+		parts.Tracer = n.tracing.tracer
+	}
 	if n.gateway, err = gateway.New(cfg, parts); err != nil {
 		return fmt.Errorf("make the gateway: %w", err)
 	}
@@ -322,6 +330,7 @@ func (n *node) drain() {
 	n.complain("close the listeners", n.gateway.Close(context.Background()))
 	n.closeWaiters()
 	n.complain("stop sending notifications", n.pushing.Load().close())
+	n.complain("send the last spans", n.tracing.close())
 	n.complain("close the correlator", n.table.Shutdown(context.Background()))
 	n.phase("stopped", 0)
 }

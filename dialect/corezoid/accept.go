@@ -65,12 +65,19 @@ func (s *scratch) fingerprint(body []byte) [sha256.Size]byte {
 	return sha256.Sum256(rest)
 }
 
-// ownMembers are what the data of each task of a request gets: the callback URL, whose token comes later, and the headers.
+// ownMembers are what the data of each task of a request gets: the callback URL, whose token comes later, the trace, and the headers.
 func (d *Dialect) ownMembers(h *fasthttp.RequestHeader) string {
-	if len(d.headers) == 0 {
+	if len(d.headers) == 0 && !d.trace {
 		return d.callbackURL
 	}
-	b := append([]byte(d.callbackURL), `,"`+headersMember+`":{`...)
+	b := []byte(d.callbackURL)
+	if trace := h.Peek("Traceparent"); d.trace && len(trace) > 0 {
+		b = appendQuoted(append(b, `,"`+traceMember+`":`...), trace)
+	}
+	if len(d.headers) == 0 {
+		return string(b)
+	}
+	b = append(b, `,"`+headersMember+`":{`...)
 	open := len(b)
 	for i := range d.headers {
 		values := h.PeekAll(d.headers[i].name)

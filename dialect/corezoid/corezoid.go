@@ -29,6 +29,7 @@ import (
 const (
 	callbackMember = "__callback_url" // of a task's data: where its process calls back
 	headersMember  = "__headers"      // of a task's data: the client's request headers
+	traceMember    = "__traceparent"  // of a task's data: the trace that it is part of, as the header traceparent has it [W3C Trace Context]
 )
 
 // Config is what does not change while the process lives.
@@ -39,6 +40,7 @@ type Config struct {
 	Ops            []string         // what clients may ask for, each as type:obj
 	ForwardHeaders []string         // request headers that tasks get; none: not even an empty object
 	Timeouts       gateway.Timeouts // of clients that name none, and of all
+	Trace          bool             // tasks get the member __traceparent. Requests then have the header traceparent, which is the engine's
 }
 
 // Default lets clients create and modify tasks. The URLs have no default.
@@ -93,6 +95,7 @@ type Dialect struct {
 	callbackURL                string   // the member of a task's data, with a hole for the token
 	hole                       int      // where in callbackURL the hole is
 	theirs                     []string // the members that clients may not set
+	trace                      bool     // tasks get traceMember
 	createMethods, taskMethods []string
 
 	access    atomic.Pointer[Access]
@@ -146,6 +149,9 @@ func New(cfg Config, access Access) (*Dialect, error) {
 	}
 	if len(d.headers) > 0 {
 		d.theirs = append(d.theirs, headersMember)
+	}
+	if d.trace = cfg.Trace; d.trace {
+		d.theirs = append(d.theirs, traceMember)
 	}
 	d.scratches.New = func() any { return new(scratch) }
 	d.SetAccess(access)

@@ -105,6 +105,7 @@ func (p *taskPackage) data() error {
 		return err
 	}
 	p.callbackURL()
+	p.trace()
 	p.headers()
 	p.put("}")
 	return nil
@@ -147,6 +148,9 @@ func (p *taskPackage) members() error {
 		body = []byte("{}")
 	}
 	j, theirs := &p.s.json, []string{callbackMember, headersMember}
+	if p.d.trace {
+		theirs = append(theirs, traceMember)
+	}
 	if p.asked.Data == DataBoth {
 		theirs = append(theirs, gatewayMember)
 	}
@@ -178,6 +182,13 @@ func (p *taskPackage) members() error {
 func (p *taskPackage) callbackURL() {
 	p.holes = append(p.holes, len(p.dst)+p.d.hole)
 	p.put(p.d.callbackURL)
+}
+
+// trace appends the member with the trace that the task is part of.
+func (p *taskPackage) trace() {
+	if p.d.trace && p.asked.Traceparent != "" {
+		p.put(`,"` + traceMember + `":` + quote(p.asked.Traceparent))
+	}
 }
 
 // headers appends the headers that forward_headers of the route names.

@@ -17,7 +17,7 @@ func (r *route) asked(req *fasthttp.Request, login string, path []byte, params [
 	h := &req.Header
 	a := &gateway.Asked{
 		Method: string(h.Method()), Path: path, Params: params, ContentType: h.ContentType(), Body: req.Body(),
-		Process: r.ConvID, Signer: r.Login, Data: r.Data,
+		Process: r.ConvID, Signer: r.Login, Data: r.Data, Traceparent: string(h.Peek("Traceparent")),
 	}
 	if a.Method == fasthttp.MethodHead { // it wants the head of what GET gives
 		a.Method = fasthttp.MethodGet

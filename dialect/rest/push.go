@@ -57,6 +57,7 @@ type receiver struct {
 	n     notify.Notification
 	sub   *notify.Subscription // nil: the request itself named the URL
 	topic bool
+	trace string // traceparent of the request that made the task; empty: it is not recorded
 }
 
 // Push hands a result over for all who are to have it. Its error joins those of the receivers that have to be tried again.
@@ -65,6 +66,9 @@ func (d *Dialect) Push(ctx context.Context, c *gateway.Call, r *gateway.Reply, o
 	all, err := d.receivers(ctx, c, &s, r.Task)
 	if err != nil || len(all) == 0 {
 		return err
+	}
+	for i := range all {
+		all[i].trace = r.Trace
 	}
 	if s.os1 != nil {
 		return d.callBack(ctx, c, &all[0], s.os1, r)
@@ -223,6 +227,9 @@ func (d *Dialect) handOver(ctx context.Context, to *receiver, said *notification
 // send gives a notification that was worded to the sender.
 func (d *Dialect) send(ctx context.Context, to *receiver, task string) error {
 	to.n.ID, to.n.Trip = to.id, task[:min(len(task), tripName)]
+	if to.trace != "" {
+		to.n.Header["Traceparent"] = to.trace // each attempt has its own span below this one
+	}
 	err := d.outside.Push.Sender.Send(ctx, to.n)
 	_, refused := errors.AsType[*notify.RefusedError](err)
 	_, invalid := errors.AsType[*notify.InvalidError](err)

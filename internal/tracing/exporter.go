@@ -1,0 +1,315 @@
+package tracing
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
+
+	"syncgate/internal/redact"
+)
+
+const (
+	// mostQueued is how many spans wait to be sent.
+	mostQueued = 8192
+	// mostBatch is how many spans a request to the collector has.
+	mostBatch = 512
+	// sendEvery is how long a span waits for others to be sent with.
+	sendEvery = time.Second
+	// leastPause and mostPause are between two attempts to send a batch. mostTried is how long one is tried.
+	leastPause, mostPause = time.Second, 30 * time.Second
+	mostTried             = time.Minute
+	// mostAnswer is how much of the collector's answer is read.
+	mostAnswer = 64 << 10
+)
+
+// Reasons why a span is dropped, as the metric has them.
+const (
+	droppedQueue     = "queue"     // the queue was full
+	droppedCollector = "collector" // the collector could not be reached in time, or had no room
+	droppedRefused   = "refused"   // the collector does not want it
+	droppedUnknown   = "unknown"   // nobody knows the trace of a callback
+)
+
+// exporter sends spans to a collector.
+type exporter struct {
+	// Set by newExporter, read-only afterwards.
+	url    string
+	header http.Header
+	client *http.Client
+	wrap   func(spans []*tracepb.Span) *tracepb.TracesData
+	log    zerolog.Logger
+
+	sent    prometheus.Counter
+	dropped map[string]prometheus.Counter // by reason
+
+	queue    chan *tracepb.Span
+	stopping chan struct{} // closed by close
+	stopped  chan struct{} // closed by run
+	cut      context.Context
+	cutOff   context.CancelFunc
+
+	// Owned by run.
+	failing bool
+	lost    int // spans that were dropped since the collector fails
+	zipped  bytes.Buffer
+	zip     *gzip.Writer
+}
+
+func newExporter(cfg *Config, wrap func([]*tracepb.Span) *tracepb.TracesData, metrics prometheus.Registerer, log zerolog.Logger) *exporter {
+	e := &exporter{
+		url: cfg.endpoint(), header: cfg.header(), wrap: wrap, log: log,
+		client: &http.Client{
+			Timeout:       cfg.Timeout,
+			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, MaxConnsPerHost: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: mostAnswer, ForceAttemptHTTP2: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // another host must not get the headers
+		},
+		queue: make(chan *tracepb.Span, mostQueued), stopping: make(chan struct{}), stopped: make(chan struct{}), zip: gzip.NewWriter(io.Discard),
+		sent:    prometheus.NewCounter(prometheus.CounterOpts{Name: "syncgate_trace_spans_sent_total", Help: "Spans that the collector has taken."}),
+		dropped: make(map[string]prometheus.Counter),
+	}
+	all := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "syncgate_trace_spans_dropped_total", Help: "Spans that were not sent, by reason."}, []string{"reason"})
+	for _, reason := range []string{droppedQueue, droppedCollector, droppedRefused, droppedUnknown} {
+		e.dropped[reason] = all.WithLabelValues(reason)
+	}
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "syncgate_trace_spans_waiting", Help: "Spans that wait to be sent."}, func() float64 { return float64(len(e.queue)) })
+	if metrics != nil {
+		metrics.MustRegister(e.sent, all, waiting)
+	}
+	e.cut, e.cutOff = context.WithCancel(context.Background())
+	go e.run()
+	return e
+}
+
+// add has a span sent. It does not block: without room the span is dropped.
+func (e *exporter) add(s *tracepb.Span) {
+	select {
+	case e.queue <- s:
+	default:
+		e.dropped[droppedQueue].Inc()
+	}
+}
+
+// run sends what comes, in batches.
+func (e *exporter) run() {
+	defer close(e.stopped)
+	tick := time.NewTicker(sendEvery)
+	defer tick.Stop()
+	var batch []*tracepb.Span
+	for {
+		select {
+		case s := <-e.queue:
+			batch = append(batch, s)
+			if len(batch) < mostBatch {
+				continue
+			}
+		case <-tick.C:
+		case <-e.stopping:
+			e.finish(batch)
+			return
+		}
+		e.send(batch)
+		clear(batch) // what was sent can be collected
+		batch = batch[:0]
+	}
+}
+
+// finish sends what is left.
+func (e *exporter) finish(batch []*tracepb.Span) {
+	for {
+		select {
+		case s := <-e.queue:
+			if batch = append(batch, s); len(batch) == mostBatch {
+				e.send(batch)
+				batch = batch[:0]
+			}
+			continue
+		default:
+		}
+		e.send(batch)
+		return
+	}
+}
+
+// send sends a batch. It tries again for a while where that is worth it, and then drops the batch.
+func (e *exporter) send(batch []*tracepb.Span) {
+	if len(batch) == 0 {
+		return
+	}
+	body, err := e.encode(batch)
+	if err != nil { // never: the spans are ours
+		e.drop(droppedRefused, len(batch), &sendError{err: err})
+		return
+	}
+	began, pause := time.Now(), leastPause
+	for {
+		refused, failed := e.post(body)
+		switch {
+		case failed == nil:
+			e.sent.Add(float64(len(batch) - refused))
+			e.dropped[droppedRefused].Add(float64(refused))
+			e.works()
+			return
+		case !failed.again:
+			e.drop(droppedRefused, len(batch), failed)
+			return
+		case time.Since(began)+max(pause, failed.after) > mostTried || !e.pause(max(pause, failed.after), failed):
+			e.drop(droppedCollector, len(batch), failed)
+			return
+		}
+		pause = min(2*pause, mostPause)
+	}
+}
+
+// pause waits before the next attempt. False: there is none, as the exporter ends.
+func (e *exporter) pause(d time.Duration, why *sendError) bool {
+	e.fails(why)
+	timer := time.NewTimer(min(d, mostPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-e.stopping: // the collector had its time
+		return false
+	}
+}
+
+func (e *exporter) drop(reason string, spans int, why *sendError) {
+	e.dropped[reason].Add(float64(spans))
+	e.lost += spans
+	e.fails(why)
+}
+
+// fails says once that spans cannot be sent, and works that they can be sent again.
+func (e *exporter) fails(why *sendError) {
+	if !e.failing && e.cut.Err() == nil {
+		e.log.Warn().Str("error", redact.Error(why)).Msg("tracing: the collector takes no spans: they wait, and are dropped when there is no more room")
+	}
+	e.failing = true
+}
+
+func (e *exporter) works() {
+	if e.failing {
+		e.log.Info().Int("dropped", e.lost).Msg("tracing: the collector takes spans again")
+	}
+	e.failing, e.lost = false, 0
+}
+
+// encode makes the body of a request: an ExportTraceServiceRequest, which has the form of TracesData [OTLP 1.x].
+func (e *exporter) encode(batch []*tracepb.Span) ([]byte, error) {
+	plain, err := proto.Marshal(e.wrap(batch))
+	if err != nil {
+		return nil, err
+	}
+	e.zipped.Reset()
+	e.zip.Reset(&e.zipped)
+	if _, err = e.zip.Write(plain); err == nil {
+		err = e.zip.Close()
+	}
+	return e.zipped.Bytes(), err
+}
+
+// sendError is why a batch was not taken.
+type sendError struct {
+	err   error
+	again bool          // it may be taken later
+	after time.Duration // what the collector has asked to wait for
+}
+
+func (e *sendError) Error() string { return e.err.Error() }
+
+// post sends a request once. refused is how many of its spans the collector does not want.
+func (e *exporter) post(body []byte) (refused int, failed *sendError) {
+	req, err := http.NewRequestWithContext(e.cut, http.MethodPost, e.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, &sendError{err: errors.New("tracing.url is not a URL")}
+	}
+	req.Header = e.header
+	resp, err := e.client.Do(req)
+	if err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err // without the URL
+		}
+		return 0, &sendError{err: err, again: true}
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	switch status := resp.StatusCode; {
+	case status >= 200 && status < 300 && err != nil: // it has the spans, and what it says of them is lost
+		return 0, nil
+	case status >= 200 && status < 300:
+		return rejected(answer), nil
+	default:
+		again := status == http.StatusTooManyRequests || status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
+		return 0, &sendError{fmt.Errorf("the collector answers %d", status), again, retryAfter(resp.Header)}
+	}
+}
+
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return time.Duration(seconds) * time.Second //nolint:gosec // of 16 bits
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// rejected reads rejected_spans of partial_success of an ExportTraceServiceResponse; 0: all were taken.
+func rejected(answer []byte) int {
+	if partial, n := protowire.ConsumeBytes(field(answer, 1, protowire.BytesType)); n >= 0 {
+		if spans, n := protowire.ConsumeVarint(field(partial, 1, protowire.VarintType)); n >= 0 && spans < mostBatch {
+			return int(spans) //nolint:gosec // few
+		}
+	}
+	return 0
+}
+
+// field gives what follows the tag of a field, nil where there is none.
+func field(message []byte, number protowire.Number, kind protowire.Type) []byte {
+	for len(message) > 0 {
+		got, k, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return nil
+		}
+		message = message[n:]
+		if got == number && k == kind {
+			return message
+		}
+		if n = protowire.ConsumeFieldValue(got, k, message); n < 0 {
+			return nil
+		}
+		message = message[n:]
+	}
+	return nil
+}
+
+// close sends what waits, until ctx ends. What is left then is dropped.
+func (e *exporter) close(ctx context.Context) error {
+	close(e.stopping)
+	var err error
+	select {
+	case <-e.stopped:
+	case <-ctx.Done():
+		err = errors.New("spans are lost: the collector has not taken them in time")
+		e.cutOff()
+		<-e.stopped
+	}
+	e.cutOff()
+	e.client.CloseIdleConnections()
+	return err
+}
