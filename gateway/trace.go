@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -39,6 +40,7 @@ type Trace struct {
 
 	// Owned by the exchange with the engine, up to Finished.
 	method, path string
+	answered     atomic.Int64 // when that ended, in Unix nanoseconds; 0 while it lasts
 
 	replies time.Time // when its reply began; owned by the goroutine that answers the client
 }
@@ -57,9 +59,9 @@ type ForwardFacts struct {
 // TripFacts are what is known of a request that is over.
 type TripFacts struct {
 	Accepted  time.Time
-	Forwarded time.Time     // zero: it was not
-	Engine    time.Duration // what the exchange took; 0: it lasts, or there was none
-	Replies   time.Time     // when the reply began; zero: there was nothing to wait for
+	Forwarded time.Time // when the exchange with the engine began; zero: there was none
+	Answered  time.Time // when that ended; zero: it lasts, or there was none
+	Replies   time.Time // when the reply began; zero: there was nothing to wait for
 	Took      time.Duration
 
 	RequestID, Remote, Login string
@@ -128,10 +130,11 @@ func (t *trip) tracePark() {
 // traceForward records the exchange with the engine.
 func (t *trip) traceForward(took time.Duration, code string) {
 	if t.trace.recorded() {
-		e := t.g.engines[t.engine]
+		e, now := t.g.engines[t.engine], time.Now()
+		t.trace.answered.Store(now.UnixNano())
 		t.g.tracer.Forward(t.trace, &ForwardFacts{
 			Engine: e.name, URL: e.cfg.URL, Method: t.trace.method, Path: t.trace.path,
-			Begun: time.Now().Add(-took), Took: took, Status: int(t.engineStatus), Code: code,
+			Begun: now.Add(-took), Took: took, Status: int(t.engineStatus), Code: code,
 		})
 	}
 }
@@ -142,10 +145,13 @@ func (t *trip) traceEnd(outcome string, took time.Duration, written bool) {
 		return
 	}
 	f := TripFacts{
-		Accepted: t.accepted, Engine: time.Duration(t.engineTime.Load()), Replies: t.trace.replies, Took: took,
+		Accepted: t.accepted, Replies: t.trace.replies, Took: took,
 		RequestID: t.requestID, Remote: t.remote, Login: t.login(), Outcome: outcome, Status: t.status, Joined: t.joined, Written: written,
 	}
-	if forwarded := t.forwarded.Load(); forwarded != 0 {
+	if answered := t.trace.answered.Load(); answered != 0 {
+		f.Answered = time.Unix(0, answered)
+		f.Forwarded = f.Answered.Add(-time.Duration(t.engineTime.Load()))
+	} else if forwarded := t.forwarded.Load(); forwarded != 0 {
 		f.Forwarded = time.Unix(0, forwarded)
 	}
 	if t.id != (correlator.ID{}) {

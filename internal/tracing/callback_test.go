@@ -40,6 +40,7 @@ const elsewhere = "00-11111111111111111111111111111111-2222222222222222-01"
 
 // TestCallbackOfThisNode has callbacks below the exchange with the engine, or below the engine's own span where that is of the same trace.
 func TestCallbackOfThisNode(t *testing.T) {
+	t.Parallel()
 	c := otlptest.Start(t)
 	one, _ := start(t, c, nil)
 	id := one.trip("Traceparent", theirParent)
@@ -69,6 +70,7 @@ func TestCallbackOfThisNode(t *testing.T) {
 
 // TestKnownAreBounded: a node remembers its last trips.
 func TestKnownAreBounded(t *testing.T) {
+	t.Parallel()
 	c := otlptest.Start(t)
 	one, _ := start(t, c, nil)
 	trace, _ := begin(one)
@@ -91,6 +93,7 @@ func TestKnownAreBounded(t *testing.T) {
 
 // TestCallbackOfAnotherNode has the node that gets a callback find the trace of the trip.
 func TestCallbackOfAnotherNode(t *testing.T) {
+	t.Parallel()
 	c, r := otlptest.Start(t), redistest.Start(t)
 	o, err := goredis.ParseURL(r.URL())
 	if err != nil {
@@ -133,6 +136,7 @@ func TestCallbackOfAnotherNode(t *testing.T) {
 
 // TestAttempts has attempts to send a notification in the trace of the request.
 func TestAttempts(t *testing.T) {
+	t.Parallel()
 	c := otlptest.Start(t)
 	one, _ := start(t, c, nil)
 	for _, none := range []string{"", "garbage", theirParent[:53] + "00"} {

@@ -210,12 +210,18 @@ func (t *Tracer) parts(o *own, f *gateway.TripFacts, ended time.Time) {
 	waits := f.Accepted
 	if !f.Forwarded.IsZero() {
 		part(whatAccept, f.Accepted, f.Forwarded)
-		waits = f.Forwarded.Add(f.Engine)
+		waits = f.Forwarded
+	}
+	if !f.Answered.IsZero() {
+		waits = f.Answered
 	}
 	if f.Replies.IsZero() {
 		return
 	}
-	if waits.Before(f.Replies) && (f.Joined || !f.Forwarded.IsZero()) {
+	if waits.After(f.Replies) { // the callback came before the engine's own answer
+		waits = f.Replies
+	}
+	if f.Joined || !f.Forwarded.IsZero() {
 		part(whatWait, waits, f.Replies)
 	}
 	part(whatReply, f.Replies, ended)
