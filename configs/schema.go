@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,4 +158,45 @@ func Diff(a, b *Config) (keys []string) {
 		}
 	})
 	return keys
+}
+
+// Values calls visit with every setting that Diff compares: its key path, and a text that is the same for the same value. The text may hold secrets.
+func (c *Config) Values(visit func(key, text string)) {
+	walk(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
+		var b strings.Builder
+		writeValue(&b, v)
+		visit(key, b.String())
+	})
+}
+
+// writeValue writes a value without what would hide a secret. None, written in two ways, is the same.
+func writeValue(b *strings.Builder, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if text, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
+			out, _ := text.MarshalText() // one that cannot be written is as one that is empty
+			fmt.Fprintf(b, "%q", out)
+			return
+		}
+		for _, f := range fields(v) {
+			fmt.Fprintf(b, "%s=", f.name)
+			writeValue(b, f.value)
+			b.WriteByte(';')
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			writeValue(b, v.Index(i))
+			b.WriteByte(',')
+		}
+	case reflect.Map:
+		for _, name := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			fmt.Fprintf(b, "%q:", name.String())
+			writeValue(b, v.MapIndex(name))
+			b.WriteByte(',')
+		}
+	case reflect.String:
+		fmt.Fprintf(b, "%q", v.String())
+	default:
+		fmt.Fprint(b, v)
+	}
 }

@@ -162,8 +162,8 @@ type Keys struct {
 // key holds what is derived from one configured key, so that a token is worth nothing as a task id, and neither as a tag of what nodes say to
 // each other.
 type key struct {
-	token, task, events *cmac
-	node                *tagger
+	token, task, events, proof *cmac
+	node                       *tagger
 }
 
 // NewKeys makes Keys of at least one key of at least MinKeyLen bytes.
@@ -293,6 +293,9 @@ func newKey(configured string) (k key, err error) {
 		return key{}, err
 	}
 	if k.events, err = newCMAC(derive("syncgate events of a task, AES-CMAC")); err != nil {
+		return key{}, err
+	}
+	if k.proof, err = newCMAC(derive("syncgate proof, AES-CMAC")); err != nil {
 		return key{}, err
 	}
 	k.node, err = newTagger(derive("syncgate between nodes, AES-CMAC"), derive("syncgate between nodes, GHASH"))

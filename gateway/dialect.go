@@ -79,6 +79,9 @@ type ResourceCall struct {
 	Route  Route
 	Now    time.Time
 	Remote string // the address of the client, as proxies that are trusted say
+	// Stream begins to answer with a stream, once, from within Resource: with the head, and the body as the first piece if there is one. What is given to
+	// send follows, without a wait for the client, until Resource returns; with an error the connection is cut. False of either: the client is gone.
+	Stream func(head *fasthttp.Response) (send func(piece []byte) bool, ok bool)
 }
 
 // RefusalDialect is a Dialect whose words for a refusal depend on what was asked for.
@@ -121,9 +124,11 @@ type Route struct {
 	Own     any      // the dialect's own: what it knows of the path, as it was when the request came; not to be changed
 	Methods []string // that the path answers, OPTIONS among them; not to be changed
 	Name    string   // in the log and in metrics; empty: there is only one
-	Body    int64    // the most bytes of a body; 0: limits.body
+	Body    int64    // the most bytes of a body, of Create and Resource; 0: limits.body, or the few bytes that nobody pays for
 	// Wait is how long Resource may take at most; 0: what a store may take.
 	Wait time.Duration
+	// Watched says that the ctx of Resource also ends when the client has left, and that a client that has closed its side gets no answer.
+	Watched bool
 }
 
 // Call is a client's request, read and verified. It holds copies only: nothing in it points into a request's buffers.

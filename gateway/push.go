@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"syncgate/correlator"
-	"syncgate/internal/httpserver"
 	"syncgate/internal/redact"
 )
 
@@ -166,35 +163,6 @@ func (g *Gateway) pushLater(ctx context.Context, id correlator.ID, rec correlato
 		return 0, err
 	}
 	return time.Millisecond, nil
-}
-
-// resource answers a request of a Resource or a Report route. It has a goroutine, as a store is asked.
-func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
-	h, now, remote := *a, time.Now(), g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header) // a is used again
-	req, x, body := fasthttp.AcquireRequest(), in.Exchange, in.TakeBody()
-	in.Request.CopyTo(req)
-	in.Wait(nil)
-	g.work.run(func() {
-		defer body.Release() // the copy costs what the body has cost, and may wait for as long as Route.Wait says
-		resp := fasthttp.AcquireResponse()
-		defer fasthttp.ReleaseResponse(resp)
-		defer fasthttp.ReleaseRequest(req)
-		ctx, cancel := context.WithTimeout(context.Background(), max(storeTimeout, h.at.Wait))
-		defer cancel()
-		login, err := g.partners.resource(ctx, h.dialect, resp, req, ResourceCall{Route: h.at, Now: now, Remote: remote})
-		h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)
-		if err != nil {
-			f := g.failed(err, h.requestID)
-			g.metrics.Refused(f.reason())
-			g.noteRefused(f, remote, &req.Header, &h)
-			g.refuse(h.dialect, resp, h.unlist(f), h.refused())
-		}
-		g.finishHeader(resp, h.requestID, h.page())
-		noStoreOf(h.dialect, resp)
-		g.closeIfLeaving(resp)
-		g.hook("reply")
-		x.Reply(resp)
-	})
 }
 
 // Finals go to the correlator by one way: those of engines, of clients that cancel or leave, and of the end of a task's time. So there is one

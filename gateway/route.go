@@ -135,6 +135,8 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 		if a.at.Body > 0 {
 			v.Limit = a.at.Body
 		}
+	case a.route == routeResource && a.at.Body > 0:
+		v.Limit = a.at.Body
 	case a.route == routeCallback, a.route == routeReport:
 		v.Limit, v.Budget = int64(limits.CallbackBody), g.callbackBodies
 	}

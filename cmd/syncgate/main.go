@@ -46,6 +46,7 @@ func commands() []command {
 		{"engine", "[flags]", "run the simulated engine alone", engine, engineHelp, "simulate simulator sim enginesim mock"},
 		{"sign", "--login L --secret-file F [--url BASE] [--time T] [--curl] [--headers] [FILE|-]", "sign a request", sign, signHelp, "curl request"},
 		{"check", "[--config FILE] [--quiet | --online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
+		{"doctor", "[--config FILE] [--only PARTS] [--url URL] [--wait D] [--json]", "find what is wrong around a gateway, and say what to set", diagnose, doctorHelp, "diagnose examine troubleshoot probe edge"},
 		{"schema", "", "print a JSON Schema of the configuration, for editors", schema, schemaHelp, "jsonschema json-schema"},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
 		{"trip", "ID [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "trips where request"},

@@ -23,34 +23,13 @@ import (
 // onlineTimeout bounds each step of check --online.
 const onlineTimeout = 5 * time.Second
 
-// findings are what check --online prints: a line for each thing that was looked at, with ok, warning or error, the key, and what to do.
-type findings struct {
-	out    io.Writer
-	errors int
-}
-
-func (r *findings) ok(key, format string, args ...any)   { r.line("ok", key, format, args) }
-func (r *findings) warn(key, format string, args ...any) { r.line("warning", key, format, args) }
-
-func (r *findings) fail(key, format string, args ...any) {
-	r.errors++
-	r.line("error", key, format, args)
-}
-
-func (r *findings) line(verdict, key, format string, args []any) {
-	fmt.Fprintf(r.out, "%-8s %s: %s\n", verdict+":", key, fmt.Sprintf(format, args...))
-}
-
 // errOnline is the end of a report that has errors.
 const errOnline = usageError("each line above that begins with error keeps the gateway from serving: correct it and check again")
 
 // online looks at everything around a gateway that has this configuration.
 func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
-	r := &findings{out: p.out}
-	for _, w := range warnings {
-		key, text, _ := strings.Cut(string(w), ": ")
-		r.warn(key, "%s", text)
-	}
+	r := newFindings(showOnline(p.out))
+	r.warnings(warnings)
 	r.redis(c)
 	if c.UsesDefaultEngine() {
 		r.clock(c, r.engine(c, p.getenv))
@@ -58,16 +37,24 @@ func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
 	r.otherEngines(c, p.getenv)
 	r.callback(c)
 	r.files(c)
-	if r.errors > 0 {
+	if r.count[problem] > 0 {
 		return errOnline
 	}
 	return nil
 }
 
-func (r *findings) redis(c *configs.Config) {
+func (r *findings) warnings(all []configs.Warning) {
+	for _, w := range all {
+		key, text, _ := strings.Cut(string(w), ": ")
+		r.warn(key, "%s", text)
+	}
+}
+
+// redis reports whether Redis can be used.
+func (r *findings) redis(c *configs.Config) (usable bool) {
 	if c.Correlator.Backend != configs.Redis {
 		r.ok("correlator.backend", "memory, one process: there is no Redis to ask")
-		return
+		return false
 	}
 	const key = "correlator.redis.url"
 	ctx, cancel := context.WithTimeout(context.Background(), onlineTimeout)
@@ -81,12 +68,13 @@ func (r *findings) redis(c *configs.Config) {
 			text += ": " + unready.Do
 		}
 		r.fail(key, "%s; the gateway starts, and is not ready until this is mended", text)
-		return
+		return false
 	}
 	r.ok(key, "Redis answers, after %v", rounded(time.Since(began)))
 	for _, w := range warnings {
 		r.warn("correlator.redis", "%s", w)
 	}
+	return true
 }
 
 // engineTime is the engine's clock, as far as it was said.
@@ -234,9 +222,18 @@ func (r *findings) callback(c *configs.Config) {
 // spareFiles is what a gateway has open beside the connections of clients that wait and those to the engine.
 const spareFiles = 200
 
+// filesNeeded is how many files a gateway has open where as many clients wait as may, and every connection to the engines is open.
+func filesNeeded(c *configs.Config) int {
+	need := c.Limits.Parked + c.Engine.MaxConnections + spareFiles
+	for i := range c.Engines {
+		need += c.Engines[i].HTTP().Connection().MaxConnections
+	}
+	return need
+}
+
 func (r *findings) files(c *configs.Config) {
 	const key = "limits.parked"
-	have, need := openFiles(), c.Limits.Parked+c.Engine.MaxConnections+spareFiles
+	have, need := openFiles(), filesNeeded(c)
 	switch {
 	case have == 0:
 		r.ok(key, "the number of open files is not limited")

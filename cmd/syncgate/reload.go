@@ -72,6 +72,7 @@ func (n *node) apply(load loader) error {
 	n.config = &c
 	n.effective.Store(&c)
 	n.showFields(&c)
+	n.probes.Set(n.probed(&c))
 
 	access.Window = c.Auth.Window
 	n.dialect.SetAccess(access)

@@ -17,6 +17,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
 	"syncgate/dialect/corezoid"
+	"syncgate/dialect/doctor"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/metrici"
 	"syncgate/dialect/os1"
@@ -36,6 +37,7 @@ type node struct {
 	routes    *rest.Dialect
 	waiters   *waiter.Table
 	reports   *metrici.Dialect              // who reports beside the callback path
+	probes    *doctor.Dialect               // of syncgate doctor
 	others    map[string]*httpengine.Engine // engines beside the default one, by name
 	push      *rest.Push                    // what routes have of pushing
 	pushing   currentPushing
@@ -142,9 +144,10 @@ func (n *node) listen() (err error) {
 		return err
 	}
 	n.reports = metrici.New(n.config.Metrici(), n.keys.Keys)
+	n.probes = doctor.New(n.keys.Keys, n.probed(n.config))
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters)}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters), n.probes}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
 	}
 	parts.Backend, parts.Pushes = n.config.Correlator.Backend, n.pushing.begun
 	if n.tracing != nil {
@@ -318,6 +321,7 @@ func (n *node) drain() {
 
 	n.phase("refusing new requests", n.config.Drain.Timeout)
 	n.gateway.RefuseNew()
+	n.probes.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.Drain.Timeout)
 	defer cancel()
 	if err := n.table.Drain(ctx); err != nil {

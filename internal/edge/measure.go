@@ -1,0 +1,235 @@
+package edge
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"syncgate/internal/probe"
+)
+
+// Plan says what is to be measured.
+type Plan struct {
+	Longest time.Duration // a client may wait for so long; at most probe.MaxWait
+	Body    int64         // bytes that a request may have; 0: not tried
+	Streams bool          // clients hear streams of events
+}
+
+// Held is what became of a probe that was held.
+type Held struct {
+	Wait  time.Duration // that it asked for
+	ID    probe.ID
+	Heard Heard
+}
+
+// Answered reports whether the gateway itself has answered in time.
+func (p *Held) Answered() bool { return p.Heard.Proven }
+
+// Refused reports whether the gateway has answered that it does not hold the probe: it ends, or holds as many as it may.
+func (p *Held) Refused() bool {
+	return !p.Heard.Proven && p.Heard.Header.Get("X-Request-Id") != "" && (p.Heard.Status == http.StatusTooManyRequests || p.Heard.Status == http.StatusServiceUnavailable)
+}
+
+// Results are what was measured.
+type Results struct {
+	Held   []Held // by Wait
+	Stream Heard  // of a few seconds
+	Beat   Heard  // of Longest, with an event as seldom as heartbeats; zero: not tried
+	Body   Heard
+	Aborts Abort
+	// HalfClosed says that a client which closes its side while it waits still gets its answer.
+	HalfClosed bool
+	// Times is how often the gateways had the probe that was cut first. More than once: a proxy has sent it again.
+	Times int
+}
+
+// Abort is what gateways see of a client that leaves.
+type Abort uint8
+
+const (
+	// AbortUnknown says that the node could not be asked, or that the probe was not held.
+	AbortUnknown Abort = iota
+	// AbortHeard says that the gateway has heard of it within hearTime.
+	AbortHeard
+	// AbortHidden says that it has not.
+	AbortHidden
+)
+
+const (
+	// streamTime is how long the stream lasts that shows whether events are kept back.
+	streamTime = 3 * time.Second
+	// hearTime is how long a gateway may take to hear that a client has left.
+	hearTime = 4 * time.Second
+	// halfTime is how long a client waits that has closed its side.
+	halfTime = time.Second
+	// mostWaits is how many probes are held for different times.
+	mostWaits = 10
+)
+
+// Waits gives for how long probes are held, so that a time-out that cuts several of them can be told from an accident that cuts one. The last is longest.
+func Waits(longest time.Duration) (all []time.Duration) {
+	for _, s := range []time.Duration{1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 400, 500} {
+		if d := s * time.Second; d < longest {
+			all = append(all, d)
+		}
+	}
+	for len(all) >= mostWaits { // every second one, but for the first and the longest ones
+		all = slices.DeleteFunc(all, func(d time.Duration) bool {
+			i := slices.Index(all, d)
+			return i > 0 && i%2 == 1 && i < len(all)-1
+		})
+	}
+	return append(all, longest)
+}
+
+// Measure sends all probes of a plan at once, and returns when the last one has ended: after Longest, or after all that wait for longer have been cut.
+func (w *Way) Measure(ctx context.Context, p Plan) (r Results) {
+	var group sync.WaitGroup
+	waits := Waits(p.Longest)
+	r.Held = make([]Held, len(waits))
+	for i, wait := range waits {
+		group.Go(func() {
+			a := New(probe.Hold, wait)
+			r.Held[i] = Held{Wait: wait, ID: a.ID, Heard: w.Send(ctx, a)}
+		})
+	}
+	if p.Streams {
+		group.Go(func() { r.Beat = w.Send(ctx, New(probe.Beat, p.Longest)) })
+	}
+	group.Go(func() { r.Stream = w.Send(ctx, New(probe.Stream, streamTime)) })
+	group.Go(func() { r.Aborts = w.abort(ctx) })
+	group.Go(func() { r.HalfClosed = w.halfClose(ctx) })
+	if p.Body > 0 {
+		group.Go(func() {
+			a := New(probe.Say, 0)
+			a.Body = p.Body
+			r.Body = w.Send(ctx, a)
+		})
+	}
+	group.Wait()
+	if first := r.FirstCut(); first != nil {
+		r.Times = w.times(ctx, first.ID)
+	}
+	return r
+}
+
+// FirstCut gives the probe that was cut first; nil: none was.
+func (r *Results) FirstCut() (first *Held) {
+	for i := range r.Held {
+		h := &r.Held[i]
+		if !h.Answered() && !h.Refused() && (first == nil || h.Heard.Took < first.Heard.Took) {
+			first = h
+		}
+	}
+	return first
+}
+
+// Cut is when connections that wait are cut.
+type Cut struct {
+	After  time.Duration // whole seconds
+	By     Proxy
+	Status int  // what the client gets; 0: the end of its connection
+	Steady bool // all that wait for longer are cut then: it is a time-out
+	Of     int  // how many probes were cut
+}
+
+// sameCut is how far two cuts of one time-out may be apart.
+const sameCut = 1500 * time.Millisecond
+
+// Cut says when connections that wait are cut; false: none was.
+func (r *Results) Cut() (c Cut, cut bool) {
+	first := r.FirstCut()
+	if first == nil {
+		return c, false
+	}
+	at := first.Heard.Took
+	c = Cut{After: at.Round(time.Second), By: first.Heard.Proxy(), Status: first.Heard.Status, Steady: true}
+	for i := range r.Held {
+		h := &r.Held[i]
+		longer := h.Wait > at+sameCut
+		switch {
+		case h.Refused():
+		case !h.Answered():
+			c.Of++
+			c.Steady = c.Steady && h.Heard.Took < at+max(sameCut, at/20)
+		case longer:
+			c.Steady = false
+		}
+	}
+	return c, true
+}
+
+// Keeps reports whether a proxy keeps events back.
+func (r *Results) Keeps() bool {
+	s := &r.Stream
+	if !s.Whole || len(s.Events) == 0 {
+		return false
+	}
+	return s.Events[0] > streamTime/2
+}
+
+// seenBy asks several times what became of a probe, and gives the answers of each node. A balancer may have sent it to another node than the one that
+// answers now.
+func (w *Way) seenBy(ctx context.Context, id probe.ID, tries int) map[string]probe.Answer {
+	nodes := make(map[string]probe.Answer)
+	for range tries {
+		a := New(probe.Seen, 0)
+		a.ID = id
+		if h := w.Send(ctx, a); h.Proven {
+			nodes[h.Answer.Node] = h.Answer
+		}
+	}
+	return nodes
+}
+
+func (w *Way) times(ctx context.Context, id probe.ID) (n int) {
+	for _, a := range w.seenBy(ctx, id, 8) {
+		n += a.Times
+	}
+	return n
+}
+
+// abort leaves while a probe is held, and sees whether the gateway hears of it.
+func (w *Way) abort(ctx context.Context) Abort {
+	const after = 300 * time.Millisecond // longer than a gateway takes a close for the end of the request
+	a := New(probe.Hold, hearTime+dialTimeout)
+	leaving, leave := context.WithCancel(ctx)
+	defer leave()
+	w.exchange(leaving, a, func(net.Conn) { time.AfterFunc(after, leave) })
+	end, tick := time.After(hearTime), time.NewTicker(hearTime/8)
+	defer tick.Stop()
+	held := false
+	for {
+		for _, seen := range w.seenBy(ctx, a.ID, 3) {
+			if seen.Left {
+				return AbortHeard
+			}
+			held = held || seen.Held > 0
+		}
+		select {
+		case <-ctx.Done():
+			return AbortUnknown
+		case <-end:
+			if held {
+				return AbortHidden
+			}
+			return AbortUnknown
+		case <-tick.C:
+		}
+	}
+}
+
+// halfClose closes the sending side while a probe is held.
+func (w *Way) halfClose(ctx context.Context) (answered bool) {
+	h := w.exchange(ctx, New(probe.Hold, halfTime), func(c net.Conn) {
+		if l, ok := c.(line); ok {
+			if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite() // an error is a connection that has ended
+			}
+		}
+	})
+	return h.Proven
+}
