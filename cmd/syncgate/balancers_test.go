@@ -27,8 +27,15 @@ func nginx(t *testing.T, address string, a, b *gate) {
 		t.Fatal("docs/balancers.md has no configuration for nginx")
 	}
 	shown := strings.NewReplacer("gateway-1:8080", a.public, "gateway-2:8080", b.public, "listen 8080;", "listen "+address+";").Replace(string(block[1]))
+	startNginx(t, shown)
+	eventually(t, "nginx has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
+}
+
+// startNginx starts one with the content of its section http.
+func startNginx(t *testing.T, shown string) {
+	t.Helper()
 	dir := t.TempDir()
-	text := fmt.Sprintf("daemon off; pid %[1]s/pid; error_log %[1]s/error.log warn; events {}\nhttp {\naccess_log off;\n", dir)
+	text := fmt.Sprintf("user root; daemon off; pid %[1]s/pid; error_log %[1]s/error.log warn; events {}\nhttp {\naccess_log off;\n", dir)
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		text += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
@@ -50,7 +57,6 @@ func nginx(t *testing.T, address string, a, b *gate) {
 			t.Logf("nginx:\n%s%s", log, errors)
 		}
 	})
-	eventually(t, "nginx has found a node", func() bool { status, _ := get(t, "http://"+address+"/readyz"); return status == 200 })
 }
 
 // TestAbortBehindBalancers closes clients that wait behind a balancer, which is configured as we ship or document it. The gateways notice

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -127,9 +128,9 @@ func (d *checkup) examine(ctx context.Context, path string) error {
 	c, warnings, err := d.p.config(path)
 	d.part = "config"
 	if problems, ok := errors.AsType[configs.Problems](err); ok {
-		for i := range problems {
-			key, text, _ := strings.Cut(problems[i].Error(), ": ")
-			d.fail(key, "%s", text)
+		for _, p := range problems {
+			place := configs.Problem{File: p.File, Line: p.Line, Variable: p.Variable, Text: p.Text} // it words where the key was written
+			d.fail(cmp.Or(p.Key, "configuration"), "%s", place.Error())
 		}
 		return errUnexamined
 	}

@@ -152,12 +152,15 @@ func (d *checkup) judgeBody(key, setting string, sent int64, h *edge.Heard) {
 		d.add(problem, key, "look for what changes bodies on the way", "of a body of %d bytes, %d arrived", sent, h.Answer.Body)
 	case h.Header.Get("X-Request-Id") != "":
 		d.add(warning, key, "run doctor again", "the gateway has refused a body of %d bytes with status %d", sent, h.Status)
+	case h.Status == http.StatusInternalServerError || h.Status == http.StatusInsufficientStorage:
+		d.add(problem, key, "see the log of "+h.Proxy().Name()+": it may keep bodies in files, and have no right or no room to write them (nginx: client_body_temp_path)",
+			"%s answers with status %d to a body of %d bytes", h.Proxy().Name(), h.Status, sent)
 	default:
 		said := "ends the connection"
 		if h.Status != 0 {
 			said = fmt.Sprintf("answers with status %d", h.Status)
 		}
-		d.add(problem, key, h.Proxy().RaiseBody(sent+bodyRoom)+"; or lower "+setting, "%s %s to a body of %d bytes, and %s allows it", h.Proxy().Name(), said, sent, setting)
+		d.add(problem, key, h.Proxy().RaiseBody(sent+bodyRoom)+" (or lower "+setting+")", "%s %s to a body of %d bytes, and %s allows it", h.Proxy().Name(), said, sent, setting)
 	}
 }
 

@@ -117,7 +117,7 @@ func (d *checkup) carried(key string, h *edge.Heard) {
 		d.ok(key, "headers pass")
 	}
 	if a.Rest != strangePath {
-		d.add(warning, key, proxy.KeepPath()+". Else signatures over such paths, and parameters of routes, are wrong", "a path with %%2F, %%7E or // does not arrive as it was sent")
+		d.add(warning, key, proxy.KeepPath()+" (else parameters of routes arrive changed)", "a path with %%2F, %%7E or // does not arrive as it was sent")
 	}
 	if a.Protocol == "HTTP/1.0" {
 		do := "have the proxies on the way speak HTTP/1.1 with the gateway"
@@ -148,7 +148,7 @@ func (d *checkup) client(_ string, h *edge.Heard) {
 
 // hold holds probes, and judges what became of them.
 func (d *checkup) hold(ctx context.Context, w *edge.Way, key string, first *edge.Heard) {
-	most, from := longest(d.c)
+	most, _ := longest(d.c)
 	most = min(most.Round(time.Second), probe.MaxWait)
 	held := most
 	if d.wait > 0 {
@@ -162,14 +162,14 @@ func (d *checkup) hold(ctx context.Context, w *edge.Way, key string, first *edge
 		return
 	}
 	d.edges = append(d.edges, measured(w, most, held, &r, first))
-	d.judgeCut(ctx, w, key, from, most, held, &r, first)
+	d.judgeCut(ctx, w, key, held, &r, first)
 	d.judgeStreams(key, held, &r, first)
 	d.judgeBody(key, "limits.body", min(d.mostBody(), mostTried), &r.Body)
 	switch r.Aborts {
 	case edge.AbortHeard:
 		d.ok(key, "the gateway hears of a client that leaves")
 	case edge.AbortHidden:
-		d.add(warning, key, first.Proxy().ForwardAbort()+". Else such a client keeps its place in limits.parked until its answer or its deadline",
+		d.add(warning, key, first.Proxy().ForwardAbort()+" (else such a client keeps its place in limits.parked until its answer or its deadline)",
 			"the gateway does not hear of a client that leaves while it waits")
 	case edge.AbortUnknown:
 	}
@@ -188,35 +188,66 @@ func (d *checkup) mostBody() int64 {
 func margin(d time.Duration) time.Duration { return d + max(15*time.Second, d/10) }
 
 // judgeCut says whether connections that wait are ended, and by whom.
-func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key, from string, most, held time.Duration, r *edge.Results, first *edge.Heard) {
-	if refused := slices.ContainsFunc(r.Held, func(h edge.Held) bool { return h.Refused() }); refused {
+func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held time.Duration, r *edge.Results, first *edge.Heard) {
+	most, from := longest(d.c)
+	if slices.ContainsFunc(r.Held, func(h edge.Held) bool { return h.Refused() }) {
 		d.add(warning, key, "run doctor again when no other doctor runs and the gateway does not end", "the gateway has not held every probe")
 	}
 	cut, was := r.Cut()
-	proxy := cmp.Or(cut.By, first.Proxy())
-	ends := "ends the connection"
+	if !was {
+		do := ""
+		if held < most {
+			do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting(most), from)
+		}
+		d.add(fine, key, do, "no connection was ended that waited for up to %s", setting(held))
+		return
+	}
+	proxy, ends := cmp.Or(cut.By, first.Proxy()), "ends the connection"
 	if cut.Status != 0 {
 		ends = fmt.Sprintf("answers with %d in place of the gateway", cut.Status)
 	}
+	here, reached := d.stillReached(ctx, w)
 	switch {
-	case !was && held < most:
-		d.add(fine, key, fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting(most), from), "no connection was ended that waited for up to %s", setting(held))
-	case !was:
-		d.ok(key, "no connection was ended that waited for up to %s, the longest wait (%s)", setting(held), from)
-	case !w.Send(ctx, edge.New(probe.Say, 0)).Proven:
+	case !here && !reached:
 		d.add(problem, key, "run doctor again when it is up", "connections ended after %s, and the gateway is not reached any more: it, or a proxy, has stopped", setting(cut.After))
+		return
 	case !cut.Steady:
 		d.add(problem, key, "look for limits of connections, for restarts and for several proxies with different time-outs",
 			"%s ended while they waited, the first after %s, but not all that waited for longer", count(cut.Of, "connection"), setting(cut.After))
-	default:
-		do := proxy.RaiseWait(margin(most))
-		if shorter := cut.After - 5*time.Second; shorter > 0 {
-			do += fmt.Sprintf(". Or lower %s to %s", from, setting(shorter))
-		}
-		d.add(problem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting(cut.After), setting(most), from)
+		d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
+		return
 	}
-	if was && r.Times > 1 {
-		d.add(problem, key, proxy.SendOnce()+". Else a client's task is made twice", "a proxy has sent a POST again whose answer did not come: the gateways had it %d times", r.Times)
+	do := proxy.RaiseWait(margin(most))
+	if shorter := cut.After - 5*time.Second; shorter > 0 {
+		do += fmt.Sprintf(" (or lower %s to %s)", from, setting(shorter))
+	}
+	d.add(problem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting(cut.After), setting(most), from)
+	if !reached {
+		d.add(warning, key, "have the proxies on the way not take a gateway for down whose answer did not come (nginx: max_fails=0)",
+			"after that the gateway was not reached, although it runs: a proxy takes it for down")
+	}
+	d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
+}
+
+// stillReached reports whether the gateway answers on this machine, and by a way.
+func (d *checkup) stillReached(ctx context.Context, w *edge.Way) (here, reached bool) {
+	if local, ok := d.wayHere(); ok && d.node != nil {
+		h := local.Send(ctx, edge.New(probe.Say, 0))
+		here = h.Proven
+	}
+	h := w.Send(ctx, edge.New(probe.Say, 0))
+	return here, h.Proven
+}
+
+// judgeRepeats says whether a probe that was cut came to the gateways more than once.
+func (d *checkup) judgeRepeats(ctx context.Context, w *edge.Way, key string, id probe.ID, proxy edge.Proxy) {
+	ways := []*edge.Way{w}
+	if here, ok := d.wayHere(); ok {
+		ways = append(ways, here)
+	}
+	if n := edge.Times(ctx, id, ways...); n > 1 {
+		d.add(problem, key, proxy.SendOnce()+" (else the task of such a client is made twice)",
+			"a proxy has sent a POST again whose answer did not come: the gateways had it %d times", n)
 	}
 }
 
@@ -225,18 +256,23 @@ func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, 
 	if len(d.c.Routes) == 0 {
 		return // there are no streams
 	}
-	proxy := cmp.Or(r.Stream.Proxy(), first.Proxy())
+	proxy, beat := cmp.Or(r.Stream.Proxy(), first.Proxy()), d.c.Listen.Heartbeat
 	switch {
 	case r.Keeps():
-		d.add(problem, key, proxy.Unbuffer(), "%s keeps events back: the first one came after %v, and not at once", proxy.Name(), rounded(r.Stream.Events[0]))
+		d.add(problem, key, proxy.Unbuffer(), "%s keeps events back: one came %v late", proxy.Name(), r.Lag().Round(100*time.Millisecond))
 	case !r.Stream.Whole:
 		d.add(problem, key, proxy.Unbuffer(), "a stream of events was cut after %v", rounded(r.Stream.Took))
 	default:
 		d.ok(key, "events arrive as they are sent")
 	}
-	if r.Stream.Whole && !r.Beat.Whole {
-		d.add(problem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s (listen.heartbeat)",
-			setting(r.Beat.Took.Round(time.Second)), setting(d.c.Listen.Heartbeat))
+	lasted := r.Beat.Took.Round(time.Second)
+	switch {
+	case !r.Stream.Whole, r.Beat.Whole:
+	case lasted <= beat:
+		d.add(problem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
+			"a stream of events was cut after %s without an event: listen.heartbeat is %s", setting(lasted), setting(beat))
+	default:
+		d.add(problem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s", setting(lasted), setting(beat))
 	}
 }
 

@@ -28,7 +28,7 @@ func (d *checkup) engines() {
 		r = newFindings(func(finding) {})
 	}
 	if d.c.UsesDefaultEngine() {
-		if d.engine = r.engine(d.c, d.p.getenv); !d.engine.answered.IsZero() {
+		if d.engine = r.engine(d.c, d.p.getenv); !d.engine.answered.IsZero() && len(d.c.Auth.Credentials) > 0 {
 			d.askEngine(r)
 		}
 	}
@@ -43,7 +43,7 @@ type engineSays struct {
 	took   time.Duration
 }
 
-// askEngine sends a package without an op to the default engine. Such a package makes no task.
+// askEngine sends a package without an op to the default engine, signed by the first login. Such a package makes no task.
 func (d *checkup) askEngine(r *findings) {
 	const key = "engine.url"
 	said, err := d.engineSays()
@@ -107,11 +107,11 @@ func (d *checkup) engineSays() (said engineSays, err error) {
 	return said, err
 }
 
-// emptyPackage is a request without an op, signed by the first login, or by nobody.
+// emptyPackage is a request without an op, signed by the first login.
 func emptyPackage(c *configs.Config, u *url.URL, now time.Time) string {
 	const body = `{"ops":[]}`
 	path := fmt.Sprintf("%s/api/%d/json", strings.TrimRight(u.EscapedPath(), "/"), c.Engine.APIVersion)
-	if keys, err := signer.NewKeyring(c.Signer().Credentials); err == nil && len(c.Auth.Credentials) > 0 {
+	if keys, err := signer.NewKeyring(c.Signer().Credentials); err == nil {
 		if login, secret, ok := keys.Engine(c.Auth.Credentials[0].Login); ok {
 			stamp := signer.AppendTime(nil, now)
 			path = fmt.Sprintf("%s/%s/%s/%s", path, login, stamp, signer.AppendSignature(nil, stamp, secret, []byte(body)))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,13 +24,11 @@ func (d *checkup) examineGateway(ctx context.Context) {
 		}
 		d.versions()
 	}
-	if d.keys == nil || len(d.only) > 0 && !d.only["gateway"] && !d.only["callback"] && !d.only["edge"] && !d.only["clock"] {
+	w, ok := d.wayHere()
+	if !ok || len(d.only) > 0 && !d.only["gateway"] && !d.only["callback"] && !d.only["edge"] && !d.only["clock"] {
 		return
 	}
-	h, asked := d.askHere(ctx)
-	if !asked {
-		return
-	}
+	h := w.Send(ctx, edge.New(probe.Say, 0))
 	if h.Proven {
 		d.node = &h.Answer
 		d.noteTime(&h)
@@ -50,7 +50,7 @@ func (d *checkup) ready() bool {
 	switch {
 	case err != nil:
 		d.add(problem, key, "start the gateway (syncgate serve). If it runs on another machine, or with other SYNCGATE_ variables, run doctor there or with these",
-			"no gateway answers at %s: %v", address, err)
+			"no gateway answers at %s: %v", address, cmp.Or(errors.Unwrap(err), err))
 		return false
 	case status != http.StatusOK:
 		d.add(problem, key, "the log of the gateway says since when and why; docs/operations.md has the words", "the gateway is not ready: %s", strings.TrimSpace(string(body)))
@@ -77,24 +77,24 @@ func (d *checkup) versions() {
 	}
 }
 
-// askHere sends a probe to the gateway's own listener, past every proxy. asked: there is such a listener, and it can be spoken to.
-func (d *checkup) askHere(ctx context.Context) (h edge.Heard, asked bool) {
+// wayHere is the way to the gateway's own listener on this machine, past every proxy. False: doctor cannot speak to it.
+func (d *checkup) wayHere() (w *edge.Way, ok bool) {
 	address, name := d.c.Listen.Callback, "callback"
 	if address == "" {
 		address, name = d.c.Listen.Public, "public"
 	}
 	base, err := url.Parse(d.c.Callback.BaseURL)
-	if err != nil || slices.Contains(d.c.Listen.ProxyProtocol, name) {
-		return h, false
+	if err != nil || d.keys == nil || slices.Contains(d.c.Listen.ProxyProtocol, name) {
+		return nil, false
 	}
 	here := *base
 	here.Scheme, here.Path, here.RawPath = "http", "", ""
 	if d.c.Listen.TLS.CertFile != "" {
 		here.Scheme = "https"
 	}
-	w := d.way(&here, probe.CallbackPath)
+	w = d.way(&here, probe.CallbackPath)
 	w.Dial, w.Insecure = reachable(address), true
-	return w.Send(ctx, edge.New(probe.Say, 0)), true
+	return w, true
 }
 
 func (d *checkup) noteTime(h *edge.Heard) {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-
 )
 
 const (
@@ -162,4 +161,3 @@ func (d *checkup) redisRights(ctx context.Context, r *findings, client goredis.U
 	}
 	r.ok(key, "the user may use every command that notifications need")
 }
-

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -42,8 +44,6 @@ type Results struct {
 	Aborts Abort
 	// HalfClosed says that a client which closes its side while it waits still gets its answer.
 	HalfClosed bool
-	// Times is how often the gateways had the probe that was cut first. More than once: a proxy has sent it again.
-	Times int
 }
 
 // Abort is what gateways see of a client that leaves.
@@ -69,7 +69,8 @@ const (
 	mostWaits = 10
 )
 
-// Waits gives for how long probes are held, so that a time-out that cuts several of them can be told from an accident that cuts one. The last is longest.
+// Waits gives for how long probes are held, so that a time-out that cuts several of them can be told from an accident that cuts one. The last two are
+// longest.
 func Waits(longest time.Duration) (all []time.Duration) {
 	for _, s := range []time.Duration{1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 400, 500} {
 		if d := s * time.Second; d < longest {
@@ -82,7 +83,7 @@ func Waits(longest time.Duration) (all []time.Duration) {
 			return i > 0 && i%2 == 1 && i < len(all)-1
 		})
 	}
-	return append(all, longest)
+	return append(all, longest, longest)
 }
 
 // Measure sends all probes of a plan at once, and returns when the last one has ended: after Longest, or after all that wait for longer have been cut.
@@ -110,21 +111,27 @@ func (w *Way) Measure(ctx context.Context, p Plan) (r Results) {
 		})
 	}
 	group.Wait()
-	if first := r.FirstCut(); first != nil {
-		r.Times = w.times(ctx, first.ID)
-	}
 	return r
 }
 
-// FirstCut gives the probe that was cut first; nil: none was.
-func (r *Results) FirstCut() (first *Held) {
+// cuts gives the probes that were cut, those that lasted longest at the end.
+func (r *Results) cuts() (all []*Held) {
 	for i := range r.Held {
-		h := &r.Held[i]
-		if !h.Answered() && !h.Refused() && (first == nil || h.Heard.Took < first.Heard.Took) {
-			first = h
+		if h := &r.Held[i]; !h.Answered() && !h.Refused() {
+			all = append(all, h)
 		}
 	}
-	return first
+	slices.SortStableFunc(all, func(a, b *Held) int { return cmp.Compare(a.Heard.Took, b.Heard.Took) })
+	return all
+}
+
+// LastCut gives the probe that lasted longest of those that were cut; nil: none was.
+func (r *Results) LastCut() *Held {
+	all := r.cuts()
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1]
 }
 
 // Cut is when connections that wait are cut.
@@ -141,10 +148,11 @@ const sameCut = 1500 * time.Millisecond
 
 // Cut says when connections that wait are cut; false: none was.
 func (r *Results) Cut() (c Cut, cut bool) {
-	first := r.FirstCut()
-	if first == nil {
+	all := r.cuts()
+	if len(all) == 0 {
 		return c, false
 	}
+	first := all[0]
 	at := first.Heard.Took
 	c = Cut{After: at.Round(time.Second), By: first.Heard.Proxy(), Status: first.Heard.Status, Steady: true}
 	for i := range r.Held {
@@ -162,14 +170,16 @@ func (r *Results) Cut() (c Cut, cut bool) {
 	return c, true
 }
 
-// Keeps reports whether a proxy keeps events back.
-func (r *Results) Keeps() bool {
-	s := &r.Stream
-	if !s.Whole || len(s.Events) == 0 {
-		return false
+// Lag is how late the latest event of the stream came: all but the time on the way was spent in a proxy.
+func (r *Results) Lag() (most time.Duration) {
+	for i, at := range r.Stream.Events {
+		most = max(most, at-time.Duration(i)*time.Second) // they are sent each second
 	}
-	return s.Events[0] > streamTime/2
+	return most
 }
+
+// Keeps reports whether a proxy keeps events back.
+func (r *Results) Keeps() bool { return r.Lag() > streamTime/2 }
 
 // seenBy asks several times what became of a probe, and gives the answers of each node. A balancer may have sent it to another node than the one that
 // answers now.
@@ -185,8 +195,14 @@ func (w *Way) seenBy(ctx context.Context, id probe.ID, tries int) map[string]pro
 	return nodes
 }
 
-func (w *Way) times(ctx context.Context, id probe.ID) (n int) {
-	for _, a := range w.seenBy(ctx, id, 8) {
+// Times is how often the gateways had a probe, as far as they can be asked by these ways. More than once: a proxy has sent it again.
+func Times(ctx context.Context, id probe.ID, ways ...*Way) (n int) {
+	const tries = 6
+	nodes := make(map[string]probe.Answer)
+	for _, w := range ways {
+		maps.Copy(nodes, w.seenBy(ctx, id, tries))
+	}
+	for _, a := range nodes {
 		n += a.Times
 	}
 	return n

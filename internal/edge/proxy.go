@@ -109,7 +109,6 @@ func (p Proxy) known() settings {
 	case HAProxy:
 		return settings{
 			wait:   "haproxy: timeout server %[1]s and timeout client %[1]s",
-			stream: "haproxy: no option http-buffer-response",
 			abort:  "haproxy: option abortonclose",
 			repeat: "haproxy: retry-on conn-failure",
 		}

@@ -96,7 +96,7 @@ const (
 func (r Request) Token(k Keys) string {
 	raw := make([]byte, 0, rawLen)
 	raw = append(raw, version, byte(r.Do))
-	raw = binary.BigEndian.AppendUint16(raw, uint16(r.Wait/time.Second))         //nolint:gosec // at most MaxWait
+	raw = binary.BigEndian.AppendUint16(raw, uint16(r.Wait/time.Second))          //nolint:gosec // at most MaxWait
 	raw = binary.BigEndian.AppendUint64(raw, uint64(max(r.Until.UnixMilli(), 0))) //nolint:gosec // not below 0
 	raw = append(raw, r.ID[:]...)
 	return encoding.EncodeToString(k.AppendProof(raw, append([]byte(proofOfToken), raw...)))
@@ -109,7 +109,7 @@ func Parse(token []byte, k Keys) (r Request, ok bool) {
 		return r, false
 	}
 	all, err := encoding.AppendDecode(nil, token)
-	if err != nil || len(all) < rawLen {
+	if err != nil || len(all) < rawLen || encoding.EncodedLen(len(all)) != len(token) { // line ends are skipped
 		return r, false
 	}
 	raw, proof := all[:rawLen], all[rawLen:]
@@ -123,7 +123,7 @@ func Parse(token []byte, k Keys) (r Request, ok bool) {
 	return r, r.Do >= Say && r.Do <= last && r.Wait <= MaxWait
 }
 
-// Split takes the token out of a raw path, and what stands behind it; false: the path is none of a probe.
+// Split takes the token out of a raw path or request target, and what stands behind it; false: the path is none of a probe.
 func Split(path []byte) (token, rest []byte, callbacks, ok bool) {
 	after, ok := bytes.CutPrefix(path, []byte(ClientPath))
 	if !ok {
@@ -132,7 +132,7 @@ func Split(path []byte) (token, rest []byte, callbacks, ok bool) {
 		}
 		callbacks = true
 	}
-	at := bytes.IndexByte(after, '/')
+	at := bytes.IndexAny(after, "/?")
 	if at < 0 {
 		at = len(after)
 	}
@@ -164,7 +164,7 @@ type Answer struct {
 // Looked are the headers of a request that clients need and proxies drop, and those that proxies add. Their values are shown to nobody but doctor.
 func Looked() []string {
 	return []string{
-		"Accept", "Authorization", "Idempotency-Key", "Last-Event-Id", "Prefer", "X-Request-Id", "X-Api-Key", "X-Doctor_Underscore",
+		"Accept", "Authorization", "Idempotency-Key", "Last-Event-Id", "Prefer", "X-Request-Id", "X-Api-Key",
 		"X-Callback-Status", "Webhook-Id", "Webhook-Signature", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "Via",
 	}
 }
