@@ -181,8 +181,8 @@ func (d *checkup) readKeys() (err error) {
 
 // sum says how much is wrong.
 func (d *checkup) sum() error {
-	problems, warnings := count(d.count[problem], "problem"), count(d.count[warning], "warning")
-	if d.count[problem] == 0 {
+	problems, warnings := count(d.count[isProblem], "problem"), count(d.count[isWarning], "warning")
+	if d.count[isProblem] == 0 {
 		if !d.quiet {
 			fmt.Fprintf(d.p.err, "nothing is wrong, %s\n", warnings)
 		}
@@ -197,7 +197,7 @@ func (d *checkup) printJSON(all []finding) error {
 		Warnings int            `json:"warnings"`
 		Findings []finding      `json:"findings"`
 		Edge     []edgeMeasures `json:"edge,omitempty"`
-	}{d.count[problem], d.count[warning], all, d.edges}, "", "  ")
+	}{d.count[isProblem], d.count[isWarning], all, d.edges}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -169,7 +169,8 @@ func TestDoctorWithoutKeys(t *testing.T) {
 	at := free(t, 1)[0]
 	g := &examined{serve(t, at, "SYNCGATE_ENGINE_URL="+dated(t, 0, 200)), t}
 	g.doctor(0, []string{"--only", "gateway,callback"}, "ok +callback +callback.base_url: leads to a gateway, seen from this machine$",
-		"warning +callback +callback.keys: there are none, .*\n +-> write one: ")
+		"warning +callback +callback.keys: there are none, .*\n +-> write one: ", "ok +gateway +configuration: the gateway runs with this one, as far as it is shown$")
+	doctorSays(t, 1, []string{"--only", "gateway"}, append(g.process.Env, "SYNCGATE_LIMITS_OPS=7"), "problem +gateway +configuration: the gateway runs with another one: compare /api/config ")
 	g.doctor(0, []string{"--only", "edge"}, "warning +edge +callback.keys: there are none, so no connection can be held at the edge")
 }
 

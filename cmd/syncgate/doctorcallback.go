@@ -29,7 +29,7 @@ func (d *checkup) examineCallback(ctx context.Context) {
 	const key = "callback.base_url"
 	if d.keys == nil {
 		d.callback(d.c)
-		d.add(warning, "callback.keys", "write one: head -c 32 /dev/urandom | base64 > callback.key, and callback.keys_file: callback.key",
+		d.add(isWarning, "callback.keys", "write one: head -c 32 /dev/urandom | base64 > callback.key, and callback.keys_file: callback.key",
 			"there are none, so the gateway makes one at its start: nothing can prove that it is this gateway which answers, and the edge cannot be examined")
 		return
 	}
@@ -59,7 +59,7 @@ func (d *checkup) whose(key string, h *edge.Heard) {
 	case d.c.Correlator.Backend == configs.Redis:
 		d.ok(key, "leads to node %s, another one of the cluster, after %v", h.Answer.Node, rounded(h.Took))
 	default:
-		d.add(problem, key, "let it lead to this gateway, or set correlator.backend to redis, so that each node can take every callback",
+		d.add(isProblem, key, "let it lead to this gateway, or set correlator.backend to redis, so that each node can take every callback",
 			"leads to another process with the same callback keys, node %s; this one is %s. With correlator.backend memory each process knows its own clients alone",
 			h.Answer.Node, d.node.Node)
 	}
@@ -74,7 +74,7 @@ func (d *checkup) reached(key string, w *edge.Way, h *edge.Heard) bool {
 		return true
 	}
 	text, do := trouble(key, w, h)
-	d.add(problem, key, do, "%s", text)
+	d.add(isProblem, key, do, "%s", text)
 	return false
 }
 
@@ -149,18 +149,18 @@ func (d *checkup) judgeBody(key, setting string, sent int64, h *edge.Heard) {
 	case h.Proven && h.Answer.Body == sent:
 		d.ok(key, "bodies of %d bytes pass, as %s says", sent, setting)
 	case h.Proven:
-		d.add(problem, key, "look for what changes bodies on the way", "of a body of %d bytes, %d arrived", sent, h.Answer.Body)
+		d.add(isProblem, key, "look for what changes bodies on the way", "of a body of %d bytes, %d arrived", sent, h.Answer.Body)
 	case h.Header.Get("X-Request-Id") != "":
-		d.add(warning, key, "run doctor again", "the gateway has refused a body of %d bytes with status %d", sent, h.Status)
+		d.add(isWarning, key, "run doctor again", "the gateway has refused a body of %d bytes with status %d", sent, h.Status)
 	case h.Status == http.StatusInternalServerError || h.Status == http.StatusInsufficientStorage:
-		d.add(problem, key, "see the log of "+h.Proxy().Name()+": it may keep bodies in files, and have no right or no room to write them (nginx: client_body_temp_path)",
+		d.add(isProblem, key, "see the log of "+h.Proxy().Name()+": it may keep bodies in files, and have no right or no room to write them (nginx: client_body_temp_path)",
 			"%s answers with status %d to a body of %d bytes", h.Proxy().Name(), h.Status, sent)
 	default:
 		said := "ends the connection"
 		if h.Status != 0 {
 			said = fmt.Sprintf("answers with status %d", h.Status)
 		}
-		d.add(problem, key, h.Proxy().RaiseBody(sent+bodyRoom)+" (or lower "+setting+")", "%s %s to a body of %d bytes, and %s allows it", h.Proxy().Name(), said, sent, setting)
+		d.add(isProblem, key, h.Proxy().RaiseBody(sent+bodyRoom)+" (or lower "+setting+")", "%s %s to a body of %d bytes, and %s allows it", h.Proxy().Name(), said, sent, setting)
 	}
 }
 

@@ -36,7 +36,7 @@ func (d *checkup) examineClocks() {
 	engine := clockReading{d.engine.date, d.engine.date.Add(time.Second), d.engine.asked, d.engine.answered}
 	apart := (engine.off() - d.gateT.off()).Abs().Round(time.Second)
 	if window := d.c.Auth.Window; window > 0 && apart >= window {
-		d.add(problem, "auth.window", "set the clocks of the gateway and of the engine by NTP",
+		d.add(isProblem, "auth.window", "set the clocks of the gateway and of the engine by NTP",
 			"the clocks of the gateway and of the engine are %v apart, and auth.window is %v: signatures are refused", apart, window)
 	}
 }
@@ -48,7 +48,7 @@ func (d *checkup) otherClock(whose string, c *clockReading) {
 	}
 	off := c.off()
 	if size := off.Abs().Round(time.Second); size > clockTolerance {
-		d.add(warning, "clock", "set both by NTP", "ours is %v %s that of %s", size, map[bool]string{true: "behind", false: "ahead of"}[off < 0], whose)
+		d.add(isWarning, "clock", "set both by NTP", "ours is %v %s that of %s", size, map[bool]string{true: "behind", false: "ahead of"}[off < 0], whose)
 		return
 	}
 	d.ok("clock", "agrees with that of %s", whose)

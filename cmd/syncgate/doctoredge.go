@@ -74,10 +74,10 @@ func (d *checkup) examineEdge(ctx context.Context) {
 	base, key := d.clientURL()
 	switch {
 	case d.keys == nil:
-		d.add(warning, "callback.keys", "set callback.keys or callback.keys_file", "there are none, so no connection can be held at the edge")
+		d.add(isWarning, "callback.keys", "set callback.keys or callback.keys_file", "there are none, so no connection can be held at the edge")
 		return
 	case base == nil:
-		d.add(warning, "listen.public_url", "set listen.public_url, or run doctor with --url", "is empty: the edge was not examined, as nobody says where clients reach the gateway")
+		d.add(isWarning, "listen.public_url", "set listen.public_url, or run doctor with --url", "is empty: the edge was not examined, as nobody says where clients reach the gateway")
 		return
 	}
 	w := d.way(base, probe.ClientPath)
@@ -112,19 +112,19 @@ func (d *checkup) carried(key string, h *edge.Heard) {
 		}
 	}
 	if len(lost) > 0 {
-		d.add(problem, key, "have "+proxy.Name()+" hand these headers on", "headers are lost or changed on the way: %s", strings.Join(lost, ", "))
+		d.add(isProblem, key, "have "+proxy.Name()+" hand these headers on", "headers are lost or changed on the way: %s", strings.Join(lost, ", "))
 	} else {
 		d.ok(key, "headers pass")
 	}
 	if a.Rest != strangePath {
-		d.add(warning, key, proxy.KeepPath()+" (else parameters of routes arrive changed)", "a path with %%2F, %%7E or // does not arrive as it was sent")
+		d.add(isWarning, key, proxy.KeepPath()+" (else parameters of routes arrive changed)", "a path with %%2F, %%7E or // does not arrive as it was sent")
 	}
 	if a.Protocol == "HTTP/1.0" {
 		do := "have the proxies on the way speak HTTP/1.1 with the gateway"
 		if proxy == edge.Nginx {
 			do = `nginx: proxy_http_version 1.1; and proxy_set_header Connection "";`
 		}
-		d.add(warning, key, do, "requests reach the gateway in HTTP/1.0: each has a connection of its own, and the end of a stream cannot be told from a cut")
+		d.add(isWarning, key, do, "requests reach the gateway in HTTP/1.0: each has a connection of its own, and the end of a stream cannot be told from a cut")
 	}
 	d.client(key, h)
 }
@@ -140,7 +140,7 @@ func (d *checkup) client(_ string, h *edge.Heard) {
 		return
 	}
 	if !slices.ContainsFunc(says, func(one string) bool { return strings.TrimSpace(one) == h.Answer.Client }) {
-		d.add(warning, "listen.trusted_proxies", "add "+h.Answer.Client+" to listen.trusted_proxies, if it is your proxy's",
+		d.add(isWarning, "listen.trusted_proxies", "add "+h.Answer.Client+" to listen.trusted_proxies, if it is your proxy's",
 			"the gateway takes %s for the client, and its X-Forwarded-For names %s: the log and limits for each address have the proxy", h.Answer.Client,
 			strings.TrimSpace(says[len(says)-1]))
 	}
@@ -169,7 +169,7 @@ func (d *checkup) hold(ctx context.Context, w *edge.Way, key string, first *edge
 	case edge.AbortHeard:
 		d.ok(key, "the gateway hears of a client that leaves")
 	case edge.AbortHidden:
-		d.add(warning, key, first.Proxy().ForwardAbort()+" (else such a client keeps its place in limits.parked until its answer or its deadline)",
+		d.add(isWarning, key, first.Proxy().ForwardAbort()+" (else such a client keeps its place in limits.parked until its answer or its deadline)",
 			"the gateway does not hear of a client that leaves while it waits")
 	case edge.AbortUnknown:
 	}
@@ -191,7 +191,7 @@ func margin(d time.Duration) time.Duration { return d + max(15*time.Second, d/10
 func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held time.Duration, r *edge.Results, first *edge.Heard) {
 	most, from := longest(d.c)
 	if slices.ContainsFunc(r.Held, func(h edge.Held) bool { return h.Refused() }) {
-		d.add(warning, key, "run doctor again when no other doctor runs and the gateway does not end", "the gateway has not held every probe")
+		d.add(isWarning, key, "run doctor again when no other doctor runs and the gateway does not end", "the gateway has not held every probe")
 	}
 	cut, was := r.Cut()
 	if !was {
@@ -199,7 +199,7 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 		if held < most {
 			do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting(most), from)
 		}
-		d.add(fine, key, do, "no connection was ended that waited for up to %s", setting(held))
+		d.add(isOK, key, do, "no connection was ended that waited for up to %s", setting(held))
 		return
 	}
 	proxy, ends := cmp.Or(cut.By, first.Proxy()), "ends the connection"
@@ -209,10 +209,10 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 	here, reached := d.stillReached(ctx, w)
 	switch {
 	case !here && !reached:
-		d.add(problem, key, "run doctor again when it is up", "connections ended after %s, and the gateway is not reached any more: it, or a proxy, has stopped", setting(cut.After))
+		d.add(isProblem, key, "run doctor again when it is up", "connections ended after %s, and the gateway is not reached any more: it, or a proxy, has stopped", setting(cut.After))
 		return
 	case !cut.Steady:
-		d.add(problem, key, "look for limits of connections, for restarts and for several proxies with different time-outs",
+		d.add(isProblem, key, "look for limits of connections, for restarts and for several proxies with different time-outs",
 			"%s ended while they waited, the first after %s, but not all that waited for longer", count(cut.Of, "connection"), setting(cut.After))
 		d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
 		return
@@ -221,9 +221,9 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 	if shorter := cut.After - 5*time.Second; shorter > 0 {
 		do += fmt.Sprintf(" (or lower %s to %s)", from, setting(shorter))
 	}
-	d.add(problem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting(cut.After), setting(most), from)
+	d.add(isProblem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting(cut.After), setting(most), from)
 	if !reached {
-		d.add(warning, key, "have the proxies on the way not take a gateway for down whose answer did not come (nginx: max_fails=0)",
+		d.add(isWarning, key, "have the proxies on the way not take a gateway for down whose answer did not come (nginx: max_fails=0)",
 			"after that the gateway was not reached, although it runs: a proxy takes it for down")
 	}
 	d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
@@ -246,7 +246,7 @@ func (d *checkup) judgeRepeats(ctx context.Context, w *edge.Way, key string, id 
 		ways = append(ways, here)
 	}
 	if n := edge.Times(ctx, id, ways...); n > 1 {
-		d.add(problem, key, proxy.SendOnce()+" (else the task of such a client is made twice)",
+		d.add(isProblem, key, proxy.SendOnce()+" (else the task of such a client is made twice)",
 			"a proxy has sent a POST again whose answer did not come: the gateways had it %d times", n)
 	}
 }
@@ -259,9 +259,9 @@ func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, 
 	proxy, beat := cmp.Or(r.Stream.Proxy(), first.Proxy()), d.c.Listen.Heartbeat
 	switch {
 	case r.Keeps():
-		d.add(problem, key, proxy.Unbuffer(), "%s keeps events back: one came %v late", proxy.Name(), r.Lag().Round(100*time.Millisecond))
+		d.add(isProblem, key, proxy.Unbuffer(), "%s keeps events back: one came %v late", proxy.Name(), r.Lag().Round(100*time.Millisecond))
 	case !r.Stream.Whole:
-		d.add(problem, key, proxy.Unbuffer(), "a stream of events was cut after %v", rounded(r.Stream.Took))
+		d.add(isProblem, key, proxy.Unbuffer(), "a stream of events was cut after %v", rounded(r.Stream.Took))
 	default:
 		d.ok(key, "events arrive as they are sent")
 	}
@@ -269,10 +269,10 @@ func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, 
 	switch {
 	case !r.Stream.Whole, r.Beat.Whole:
 	case lasted <= beat:
-		d.add(problem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
+		d.add(isProblem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
 			"a stream of events was cut after %s without an event: listen.heartbeat is %s", setting(lasted), setting(beat))
 	default:
-		d.add(problem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s", setting(lasted), setting(beat))
+		d.add(isProblem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s", setting(lasted), setting(beat))
 	}
 }
 

@@ -48,7 +48,7 @@ func (d *checkup) askEngine(r *findings) {
 	const key = "engine.url"
 	said, err := d.engineSays()
 	if err != nil {
-		r.add(warning, key, "check that engine.url is the address of the API, and the proxies on the way", "does not answer a package without an op: %v", unanswered(err))
+		r.add(isWarning, key, "check that engine.url is the address of the API, and the proxies on the way", "does not answer a package without an op: %v", unanswered(err))
 		return
 	}
 	if said.tls != nil {
@@ -59,14 +59,14 @@ func (d *checkup) askEngine(r *findings) {
 	}
 	switch isPackage := json.Unmarshal(said.page, &a) == nil && a.Request != nil; {
 	case said.status == http.StatusUnauthorized || said.status == http.StatusForbidden:
-		r.add(warning, key, "compare engine_login and engine_secret, or secret, of auth.credentials[0] with those of the API user at the engine, and the clocks",
+		r.add(isWarning, key, "compare engine_login and engine_secret, or secret, of auth.credentials[0] with those of the API user at the engine, and the clocks",
 			"refuses a package that auth.credentials[0] has signed, with status %d", said.status)
 	case isPackage:
 		r.ok(key, "answers a package without an op as an engine does, after %v", rounded(said.took))
 	case d.c.Engine.Ack == gateway.AckAny && said.status < http.StatusMultipleChoices:
 		r.ok(key, "answers a package without an op with status %d, and engine.ack is any", said.status)
 	default:
-		r.add(warning, key, "see that engine.url is the address of the API and not of a page, and that no proxy answers in its place",
+		r.add(isWarning, key, "see that engine.url is the address of the API and not of a page, and that no proxy answers in its place",
 			"answers a package without an op with status %d, and not as an engine does", said.status)
 	}
 }
@@ -137,7 +137,7 @@ func (r *findings) certificate(key string, state *tls.ConnectionState) {
 	end := state.PeerCertificates[0].NotAfter
 	version := tls.VersionName(state.Version)
 	if left := time.Until(end); left < soon {
-		r.add(warning, key, "renew it", "speaks %s, and its certificate ends at %s", version, end.UTC().Format(time.RFC3339))
+		r.add(isWarning, key, "renew it", "speaks %s, and its certificate ends at %s", version, end.UTC().Format(time.RFC3339))
 		return
 	}
 	r.ok(key, "speaks %s, and its certificate is good until %s", version, end.UTC().Format(time.DateOnly))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -23,6 +24,9 @@ func (d *checkup) examineGateway(ctx context.Context) {
 			return
 		}
 		d.versions()
+		if d.keys == nil {
+			d.shownSettings()
+		}
 	}
 	w, ok := d.wayHere()
 	if !ok || len(d.only) > 0 && !d.only["gateway"] && !d.only["callback"] && !d.only["edge"] && !d.only["clock"] {
@@ -42,18 +46,18 @@ func (d *checkup) examineGateway(ctx context.Context) {
 func (d *checkup) ready() bool {
 	const key = "listen.admin"
 	if d.c.Listen.Admin == "" {
-		d.add(warning, key, "set listen.admin to an address of the loopback", "is empty: nobody can be asked whether the gateway is ready")
+		d.add(isWarning, key, "set listen.admin to an address of the loopback", "is empty: nobody can be asked whether the gateway is ready")
 		return true
 	}
 	address := reachable(d.c.Listen.Admin)
 	status, body, err := ask(http.MethodGet, address, "/readyz")
 	switch {
 	case err != nil:
-		d.add(problem, key, "start the gateway (syncgate serve). If it runs on another machine, or with other SYNCGATE_ variables, run doctor there or with these",
+		d.add(isProblem, key, "start the gateway (syncgate serve). If it runs on another machine, or with other SYNCGATE_ variables, run doctor there or with these",
 			"no gateway answers at %s: %v", address, cmp.Or(errors.Unwrap(err), err))
 		return false
 	case status != http.StatusOK:
-		d.add(problem, key, "the log of the gateway says since when and why; docs/operations.md has the words", "the gateway is not ready: %s", strings.TrimSpace(string(body)))
+		d.add(isProblem, key, "the log of the gateway says since when and why; docs/operations.md has the words", "the gateway is not ready: %s", strings.TrimSpace(string(body)))
 	default:
 		d.ok(key, "the gateway is ready")
 	}
@@ -67,12 +71,12 @@ func (d *checkup) versions() {
 		return
 	}
 	if runs := m.label("syncgate_build_info", "version"); runs != "" && runs != versionText() {
-		d.add(warning, "version", "restart the gateway if the program was updated, or run the doctor of its version", "the gateway is %s, and this program %s", runs, versionText())
+		d.add(isWarning, "version", "restart the gateway if the program was updated, or run the doctor of its version", "the gateway is %s, and this program %s", runs, versionText())
 	} else if runs != "" {
 		d.ok("version", "the gateway is %s, as this program is", runs)
 	}
 	if v, known := m.value("syncgate_config_last_reload_successful"); known && v == 0 {
-		d.add(problem, "configuration", "correct what syncgate check lists, and send SIGHUP again",
+		d.add(isProblem, "configuration", "correct what syncgate check lists, and send SIGHUP again",
 			"the gateway has refused the last reload: its log has lines that begin with \"reload: nothing has changed\"")
 	}
 }
@@ -109,21 +113,39 @@ func (d *checkup) settings(h *edge.Heard) {
 		if h.Status != 0 {
 			said = "answers a probe with status " + strconv.Itoa(h.Status)
 		}
-		d.add(problem, "callback.keys", "send the gateway SIGHUP if the keys were replaced; else see what listens there, and that it is of this version",
+		d.add(isProblem, "callback.keys", "send the gateway SIGHUP if the keys were replaced; else see what listens there, and that it is of this version",
 			"what listens at this gateway's own address %s: it runs with other callback keys, or is another program", said)
 		return
 	}
 	reload, restart := d.differs(h.Answer.Config)
 	if len(reload) > 0 {
-		d.add(problem, key, "send the gateway SIGHUP (systemctl reload syncgate). If its environment has SYNCGATE_ variables, run doctor with these",
+		d.add(isProblem, key, "send the gateway SIGHUP (systemctl reload syncgate). If its environment has SYNCGATE_ variables, run doctor with these",
 			"the gateway runs with other values of %s", strings.Join(reload, ", "))
 	}
 	if len(restart) > 0 {
-		d.add(problem, key, "restart the gateway: a reload does not change these. If its environment has SYNCGATE_ variables, run doctor with these",
+		d.add(isProblem, key, "restart the gateway: a reload does not change these. If its environment has SYNCGATE_ variables, run doctor with these",
 			"the gateway runs with other values of %s", strings.Join(restart, ", "))
 	}
 	if len(reload)+len(restart) == 0 {
 		d.ok(key, "the gateway runs with this one")
+	}
+}
+
+// shownSettings is settings where there are no callback keys: it compares what the admin listener shows, secrets aside.
+func (d *checkup) shownSettings() {
+	const key = "configuration"
+	if d.c.Listen.Admin == "" {
+		return
+	}
+	status, effect, err := ask(http.MethodGet, reachable(d.c.Listen.Admin), configPath)
+	read, bad := d.c.YAML()
+	switch {
+	case err != nil || bad != nil || status != http.StatusOK: // it is of another version
+	case bytes.Equal(effect, read):
+		d.ok(key, "the gateway runs with this one, as far as it is shown")
+	default:
+		d.add(isProblem, key, "send the gateway SIGHUP, or restart it. If its environment has SYNCGATE_ variables, run doctor with these",
+			"the gateway runs with another one: compare %s of the admin listener with what syncgate check prints", configPath)
 	}
 }
 
@@ -202,9 +224,9 @@ func (d *checkup) examineFiles() {
 	need := filesNeeded(d.c)
 	switch {
 	case d.c.Limits.Parked == 0:
-		d.add(warning, key, "set limits.parked to what the files allow", "is 0, no limit, and the gateway may have %.0f files open, of which each client that waits is one", limit)
+		d.add(isWarning, key, "set limits.parked to what the files allow", "is 0, no limit, and the gateway may have %.0f files open, of which each client that waits is one", limit)
 	case limit < float64(need):
-		d.add(problem, key, "LimitNOFILE="+strconv.Itoa(need)+" in the unit of systemd, or ulimit -n of the shell that starts it, and restart; or lower limits.parked",
+		d.add(isProblem, key, "LimitNOFILE="+strconv.Itoa(need)+" in the unit of systemd, or ulimit -n of the shell that starts it, and restart; or lower limits.parked",
 			"is %d, and the gateway may have %.0f files open; with the connections to engines it needs %d", d.c.Limits.Parked, limit, need)
 	default:
 		d.ok(key, "%d clients fit into the %.0f files that the gateway may have open; %.0f are", d.c.Limits.Parked, limit, open)

@@ -63,7 +63,7 @@ func (d *checkup) redisServer(ctx context.Context, r *findings, client goredis.U
 	used, _ := strconv.ParseFloat(has["used_memory"], 64)
 	most, _ := strconv.ParseFloat(has["maxmemory"], 64)
 	if most > 0 && used*100/most > fullRedis {
-		r.add(problem, key, "raise maxmemory, or lower results.retention: a full Redis refuses results", "%d %% of maxmemory is in use", int(used*100/most))
+		r.add(isProblem, key, "raise maxmemory, or lower results.retention: a full Redis refuses results", "%d %% of maxmemory is in use", int(used*100/most))
 	}
 	r.ok(key, "is version %s, mode %s, role %s", printable(has["redis_version"]), printable(has["redis_mode"]), printable(has["role"]))
 }
@@ -92,7 +92,7 @@ func (d *checkup) redisSpeed(ctx context.Context, r *findings, client goredis.Un
 	slices.Sort(took)
 	median, worst := took[trips/2], took[trips-1]
 	if median > slowRedis {
-		r.add(warning, key, "put Redis near the gateways: a trip with an Idempotency-Key asks it several times",
+		r.add(isWarning, key, "put Redis near the gateways: a trip with an Idempotency-Key asks it several times",
 			"a round trip takes %v, the slowest of %d %v", rounded(median), trips, rounded(worst))
 		return
 	}
@@ -155,7 +155,7 @@ func (d *checkup) redisRights(ctx context.Context, r *findings, client goredis.U
 		if user == "" {
 			user = "USER"
 		}
-		r.add(problem, key, "ACL SETUSER "+user+" "+strings.Join(missing, " "), "routes push results, and the user of Redis may not use %s that need them",
+		r.add(isProblem, key, "ACL SETUSER "+user+" "+strings.Join(missing, " "), "routes push results, and the user of Redis may not use %s that need them",
 			count(len(missing), "command"))
 		return
 	}

@@ -10,9 +10,9 @@ import (
 type verdict string
 
 const (
-	fine    verdict = "ok"
-	warning verdict = "warning"
-	problem verdict = "problem"
+	isOK      verdict = "ok"
+	isWarning verdict = "warning"
+	isProblem verdict = "problem"
 )
 
 // finding is what was found out about one thing.
@@ -35,9 +35,9 @@ func newFindings(show func(finding)) *findings {
 	return &findings{show: show, count: make(map[verdict]int)}
 }
 
-func (r *findings) ok(key, format string, args ...any)   { r.add(fine, key, "", format, args...) }
-func (r *findings) warn(key, format string, args ...any) { r.add(warning, key, "", format, args...) }
-func (r *findings) fail(key, format string, args ...any) { r.add(problem, key, "", format, args...) }
+func (r *findings) ok(key, format string, args ...any)   { r.add(isOK, key, "", format, args...) }
+func (r *findings) warn(key, format string, args ...any) { r.add(isWarning, key, "", format, args...) }
+func (r *findings) fail(key, format string, args ...any) { r.add(isProblem, key, "", format, args...) }
 
 // add adds a finding with what to do.
 func (r *findings) add(v verdict, key, do, format string, args ...any) {
@@ -49,7 +49,7 @@ func (r *findings) add(v verdict, key, do, format string, args ...any) {
 func showOnline(w io.Writer) func(finding) {
 	return func(f finding) {
 		word := string(f.Verdict)
-		if f.Verdict == problem {
+		if f.Verdict == isProblem {
 			word = "error"
 		}
 		fmt.Fprintf(w, "%-8s %s: %s\n", word+":", f.Key, f.Text)

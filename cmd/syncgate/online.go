@@ -37,7 +37,7 @@ func (p *program) online(c *configs.Config, warnings []configs.Warning) error {
 	r.otherEngines(c, p.getenv)
 	r.callback(c)
 	r.files(c)
-	if r.count[problem] > 0 {
+	if r.count[isProblem] > 0 {
 		return errOnline
 	}
 	return nil
