@@ -78,6 +78,9 @@ func dialectArrows() map[string]arrow {
 			[]string{fasthttp, jsontext},
 			"a dialect words requests and answers, and parks nobody; this one also knows which of its ops are completed by name",
 		},
+		"dialect/doctor": {
+			[]string{"correlator", "gateway", "internal/probe"}, []string{fasthttp}, "it answers probes, and parks nobody",
+		},
 		"dialect/httpengine": {
 			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",
 		},
@@ -118,6 +121,8 @@ func roomArrows() map[string]arrow {
 			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
 		},
 		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
+		"internal/edge":      {[]string{"internal/probe"}, nil, "it sends probes and sees what becomes of them, and does not know who asks"},
+		"internal/probe":     {nil, nil, "it is what two programs say to each other, and knows neither"},
 		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
 		"internal/eventstream": {
 			[]string{"internal/httpserver", "internal/timerwheel"},

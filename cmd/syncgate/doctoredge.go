@@ -124,7 +124,7 @@ func (d *checkup) carried(key string, h *edge.Heard) {
 		if proxy == edge.Nginx {
 			do = `nginx: proxy_http_version 1.1; and proxy_set_header Connection "";`
 		}
-		d.add(isWarning, key, do, "requests reach the gateway in HTTP/1.0: each has a connection of its own, and the end of a stream cannot be told from a cut")
+		d.add(isWarning, key, do, "requests reach the gateway in HTTP/1.0: each has a connection of its own, and a stream that was cut looks like one that has ended")
 	}
 	d.client(key, h)
 }

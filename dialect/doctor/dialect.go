@@ -151,6 +151,7 @@ func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fas
 		err = d.hold(ctx, asked)
 	case probe.Stream, probe.Beat:
 		return "", d.stream(ctx, dst, asked, at)
+	case probe.Say, probe.Seen: // at once
 	}
 	if err != nil {
 		return "", err
@@ -179,6 +180,7 @@ func (d *Dialect) answer(req *fasthttp.Request, asked probe.Request, at gateway.
 		if f, found := d.seen[asked.ID]; found {
 			a.Times, a.Held, a.Left = f.times, f.held, f.left
 		}
+	case probe.Hold, probe.Stream, probe.Beat: // that it was answered says all
 	}
 	return a
 }

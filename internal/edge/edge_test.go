@@ -12,8 +12,8 @@ import (
 
 // TestWaits: enough probes to tell a time-out from an accident, and few enough for a gateway to hold them.
 func TestWaits(t *testing.T) {
-	for s := time.Duration(1); s <= 600; s++ {
-		longest := s * time.Second
+	for s := 1; s <= 600; s++ {
+		longest := time.Duration(s) * time.Second
 		all := edge.Waits(longest)
 		if n := len(all); n < 2 || n > probe.MaxHeld-4 || all[n-1] != longest || all[n-2] != longest || !slices.IsSorted(all) {
 			t.Errorf("%v: %v", longest, all)

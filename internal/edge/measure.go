@@ -69,11 +69,11 @@ const (
 	mostWaits = 10
 )
 
-// Waits gives for how long probes are held, so that a time-out that cuts several of them can be told from an accident that cuts one. The last two are
+// Waits gives for how long probes are held, so that a time-out that cuts several of them differs from an accident that cuts one. The last two are
 // longest.
 func Waits(longest time.Duration) (all []time.Duration) {
-	for _, s := range []time.Duration{1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 400, 500} {
-		if d := s * time.Second; d < longest {
+	for _, s := range []int{1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 400, 500} {
+		if d := time.Duration(s) * time.Second; d < longest {
 			all = append(all, d)
 		}
 	}

@@ -96,8 +96,8 @@ const (
 func (r Request) Token(k Keys) string {
 	raw := make([]byte, 0, rawLen)
 	raw = append(raw, version, byte(r.Do))
-	raw = binary.BigEndian.AppendUint16(raw, uint16(r.Wait/time.Second))          //nolint:gosec // at most MaxWait
-	raw = binary.BigEndian.AppendUint64(raw, uint64(max(r.Until.UnixMilli(), 0))) //nolint:gosec // not below 0
+	raw = binary.BigEndian.AppendUint16(raw, uint16(r.Wait/time.Second)) //nolint:gosec // at most MaxWait
+	raw = binary.BigEndian.AppendUint64(raw, uint64(max(r.Until.UnixMilli(), 0)))
 	raw = append(raw, r.ID[:]...)
 	return encoding.EncodeToString(k.AppendProof(raw, append([]byte(proofOfToken), raw...)))
 }
