@@ -36,12 +36,13 @@ func (n *node) operate(method, path string) (status int, body string) {
 }
 
 // show reads what the admin listener has at a path.
-func (n *node) show(path string, into any) {
+func show[T any](n *node, path string) (of T) {
 	n.t.Helper()
 	status, body := n.operate(http.MethodGet, path)
-	if err := json.Unmarshal([]byte(body), into); status != 200 || err != nil {
+	if err := json.Unmarshal([]byte(body), &of); status != 200 || err != nil {
 		n.t.Fatalf("%s: %d %s", path, status, body)
 	}
+	return of
 }
 
 // cancels has an operator cancel the trip with a name, and wants it over.
@@ -125,8 +126,7 @@ func TestOperatorCancelsWhatIsQueued(t *testing.T) {
 	a := e.next(t)
 	second := n.createLater(oneOp(`{}`), "X-Request-Id", "second")
 	waitFor(t, func() bool { w := n.find(t, "second"); return len(w.Trips) == 1 && w.Trips[0].State == "queued" })
-	var queued whereabouts.Trips
-	if n.show("/api/trips?state=queued", &queued); queued.Total != 1 || queued.Trips[0].RequestID != "second" || !strings.Contains(queued.Trips[0].Next[0], "max_connections") {
+	if queued := show[whereabouts.Trips](n, "/api/trips?state=queued"); queued.Total != 1 || queued.Trips[0].RequestID != "second" || !strings.Contains(queued.Trips[0].Next[0], "max_connections") {
 		t.Errorf("%+v", queued)
 	}
 	n.cancels(t, "second")

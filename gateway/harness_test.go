@@ -43,7 +43,7 @@ const (
 // node is a gateway under test, with its real listeners.
 type node struct {
 	*gateway.Gateway
-	t    *testing.T
+	t    testing.TB
 	url  string
 	memo *correlator.Memory
 	keys *correlator.Keys
@@ -53,19 +53,19 @@ type node struct {
 }
 
 // start makes a gateway in front of the engine at engineURL.
-func start(t *testing.T, engineURL string, change ...func(*gateway.Config)) *node {
+func start(t testing.TB, engineURL string, change ...func(*gateway.Config)) *node {
 	t.Helper()
 	return startOver(t, engineURL, func(m *correlator.Memory) correlator.Correlator { return m }, change...)
 }
 
 // startOver is start with something between the gateway and its correlator.
-func startOver(t *testing.T, engineURL string, over func(*correlator.Memory) correlator.Correlator, change ...func(*gateway.Config)) *node {
+func startOver(t testing.TB, engineURL string, over func(*correlator.Memory) correlator.Correlator, change ...func(*gateway.Config)) *node {
 	t.Helper()
 	return startParts(t, engineURL, func(n *node, p *gateway.Parts) { p.Correlator = over(n.memo) }, change...)
 }
 
 // startParts is start with some other parts.
-func startParts(t *testing.T, engineURL string, replace func(*node, *gateway.Parts), change ...func(*gateway.Config)) *node {
+func startParts(t testing.TB, engineURL string, replace func(*node, *gateway.Parts), change ...func(*gateway.Config)) *node {
 	t.Helper()
 	cfg := gateway.Default()
 	cfg.Listen.Public, cfg.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0"
@@ -303,7 +303,7 @@ func waitFor(t *testing.T, ok func() bool) {
 	}
 }
 
-func got(t *testing.T, c <-chan answer) answer {
+func got(t testing.TB, c <-chan answer) answer {
 	t.Helper()
 	select {
 	case a := <-c:
@@ -349,7 +349,7 @@ func (s *syncBuffer) String() string {
 }
 
 // newDialect is the real one.
-func newDialect(t *testing.T, cfg gateway.Config) *corezoid.Dialect {
+func newDialect(t testing.TB, cfg gateway.Config) *corezoid.Dialect {
 	t.Helper()
 	keys, err := signer.NewKeyring([]signer.Credential{{Login: login, Secret: secret}, {Login: otherLogin, Secret: otherSecret, EngineLogin: engineLogin, EngineSecret: engineSecret}})
 	if err != nil {

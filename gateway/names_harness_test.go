@@ -91,7 +91,7 @@ func (b *boundCall) Ended(_ context.Context, status []correlator.Status, kept bo
 func (b *boundCall) token(op int) correlator.Token { return correlator.Token{Trip: b.id, Op: op} }
 
 // next gives the next call whose names are bound.
-func (n *namer) next(t *testing.T) *boundCall {
+func (n *namer) next(t testing.TB) *boundCall {
 	t.Helper()
 	select {
 	case b := <-n.calls:

@@ -47,7 +47,7 @@ func TestUnavailableSaysWhat(t *testing.T) {
 // What a plain trip pays for being remembered.
 func BenchmarkRemember(b *testing.B) {
 	call := &Call{Login: "12345", Ops: []Op{{Create: true, Process: []byte("1234"), Ref: []byte(`"order-7"`)}}, Wait: time.Minute}
-	g := &Gateway{cfg: Default(), recent: whereabouts.New(10_000)}
+	g := &Gateway{cfg: Default(), recent: whereabouts.New(10_000), engines: []*engine{{name: DefaultEngine}}}
 	t := &trip{g: g, call: call, requestID: "8f3a90c1d2e4b576", accepted: time.Now(), id: correlator.NewID(correlator.NewNodeID(), time.Now())}
 	t.finals = make([]correlator.Callback, 1)
 	t.engineTask = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))

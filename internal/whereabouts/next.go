@@ -18,6 +18,8 @@ func (t *Trip) WhatNext(now time.Time) []string {
 		return []string{"Every connection to the engine " + t.engine() + " is in use: find out why it is slow, or raise its max_connections."}
 	case t.State == StateWaiting:
 		return t.whileWaiting(now)
+	case t.Outcome == "timeout" && len(t.Late) > 0:
+		return t.whenLate()
 	case t.Outcome == "timeout":
 		return append(t.withoutResult(), t.later(now)...)
 	case t.Outcome == "handed_over":
@@ -110,16 +112,21 @@ func (t *Trip) tasks() string {
 	return strings.Join(names[:min(len(names), 3)], ", ")
 }
 
-// later is for a trip that timed out: what became, or becomes, of what comes later.
-func (t *Trip) later(now time.Time) []string {
-	if len(t.Late) > 0 && t.Replied != nil {
-		after := t.Late[0].At.Sub(*t.Replied).Round(time.Millisecond)
-		next := fmt.Sprintf("A callback came %v after the client had its answer: let clients wait longer (timeout of the request, timeouts.default, wait of the route), or the work be done sooner.", after)
-		if t.Late[0].Kept {
-			return []string{next, "The result is kept: the client finds it at the Location of its answer."}
-		}
-		return []string{next, "The result was dropped: see results.retention."}
+// whenLate is for a trip that timed out before its callback came.
+func (t *Trip) whenLate() []string {
+	came := "A callback came"
+	if t.Replied != nil {
+		came = fmt.Sprintf("A callback came %v after the client had its answer", t.Late[0].At.Sub(*t.Replied).Round(time.Millisecond))
 	}
+	came += ": let clients wait longer (timeout of the request, timeouts.default, wait of the route), or the work be done sooner."
+	if t.Late[0].Kept {
+		return []string{came, "The result is kept: the client finds it at the Location of its answer."}
+	}
+	return []string{came, "The result was dropped: see results.retention."}
+}
+
+// later is for a trip that timed out: what becomes of a callback that comes later.
+func (t *Trip) later(now time.Time) []string {
 	switch {
 	case t.KeptUntil == nil:
 		return []string{"A result that comes later is dropped: see results.retention."}
