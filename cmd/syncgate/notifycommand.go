@@ -42,12 +42,12 @@ type notifyFlags struct {
 func notifications(p *program, fs *flag.FlagSet, args []string) error {
 	f := notifyFlags{
 		path:         configFlag(fs),
-		admin:        fs.String("admin", "", "`address` of the admin listener, such as 127.0.0.1:9090; empty: listen.admin of the configuration"),
+		admin:        adminFlag(fs),
 		state:        fs.String("state", "open", "list those of this `state`: open, refused, gone or dead"),
 		subscription: fs.String("subscription", "", "list those of this `subscription` alone"),
 		limit:        fs.Int("limit", listLimit, "list so many at most, up to 1000"),
 		after:        fs.String("after", "", "list those behind this `cursor`, which the list before has printed"),
-		raw:          fs.Bool("json", false, "print the gateway's answer as it is, in JSON"),
+		raw:          jsonFlag(fs),
 	}
 	if err := parseFlags(fs, args, 2); err != nil {
 		return err

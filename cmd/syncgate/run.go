@@ -68,14 +68,14 @@ type table interface {
 }
 
 // start makes a node and starts it: keys, dialect, correlator, notifications, waiters, routes, gateway, addresses, in this order, and serving last. lines is what log
-// writes to; nil: operators see no counts and no warnings of it. further are paths of the admin listener that other nodes do not have.
-func start(c *configs.Config, log zerolog.Logger, lines *lineWriter, getenv func(string) (string, bool), further ...admin.Path) (*node, error) {
+// writes to; nil: operators see no counts and no warnings of it. demo are the paths of the admin listener that the demo alone has.
+func start(c *configs.Config, log zerolog.Logger, lines *lineWriter, getenv func(string) (string, bool), demo ...admin.Path) (*node, error) {
 	n := &node{log: log, getenv: getenv, config: c, reloads: newReloadMetrics(), others: make(map[string]*httpengine.Engine), push: new(rest.Push), metrics: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.metrics.MustRegister(logMetrics(lines)...)
 	n.metrics.MustRegister(n.reloads.successful, n.reloads.at)
 	n.effective.Store(c)
-	n.paths = append(n.adminPaths(lines.warnings()), further...)
+	n.paths = append(n.adminPaths(lines.warnings()), demo...)
 	var err error
 	if n.keys, err = newCallbackKeys(c.CallbackKeys()); err != nil {
 		return nil, fmt.Errorf("read the callback keys: %w", err)

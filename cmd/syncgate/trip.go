@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"syncgate/configs"
 	"syncgate/internal/whereabouts"
 )
 
@@ -26,15 +24,8 @@ callbacks came, what the client got and until when the result is kept. ID is any
   a task id         the end of the Location of an answer; a whole callback token does too
 
 Without --admin it reads the same configuration as serve, to know the address. The gateway remembers the last admin.trips requests that are
-over, and knows all that wait. Exit status: 0 if there is one, 1 if not.
+over, and knows all that wait: syncgate trips lists them. Exit status: 0 if there is one, 1 if not.
 `
-
-const (
-	// mostAnswer bounds the gateway's answer, in bytes.
-	mostAnswer = 4 << 20
-	// askTimeout is longer than a gateway takes whose store does not answer.
-	askTimeout = 10 * time.Second
-)
 
 // isDashedID reports whether an argument is an id that begins with a dash, as one of 64 does: it names no flag, and has the length of a trip's name, or more than
 // flags have.
@@ -43,10 +34,14 @@ func isDashedID(fs *flag.FlagSet, arg string) bool {
 	return (len(arg) == name || len(arg) >= long) && arg[1] != '-' && !strings.Contains(arg, "=") && fs.Lookup(arg[1:]) == nil
 }
 
+// tripFlags are the flags of trip.
+type tripFlags struct {
+	path, admin *string
+	raw         *bool
+}
+
 func whereIs(p *program, fs *flag.FlagSet, args []string) error {
-	path := configFlag(fs)
-	admin := fs.String("admin", "", "`address` of the admin listener, such as 127.0.0.1:9090; empty: listen.admin of the configuration")
-	raw := fs.Bool("json", false, "print the gateway's answer as it is, in JSON")
+	f := tripFlags{path: configFlag(fs), admin: adminFlag(fs), raw: jsonFlag(fs)}
 	id := ""
 	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || isDashedID(fs, args[0])) { // before the flags, too
 		id, args = args[0], args[1:]
@@ -62,62 +57,34 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 		id = fs.Arg(0)
 	}
 	if id == "" {
-		return usageError("which trip? Name a request id, ref, engine's task id, task id, or the first 8 characters of a token")
+		return usageError("which trip? Name a request id, ref, engine's task id, task id, or the first 8 characters of a token; syncgate trips lists those that are in flight")
 	}
-	address, err := p.adminAddress(*admin, *path)
+	address, err := p.adminAddress(*f.admin, *f.path)
 	if err != nil {
 		return err
 	}
-	_, body, err := ask(http.MethodGet, address, "/api/trips/"+url.PathEscape(id))
+	return f.show(p.out, address, id)
+}
+
+// show asks for a trip, and prints where it is.
+func (f *tripFlags) show(w io.Writer, address, id string) error {
+	answer, err := askAdmin(http.MethodGet, address, tripsPath+"/"+url.PathEscape(id))
 	if err != nil {
 		return err
 	}
 	var a whereabouts.Answer
-	if json.Unmarshal(body, &a) != nil || a.Trips == nil {
-		return fmt.Errorf("%s does not say where a trip is: is it the admin listener of a gateway of this version?", address)
+	if err := answer.read(address, "where a trip is", &a, func() bool { return a.Trips != nil }); err != nil {
+		return err
 	}
-	if *raw {
-		fmt.Fprintf(p.out, "%s", body)
+	if *f.raw {
+		fmt.Fprintf(w, "%s", answer.body)
 	} else {
-		printWhereabouts(p.out, &a)
+		printWhereabouts(w, &a)
 	}
 	if len(a.Trips) == 0 && a.Record == nil {
 		return errors.New("this gateway knows no such trip: a request that was refused before its login was proved is only in the log, and each node knows its own requests")
 	}
 	return nil
-}
-
-// adminAddress gives where the admin listener is reached.
-func (p *program) adminAddress(given, path string) (string, error) {
-	if given != "" {
-		return reachable(strings.TrimSuffix(strings.TrimPrefix(given, "http://"), "/")), nil
-	}
-	c, _, err := p.config(path)
-	if err != nil {
-		return "", err
-	}
-	if c.Listen.Admin == "" {
-		return "", configs.Problems{{Key: "listen.admin", Text: "is empty: there is nobody to ask"}}
-	}
-	return reachable(c.Listen.Admin), nil
-}
-
-// ask asks the admin listener of a gateway.
-func ask(method, address, path string) (status int, body []byte, err error) {
-	client := http.Client{Timeout: askTimeout}
-	req, err := http.NewRequest(method, "http://"+address+path, nil) //nolint:gosec // where the caller says; the client has a time-out
-	if err != nil {
-		return 0, nil, usageError("--admin must be an address such as 127.0.0.1:9090")
-	}
-	answer, err := client.Do(req) //nolint:gosec // the same
-	if err != nil {
-		return 0, nil, fmt.Errorf("ask the gateway at %s: %w", address, unanswered(err))
-	}
-	defer answer.Body.Close()
-	if body, err = io.ReadAll(io.LimitReader(answer.Body, mostAnswer)); err != nil {
-		return 0, nil, fmt.Errorf("read the gateway's answer: %w", unanswered(err))
-	}
-	return answer.StatusCode, body, nil
 }
 
 // printWhereabouts prints the answer for people.
@@ -144,7 +111,7 @@ func printTrip(w io.Writer, t *whereabouts.Trip) {
 	if name == "" {
 		name = "(not forwarded)"
 	}
-	fmt.Fprintf(w, "trip %s  request %s  login %s\n", name, t.RequestID, t.Login)
+	fmt.Fprintf(w, "trip %s  request %s  login %s%s\n", name, t.RequestID, t.Login, named("  route ", t.Route)+named("  engine ", t.Engine))
 	for _, op := range t.Ops {
 		fmt.Fprintf(w, "  op %d: %s%s\n", op.Op, op.State, named(" process ", op.Process)+named(" ref ", op.Ref)+named(" engine task ", op.EngineTask))
 	}

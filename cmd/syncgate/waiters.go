@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -143,12 +144,22 @@ func compareHashes(known map[string]string, used []waiter.Digest, now time.Time,
 
 const waitersHelp = `Prints the waiters of the configuration: the name, the process, what names its tasks, what verifies those who call, and the URL, whole: who knows it
 can complete a task. Nobody is asked.
+
+With --live or --admin it prints the waiters that a running gateway has. Its admin listener gives their URLs without what completes a task.
 `
 
 func waiters(p *program, fs *flag.FlagSet, args []string) error {
-	path := configFlag(fs)
+	path, admin := configFlag(fs), adminFlag(fs)
+	live := fs.Bool("live", false, "print those of the running gateway at listen.admin of the configuration")
 	if err := parseConfigFlags(fs, args); err != nil {
 		return err
+	}
+	if *live || *admin != "" {
+		address, err := p.adminAddress(*admin, *path)
+		if err != nil {
+			return err
+		}
+		return printLiveWaiters(p.out, address)
 	}
 	c, _, err := p.config(*path)
 	if err != nil {
@@ -157,6 +168,32 @@ func waiters(p *program, fs *flag.FlagSet, args []string) error {
 	printWaiters(p.out, c)
 	return nil
 }
+
+// printLiveWaiters prints those of a running gateway.
+func printLiveWaiters(w io.Writer, address string) error {
+	answer, err := askAdmin(http.MethodGet, address, waitersPath)
+	if err != nil {
+		return err
+	}
+	var all shownWaiters
+	if err := answer.read(address, "what waiters it has", &all, func() bool { return all.Waiters != nil }); err != nil {
+		return err
+	}
+	if len(all.Waiters) == 0 {
+		fmt.Fprintln(w, "This gateway has no waiters.")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tPROCESS\tKEY\tURL")
+	for _, one := range all.Waiters {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", cell(one.Name), cell(one.Process), cell(one.Key), cmp.Or(one.URL, noHashes))
+	}
+	_ = t.Flush() // as below
+	return nil
+}
+
+// noHashes stands in the place of the URL of a waiter that has none.
+const noHashes = "none: it has no hashes"
 
 func printWaiters(w io.Writer, c *configs.Config) {
 	if len(c.Waiters) == 0 {
@@ -167,7 +204,7 @@ func printWaiters(w io.Writer, c *configs.Config) {
 	fmt.Fprintln(t, "NAME\tPROCESS\tKEY\tENGINE\tVERIFIES\tURL")
 	for i := range c.Waiters {
 		one := &c.Waiters[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.ConvID, one.Key, one.Engine, one.Verifies(), cmp.Or(one.URL(c.Callback.BaseURL), "none: it has no hashes"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.ConvID, one.Key, one.Engine, one.Verifies(), cmp.Or(one.URL(c.Callback.BaseURL), noHashes))
 	}
 	_ = t.Flush() // to the process's own output, as everything else
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeAdmin is an admin listener that answers what a test says, over HTTP.
+type fakeAdmin struct {
+	address string
+
+	mu      sync.Mutex
+	answers map[string]func(w http.ResponseWriter, r *http.Request) // by method and path
+	asked   []string
+}
+
+func newFakeAdmin(t *testing.T) *fakeAdmin {
+	a := &fakeAdmin{answers: make(map[string]func(http.ResponseWriter, *http.Request))}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		a.asked = append(a.asked, r.Method+" "+r.RequestURI)
+		answer := a.answers[r.Method+" "+r.URL.EscapedPath()]
+		a.mu.Unlock()
+		if answer == nil {
+			http.NotFound(w, r)
+			return
+		}
+		answer(w, r)
+	}))
+	t.Cleanup(server.Close)
+	a.address = strings.TrimPrefix(server.URL, "http://")
+	return a
+}
+
+// says has a path answer.
+func (a *fakeAdmin) says(path string, status int, media, body string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers[path] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", media)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// last gives what was asked last.
+func (a *fakeAdmin) last() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.asked) == 0 {
+		return ""
+	}
+	return a.asked[len(a.asked)-1]
+}
+
+// runs runs a command, and gives its exit status and what it has printed.
+func runs(args ...string) (status int, out, errs string) {
+	var stdout, stderr bytes.Buffer
+	p := &program{in: strings.NewReader(""), out: &stdout, err: &stderr}
+	status = p.main(args)
+	return status, stdout.String(), stderr.String()
+}
+
+// wants runs a command against the listener.
+func (a *fakeAdmin) wants(t *testing.T, status int, out, errs string, args ...string) {
+	t.Helper()
+	gotStatus, gotOut, gotErrs := runs(append(args, "--admin", a.address)...)
+	if gotStatus != status || gotOut != out || gotErrs != strings.ReplaceAll(errs, "ADMIN", a.address) {
+		t.Errorf("%q: status %d, want %d\n%s\nwant\n%s\nerrors %s\nwant %s", args, gotStatus, status, gotOut, out, gotErrs, errs)
+	}
+}
+
+const (
+	textMedia = "text/plain; charset=utf-8"
+	jsonMedia = "application/json"
+)
+
+func TestTripsAreListed(t *testing.T) {
+	a := newFakeAdmin(t)
+	accepted := time.Now().Add(-90 * time.Second).UTC()
+	one := func(trip, route, state, more string) string {
+		return fmt.Sprintf(`{"trip":%q,"request_id":"r","route":%q,"login":"web","state":%q,"accepted":%q,"callbacks":0%s}`, trip, route, state, accepted.Format(time.RFC3339Nano), more)
+	}
+	flight := `{"node":"n","trips":[` + one("x7Kd90aB", "corezoid", "waiting", `,"ops":[{"op":0,"state":"open"},{"op":1,"ref":"order/7","state":"open"}],"op_count":3`) + "," +
+		one("", "transfer", "queued", `,"ops":[{"op":0,"ref":"a\u001b[2Jb","state":"open"}],"op_count":1`) + `],"total":2,"more":false}`
+	a.says("GET /api/trips", 200, jsonMedia, flight)
+	a.wants(t, exitOK, strings.Join([]string{
+		`TRIP      AGE  ROUTE     LOGIN  STATE    REF`,
+		`x7Kd90aB  1m   corezoid  web    waiting  order/7 and 2 more ops`,
+		`-         1m   transfer  web    queued   a\u001b[2Jb`, "",
+	}, "\n"), "", "trips")
+	if got := a.last(); got != "GET /api/trips?limit=100&state=in_flight" {
+		t.Error(got)
+	}
+	a.wants(t, exitOK, flight, "", "trips", "--json")
+
+	replied := `,"replied":"` + accepted.Add(2345*time.Millisecond).Format(time.RFC3339Nano) + `","outcome":"timeout","ops":[],"op_count":0`
+	over := `{"node":"n","trips":[` + one("x7Kd90aB", "corezoid", "over", replied) + `],"total":1234,"more":true}`
+	a.says("GET /api/trips", 200, jsonMedia, over)
+	a.wants(t, exitOK, strings.Join([]string{
+		`TRIP      TOOK  ROUTE     LOGIN  OUTCOME  REF`,
+		`x7Kd90aB  2.3s  corezoid  web    timeout  -`,
+		`These are 1 of 1234: --limit shows more, at most 1000.`, "",
+	}, "\n"), "", "trips", "--outcome", "timeout", "--route", "a b", "--login", "w&b", "--older", "1500ms", "--limit", "1")
+	if got := a.last(); got != "GET /api/trips?limit=1&login=w%26b&older_ms=1500&outcome=timeout&route=a+b&state=over" {
+		t.Error(got)
+	}
+	a.says("GET /api/trips", 200, jsonMedia, `{"trips":[]}`)
+	a.wants(t, exitOK, "There are no requests that are in flight and match.\n", "", "trips")
+}
+
+func TestTripsRefusals(t *testing.T) {
+	a := newFakeAdmin(t)
+	const other = "syncgate trips: ADMIN does not say which requests there are: is it the admin listener of a gateway of this version?\n"
+	a.wants(t, exitFailed, "", other, "trips") // 404 page not found, and a newline
+	a.says("GET /api/trips", 400, textMedia, "Incorrect request: state must be one of a, b")
+	a.wants(t, exitFailed, "", "syncgate trips: Incorrect request: state must be one of a, b\n", "trips")
+	a.says("GET /api/trips", 400, textMedia, "Incorrect\x1b[2J")
+	a.wants(t, exitFailed, "", other, "trips")
+	a.says("GET /api/trips", 200, jsonMedia, `{"ops":[]}`)
+	a.wants(t, exitFailed, "", other, "trips")
+	a.says("GET /api/trips", 200, "text/html", `<html>`)
+	a.wants(t, exitFailed, "", other, "trips")
+	asked := len(a.asked)
+	f := func(want string, args ...string) {
+		t.Helper()
+		a.wants(t, exitUsage, "", "syncgate trips: "+want+"\n", append([]string{"trips"}, args...)...)
+	}
+	f("--state must be in_flight, queued, waiting, over", "--state", "parked")
+	f("--outcome is how a request ended: only those of --state over have one", "--state", "waiting", "--outcome", "timeout")
+	f("--older must not be less than 0: write 500ms, 30s, 5m", "--older", "-1s")
+	f("--limit must be from 1 to 1000", "--limit", "1001")
+	f(`unexpected argument "x"; syncgate trips --help explains`, "x")
+	if len(a.asked) != asked {
+		t.Errorf("%q was asked", a.asked[asked:])
+	}
+}
+
+func TestLiveWaiters(t *testing.T) {
+	a := newFakeAdmin(t)
+	a.wants(t, exitFailed, "", "syncgate waiters: ADMIN does not say what waiters it has: is it the admin listener of a gateway of this version?\n", "waiters")
+	a.says("GET /api/waiters", 200, jsonMedia, `{"waiters":[]}`)
+	a.wants(t, exitOK, "This gateway has no waiters.\n", "", "waiters")
+	a.says("GET /api/waiters", 200, jsonMedia, `{"waiters":[{"name":"pay","process":"7","key":"ref","url":"https://x/***"},{"name":"b","process":"8","key":"ref","url":""}]}`)
+	a.wants(t, exitOK, "NAME  PROCESS  KEY  URL\npay   7        ref  https://x/***\nb     8        ref  none: it has no hashes\n", "", "waiters", "--live")
+}
