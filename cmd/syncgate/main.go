@@ -53,7 +53,7 @@ func commands() []command {
 			"trips", "[--state S] [--route R] [--login L] [--outcome O] [--older T] [--limit N] [--config FILE | --admin ADDR] [--json]",
 			"list the requests of a running gateway", trips, tripsHelp, "requests tasks inflight ls",
 		},
-		{"trip", "ID [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "where request"},
+		{"trip", "ID [--cancel] [--config FILE | --admin ADDR] [--json]", "ask a running gateway where a request is", whereIs, tripHelp, "where request"},
 		{"top", "[--once] [--config FILE | --admin ADDR]", "show what a running gateway does, each second", top, topHelp, "live watch monitor stats htop"},
 		{
 			"notify", "list|show|retry|drop [ID] [--state S] [--subscription U] [--limit N] [--after C] [--config FILE | --admin ADDR] [--json]",

@@ -15,13 +15,15 @@ import (
 )
 
 const tripHelp = `Asks the admin listener of a running gateway where a request is: when it was accepted and forwarded, what the engine answered, when its
-callbacks came, what the client got and until when the result is kept. ID is any of
+callbacks came, what the client got, until when the result is kept, and what to check next where something went wrong. ID is any of
 
   the request id    X-Request-Id of the answer, request_id in the log
   the ref           as the client sent it
   the engine's id   obj_id of the engine's own answer, engine_task in the log
   the trip          the first 8 characters of a callback token or task id, trip in the log
   a task id         the end of the Location of an answer; a whole callback token does too
+
+With --cancel the gateway ends the task, as its client can: the client that waits is answered, and an engine that can cancel is asked to.
 
 Without --admin it reads the same configuration as serve, to know the address. The gateway remembers the last admin.trips requests that are
 over, and knows all that wait: syncgate trips lists them. Exit status: 0 if there is one, 1 if not.
@@ -37,11 +39,14 @@ func isDashedID(fs *flag.FlagSet, arg string) bool {
 // tripFlags are the flags of trip.
 type tripFlags struct {
 	path, admin *string
-	raw         *bool
+	cancel, raw *bool
 }
 
 func whereIs(p *program, fs *flag.FlagSet, args []string) error {
-	f := tripFlags{path: configFlag(fs), admin: adminFlag(fs), raw: jsonFlag(fs)}
+	f := tripFlags{
+		path: configFlag(fs), admin: adminFlag(fs), raw: jsonFlag(fs),
+		cancel: fs.Bool("cancel", false, "end its task, as its client can; needs admin.actions: true"),
+	}
 	id := ""
 	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || isDashedID(fs, args[0])) { // before the flags, too
 		id, args = args[0], args[1:]
@@ -66,9 +71,13 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 	return f.show(p.out, address, id)
 }
 
-// show asks for a trip, and prints where it is.
+// show asks for a trip, or ends its task, and prints where it is.
 func (f *tripFlags) show(w io.Writer, address, id string) error {
-	answer, err := askAdmin(http.MethodGet, address, tripsPath+"/"+url.PathEscape(id))
+	method, path := http.MethodGet, tripsPath+"/"+url.PathEscape(id)
+	if *f.cancel {
+		method, path = http.MethodPost, path+"/cancel"
+	}
+	answer, err := askAdmin(method, address, path)
 	if err != nil {
 		return err
 	}

@@ -142,6 +142,31 @@ func TestTripsRefusals(t *testing.T) {
 	}
 }
 
+func TestTripSaysWhatIsNext(t *testing.T) {
+	a := newFakeAdmin(t)
+	accepted := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	trip := `{"node":"n","remembered":10,"trips":[{"trip":"x7Kd90aB","request_id":"mine","route":"transfer","engine":"flow","login":"web","state":"over","outcome":"timeout","status":504,` +
+		`"accepted":"` + accepted.Format(time.RFC3339Nano) + `","replied":"` + accepted.Add(time.Second).Format(time.RFC3339Nano) + `","callbacks":0,"ops":[],"op_count":1,"next":["Look here.","Then there."]}]}`
+	shown := strings.Join([]string{
+		`trip x7Kd90aB  request mine  login web  route transfer  engine flow`,
+		`  and 1 more op`,
+		`  accepted         2026-01-02 03:04:05.000 UTC`,
+		`  replied          03:04:06.000  +1s 504 timeout`,
+		`  check: Look here.`,
+		`  check: Then there.`, "",
+	}, "\n")
+	a.says("GET /api/trips/a%2Fb", 200, jsonMedia, trip)
+	a.wants(t, exitOK, shown, "", "trip", "a/b")
+	a.says("POST /api/trips/a%2Fb/cancel", 200, jsonMedia, trip)
+	a.wants(t, exitOK, shown, "", "trip", "a/b", "--cancel")
+	a.wants(t, exitOK, trip, "", "trip", "--cancel", "a/b", "--json")
+	a.says("POST /api/trips/a%2Fb/cancel", 409, textMedia, "Conflict: it is over")
+	a.wants(t, exitFailed, "", "syncgate trip: Conflict: it is over\n", "trip", "a/b", "--cancel")
+	a.wants(t, exitFailed, "", "syncgate trip: ADMIN does not say where a trip is: is it the admin listener of a gateway of this version?\n", "trip", "c", "--cancel")
+	a.says("GET /api/trips/c", 404, jsonMedia, `{"node":"n","remembered":10,"trips":[]}`)
+	a.wants(t, exitFailed, "", "syncgate trip: this gateway knows no such trip: a request that was refused before its login was proved is only in the log, and each node knows its own requests\n", "trip", "c")
+}
+
 func TestLiveWaiters(t *testing.T) {
 	a := newFakeAdmin(t)
 	a.wants(t, exitFailed, "", "syncgate waiters: ADMIN does not say what waiters it has: is it the admin listener of a gateway of this version?\n", "waiters")
