@@ -23,7 +23,7 @@ const (
 		`"correlator":{"backend":"redis","up":true},"parked":7,"limit_parked":100,"queued":1,"streams":2,"unsaved":0,"results_kept":3,"results_kept_bytes":1536,` +
 		`"engines":[{"name":"default","busy":5,"idle":2,"queued":1,"breaker_open":false,"limit":64},{"name":"flow","busy":0,"idle":0,"queued":0,"breaker_open":true,"limit":8}],"remembered":10}`
 	liveSummary = `{"node":"0a0b","now":"2026-01-02T06:04:00.000Z","window_s":60,"covered_s":12.5,"groups":[` +
-		`{"route":"corezoid","login":"12345","in_flight":7,"queued":1,"oldest_ms":2500,"ended":250,"rate":20,"outcomes":{"timeout":10,"complete":240},"engine_p50_ms":31,"engine_p99_ms":80.5,"wait_p50_ms":310,"wait_p99_ms":1200},` +
+		`{"route":"corezoid","login":"12345","in_flight":7,"queued":1,"oldest_ms":2500,"ended":250,"rate":20,"outcomes":{"timeout":10,"complete":240},"engine_p50_ms":0.25,"engine_p99_ms":80.5,"wait_p50_ms":310,"wait_p99_ms":1200},` +
 		`{"route":"transfer","login":"access/web","in_flight":0,"queued":0,"oldest_ms":0,"ended":0,"rate":0,"outcomes":{},"engine_p50_ms":null,"engine_p99_ms":null,"wait_p50_ms":null,"wait_p99_ms":null}],"more":true}`
 	liveShown = `00:00:00  syncgate v1.2.3  node 0a0b  ready (demo)  up 3h
 waiting 7 of 100  queued 1  streams 2  results kept 3 (1.5 KiB)  redis
@@ -31,7 +31,7 @@ engine default  busy 5 of 64  idle 2  queued 1
 engine flow  busy 0 of 8  idle 0  queued 0  BREAKER OPEN: it refuses connections
 
 ROUTE     LOGIN       IN FLIGHT  OLDEST  QUEUED  RATE  ENGINE P50/P99  WAIT P50/P99  ENDED
-corezoid  12345       7          2.5s    1       20/s  31ms / 80ms     310ms / 1.2s  complete 240, timeout 10
+corezoid  12345       7          2.5s    1       20/s  0.2ms / 80ms    310ms / 1.2s  complete 240, timeout 10
 transfer  access/web  0          -       0       0/s   -               -             -
 These are the 2 busiest.
 What has ended is known for the last 12s of 60s: raise admin.trips to remember more.

@@ -138,7 +138,12 @@ func percentiles(p50, p99 *float64) string {
 	if p50 == nil || p99 == nil {
 		return "-"
 	}
-	of := func(ms float64) string { return briefly(time.Duration(ms * float64(time.Millisecond))) }
+	of := func(ms float64) string {
+		if ms < 10 {
+			return fmt.Sprintf("%.1fms", ms)
+		}
+		return briefly(time.Duration(ms * float64(time.Millisecond)))
+	}
 	return of(*p50) + " / " + of(*p99)
 }
 
