@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"syncgate/gateway"
 )
 
 // exchanger sends one request over a kept connection and reads its answer, without memory of its own.
@@ -79,9 +81,13 @@ func (e *leanEngine) serve(c net.Conn) {
 }
 
 // tripper makes a gateway and a client that plays one whole trip at each call.
-func tripper(t *testing.T) func() {
+func tripper(t testing.TB, replace ...func(*gateway.Parts)) func() {
 	e := newLeanEngine(t)
-	n := start(t, "http://"+e.Addr().String())
+	n := startParts(t, "http://"+e.Addr().String(), func(_ *node, p *gateway.Parts) {
+		for _, r := range replace {
+			r(p)
+		}
+	})
 	e.callbacks = n.dial()
 	return exchanger(t, n.dial(), rawCreate(oneOp(`{"param":1}`)), `"answer":42`)
 }

@@ -236,7 +236,7 @@ func newEngine(t *testing.T) *engine {
 }
 
 // next waits for the next create.
-func (e *engine) next(t *testing.T) *asked {
+func (e *engine) next(t testing.TB) *asked {
 	t.Helper()
 	select {
 	case a := <-e.asked:

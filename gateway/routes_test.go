@@ -59,7 +59,7 @@ func newHooks(t *testing.T) *hooks {
 	return e
 }
 
-func (e *hooks) next(t *testing.T) *hook {
+func (e *hooks) next(t testing.TB) *hook {
 	t.Helper()
 	select {
 	case h := <-e.asked:

@@ -1,0 +1,104 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"syncgate/gateway"
+	"syncgate/internal/otlptest"
+	"syncgate/internal/tracing"
+)
+
+// trace gives what has a gateway trace to a collector, until the end of the test.
+func trace(t testing.TB, c *otlptest.Collector, ratio float64) func(*gateway.Parts) {
+	cfg := tracing.Default()
+	cfg.URL, cfg.Ratio = c.URL(), ratio
+	tracer := tracing.New(cfg, tracing.Options{Version: "test", Node: "test"})
+	t.Cleanup(func() { _ = tracer.Close(context.Background()) })
+	return func(p *gateway.Parts) { p.Tracer = tracer }
+}
+
+// Trips that are traced and not recorded have what the engine gets of the trace, and its tokens look like any other's.
+func TestTracedTripAllocations(t *testing.T) {
+	c := otlptest.Start(t)
+	off, on := testing.AllocsPerRun(1000, tripper(t)), testing.AllocsPerRun(1000, tripper(t, trace(t, c, 0)))
+	const most = 3 // the trace, its traceparent, and room for that in the header of the request
+	if on > off+most && !raced {
+		t.Errorf("%v allocations a trip, and %v without tracing; at most %d more", on, off, most)
+	} else {
+		t.Logf("%v allocations a trip, %v without tracing", on, off)
+	}
+	if n := len(c.Spans()); n > 0 {
+		t.Errorf("%d spans", n)
+	}
+}
+
+// BenchmarkTrip plays whole trips, each with its client and its engine: without tracing, with one of a hundred recorded, and with all.
+func BenchmarkTrip(b *testing.B) {
+	f := func(name string, replace func(b *testing.B) []func(*gateway.Parts)) {
+		b.Run(name, func(b *testing.B) {
+			trip := tripper(b, replace(b)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				trip()
+			}
+		})
+	}
+	traced := func(ratio float64) func(b *testing.B) []func(*gateway.Parts) {
+		return func(b *testing.B) []func(*gateway.Parts) {
+			c := otlptest.Start(b)
+			c.Answer(func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+			return []func(*gateway.Parts){trace(b, c, ratio)}
+		}
+	}
+	f("off", func(*testing.B) []func(*gateway.Parts) { return nil })
+	f("ratio=0.01", traced(0.01))
+	f("ratio=1", traced(1))
+}
+
+// TestTraceOfRefusals has what is refused: a stranger's requests are not recorded, whatever they say, and those of a login are.
+func TestTraceOfRefusals(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	c, e := otlptest.Start(t), newEngine(t)
+	n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) { trace(t, c, 1)(p) })
+	if a := n.do(http.MethodPost, "/api/1/json/nobody/1/1", "{}", "Traceparent", parent); a.status != 401 {
+		t.Errorf("a stranger hears %d", a.status)
+	}
+	if a := n.create("{", "Traceparent", parent); a.status != 400 {
+		t.Errorf("a bad body is answered %d", a.status)
+	}
+	spans := c.Wait(t, "the refusal is recorded", func(s []otlptest.Span) bool { return len(s) > 0 })
+	if s := spans[0]; len(spans) != 1 || s.What() != "request" || s.Attributes["syncgate.outcome"] != "bad_request" || s.Attributes["syncgate.reason"] != "body" || s.Attributes["http.response.status_code"] != "400" || s.Failed {
+		t.Errorf("%+v", spans)
+	}
+}
+
+// TestTraceOfATimeout: it is a failure, although the Sync API says 200, and a late callback is in its trace.
+func TestTraceOfATimeout(t *testing.T) {
+	c, e := otlptest.Start(t), newEngine(t)
+	n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) { trace(t, c, 1)(p) })
+	reply := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.2`, 1))
+	task := e.next(t)
+	if a := got(t, reply); a.status != 200 || !strings.Contains(a.body, "Timeout") {
+		t.Errorf("%+v", a)
+	}
+	n.callback(task.tokens[0], `{}`)
+	spans := c.Wait(t, "a late callback", func(s []otlptest.Span) bool { return len(s) == 6 })
+	request, forward, late := otlptest.Find(t, spans, "request"), otlptest.Find(t, spans, "forward"), otlptest.Find(t, spans, "callback")
+	if !request.Failed || request.Attributes["error.type"] != "timeout" || request.Attributes["http.response.status_code"] != "200" {
+		t.Errorf("%+v", request)
+	}
+	if late.Trace != request.Trace || late.Parent != forward.ID || late.Begun.Before(request.Ended) {
+		t.Errorf("%+v", late)
+	}
+	for _, s := range spans {
+		for name, text := range s.Attributes {
+			if strings.Contains(text, task.tokens[0][8:20]) {
+				t.Errorf("%s of %s has the token: %s", name, s.What(), text)
+			}
+		}
+	}
+}
