@@ -336,3 +336,23 @@ func TestEventsToken(t *testing.T) {
 		t.Error("after a rotation")
 	}
 }
+
+// Flags change nothing else of an id: not its expiry, not its name, and not how long its tokens are.
+func TestFlagsOfAnID(t *testing.T) {
+	keys, err := correlator.NewKeys([]string{correlator.RandomKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	length := len(keys.AppendToken(nil, correlator.Token{Trip: plain}))
+	for i, id := range []correlator.ID{plain, plain.Trace(), plain.Mark().Trace(), plain.Trace().Outlast().Mark()} {
+		token := keys.AppendToken(nil, correlator.Token{Trip: id, Op: 3})
+		read, err := keys.ParseToken(token)
+		if err != nil || read.Trip != id || len(token) != length {
+			t.Errorf("%d: %v, %d characters", i, err, len(token))
+		}
+		if got := read.Trip; got.Traced() != (i > 0) || got.Marked() != (i > 1) || got.Outlasts() != (i > 2) || !got.Expiry().Equal(plain.Expiry()) || got.Home() != plain.Home() || got.String() != plain.String() {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+}
