@@ -52,6 +52,11 @@
 // has it counted and remembered. operators.go gives facts to package whereabouts, which remembers trips and finds them, to package metrics, and to
 // package admin, which answers operators. late.go has the lines about callbacks that nobody waits for, or that were refused.
 //
+// # Traces
+//
+// A trip can be part of a trace. trace.go says to a Tracer when a request begins, under which id it is parked, how its exchange with the engine and the
+// request itself ended, and which callbacks came. Package tracing makes spans of that. Without a Tracer a trip has a nil pointer.
+//
 // # Packages around it
 //
 // Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
