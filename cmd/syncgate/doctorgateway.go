@@ -24,11 +24,11 @@ func (d *checkup) examineGateway(ctx context.Context) {
 			return
 		}
 		d.versions()
-		if d.keys == nil {
-			d.shownSettings()
-		}
 	}
 	w, ok := d.wayHere()
+	if !ok && d.wants("gateway") {
+		d.shownSettings()
+	}
 	if !ok || len(d.only) > 0 && !d.only["gateway"] && !d.only["callback"] && !d.only["edge"] && !d.only["clock"] {
 		return
 	}
@@ -131,7 +131,7 @@ func (d *checkup) settings(h *edge.Heard) {
 	}
 }
 
-// shownSettings is settings where there are no callback keys: it compares what the admin listener shows, secrets aside.
+// shownSettings is settings where no probe can be sent: it compares what the admin listener shows, secrets aside.
 func (d *checkup) shownSettings() {
 	const key = "configuration"
 	if d.c.Listen.Admin == "" {

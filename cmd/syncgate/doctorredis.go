@@ -155,7 +155,7 @@ func (d *checkup) redisRights(ctx context.Context, r *findings, client goredis.U
 		if user == "" {
 			user = "USER"
 		}
-		r.add(isProblem, key, "ACL SETUSER "+user+" "+strings.Join(missing, " "), "routes push results, and the user of Redis may not use %s that need them",
+		r.add(isProblem, key, "ACL SETUSER "+user+" "+strings.Join(missing, " "), "routes push results, and the user of Redis may not use %s that they need",
 			count(len(missing), "command"))
 		return
 	}
