@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,8 +28,8 @@ var program = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // what stays is in the directory for such files
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "syncgate"), "./cmd/syncgate")
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "syncgate"), "./cmd/syncgate")
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return out, err
@@ -98,22 +99,17 @@ func secretOf(name string) string {
 func (c *container) mounts(path string) bool {
 	for _, m := range c.pod.Containers[0].VolumeMounts {
 		file, ok := strings.CutPrefix(path, m.MountPath+"/")
-		if !ok {
-			continue
-		}
-		for _, v := range c.pod.Volumes {
-			if v.Name != m.Name || v.Secret == nil {
-				continue
-			}
-			for _, item := range v.Secret.Items {
-				if item.Path == file {
-					return true
-				}
-			}
-			return len(v.Secret.Items) == 0
+		if ok && slices.ContainsFunc(c.pod.Volumes, func(v core.Volume) bool { return v.Name == m.Name && hasFile(v.Secret, file) }) {
+			return true
 		}
 	}
 	return false
+}
+
+// hasFile reports whether a volume has a file. Without items it has one for each key, whatever these are.
+func hasFile(secret *core.SecretVolumeSource, file string) bool {
+	return secret != nil && (len(secret.Items) == 0 ||
+		slices.ContainsFunc(secret.Items, func(item core.KeyToPath) bool { return item.Path == file }))
 }
 
 func (c *container) write(t *testing.T, path, text string, mode os.FileMode) {
@@ -168,8 +164,9 @@ func (c *container) command(args ...string) *exec.Cmd {
 
 // TestCheck wants that the program takes the configuration of every variant, in the container that the Deployment describes.
 func TestCheck(t *testing.T) {
+	pair := certificate(t)
 	for name, text := range variants(t) {
-		c := newContainer(t, decode(t, mustRender(t, text)), nil)
+		c := newContainer(t, decode(t, mustRender(t, text)), pair)
 		var out bytes.Buffer
 		cmd := c.command("check")
 		cmd.Stdout, cmd.Stderr = &out, &out

@@ -81,18 +81,19 @@ func wantRestricted(t *testing.T, pod core.PodSpec) {
 	if p == nil || c == nil {
 		t.Fatal("there is no securityContext")
 	}
-	for what, ok := range map[string]bool{
-		"a user other than root":       p.RunAsNonRoot != nil && *p.RunAsNonRoot && p.RunAsUser != nil && *p.RunAsUser == 65532,
-		"a group that reads secrets":   p.FSGroup != nil && *p.FSGroup == 65532,
-		"the profile of seccomp":       p.SeccompProfile != nil && p.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault,
-		"no escalation":                c.AllowPrivilegeEscalation != nil && !*c.AllowPrivilegeEscalation && (c.Privileged == nil || !*c.Privileged),
-		"no capabilities":              c.Capabilities != nil && slices.Equal(c.Capabilities.Drop, []core.Capability{"ALL"}) && len(c.Capabilities.Add) == 0,
-		"a read-only root":             c.ReadOnlyRootFilesystem != nil && *c.ReadOnlyRootFilesystem,
-		"no namespace of the host":     !pod.HostNetwork && !pod.HostPID && !pod.HostIPC,
-		"no token":                     pod.AutomountServiceAccountToken != nil && !*pod.AutomountServiceAccountToken,
-		"no variables of Services":     pod.EnableServiceLinks != nil && !*pod.EnableServiceLinks,
-		"a request and a memory limit": !pod.Containers[0].Resources.Limits.Memory().IsZero() && !pod.Containers[0].Resources.Requests.Memory().IsZero(),
-	} {
+	admitted := map[string]bool{
+		"a user other than root":     isTrue(p.RunAsNonRoot) && p.RunAsUser != nil && *p.RunAsUser == 65532,
+		"a group that reads secrets": p.FSGroup != nil && *p.FSGroup == 65532,
+		"the profile of seccomp":     p.SeccompProfile != nil && p.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault,
+		"no escalation":              isFalse(c.AllowPrivilegeEscalation) && !isTrue(c.Privileged),
+		"no capabilities":            c.Capabilities != nil && slices.Equal(c.Capabilities.Drop, []core.Capability{"ALL"}) && c.Capabilities.Add == nil,
+		"a read-only root":           isTrue(c.ReadOnlyRootFilesystem),
+		"no namespace of the host":   !pod.HostNetwork && !pod.HostPID && !pod.HostIPC,
+		"no token":                   isFalse(pod.AutomountServiceAccountToken),
+		"no variables of Services":   isFalse(pod.EnableServiceLinks),
+		"a limit of memory":          !pod.Containers[0].Resources.Limits.Memory().IsZero(),
+	}
+	for what, ok := range admitted {
 		if !ok {
 			t.Errorf("the pod does not have %s", what)
 		}
@@ -104,35 +105,33 @@ func wantRestricted(t *testing.T, pod core.PodSpec) {
 	}
 }
 
+func isTrue(b *bool) bool  { return b != nil && *b }
+func isFalse(b *bool) bool { return b != nil && !*b }
+
 // wantContainer wants a container whose names do not stand twice, whose mounts have volumes, and whose probes ask a port of it.
 func wantContainer(t *testing.T, pod core.PodSpec) {
 	t.Helper()
 	c := pod.Containers[0]
-	volumes := make(map[string]bool)
+	var volumes, env, mounted []string
 	for _, v := range pod.Volumes {
-		if volumes[v.Name] {
-			t.Errorf("there are two volumes %s", v.Name)
-		}
-		volumes[v.Name] = true
+		volumes = append(volumes, v.Name)
 	}
-	taken := make(map[string]bool)
-	for _, m := range c.VolumeMounts {
-		if !volumes[m.Name] || taken[m.MountPath] {
-			t.Errorf("the mount %s at %s has no volume, or another one is there", m.Name, m.MountPath)
-		}
-		for other := range taken {
-			if strings.HasPrefix(m.MountPath, other+"/") {
-				t.Errorf("%s is inside of %s, which is read-only", m.MountPath, other)
-			}
-		}
-		taken[m.MountPath] = true
-	}
-	env := make(map[string]bool)
 	for _, e := range c.Env {
-		if env[e.Name] {
-			t.Errorf("there are two variables %s", e.Name)
+		env = append(env, e.Name)
+	}
+	for _, m := range c.VolumeMounts {
+		if !slices.Contains(volumes, m.Name) {
+			t.Errorf("the mount %s has no volume", m.Name)
 		}
-		env[e.Name] = true
+		if i := slices.IndexFunc(mounted, func(other string) bool { return strings.HasPrefix(m.MountPath+"/", other+"/") }); i >= 0 {
+			t.Errorf("%s is inside of %s, which is read-only", m.MountPath, mounted[i])
+		}
+		mounted = append(mounted, m.MountPath)
+	}
+	for _, names := range [][]string{volumes, env} {
+		if n := len(slices.Compact(slices.Sorted(slices.Values(names)))); n != len(names) {
+			t.Errorf("a name stands twice: %v", names)
+		}
 	}
 	for path, probe := range map[string]*core.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || portOf(pod, probe.HTTPGet.Port) == 0 {

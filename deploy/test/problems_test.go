@@ -9,11 +9,21 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// TestProblems wants an error that says what to do, for whatever does not fit together.
-func TestProblems(t *testing.T) {
+// wantProblems wants an error for each of some values, with a text.
+func wantProblems(t *testing.T, all map[string]string) {
+	t.Helper()
+	for values, want := range all {
+		_, err := render(load(t), lay(t, read(t, leastFile), values))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v, want %q", values, err, want)
+		}
+	}
+}
+
+// TestProblemsOfPods wants an error that says what to do, where pods would lose who waits, or could not be more.
+func TestProblemsOfPods(t *testing.T) {
 	alone := "replicas: 1\nstrategy: {type: Recreate, rollingUpdate: null}\nconfiguration: {correlator: {backend: memory}}\n"
-	for values, want := range map[string]string{
-		// The drain.
+	wantProblems(t, map[string]string{
 		"terminationGracePeriodSeconds: 70":                                                 "terminationGracePeriodSeconds is 70, and a pod may take 71 s to end",
 		"terminationGracePeriodSeconds: 100\nconfiguration: {drain: {timeout: 95s}}":        "drain.timeout of the configuration are 100 s together",
 		"configuration: {drain: {timeout: 60}}":                                             `configuration.drain.timeout is "60". It must be a duration`,
@@ -23,14 +33,21 @@ func TestProblems(t *testing.T) {
 		"extraEnv: [{name: SYNCGATE_DRAIN_TIMEOUT, value: 9m}]":                             "The variable SYNCGATE_DRAIN_TIMEOUT would override",
 		"secrets: {env: [{name: SYNCGATE_LISTEN_ADMIN, secret: a, key: b}]}":                "The variable SYNCGATE_LISTEN_ADMIN would override",
 		"extraEnv: [{name: SYNCGATE_CONFIG, value: /x}]":                                    "The variable SYNCGATE_CONFIG would override",
-		// Several pods.
-		"configuration: {correlator: {backend: memory}}":              "There may be 2 pods, and configuration.correlator.backend is memory",
-		"replicas: 1\nconfiguration: {correlator: {backend: memory}}": "an upgrade would have two pods for a while",
-		alone + "autoscaling: {enabled: true}":                        "There may be 10 pods",
-		"configuration: {correlator: {redis: {url: ''}}}":             "configuration.correlator.redis.url is missing",
-		"configuration: {callback: {keys_file: ''}}":                  "configuration.callback.keys_file is missing",
-		"configuration: {callback: {base_url: ''}}":                   "it is http://syncgate-callback.default.svc:80",
-		// Listeners.
+		"configuration: {correlator: {backend: memory}}":                                    "There may be 2 pods, and configuration.correlator.backend is memory",
+		"replicas: 1\nconfiguration: {correlator: {backend: memory}}":                       "an upgrade would have two pods for a while",
+		alone + "autoscaling: {enabled: true}":                                              "There may be 10 pods",
+		"configuration: {correlator: {redis: {url: ''}}}":                                   "configuration.correlator.redis.url is missing",
+		"configuration: {callback: {keys_file: ''}}":                                        "configuration.callback.keys_file is missing",
+		"configuration: {callback: {base_url: ''}}":                                         "it is http://syncgate-callback.default.svc:80",
+		"autoscaling: {enabled: true, cpu: 0, parkedClients: 0}":                            "autoscaling has neither parkedClients nor cpu",
+		"autoscaling: {enabled: true, min: 5, max: 3}":                                      "autoscaling.min is 5, and autoscaling.max is 3",
+		"autoscaling: {enabled: true}\nconfiguration: {limits: {parked: 60000}}":            "autoscaling.parkedClients is 60000, and configuration.limits.parked is 60000",
+	})
+}
+
+// TestProblemsOfTheNetwork wants an error that says what to do, where somebody would reach too much, or nobody enough.
+func TestProblemsOfTheNetwork(t *testing.T) {
+	wantProblems(t, map[string]string{
 		"configuration: {listen: {public: ':80'}}":                                             "Set ports.public",
 		"configuration: {listen: {admin: '0.0.0.0:9090'}}":                                     "Set ports.admin",
 		"configuration: {listen: {callback: ':80'}}":                                           "Set ports.callback",
@@ -39,10 +56,14 @@ func TestProblems(t *testing.T) {
 		"networkPolicy: {admin: {from: []}}\nserviceMonitor: {enabled: true}":                  "serviceMonitor.enabled needs networkPolicy.admin.from",
 		"networkPolicy: {enabled: false}\nconfiguration: {listen: {proxy_protocol: [public]}}": "which no probe speaks",
 		"ingress: {public: {enabled: true}}":                                                   "ingress.public.hosts is empty",
-		// The network.
-		"configuration: {engine: {url: '${ENGINE}'}}\nextraEnv: [{name: ENGINE, value: x}]": "Set networkPolicy.egress.engines.ports",
-		"configuration: {correlator: {redis: {mode: sentinel}}}":                            "Set networkPolicy.egress.redis.ports",
-		// Secrets.
+		"configuration: {engine: {url: '${ENGINE}'}}\nextraEnv: [{name: ENGINE, value: x}]":    "Set networkPolicy.egress.engines.ports",
+		"configuration: {correlator: {redis: {mode: sentinel}}}":                               "Set networkPolicy.egress.redis.ports",
+	})
+}
+
+// TestProblemsOfSecrets wants an error that says what to do, where a secret would get into a ConfigMap, or is not there.
+func TestProblemsOfSecrets(t *testing.T) {
+	wantProblems(t, map[string]string{
 		"configuration: {auth: {credentials: [{login: '1', secret: abc}]}}":                  "configuration.auth.credentials[0].secret has a secret",
 		"configuration: {callback: {keys: [abc]}}":                                           "configuration.callback.keys[0] has a secret",
 		"configuration: {callback: {keys: ['$${abc}']}}":                                     "configuration.callback.keys[0] has a secret",
@@ -60,11 +81,12 @@ func TestProblems(t *testing.T) {
 		"configuration: {routes: [{name: a, schema: /etc/syncgate/a.json}]}":                 "names /etc/syncgate/a.json, which the pods do not have",
 		"files: {syncgate.yaml: x}":                                                          `files has the name "syncgate.yaml"`,
 		"files: {a/b: x}":                                                                    `files has the name "a/b"`,
-		// The autoscaler.
-		"autoscaling: {enabled: true, cpu: 0, parkedClients: 0}":                 "autoscaling has neither parkedClients nor cpu",
-		"autoscaling: {enabled: true, min: 5, max: 3}":                           "autoscaling.min is 5, and autoscaling.max is 3",
-		"autoscaling: {enabled: true}\nconfiguration: {limits: {parked: 60000}}": "autoscaling.parkedClients is 60000, and configuration.limits.parked is 60000",
-		// What the schema says.
+	})
+}
+
+// TestProblemsOfTheSchema wants an error that says what to do, for values that are unknown or of a wrong type.
+func TestProblemsOfTheSchema(t *testing.T) {
+	wantProblems(t, map[string]string{
 		"replica: 3":    "additional properties 'replica' not allowed",
 		"replicas: two": "replicas",
 		"service: {public: {type: ExternalName}}":    "type",
@@ -75,12 +97,7 @@ func TestProblems(t *testing.T) {
 		"ports: {public: 0}":                        "minimum",
 		"configuration: {engine: none}":             "configuration/engine",
 		"podDisruptionBudget: {maxUnavailable: 0%}": "podDisruptionBudget",
-	} {
-		_, err := render(load(t), lay(t, read(t, leastFile), values))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: the error is %v, want %q", values, err, want)
-		}
-	}
+	})
 }
 
 // TestNoValues wants that the chart's defaults alone are refused with what is missing first.
