@@ -8,17 +8,23 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 TOOL = go tool -modfile=tools/go.mod
 
-.PHONY: build test lint bench chaos setup fuzz
+.PHONY: build release test lint bench chaos setup fuzz
 
 # A static binary of the product.
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/syncgate ./cmd/syncgate
+
+# All that a version is shipped as, in dist: make release VERSION=v0.1.0. docs/releasing.md says what to do before and after.
+release:
+	rm -rf dist
+	cd release && go run . -version "$(VERSION)" -source .. -out ../dist
 
 # Everything that is promised, against real servers. The packages start processes and measure time: two at once is enough.
 # Allocations are counted apart, as the race detector makes some of its own.
 test: setup
 	go vet ./...
 	cd clients/go && go vet -tags=gateway,nodes ./...
+	cd release && go vet ./... && go test -count=1 $(TESTFLAGS) ./...
 	go test -run 'Allocations$$' -count=1 ./correlator/... ./dialect/... ./gateway ./internal/eventloop ./internal/splice ./internal/upstream ./signer
 	go test -race -shuffle=on -count=1 -timeout=25m -p=2 $(TESTFLAGS) ./...
 
@@ -26,6 +32,7 @@ test: setup
 lint:
 	$(TOOL) golangci-lint run ./...
 	cd clients/go && go tool -modfile=../../tools/go.mod golangci-lint run --build-tags=gateway,nodes ./...
+	cd release && go tool -modfile=../tools/go.mod golangci-lint run ./...
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	@for os in windows darwin; do echo "go vet for $$os"; GOOS=$$os CGO_ENABLED=0 go vet ./cmd/syncgate || exit 1; done
 	.ci/vulncheck

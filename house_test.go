@@ -425,7 +425,7 @@ func sources(t *testing.T) map[string][]byte {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "fuzz"):
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "dist" || d.Name() == "fuzz"):
 			return filepath.SkipDir
 		case d.IsDir() || d.Name() == "go.sum" || d.Name() == ".git": // a worktree's is a file
 			return nil
