@@ -60,6 +60,8 @@ func (c *command) words() (words []string, files bool) {
 		words = strings.Fields(shells)
 	case "notify":
 		words = strings.Fields(notifyActions)
+	case "openapi":
+		words = strings.Fields(openapiKinds)
 	}
 	return words, strings.Contains(c.args, "[FILE|-]")
 }

@@ -33,8 +33,11 @@ func (p *program) config(path string) (*configs.Config, []configs.Warning, error
 
 // parseConfigFlags is parseFlags for a command that has --config. A --config= without a file is an error: it comes of a shell variable
 // that is not set, and the defaults are not what was meant.
-func parseConfigFlags(fs *flag.FlagSet, args []string) error {
-	if err := parseFlags(fs, args, 0); err != nil {
+func parseConfigFlags(fs *flag.FlagSet, args []string) error { return parseConfigArgs(fs, args, 0) }
+
+// parseConfigArgs is parseConfigFlags with at most so many other arguments.
+func parseConfigArgs(fs *flag.FlagSet, args []string, most int) error {
+	if err := parseFlags(fs, args, most); err != nil {
 		return err
 	}
 	empty := false

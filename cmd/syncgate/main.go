@@ -48,6 +48,10 @@ func commands() []command {
 		{"check", "[--config FILE] [--quiet | --online | --reference]", "validate the configuration and print it", check, checkHelp, "validate test config configtest lint verify"},
 		{"doctor", "[--config FILE] [--only PARTS] [--url URL] [--wait D] [--json]", "find what is wrong around a gateway, and say what to set", diagnose, doctorHelp, "diagnose examine troubleshoot probe edge"},
 		{"schema", "", "print a JSON Schema of the configuration, for editors", schema, schemaHelp, "jsonschema json-schema"},
+		{
+			"openapi", "[routes|corezoid|admin] [--config FILE] [--json] [--clients] [--title T] [--version V]", "print a description of routes in OpenAPI",
+			describe, openapiHelp, "swagger spec oas api describe",
+		},
 		{"health", "[--config FILE]", "ask a running gateway whether it is ready", health, healthHelp, "healthcheck ready status ping"},
 		{
 			"trips", "[--state S] [--route R] [--login L] [--outcome O] [--older T] [--limit N] [--config FILE | --admin ADDR] [--json]",
