@@ -9,7 +9,9 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"syncgate/dialect/metrici"
 	"syncgate/dialect/rest"
+	"syncgate/gateway"
 )
 
 // call describes a route itself.
@@ -83,7 +85,10 @@ func (b *builder) callStatuses(r *rest.RouteConfig) []int {
 	all := []int{
 		http.StatusBadRequest, http.StatusRequestTimeout, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 		http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusRequestHeaderFieldsTooLarge, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+		http.StatusBadGateway, http.StatusServiceUnavailable,
+	}
+	if b.timesOut(r) {
+		all = append(all, http.StatusGatewayTimeout)
 	}
 	if r.Auth != rest.AuthNone {
 		all = append(all, http.StatusUnauthorized)
@@ -95,6 +100,22 @@ func (b *builder) callStatuses(r *rest.RouteConfig) []int {
 		all = append(all, http.StatusNotAcceptable)
 	}
 	return all
+}
+
+// timesOut reports whether the wait for a result can end with 504: the configuration says so, the engine has no more time, or nothing can be kept, as the
+// store has gone meanwhile. Tasks whose results are sent to somebody are kept from their beginning.
+func (b *builder) timesOut(r *rest.RouteConfig) bool {
+	return r.AtWaitEnd == rest.EndTimeout || !r.Subscriptions || b.kindOf(r) == metrici.Kind
+}
+
+// kindOf gives the kind of a route's engine.
+func (b *builder) kindOf(r *rest.RouteConfig) string {
+	for i := range b.Config.Engines {
+		if e := &b.Config.Engines[i]; e.Name == r.Engine {
+			return e.Kind
+		}
+	}
+	return gateway.DefaultEngine
 }
 
 // callHeaders are those that each answer to a call can have.
@@ -120,9 +141,9 @@ func (b *builder) callAnswers(r *rest.RouteConfig) answers {
 	default:
 		b.results(a, r, headers)
 		b.accepted(a, r, later)
-		further = anything()
+		further = anything() // what the engine says
 	}
-	a.add("200", "With Accept: text/event-stream, the events of the task: "+eventsText, headers, media{typeEvents, object("type", "string")})
+	a.add("200", "With Accept: text/event-stream, the events of the task: "+eventsText, b.with(headers, "X-Accel-Buffering", "Buffering"), media{typeEvents, object("type", "string")})
 	a.add("303", "The wait has ended, at_wait_end or the client's Prefer is redirect: the client waits on there, with GET.",
 		b.with(headers, "Location", "ResultLocation", "Operation-Location", "OperationLocation"))
 	if r.View == rest.ViewOS1 {
@@ -180,12 +201,16 @@ func (b *builder) results(a answers, r *rest.RouteConfig, headers *yaml.Node) {
 			a.add(b.state(r, state, http.StatusOK), "What the engine has reported so far. The task goes on.", b.with(headers, "Retry-After", "MayRetryAfter"), media{typeJSON, object()})
 		}
 	}
-	a.add("4XX", "The engine has refused the request: its status, its body and its Content-Type.",
-		b.with(headers, "WWW-Authenticate", "EngineAuthenticate", "Retry-After", "MayRetryAfter"), anything()...)
+	b.refused(a, "The engine has refused the request: its status, its body and its Content-Type.", anything()...)
 	if r.Respond.StatusHeader != "" {
 		unknown := b.with(result, "X-Syncgate-Forwarded", "MayForwarded")
 		a.add("default", "The result, with the status of 200 to 599 that the engine has given it in the header "+r.Respond.StatusHeader+" of its callback.", unknown, anything()...)
 	}
+}
+
+// refused adds the answer of an engine that takes no task.
+func (b *builder) refused(a answers, text string, forms ...media) {
+	a.add("4XX", text, b.headers("WWW-Authenticate", "EngineAuthenticate", "Retry-After", "MayRetryAfter"), forms...)
 }
 
 // resultHeaders adds those of a callback that the client gets.

@@ -38,8 +38,7 @@ func (b *builder) coreosAnswers(a answers, r *rest.RouteConfig, headers, later *
 	}
 	a.add("200", "The result.", headers, media{typeJSON, result})
 	a.add("202", "The engine has the task, or may have it. Its result is sent to the URL of callback, and can be asked for at Location.", later, media{typeJSON, b.part("schemas", "CoreosAccepted")})
-	a.add("4XX", "The engine has refused the request, with its status.", b.with(headers, "WWW-Authenticate", "EngineAuthenticate", "Retry-After", "MayRetryAfter"),
-		media{typeJSON, b.part("schemas", "CoreosError")})
+	b.refused(a, "The engine has refused the request, with its status.", media{typeJSON, b.part("schemas", "CoreosError")})
 }
 
 // coreosRefusals adds refusals in the words of OS1.

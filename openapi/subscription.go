@@ -14,8 +14,7 @@ func (b *builder) subscribe(r *rest.RouteConfig, path []*yaml.Node) *yaml.Node {
 	a, headers := make(answers), b.callHeaders(r)
 	a.add("201", "The subscription. With `once` the task is made too.",
 		b.with(headers, "Location", "SubscriptionLocation"), media{typeHAL, b.part("schemas", "Subscription")})
-	a.add("4XX", "The engine has refused the task: its status, its body and its Content-Type. There is no subscription.",
-		b.with(headers, "WWW-Authenticate", "EngineAuthenticate", "Retry-After", "MayRetryAfter"), anything()...)
+	b.refused(a, "The engine has refused the task: its status, its body and its Content-Type. There is no subscription.", anything()...)
 	statuses := slices.DeleteFunc(b.callStatuses(r), func(status int) bool { return status == http.StatusConflict || status == http.StatusGatewayTimeout })
 	b.refuse(a, headers, anything(), statuses...)
 	b.forwarded(a)
@@ -40,7 +39,10 @@ func (b *builder) subscribe(r *rest.RouteConfig, path []*yaml.Node) *yaml.Node {
 // subscription describes what can be done with one.
 func (b *builder) subscription(r *rest.RouteConfig, method string, path []*yaml.Node) *yaml.Node {
 	a, headers := make(answers), b.headers()
-	statuses := []int{http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestHeaderFieldsTooLarge, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	statuses := []int{
+		http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge,
+		http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}
 	if r.Auth != rest.AuthNone {
 		statuses = append(statuses, http.StatusUnauthorized)
 	}
@@ -59,7 +61,7 @@ func (b *builder) subscription(r *rest.RouteConfig, method string, path []*yaml.
 		op = object("operationId", "cancelSubscription_"+r.Name, "tags", []string{r.Name}, "summary", "Cancel a subscription to results of "+r.Name,
 			"description", "The body can be empty. A task that was made with the subscription goes on.")
 		a.add("202", "It is cancelled.", headers, form)
-		statuses = append(statuses, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge)
+		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
 	b.refuse(a, headers, nil, statuses...)
 	set(op, "parameters", b.subscriptionParameters(r, path))

@@ -6,23 +6,30 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"syncgate/dialect/metrici"
 	"syncgate/dialect/rest"
 )
 
-// tasks describes the task resource. Where some route is signed, each path is there a second time, with the signature behind it.
+// tasks describes the task resource. Tasks of routes that are signed have paths with a signature behind them.
 func (b *builder) tasks() {
-	isSigned := func(r rest.RouteConfig) bool { return r.Auth == rest.AuthCorezoid }
-	if slices.ContainsFunc(b.Config.Routes, func(r rest.RouteConfig) bool { return !isSigned(r) }) {
-		b.taskPaths("", "")
+	var plain, signed []*rest.RouteConfig
+	for i := range b.Config.Routes {
+		if r := &b.Config.Routes[i]; r.Auth == rest.AuthCorezoid {
+			signed = append(signed, r)
+		} else {
+			plain = append(plain, r)
+		}
 	}
-	if slices.ContainsFunc(b.Config.Routes, isSigned) {
-		b.taskPaths("/{login}/{time}/{signature}", "Signed")
+	if len(plain) > 0 {
+		b.taskPaths("", taskWriter{builder: b, routes: plain})
+	}
+	if len(signed) > 0 {
+		b.taskPaths("/{login}/{time}/{signature}", taskWriter{b, signed, true, "Signed"})
 	}
 }
 
 // taskPaths describes the paths of a task, with tail behind each.
-func (b *builder) taskPaths(tail, suffix string) {
-	t := taskWriter{b, tail != "", suffix}
+func (b *builder) taskPaths(tail string, t taskWriter) {
 	task := "/tasks/{id}"
 	b.operation(task+tail, http.MethodGet, t.read())
 	b.operation(task+tail, http.MethodPut, t.cancel("cancelTaskByPut", "Cancel the task, as DELETE does", true))
@@ -35,6 +42,7 @@ func (b *builder) taskPaths(tail, suffix string) {
 // taskWriter describes operations of the task resource.
 type taskWriter struct {
 	*builder
+	routes []*rest.RouteConfig // whose tasks they are
 	signed bool
 	suffix string // of operationId
 }
@@ -67,8 +75,7 @@ func (t *taskWriter) taskSecurity(events bool) *yaml.Node {
 	}
 	var names []string
 	open := false
-	for i := range t.Config.Routes {
-		r := &t.Config.Routes[i]
+	for _, r := range t.routes {
 		open = open || r.Auth == rest.AuthNone
 		names = append(names, schemesOf(r)...)
 	}
@@ -88,14 +95,28 @@ func (t *taskWriter) taskSecurity(events bool) *yaml.Node {
 
 // anyView reports whether tasks of some route can be shown so.
 func (t *taskWriter) anyView(views ...string) bool {
-	return slices.ContainsFunc(t.Config.Routes, func(r rest.RouteConfig) bool { return slices.Contains(views, r.View) })
+	return slices.ContainsFunc(t.routes, func(r *rest.RouteConfig) bool { return slices.Contains(views, r.View) })
 }
 
 // refusedReads are the statuses of the gateway's refusals to those who ask about a task.
-func refusedReads(further ...int) []int {
-	return append(further,
-		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout, http.StatusGone,
+func (t *taskWriter) refusedReads(further ...int) []int {
+	all := append(further,
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusGone, http.StatusRequestEntityTooLarge,
 		http.StatusRequestHeaderFieldsTooLarge, http.StatusInternalServerError, http.StatusServiceUnavailable)
+	isForPages := func(a rest.AccessConfig) bool { return len(a.Origins) > 0 }
+	if t.Config.CORS.Enforce || !t.signed && slices.ContainsFunc(t.Config.Access, isForPages) {
+		all = append(all, http.StatusForbidden)
+	}
+	return all
+}
+
+// ends are the statuses of the replies of tasks that have no result.
+func (t *taskWriter) ends() []int {
+	all := []int{http.StatusConflict, http.StatusBadGateway}
+	if slices.ContainsFunc(t.routes, func(r *rest.RouteConfig) bool { return t.kindOf(r) == metrici.Kind }) {
+		all = append(all, http.StatusGatewayTimeout)
+	}
+	return all
 }
 
 const taskText = "What the client of the route would have got: the status, headers and body of its reply."
@@ -117,10 +138,10 @@ func (t *taskWriter) runs(a answers, headers *yaml.Node) {
 func (t *taskWriter) read() *yaml.Node {
 	a, headers := make(answers), t.headers("Preference-Applied", "PreferenceApplied")
 	own := t.with(headers)
-	for i := range t.Config.Routes {
-		own = t.resultHeaders(&t.Config.Routes[i], own)
+	for _, r := range t.routes {
+		own = t.resultHeaders(r, own)
 	}
-	statuses := refusedReads(http.StatusConflict, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout)
+	statuses := t.refusedReads(append(t.ends(), http.StatusTooManyRequests)...)
 	if t.anyView(rest.ViewHAL) {
 		statuses = append(statuses, http.StatusNotAcceptable)
 	}
@@ -134,7 +155,7 @@ func (t *taskWriter) read() *yaml.Node {
 		a.add("303", "In hal+json: it has succeeded, and the result is there.", t.with(headers, "Location", "ResultLocation"), media{typeHAL, t.part("schemas", "HALTask")})
 	}
 	a.add("303", "A client that was sent here is sent on, where it waits again.", t.with(headers, "Location", "ResultLocation", "Operation-Location", "OperationLocation"))
-	a.add("200", "With Accept: text/event-stream, its events: "+eventsText, headers, media{typeEvents, object("type", "string")})
+	a.add("200", "With Accept: text/event-stream, its events: "+eventsText, t.with(headers, "X-Accel-Buffering", "Buffering"), media{typeEvents, object("type", "string")})
 	a.add("204", "With Last-Event-ID: end, and Accept: text/event-stream: there are no more events.", headers)
 	return t.operation("readTask", "The task, or its result", "", nil, a, false, "PreferWait", "Hop", "HopWait", "LastEventId")
 }
@@ -151,9 +172,9 @@ func (t *taskWriter) cancel(id, summary string, body bool) *yaml.Node {
 	if t.anyView(rest.ViewOS1) {
 		further = []media{{typeJSON, t.part("schemas", "CoreosError")}}
 	}
-	statuses := refusedReads()
+	statuses := t.refusedReads()
 	if body {
-		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity)
+		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
 	t.refuse(a, headers, nil, statuses...)
 	t.refuse(a, headers, further, http.StatusConflict)
@@ -167,25 +188,25 @@ func (t *taskWriter) cancel(id, summary string, body bool) *yaml.Node {
 func (t *taskWriter) status() *yaml.Node {
 	a, headers := make(answers), t.headers("Preference-Applied", "PreferenceApplied", "Retry-After", "MayRetryAfter")
 	a.add("200", "The status. While the task runs there is Retry-After.", headers, media{typeJSON, t.part("schemas", "TaskStatus")})
-	t.refuse(a, headers, nil, refusedReads()...)
+	t.refuse(a, headers, nil, t.refusedReads()...)
 	return t.operation("readTaskStatus", "The status of the task", "It is 200 whatever has become of the task.", nil, a, false, "PreferWait")
 }
 
 func (t *taskWriter) result() *yaml.Node {
 	a, headers := make(answers), t.headers("Preference-Applied", "PreferenceApplied")
 	own := t.with(headers)
-	for i := range t.Config.Routes {
-		own = t.resultHeaders(&t.Config.Routes[i], own)
+	for _, r := range t.routes {
+		own = t.resultHeaders(r, own)
 	}
-	t.replies(a, own, refusedReads(http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout))
+	t.replies(a, own, t.refusedReads(t.ends()...))
 	t.runs(a, headers)
 	return t.operation("readTaskResult", "The result of the task", "", nil, a, false, "PreferWait")
 }
 
 func (t *taskWriter) events() *yaml.Node {
 	a, headers := make(answers), t.headers("Preference-Applied", "PreferenceApplied")
-	a.add("200", eventsText, headers, media{typeEvents, object("type", "string")})
+	a.add("200", eventsText, t.with(headers, "X-Accel-Buffering", "Buffering"), media{typeEvents, object("type", "string")})
 	a.add("204", "The client has the last event: Last-Event-ID was end.", headers)
-	t.refuse(a, headers, nil, refusedReads(http.StatusTooManyRequests)...)
+	t.refuse(a, headers, nil, t.refusedReads(http.StatusTooManyRequests)...)
 	return t.operation("followTask", "The events of the task", "A browser's EventSource opens the URL in the member `stream` of the task.", nil, a, true, "PreferWait", "LastEventId", "LastEventIdQuery")
 }
