@@ -18,18 +18,23 @@ type described struct {
 	*httptest.Server
 	t *testing.T
 
-	mu       sync.Mutex
-	spec     *spec
-	acts     string         // what the next tasks come to
-	calling  sync.WaitGroup // callbacks that are under way
-	callback string         // of the last task
-	heard    chan string    // notifications
-	answers  int            // what the receiver answers
+	mu      sync.Mutex
+	spec    *spec
+	acts    string         // what the next tasks come to
+	calling sync.WaitGroup // callbacks that are under way
+	task    taskAtEngine   // the last one
+	heard   chan string    // notifications
+}
+
+// taskAtEngine is a task as its engine has it.
+type taskAtEngine struct {
+	callback, body string
+	calls          part // the description of the callback
 }
 
 func newDescribed(t *testing.T) *described {
 	t.Helper()
-	d := &described{t: t, heard: make(chan string, 100), answers: http.StatusOK}
+	d := &described{t: t, heard: make(chan string, 100)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/receiver", d.receive)
 	mux.HandleFunc("/corezoid/", d.corezoid)
@@ -55,12 +60,15 @@ func (d *described) state() (s *spec, acts string) {
 	return d.spec, d.acts
 }
 
-// last gives the URL that the last task's engine can call.
-func (d *described) last() string {
+// last gives the last task.
+func (d *described) last() taskAtEngine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.callback
+	return d.task
 }
+
+// ends has the engine of the last task call back.
+func (d *described) ends(acts string) { d.calls(d.last(), acts) }
 
 // hook gives the description of what an engine gets, and of what it calls.
 func (s *spec) hook(name, method string) (gets, calls part) {
@@ -102,28 +110,29 @@ func evaluated(text string, r *http.Request, body string) string {
 	return found
 }
 
-// got holds a request for an engine against the description, and gives the URL to call.
-func (d *described) got(name string, r *http.Request) (callback, body string, calls part, acts string) {
+// got holds a request for an engine against the description.
+func (d *described) got(name string, r *http.Request) (task taskAtEngine, acts string) {
 	b, _ := io.ReadAll(r.Body)
 	s, acts := d.state()
 	gets, calls := s.hook(name, r.Method)
 	for _, wrong := range gets.wrongRequest(gets.list("parameters"), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}}) {
 		d.t.Errorf("the engine %s gets what the description does not have: %s\n%v %s", name, wrong, r.Header, b)
 	}
-	callback = evaluated(expression(gets), r, string(b))
-	if u, err := url.Parse(callback); err != nil || !strings.Contains(callback, "/api/1/plugins/callback/") || u.Host == "" {
-		d.t.Errorf("by %s the callback URL of %s is %q", expression(gets), name, callback)
+	task = taskAtEngine{evaluated(expression(gets), r, string(b)), string(b), calls}
+	isCreate := name != "package" || strings.Contains(string(b), `"ops":[{"conv_id":1234`)
+	if u, err := url.Parse(task.callback); isCreate && (err != nil || !strings.Contains(task.callback, "/api/1/plugins/callback/") || u.Host == "") {
+		d.t.Errorf("by %s the callback URL of %s is %q", expression(gets), name, task.callback)
 	}
 	d.mu.Lock()
-	d.callback = callback
+	d.task = task
 	d.mu.Unlock()
-	return callback, string(b), calls, acts
+	return task, acts
 }
 
 // http is an engine in plain HTTP.
 func (d *described) http(w http.ResponseWriter, r *http.Request) {
 	name := "engine_" + r.PathValue("engine")
-	callback, body, calls, acts := d.got(name, r)
+	task, acts := d.got(name, r)
 	switch acts {
 	case "refuse":
 		w.Header().Set("Content-Type", "text/x-refusal")
@@ -136,8 +145,25 @@ func (d *described) http(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"rate":1.5}`)
 	default:
 		w.WriteHeader(http.StatusAccepted)
-		d.calls(callback, body, calls, acts)
+		d.calls(task, acts)
 	}
+}
+
+// corezoidOps are those of a package. One object counts as an array of one.
+type corezoidOps []corezoidOp
+
+type corezoidOp struct {
+	ID   string          `json:"id"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+func (o *corezoidOps) UnmarshalJSON(text []byte) error {
+	*o = make(corezoidOps, 1)
+	if text[0] == '{' {
+		return json.Unmarshal(text, &(*o)[0])
+	}
+	return json.Unmarshal(text, (*[]corezoidOp)(o))
 }
 
 // corezoid is Corezoid's API.
@@ -147,15 +173,11 @@ func (d *described) corezoid(w http.ResponseWriter, r *http.Request) {
 	if s.root.in("webhooks", name).object == nil {
 		name = "package"
 	}
-	_, body, calls, acts := d.got(name, r)
+	task, acts := d.got(name, r)
 	var in struct {
-		Ops []struct {
-			ID   string          `json:"id"`
-			Type string          `json:"type"`
-			Data json.RawMessage `json:"data"`
-		} `json:"ops"`
+		Ops corezoidOps `json:"ops"`
 	}
-	if err := json.Unmarshal([]byte(body), &in); err != nil {
+	if err := json.Unmarshal([]byte(task.body), &in); err != nil {
 		d.t.Error(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -178,14 +200,14 @@ func (d *described) corezoid(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"request_proc":"ok","ops":[%s]}`, strings.Join(ops, ","))
 	for _, op := range in.Ops {
 		if op.Type == "create" {
-			d.calls(evaluated("$request.body#/__callback_url", r, string(op.Data)), `{"done":true}`, calls, acts)
+			d.calls(taskAtEngine{evaluated("$request.body#/__callback_url", r, string(op.Data)), `{"done":true}`, task.calls}, acts)
 		}
 	}
 }
 
 // calls has an engine call back, as acts says.
-func (d *described) calls(url, body string, op part, acts string) {
-	header := []string{"Content-Type: application/json"}
+func (d *described) calls(task taskAtEngine, acts string) {
+	header, body := []string{"Content-Type: application/json"}, task.body
 	if body == "" {
 		body = `{"rate":1.5}`
 	}
@@ -199,13 +221,13 @@ func (d *described) calls(url, body string, op part, acts string) {
 	case "progress":
 		header, body = append(header, "X-Callback-Status: progress"), `{"percent":40}`
 	}
-	d.calling.Go(func() { d.call(200, op, url, body, header...) })
+	d.calling.Go(func() { d.call(200, task, body, header...) })
 }
 
 // call calls back, holds the exchange against the description, and wants a status.
-func (d *described) call(status int, op part, url, body string, headers ...string) {
+func (d *described) call(status int, task taskAtEngine, body string, headers ...string) {
 	d.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, task.callback, strings.NewReader(body))
 	if err != nil {
 		d.t.Error(err)
 		return
@@ -223,9 +245,9 @@ func (d *described) call(status int, op part, url, body string, headers ...strin
 	b, _ := io.ReadAll(r.Body)
 	s, _ := d.state()
 	a := answer{status: r.StatusCode, header: r.Header, body: string(b)}
-	s.checkAnswer("callback", op, a)
+	s.checkAnswer("callback", task.calls, a)
 	if a.status == http.StatusOK {
-		for _, wrong := range op.wrongRequest(op.list("parameters"), nil, exchange{http.MethodPost, url, req.Header, body, a}) {
+		for _, wrong := range task.calls.wrongRequest(task.calls.list("parameters"), nil, exchange{http.MethodPost, task.callback, req.Header, body, a}) {
 			d.t.Errorf("a callback: %s", wrong)
 		}
 	}
@@ -248,10 +270,6 @@ func (d *described) receive(w http.ResponseWriter, r *http.Request) {
 	if len(wrong) > 0 {
 		d.t.Errorf("a receiver gets what the description does not have: %s\n%v %s", wrong, r.Header, b)
 	}
-	d.mu.Lock()
-	status := d.answers
-	d.mu.Unlock()
-	w.WriteHeader(status)
 	d.heard <- r.Header.Get("Content-Type") + " " + string(b)
 }
 

@@ -77,7 +77,7 @@ func basic(user, password string) string {
 }
 
 const (
-	shopKey = "X-Api-Key: an-example-of-a-key"
+	shopKey    = "X-Api-Key: an-example-of-a-key"
 	browserKey = "X-Api-Key: pk-shop"
 )
 
@@ -134,9 +134,10 @@ func (r request) task(s *spec, c *client, status int, method, task, body string,
 	return s.wants(status, c, method, task, body, r.with(headers...)...)
 }
 
-// begun has a task made that its client comes back for, and gives its path.
-func (r request) begun(s *spec, c *client) string {
+// begun has a task made that its client comes back for, and that the engine does not end, and gives its path.
+func (d *described) begun(s *spec, c *client, r request) string {
 	s.t.Helper()
+	d.now("never")
 	a := s.wants(202, c, r.method, r.target(), r.body, r.with("Prefer: respond-async")...)
 	_, path, ok := strings.Cut(a.header.Get("Location"), "/tasks/")
 	if !ok {
@@ -241,9 +242,7 @@ func (d *described) calledWell(s *spec, c *client) {
 			s.t.Errorf("%s: Preference-Applied: %s", r.name, a.header.Get("Preference-Applied"))
 		}
 		r.call(s, c, 200, "Accept: text/event-stream")
-		r.begun(s, c)
-		d.now("never")
-		r.call(s, c, 303, "Prefer: redirect, wait=1")
+		d.begun(s, c, r)
 		for acts, status := range map[string]int{"cancel": 409, "error": 502, "broken": 502} {
 			d.now(acts)
 			r.call(s, c, status, "Prefer: wait=20")
@@ -257,18 +256,24 @@ func (d *described) calledWell(s *spec, c *client) {
 			r.call(s, c, 207, "Prefer: wait=20")
 		}
 	}
+	d.now("never")
+	var wait sync.WaitGroup
+	for _, r := range requests() {
+		wait.Go(func() { r.call(s, c, 303, "Prefer: redirect, wait=1") })
+	}
+	wait.Go(func() { requests()["rates"].call(s, c, 504, "Prefer: wait=1") })
+	wait.Wait()
 	all := requests()
 	d.now("final")
 	all["rates"].call(s, c, 200)
-	d.now("never")
-	all["rates"].call(s, c, 504, "Prefer: wait=1")
 	d.now("format_error")
 	all["transfers"].call(s, c, 502)
 	d.now("result")
 	all["feeds"].call(s, c, 202)
 	s.wants(200, c, "POST", "/v1/transfers/card", all["transfers"].body, browserKey, "Origin: https://shop.example.com")
-	hal := all["reports"]
-	hal.call(s, c, 202, "Prefer: respond-async", "Accept: application/hal+json")
+	d.now("never")
+	all["reports"].call(s, c, 202, "Prefer: respond-async", "Accept: application/hal+json")
+	d.now("result")
 	d.pushed(s, c, all["containers"], 202, `{"weight":12,"callback":{"url":"`+d.URL+`/receiver","meta":{"n":1}}}`, "application/json", "X-COREOS-CALLBACK-SECRET: its-secret")
 	d.pushed(s, c, all["feeds"], 202, `{"feed":"shoes","callbackUrl":"`+d.URL+`/receiver","secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZg=="}`, "application/hal+json")
 }

@@ -23,20 +23,18 @@ func (d *described) asked(s *spec, c *client) {
 	// In hal+json.
 	for _, r := range []request{all["transfers"], all["feeds"], all["signed"]} {
 		accept := "Accept: application/hal+json"
-		d.now("never")
-		running := r.begun(s, c)
+		running := d.begun(s, c, r)
 		r.task(s, c, 200, "GET", running, "", accept)
 		r.task(s, c, 202, "DELETE", running, "", accept)
 		r.task(s, c, 200, "GET", running, "", accept) // the problem
-		d.now("result")
-		done := r.begun(s, c)
+		done := d.begun(s, c, r)
+		d.ends("result")
 		r.task(s, c, 303, "GET", done, "", accept, "Prefer: wait=20")
 	}
-	d.now("result")
-	feed := all["feeds"].begun(s, c)
+	feed := d.begun(s, c, all["feeds"])
 	all["feeds"].task(s, c, 406, "GET", feed, "", "Accept: image/png")
 	// Of somebody else.
-	report := all["reports"].begun(s, c)
+	report := d.begun(s, c, all["reports"])
 	for _, form := range forms() {
 		s.wants(401, c, "GET", report+form, "")
 		s.wants(403, c, "GET", report+form, "", browserKey)
@@ -51,14 +49,15 @@ func (d *described) asked(s *spec, c *client) {
 
 // askedOf asks about tasks of a route.
 func (d *described) askedOf(s *spec, c *client, r request) {
-	d.now("never")
-	running := r.begun(s, c)
-	r.task(s, c, 202, "GET", running, "", "Prefer: wait=1")
-	r.task(s, c, 200, "GET", running+"/status", "", "Prefer: wait=1")
+	running := d.begun(s, c, r)
+	var wait sync.WaitGroup
+	wait.Go(func() { r.task(s, c, 202, "GET", running, "", "Prefer: wait=1") })
+	wait.Go(func() { r.task(s, c, 200, "GET", running+"/status", "", "Prefer: wait=1") })
+	wait.Go(func() { r.task(s, c, 303, "GET", running+"?hop=1&wait=1", "") })
+	wait.Go(func() { r.task(s, c, 200, "GET", running, "", "Accept: text/event-stream", "Prefer: wait=1") })
+	wait.Go(func() { r.task(s, c, 200, "GET", running+"/events", "", "Prefer: wait=1") })
+	wait.Wait()
 	r.task(s, c, 202, "GET", running+"/result", "")
-	r.task(s, c, 303, "GET", running+"?hop=1&wait=1", "")
-	r.task(s, c, 200, "GET", running, "", "Accept: text/event-stream", "Prefer: wait=1")
-	r.task(s, c, 200, "GET", running+"/events", "", "Prefer: wait=1")
 	r.task(s, c, 204, "GET", running, "", "Accept: text/event-stream", "Last-Event-ID: end")
 	r.task(s, c, 204, "GET", running+"/events", "", "Last-Event-ID: end")
 	r.task(s, c, 400, "PUT", running, `{"status":`)
@@ -69,10 +68,10 @@ func (d *described) askedOf(s *spec, c *client, r request) {
 	}
 	r.task(s, c, 409, "PUT", running, `{"status":"cancelled"}`)
 	r.task(s, c, 409, "DELETE", running, "")
-	running = r.begun(s, c)
+	running = d.begun(s, c, r)
 	r.task(s, c, 202, "DELETE", running, "")
-	d.now("result")
-	done := r.begun(s, c)
+	done := d.begun(s, c, r)
+	d.ends("result")
 	r.task(s, c, 200, "GET", done, "", "Prefer: wait=20")
 	for _, form := range forms() {
 		r.task(s, c, 200, "GET", done+form, "")
@@ -87,8 +86,8 @@ func (d *described) askedOf(s *spec, c *client, r request) {
 		s.wants(401, c, "DELETE", done+"/"+login+"/1700000000/"+strings.Repeat("0", 40), "")
 		s.wants(401, c, "PUT", done+"/"+login+"/1700000000/"+strings.Repeat("0", 40), `{"status":"cancelled"}`)
 	}
-	d.now("error")
-	failed := r.begun(s, c)
+	failed := d.begun(s, c, r)
+	d.ends("error")
 	r.task(s, c, 502, "GET", failed, "", "Prefer: wait=20")
 	for form, status := range map[string]int{"/status": 200, "/result": 502, "/events": 200} {
 		r.task(s, c, status, "GET", failed+form, "")
@@ -96,8 +95,8 @@ func (d *described) askedOf(s *spec, c *client, r request) {
 	if r.name == "rates" || r.name == "containers" { // where the engine gives no status
 		return
 	}
-	d.now("status")
-	own := r.begun(s, c)
+	own := d.begun(s, c, r)
+	d.ends("status")
 	r.task(s, c, 207, "GET", own, "", "Prefer: wait=20")
 	r.task(s, c, 207, "GET", own+"/result", "")
 }
@@ -111,12 +110,11 @@ func (d *described) stream(s *spec, c *client) {
 	if err := json.Unmarshal([]byte(a.body), &task); err != nil {
 		s.t.Fatal(err)
 	}
-	_, calls := s.hook("engine_flow", "POST")
-	d.call(200, calls, d.last(), `{"state":"busy","percent":40}`, "Content-Type: application/json")
+	d.call(200, d.last(), `{"state":"busy","percent":40}`, "Content-Type: application/json")
 	if a := r.task(s, c, 200, "GET", "/tasks/"+task.ID+"/status", ""); !strings.Contains(a.body, `"percentComplete":40`) {
 		s.t.Errorf("the status is %s", a.body)
 	}
-	d.call(200, calls, d.last(), `{"state":"done","pages":4}`, "Content-Type: application/json")
+	d.call(200, d.last(), `{"state":"done","pages":4}`, "Content-Type: application/json")
 	u, err := url.Parse(task.Stream)
 	if err != nil {
 		s.t.Fatal(err)
@@ -126,17 +124,15 @@ func (d *described) stream(s *spec, c *client) {
 	}
 }
 
-// calledBack calls callback URLs as they cannot be called, and again.
+// calledBack calls a callback URL as it cannot be called, and again.
 func (d *described) calledBack(s *spec) {
-	_, calls := s.hook("engine_flow", "POST")
-	at := d.last()
+	task := d.last()
 	const kind = "Content-Type: application/json"
-	d.call(200, calls, at, `{"state":"done"}`, kind) // it was called before
-	d.call(400, calls, at, `{`, kind)
-	d.call(400, calls, at, `{}`, kind, "X-Callback-Status: perhaps")
-	d.call(404, calls, at[:len(at)-1], `{}`, kind)
-	d.call(415, calls, at, `{}`, kind, "Content-Encoding: gzip")
-	u, err := url.Parse(at)
+	d.call(200, task, `{"state":"done"}`, kind) // it was called before
+	d.call(400, task, `{`, kind)
+	d.call(400, task, `{}`, kind, "X-Callback-Status: perhaps")
+	d.call(415, task, `{}`, kind, "Content-Encoding: gzip")
+	u, err := url.Parse(task.callback)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -148,8 +144,10 @@ func (d *described) calledBack(s *spec) {
 			s.t.Errorf("a callback is answered with %d %s (%v), want %d", a.status, a.body, err, status)
 			continue
 		}
-		s.checkAnswer("callback", calls, a)
+		s.checkAnswer("callback", task.calls, a)
 	}
+	task.callback = task.callback[:len(task.callback)-1]
+	d.call(404, task, `{}`, kind)
 }
 
 // limited reaches limits.
@@ -192,14 +190,15 @@ func (d *described) limited(t *testing.T, s *spec) {
 }
 
 // gone asks for results that are kept no more. late is a callback URL of another process, of which this one knows nothing.
-func (d *described) gone(t *testing.T, s *spec, late string) {
+func (d *described) gone(t *testing.T, s *spec, late taskAtEngine) {
 	_, c := d.gate(t, "SYNCGATE_RESULTS_RETENTION=1s")
 	d.now("result")
 	all := requests()
 	var wait sync.WaitGroup
 	for _, name := range []string{"reports", "signed"} {
 		r := all[name]
-		task := r.begun(s, c)
+		task := d.begun(s, c, r)
+		d.ends("result")
 		wait.Go(func() {
 			eventually(t, "the result is gone", func() bool {
 				target := task
@@ -216,12 +215,12 @@ func (d *described) gone(t *testing.T, s *spec, late string) {
 		})
 	}
 	wait.Wait()
-	u, err := url.Parse(late)
+	u, err := url.Parse(late.callback)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, calls := s.hook("engine_flow", "POST")
-	d.call(410, calls, c.url+u.Path, `{}`, "Content-Type: application/json")
+	late.callback = c.url + u.Path
+	d.call(410, late, `{}`, "Content-Type: application/json")
 }
 
 // unavailable takes the store away while clients wait.
@@ -231,8 +230,8 @@ func (d *described) unavailable(t *testing.T, s *spec) {
 	eventually(t, "it is ready", func() bool { return g.ready() == 200 })
 	all := requests()
 	d.now("never")
-	report, signed := all["reports"].begun(s, c), all["signed"].begun(s, c)
-	at := d.last()
+	report, signed := d.begun(s, c, all["reports"]), d.begun(s, c, all["signed"])
+	last := d.last()
 	topic := s.wants(201, c, "POST", "/v1/feeds/tasks", `{"feed":"shoes","topic":true}`, shopKey)
 	var made struct{ UUID string }
 	if err := json.Unmarshal([]byte(topic.body), &made); err != nil {
@@ -259,7 +258,6 @@ func (d *described) unavailable(t *testing.T, s *spec) {
 		r.task(s, c, 503, "DELETE", task, "")
 		r.task(s, c, 503, "PUT", task, `{"status":"cancelled"}`)
 	}
-	_, calls := s.hook("engine_vault", "POST")
-	d.call(503, calls, at, `{}`, "Content-Type: application/json")
+	d.call(503, last, `{}`, "Content-Type: application/json")
 	_ = g.process.Process.Kill()
 }
