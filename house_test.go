@@ -61,6 +61,7 @@ func arrows() map[string]arrow {
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
+		"web":          {nil, []string{fasthttp}, "it shows what the admin listener says, and asks nobody else"},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
 		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/freeport", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}

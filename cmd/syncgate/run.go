@@ -26,6 +26,7 @@ import (
 	"syncgate/gateway"
 	"syncgate/internal/admin"
 	"syncgate/signer"
+	"syncgate/web"
 )
 
 // node is a running gateway and what it is made of.
@@ -147,7 +148,7 @@ func (n *node) listen() (err error) {
 	n.probes = doctor.New(n.keys.Keys, n.probed(n.config))
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters), n.probes}, Engines: engines, AdminPaths: n.paths, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters), n.probes}, Engines: engines, AdminPaths: n.paths, AdminPage: web.Serve, Outbox: &n.pushing,
 	}
 	parts.Backend, parts.Pushes = n.config.Correlator.Backend, n.pushing.begun
 	if n.tracing != nil {
