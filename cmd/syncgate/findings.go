@@ -35,7 +35,7 @@ func newFindings(show func(finding)) *findings {
 	return &findings{show: show, count: make(map[verdict]int)}
 }
 
-func (r *findings) ok(key, format string, args ...any) { r.add(isOK, key, "", format, args...) }
+func (r *findings) ok(key, format string, args ...any)   { r.add(isOK, key, "", format, args...) }
 func (r *findings) warn(key, format string, args ...any) { r.add(isWarning, key, "", format, args...) }
 
 func (r *findings) fail(key, format string, args ...any) { r.add(isProblem, key, "", format, args...) }
