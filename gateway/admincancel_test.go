@@ -75,7 +75,7 @@ func TestOperatorCancels(t *testing.T) {
 	reply := n.createLater(oneOp(`{}`), "X-Request-Id", "first")
 	a := e.next(t)
 	a.accept()
-	if w := n.cancels(t, "first"); w.Trips[0].Outcome != "cancelled" || w.Trips[0].Trip != a.tokens[0][:8] || len(w.Trips[0].Next) == 0 {
+	if w := n.cancels(t, "first"); w.Trips[0].Outcome != "cancelled" || w.Trips[0].Callbacks != 0 || w.Trips[0].Trip != a.tokens[0][:8] || len(w.Trips[0].Next) == 0 {
 		t.Errorf("%+v", w)
 	}
 	want(t, got(t, reply), 200, cancelled)

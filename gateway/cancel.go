@@ -93,7 +93,12 @@ func (g *Gateway) askToCancel(e *engine, id correlator.ID, accepted []byte) {
 
 // isCancelled reports whether a client has cancelled what a record is of.
 func isCancelled(rec correlator.Record) bool {
-	return len(rec.Finals) > 0 && rec.Finals[0].Status == correlator.Cancelled && len(rec.Finals[0].Body) == 0
+	return len(rec.Finals) > 0 && isOurCancel(&rec.Finals[0])
+}
+
+// isOurCancel reports whether a final says that a client or an operator has cancelled the task: an engine that does says something.
+func isOurCancel(cb *correlator.Callback) bool {
+	return cb.Status == correlator.Cancelled && len(cb.Body) == 0
 }
 
 // cancelled asks the engine to cancel what its client has left or cancelled before the engine answered. It is called when the engine has.

@@ -45,7 +45,7 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	switch {
 	case t.phase == parked && !final:
 		t.finals[cb.Op] = cb
-		if cb.Status != correlator.Answered && t.g.recent != nil {
+		if cb.Status != correlator.Answered && !isOurCancel(&cb) && t.g.recent != nil {
 			t.heard.note(t.accepted)
 		}
 		if t.open--; t.open > 0 {
