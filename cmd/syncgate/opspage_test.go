@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,12 +31,22 @@ type demoNode struct {
 	calls         sync.WaitGroup
 }
 
-// startDemoNode starts "syncgate demo", and reads the address of its page from what it prints.
+// startDemoNode starts "syncgate demo" as docs/page.md does, at addresses of its own, and wants that it prints the address of its page.
 func startDemoNode(t *testing.T) *demoNode {
 	t.Helper()
 	at := free(t, 2)
 	d := &demoNode{t: t, public: at[0], admin: at[1], client: http.Client{Timeout: 2 * patience, Transport: new(http.Transport)}}
-	command, log := exec.Command("syncgate", "demo", "--listen", d.public, "--admin", d.admin), new(logbook)
+	text, err := os.ReadFile("../../docs/page.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "<!-- test: demo -->\n```sh\n")
+	line, _, _ = strings.Cut(line, "\n")
+	words := strings.Fields(strings.NewReplacer("127.0.0.1:8080", d.public, "127.0.0.1:9090", d.admin).Replace(line))
+	if !slices.Contains(words, d.public) || !slices.Contains(words, d.admin) {
+		t.Fatalf("docs/page.md starts the demo by %q", line)
+	}
+	command, log := exec.Command(words[0], words[1:]...), new(logbook)
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -46,6 +46,7 @@ function address() {
 
 function route() {
 	const {part, name, query} = address(), found = parts.find(one => one.path === part);
+	element("question").close(); // it asks about what is shown no more
 	stop.abort();
 	stop = new AbortController();
 	const view = !found || name && !found.one ? unknown() : (name ? found.one : found.show)(context, {name, query}, stop.signal);

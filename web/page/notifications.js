@@ -133,7 +133,7 @@ function showAttempt(section, attempt) {
 	fill(section, JSON.stringify(attempt), () => {
 		const good = attempt.outcome === "delivered";
 		const all = [["When", clock(attempt.at, true)], ["Took", duration(attempt.duration_ns / 1e6)], ["Status", attempt.status ? String(attempt.status) : "no answer"], ["Why", attempt.error]].filter(([, value]) => value);
-		return [h("h2", {id: "attempt"}, `Attempt ${attempt.attempt}, the last one`), h("dl", {class: "facts"}, h("div", null, h("dt", null, "Outcome"), h("dd", null, tag(good ? "good" : "bad", attempt.outcome))),
+		return [h("h2", {id: "attempt"}, `Attempt ${attempt.attempt}, the last one`), h("dl", {class: "facts"}, h("div", null, h("dt", null, "Outcome"), h("dd", null, tag(good ? "good" : "bad", attempt.outcome === "status" ? `status ${attempt.status}` : attempt.outcome))),
 			all.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))))];
 	});
 }

@@ -31,7 +31,7 @@ export function tripTable({caption, empty, over, now, most}) {
 	return new Table({
 		caption, empty, most, key: tripKey,
 		columns: [
-			{label: "Request", class: "id", cell: (cell, trip) => fill(cell, address(trip), () => h("a", {href: address(trip)}, trip.request_id || trip.trip))},
+			{label: "Request", class: "id request", cell: (cell, trip) => fill(cell, address(trip), () => h("a", {href: address(trip)}, trip.request_id || trip.trip))},
 			...time,
 			{label: "State", cell: (cell, trip) => {
 				const {tone, word, meaning} = state(trip);
