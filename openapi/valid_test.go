@@ -27,6 +27,8 @@ func valid(t *testing.T, text []byte) *openapi3.T {
 
 func TestCorezoidIsValid(t *testing.T) { valid(t, openapi.Corezoid()) }
 
+func TestAdminIsValid(t *testing.T) { valid(t, openapi.Admin()) }
+
 func TestRoutesAreValid(t *testing.T) {
 	text, err := os.ReadFile("routes.yaml")
 	if err != nil {

@@ -14,6 +14,8 @@ const (
 	configPath   = "/api/config"
 	warningsPath = "/api/warnings"
 	waitersPath  = "/api/waiters"
+
+	descriptionPath = "/openapi.yaml"
 )
 
 // readPath is a path of the admin listener at which something is read, and nothing else: there are no parameters, and no paths below it.
@@ -39,6 +41,7 @@ func (n *node) adminPaths(recent *recentWarnings) []admin.Path {
 		readPath(configPath, n.effective.showConfig),
 		readPath(warningsPath, recent.show),
 		readPath(waitersPath, n.effective.showWaiters),
+		readPath(descriptionPath, showDescription),
 	}
 }
 

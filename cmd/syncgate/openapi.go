@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/valyala/fasthttp"
+
 	"syncgate/configs"
 	"syncgate/openapi"
 )
@@ -74,6 +76,12 @@ func (p *program) describeRoutes(path string, in openapi.Input, asJSON bool) err
 		return err
 	}
 	return p.printDescription(d, asJSON)
+}
+
+// showDescription answers operators with the description of the admin listener.
+func showDescription(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("application/yaml") // RFC 9512
+	ctx.SetBody(openapi.Admin())
 }
 
 // bodySchemas reads the schemas of bodies that routes name.

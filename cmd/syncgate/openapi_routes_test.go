@@ -172,7 +172,7 @@ func raw(t *testing.T, address, text string) (a answer, err error) {
 func (s *spec) broken(c *client) {
 	s.t.Helper()
 	address := strings.TrimPrefix(c.url, "http://")
-	filled := strings.NewReplacer("{version}", "1", "{login}", login, "{time}", "1", "{signature}", strings.Repeat("0", 40), "{id}", "x", "{task}", "x", "{uuid}", "x", "{kind}", "card")
+	filled := strings.NewReplacer("{version}", "1", "{login}", login, "{time}", "1", "{signature}", strings.Repeat("0", 40), "{id}", "x", "{task}", "x", "{uuid}", "x", "{kind}", "card", "{name}", "x")
 	var all sync.WaitGroup
 	for _, name := range s.operations() {
 		method, path, _ := strings.Cut(name, " ")
