@@ -60,14 +60,15 @@ func newContainer(t *testing.T, objects []object, secrets map[string]string) *co
 		c.write(t, "etc/syncgate/"+name, text, 0o444)
 	}
 	for _, path := range regexp.MustCompile(`/secrets/[-./\w]+`).FindAllString(configuration(t, objects), -1) {
-		if !c.mounts(path) {
-			t.Errorf("the configuration names %s, and the pod does not mount it", path)
+		volume := c.mounts(path)
+		if volume == nil {
+			t.Fatalf("the configuration names %s, and the pod does not mount it", path)
 		}
 		text, ok := secrets[filepath.Base(path)]
 		if !ok {
 			text = secretOf(path)
 		}
-		c.write(t, path, text, 0o440)
+		c.write(t, path, text, os.FileMode(*volume.DefaultMode))
 	}
 	for _, e := range pod.Containers[0].Env {
 		value := e.Value
@@ -95,15 +96,16 @@ func secretOf(name string) string {
 	return strings.Repeat(strings.ToLower(regexp.MustCompile(`\W|_`).ReplaceAllString(name, "")), 10) + "\n"
 }
 
-// mounts reports whether a path is in a volume of the container, as one of its files.
-func (c *container) mounts(path string) bool {
+// mounts gives the Secret that has the file at a path of the container, nil if none has.
+func (c *container) mounts(path string) *core.SecretVolumeSource {
 	for _, m := range c.pod.Containers[0].VolumeMounts {
-		file, ok := strings.CutPrefix(path, m.MountPath+"/")
-		if ok && slices.ContainsFunc(c.pod.Volumes, func(v core.Volume) bool { return v.Name == m.Name && hasFile(v.Secret, file) }) {
-			return true
+		file, below := strings.CutPrefix(path, m.MountPath+"/")
+		i := slices.IndexFunc(c.pod.Volumes, func(v core.Volume) bool { return v.Name == m.Name && hasFile(v.Secret, file) })
+		if below && i >= 0 {
+			return c.pod.Volumes[i].Secret
 		}
 	}
-	return false
+	return nil
 }
 
 // hasFile reports whether a volume has a file. Without items it has one for each key, whatever these are.
@@ -123,7 +125,7 @@ func (c *container) write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// protect gives everything to root, and to the group that reads it.
+// protect gives everything to root, and to the group that the volumes of the pod are given to.
 func (c *container) protect(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(c.root, func(path string, d os.DirEntry, err error) error {
@@ -133,7 +135,7 @@ func (c *container) protect(t *testing.T) {
 		case d.IsDir():
 			return os.Chmod(path, 0o755)
 		case os.Getuid() == 0:
-			return os.Chown(path, 0, nobody)
+			return os.Chown(path, 0, int(*c.pod.SecurityContext.FSGroup))
 		default:
 			return nil
 		}
@@ -152,7 +154,8 @@ func (c *container) command(args ...string) *exec.Cmd {
 	cmd.Dir, cmd.Env = "/", c.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.root, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		user := c.pod.SecurityContext
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(*user.RunAsUser), Gid: uint32(*user.RunAsGroup)} //nolint:gosec // TestObjects wants 65532
 		return cmd
 	}
 	// Who is not root may have another root in a namespace of users alone.

@@ -25,6 +25,9 @@ func wantFit(t *testing.T, objects []object) {
 	deployment := all[apps.Deployment](objects)[0]
 	pod := deployment.Spec.Template
 	wantSelected(t, deployment.Name, deployment.Spec.Selector, pod.Labels)
+	if s := deployment.Spec.Strategy; (s.Type == apps.RecreateDeploymentStrategyType) != (s.RollingUpdate == nil) {
+		t.Errorf("the strategy is %+v, which Kubernetes refuses", s)
+	}
 	wantRestricted(t, pod.Spec)
 	wantContainer(t, pod.Spec)
 	for _, spread := range pod.Spec.TopologySpreadConstraints {

@@ -51,6 +51,7 @@ func TestProblemsOfTheNetwork(t *testing.T) {
 		"configuration: {listen: {public: ':80'}}":                                             "Set ports.public",
 		"configuration: {listen: {admin: '0.0.0.0:9090'}}":                                     "Set ports.admin",
 		"configuration: {listen: {callback: ':80'}}":                                           "Set ports.callback",
+		"image: {repository: ''}":                                                              "image.repository is missing",
 		"ports: {callback: 8080}":                                                              "must differ",
 		"networkPolicy: {enabled: false}\nserviceMonitor: {enabled: true}":                     "serviceMonitor.enabled needs the admin listener",
 		"networkPolicy: {admin: {from: []}}\nserviceMonitor: {enabled: true}":                  "serviceMonitor.enabled needs networkPolicy.admin.from",

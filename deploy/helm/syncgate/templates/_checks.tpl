@@ -22,6 +22,9 @@ here is what only the chart can know.
 {{- if not (dig "callback" "base_url" "" $c) -}}
 {{- fail (printf "\nconfiguration.callback.base_url is missing: the URL at which the engine reaches the Service %s-callback. For an engine in this cluster it is http://%s-callback.%s.svc:%v, and for others the URL of an Ingress or a balancer in front of it." (include "syncgate.fullname" .) (include "syncgate.fullname" .) .Release.Namespace .Values.service.callback.port) -}}
 {{- end -}}
+{{- if not .Values.image.repository -}}
+{{- fail "\nimage.repository is missing: where the cluster finds the image that you have built from the Dockerfile, such as registry.example.com/syncgate." -}}
+{{- end -}}
 {{- $backend := dig "correlator" "backend" "memory" $c -}}
 {{- $redis := eq $backend "redis" -}}
 {{- $pods := ternary .Values.autoscaling.max .Values.replicas .Values.autoscaling.enabled | int -}}
