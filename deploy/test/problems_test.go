@@ -72,6 +72,7 @@ func TestProblemsOfSecrets(t *testing.T) {
 		"configuration: {access: [{name: a, key: abc}]}":                                     "configuration.access[0].key has a secret",
 		"configuration: {engine: {headers: {Authorization: Bearer abc}}}":                    "configuration.engine.headers.Authorization has a secret",
 		"configuration: {engines: [{name: a, headers: {X-Api-Key: abc}}]}":                   "configuration.engines[0].headers.X-Api-Key has a secret",
+		"configuration: {tracing: {token: abc}}":                                             "configuration.tracing.token has a secret",
 		"configuration: {waiters: [{name: a, hashes: [abc]}]}":                               "configuration.waiters[0].hashes[0] has a secret",
 		"configuration: {correlator: {redis: {url: 'redis://user:abc@redis:6379'}}}":         "configuration.correlator.redis.url has a password in a URL",
 		"configuration: {correlator: {redis: {url: 'redis://redis:6379?x=1&password=abc'}}}": "configuration.correlator.redis.url has a password in a URL",

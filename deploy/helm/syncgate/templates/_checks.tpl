@@ -146,7 +146,7 @@ No secret stands in the configuration, and every variable and file that it names
 {{/* Says "true" of a key whose value is a secret. */}}
 {{- define "syncgate.isSecret" -}}
 {{- $name := regexReplaceAll "\\[[0-9]+\\]$" . "" | splitList "." | last -}}
-{{- if regexMatch "(secret|secrets|password|verify_token|hashes)$" $name -}}true
+{{- if regexMatch "(secret|secrets|password|token|hashes)$" $name -}}true
 {{- else if regexMatch "(^callback|^access\\[[0-9]+\\])\\.keys\\[[0-9]+\\]$|^access\\[[0-9]+\\]\\.key$" . -}}true
 {{- else if regexMatch "(?i)headers\\..*(auth|token|secret|key|cookie|password)" . -}}true
 {{- end -}}

@@ -184,6 +184,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* The port of the collector of traces; nothing where there is none. */}}
+{{- define "syncgate.tracingPorts" -}}
+{{- with dig "tracing" "url" "" .Values.configuration -}}
+{{- if $.Values.networkPolicy.egress.tracing.ports -}}
+{{- join " " $.Values.networkPolicy.egress.tracing.ports -}}
+{{- else -}}
+{{- include "syncgate.portOf" (list "tracing" "tracing.url" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The ports of Redis, separated by blanks; nothing where it is not used. */}}
 {{- define "syncgate.redisPorts" -}}
 {{- $redis := dig "correlator" "redis" dict .Values.configuration -}}
