@@ -97,7 +97,7 @@ func TestAdminShowsLate(t *testing.T) {
 	reply := n.createLater(short)
 	a := e.next(t)
 	a.accept()
-	waitFor(t, func() bool { trips := n.find(t, a.tokens[0]).Trips; return len(trips) == 1 && trips[0].EngineAnswered != nil })
+	waitFor(t, func() bool { return n.findOne(t, a.tokens[0]).EngineAnswered != nil })
 	got(t, reply)
 	waitLog(t, n, `"outcome":"timeout"`)
 	if trip := n.findOne(t, a.tokens[0]); len(trip.Next) != 4 || !strings.HasPrefix(trip.Next[0], "No callback came. Look for the task 5cf67011094bab1b9a00a300 in the engine corezoid") ||
@@ -165,6 +165,23 @@ func TestAdminRefusesParameters(t *testing.T) {
 	}
 }
 
+// nextEvent reads a stream up to the next event with a name, and gives its data.
+func nextEvent[T any](t *testing.T, lines *bufio.Scanner, name string) (data T) {
+	t.Helper()
+	for lines.Scan() {
+		if lines.Text() != "event: "+name {
+			continue
+		}
+		lines.Scan()
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(lines.Text(), "data: ")), &data); err != nil {
+			t.Fatalf("%v in %s", err, lines.Text())
+		}
+		return data
+	}
+	t.Fatalf("no %s", name)
+	return data
+}
+
 // Operators hear each second how the node is, until it ends.
 func TestAdminLive(t *testing.T) {
 	n := start(t, newEngine(t).URL)
@@ -174,26 +191,9 @@ func TestAdminLive(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	next := func(name string, into any) {
-		t.Helper()
-		for lines.Scan() {
-			if lines.Text() != "event: "+name {
-				continue
-			}
-			lines.Scan()
-			if err := json.Unmarshal([]byte(strings.TrimPrefix(lines.Text(), "data: ")), into); err != nil {
-				t.Fatalf("%v in %s", err, lines.Text())
-			}
-			return
-		}
-		t.Fatalf("no %s", name)
-	}
 	var before admin.Status
 	for i := range 3 {
-		var s admin.Status
-		var sum whereabouts.Summary
-		next("status", &s)
-		next("summary", &sum)
+		s, sum := nextEvent[admin.Status](t, lines, "status"), nextEvent[whereabouts.Summary](t, lines, "summary")
 		if s.State != "ready" || s.Node == "" || sum.Window != 60 || sum.Node != s.Node || sum.Groups == nil {
 			t.Errorf("%+v %+v", s, sum)
 		}

@@ -155,7 +155,7 @@ func TestOperatorCancelsAtTheEngine(t *testing.T) {
 		reply := r.post(`{}`, headers...)
 		h := r.next(t)
 		h.answer(202, "application/json", fmt.Sprintf(`{"id":"n%d"}`, i))
-		waitFor(t, func() bool { w := r.find(t, fmt.Sprintf("r%d", i)); return len(w.Trips) == 1 && w.Trips[0].EngineAnswered != nil })
+		waitFor(t, func() bool { return r.findOne(t, fmt.Sprintf("r%d", i)).EngineAnswered != nil })
 		location := ""
 		if i == 2 {
 			location = got(t, reply).header.Get("Location")

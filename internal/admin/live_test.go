@@ -72,7 +72,7 @@ func startLive(t *testing.T, compute func() []byte) *lively {
 
 // end ends the node, and wants nobody left.
 func (l *lively) end() {
-	l.Handler.Close()
+	l.Close()
 	if !l.ln.Close(context.Background()) {
 		l.t.Error("connections are left")
 	}
@@ -155,6 +155,32 @@ func numbered() (compute func() []byte, last *atomic.Int64) {
 	return func() []byte { return fmt.Appendf(nil, "data: %d\n\n", last.Add(1)) }, last
 }
 
+// views opens so many streams.
+func (l *lively) views(n int) (all []*http.Response) {
+	l.t.Helper()
+	for range n {
+		resp := l.view()
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
+			l.t.Fatalf("%+v", resp)
+		}
+		all = append(all, resp)
+	}
+	return all
+}
+
+// hears wants so many events of a stream, each another one.
+func hears(t *testing.T, resp *http.Response, n int) {
+	t.Helper()
+	next, before := events(resp), ""
+	for range n {
+		line, err := next()
+		if err != nil || line == before {
+			t.Fatalf("%q after %q, %v", line, before, err)
+		}
+		before = line
+	}
+}
+
 // TestLiveIsComputedOnce: 16 viewers hear the same, which is computed once for all; a 17th is refused until one has left; and nothing is computed for nobody.
 func TestLiveIsComputedOnce(t *testing.T) {
 	compute, last := numbered()
@@ -163,27 +189,12 @@ func TestLiveIsComputedOnce(t *testing.T) {
 		t.Errorf("computed %d times for nobody", l.asked.Load())
 	}
 	began := time.Now()
-	var all []*http.Response
-	for range MostViewers {
-		resp := l.view()
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
-			t.Fatalf("%+v", resp)
-		}
-		all = append(all, resp)
-	}
+	all := l.views(MostViewers)
 	if resp := l.view(); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("one more: %+v", resp)
 	}
-	for i, resp := range all {
-		next := events(resp)
-		before := ""
-		for range 10 {
-			line, err := next()
-			if err != nil || line == before {
-				t.Fatalf("%d: %q after %q, %v", i, line, before, err)
-			}
-			before = line
-		}
+	for _, resp := range all {
+		hears(t, resp, 10)
 	}
 	if most := int64(time.Since(began)/l.live.every) + 2; last.Load() > most {
 		t.Errorf("computed %d times, and %d would do", last.Load(), most)
@@ -196,7 +207,6 @@ func TestLiveIsComputedOnce(t *testing.T) {
 	for _, resp := range all {
 		_ = resp.Body.Close()
 	}
-	http.DefaultClient.CloseIdleConnections()
 	eventually(t, "one viewer left", func() bool { return l.viewers() == 1 })
 }
 
@@ -259,8 +269,8 @@ func TestLiveEnds(t *testing.T) {
 	if _, err := events(one)(); err != nil {
 		t.Fatal(err)
 	}
-	l.Handler.Close()
-	l.Handler.Close() // does nothing
+	l.Close()
+	l.Close() // does nothing
 	for _, resp := range []*http.Response{one, two} {
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			t.Errorf("cut: %v", err)

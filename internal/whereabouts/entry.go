@@ -55,7 +55,7 @@ func milliseconds[T uint32 | int64](n T) int32 { return int32(min(int64(n), math
 
 // microseconds gives nanoseconds so, and at least one.
 func microseconds(n int64) uint32 {
-	return uint32(min(max(n/int64(time.Microsecond), 1), math.MaxUint32)) //nolint:gosec // it fits
+	return uint32(min(max(n/int64(time.Microsecond), 1), math.MaxUint32))
 }
 
 // describe takes what is known of an op.

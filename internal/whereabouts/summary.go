@@ -164,8 +164,8 @@ func (s *Summaries) count(e *entry, number int32) {
 	if !e.hasTimes() {
 		return
 	}
-	took := e.replied - int32(e.engineTime/1000)                                                         //nolint:gosec // an hour
-	s.times = append(s.times, endTimes{group: number, engine: e.engineTime, wait: uint32(max(0, took))}) //nolint:gosec // not negative
+	took := e.replied - int32(e.engineTime/1000) //nolint:gosec // an hour
+	s.times = append(s.times, endTimes{group: number, engine: e.engineTime, wait: uint32(max(0, took))})
 }
 
 // hasTimes reports whether it is known how long a trip has waited: it was forwarded, or waited for another one.
@@ -185,7 +185,7 @@ func (g *counted) add(outcome [20]byte) {
 func (s *Summaries) busiest() []int32 {
 	numbers := make([]int32, len(s.groups))
 	for i := range numbers {
-		numbers[i] = int32(i) //nolint:gosec // at most as many as trips
+		numbers[i] = int32(i)
 	}
 	slices.SortFunc(numbers, func(i, j int32) int {
 		a, b := &s.groups[i], &s.groups[j]
@@ -212,7 +212,7 @@ func (g *counted) report(now time.Time, covered float64) Group {
 func (s *Summaries) percentiles(numbers []int32) [][4]*float64 {
 	place := make([]int32, len(s.groups)) // among numbers, and 1; 0: none
 	for i, number := range numbers {
-		place[number] = int32(i) + 1 //nolint:gosec // at most MostGroups
+		place[number] = int32(i) + 1
 	}
 	engine, wait := make([][]uint32, len(numbers)), make([][]uint32, len(numbers))
 	for i, number := range numbers {
