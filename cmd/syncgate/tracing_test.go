@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,26 +153,15 @@ func TestTraceAcrossNodes(t *testing.T) {
 	if home == "" || other == "" || home == other {
 		t.Errorf("the request was at %q and the callback at %q", home, other)
 	}
-	for what, want := range map[string][3]string{
+	wantSpans(t, spans, map[string][3]string{
 		"request": {theirSpan, "server", home}, "accept": {request.ID, "internal", home}, "forward": {request.ID, "client", home},
 		"wait": {request.ID, "internal", home}, "reply": {request.ID, "internal", home}, "callback": {forward.ID, "server", other},
-	} {
-		if s := otlptest.Find(t, spans, what); s.Trace != theirTrace || s.Parent != want[0] || s.Kind != want[1] || s.Resource["service.instance.id"] != want[2] || s.Failed {
-			t.Errorf("%s, want %v: %+v", what, want, s)
-		}
-	}
+	})
 	if request.Name != "POST /api/{version}/json/{login}/{time}/{signature}" || request.Attributes["syncgate.outcome"] != "complete" || request.Attributes["syncgate.engine_task"] != "t1" {
 		t.Errorf("%+v", request)
 	}
 	signature := path[strings.LastIndex(path, "/")+1:]
-	for _, s := range spans {
-		text := fmt.Sprintf("%+v", s)
-		for _, hidden := range []string{token[8:], signature, secret, callbackKey} {
-			if strings.Contains(text, hidden) {
-				t.Errorf("%s shows %s: %s", s.What(), hidden, text)
-			}
-		}
-	}
+	wantHidden(t, spans, token[8:], signature, secret, callbackKey)
 
 	reply, _ = caller(t, at[0], 1).askWith(t, tracedBody, map[string]string{"Traceparent": theirParent}) // with an engine that goes on with the trace
 	(<-e.tasks).callBack(t, b, "00-"+theirTrace+"-3333333333333333-01")
@@ -182,6 +172,29 @@ func TestTraceAcrossNodes(t *testing.T) {
 	}
 	a.stop()
 	b.stop()
+}
+
+// wantSpans wants spans of their trace: parent, kind and node of each.
+func wantSpans(t *testing.T, spans []otlptest.Span, all map[string][3]string) {
+	t.Helper()
+	for what, want := range all {
+		if s := otlptest.Find(t, spans, what); s.Trace != theirTrace || s.Parent != want[0] || s.Kind != want[1] || s.Resource["service.instance.id"] != want[2] || s.Failed {
+			t.Errorf("%s, want %v: %+v", what, want, s)
+		}
+	}
+}
+
+// wantHidden wants none of some texts in any span.
+func wantHidden(t *testing.T, spans []otlptest.Span, hidden ...string) {
+	t.Helper()
+	for _, s := range spans {
+		text := fmt.Sprintf("%+v", s)
+		for _, h := range hidden {
+			if strings.Contains(text, h) {
+				t.Errorf("%s shows %s: %s", s.What(), h, text)
+			}
+		}
+	}
 }
 
 // TestTraceIsNotRecorded where the client says so, and is where nobody says anything and the ratio is 1. The ratio can be changed by SIGHUP.
@@ -258,22 +271,25 @@ func TestTraceOfNotifications(t *testing.T) {
 		if request.Attributes["syncgate.route"] != "pay" || request.Name != "POST pay" || request.Attributes["syncgate.outcome"] != "handed_over" {
 			t.Errorf("%+v", request)
 		}
-		var attempts []otlptest.Span
-		for _, s := range spans {
-			if s.Trace != request.Trace {
-				t.Errorf("another trace: %+v", s)
-			}
-			if s.What() == "notify" {
-				attempts = append(attempts, s)
-			}
-		}
-		for i, h := range []hooked{first, second} {
-			if s := attempts[i]; s.Parent != request.ID || s.Kind != "client" || s.Failed != (i == 0) || h.header.Get("Traceparent") != "00-"+request.Trace+"-"+s.ID+"-01" {
-				t.Errorf("attempt %d, whose receiver got %s: %+v", i+1, h.header.Get("Traceparent"), s)
-			}
-		}
+		wantAttempts(t, spans, request, first, second)
 		g.stop()
 	})
+}
+
+// wantAttempts wants attempts below a request, of which the first has failed, and that receivers got the traceparents of these.
+func wantAttempts(t *testing.T, spans []otlptest.Span, request otlptest.Span, got ...hooked) {
+	t.Helper()
+	for _, s := range spans {
+		if s.Trace != request.Trace {
+			t.Errorf("another trace: %+v", s)
+		}
+	}
+	attempts := slices.DeleteFunc(spans, func(s otlptest.Span) bool { return s.What() != "notify" })
+	for i, h := range got {
+		if s := attempts[i]; s.Parent != request.ID || s.Kind != "client" || s.Failed != (i == 0) || h.header.Get("Traceparent") != "00-"+request.Trace+"-"+s.ID+"-01" {
+			t.Errorf("attempt %d, whose receiver got %s: %+v", i+1, h.header.Get("Traceparent"), s)
+		}
+	}
 }
 
 // TestTraceWithoutCollector: a collector that hangs delays no client, and the end of the node for its bound at most.

@@ -261,7 +261,7 @@ func (e *exporter) post(body []byte) (refused int, failed *sendError) {
 func retryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return time.Duration(seconds) * time.Second //nolint:gosec // of 16 bits
+		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, time.Until(at))
@@ -273,7 +273,7 @@ func retryAfter(h http.Header) time.Duration {
 func rejected(answer []byte) int {
 	if partial, n := protowire.ConsumeBytes(field(answer, 1, protowire.BytesType)); n >= 0 {
 		if spans, n := protowire.ConsumeVarint(field(partial, 1, protowire.VarintType)); n >= 0 && spans < mostBatch {
-			return int(spans) //nolint:gosec // few
+			return int(spans)
 		}
 	}
 	return 0

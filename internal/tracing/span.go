@@ -46,7 +46,7 @@ func newSpan(w what, trace traceID, id, parent spanID, remote bool, kind tracepb
 	}
 	s := &tracepb.Span{
 		TraceId: trace[:], SpanId: id[:], Name: string(w), Kind: kind, Flags: flagSampled | flagHasRemote,
-		StartTimeUnixNano: uint64(begun.UnixNano()), EndTimeUnixNano: uint64(ended.UnixNano()), //nolint:gosec // of this century
+		StartTimeUnixNano: uint64(begun.UnixNano()), EndTimeUnixNano: uint64(ended.UnixNano()),
 	}
 	if parent != (spanID{}) {
 		s.ParentSpanId = parent[:]

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"strings"
@@ -100,25 +101,18 @@ func stateOf(h *fasthttp.RequestHeader) string {
 	return text
 }
 
-// newTraceID and newSpanID make random ids, which are never zero. They keep nothing secret.
+// newTraceID and newSpanID make random ids, which are never zero.
 func newTraceID() (id traceID) {
 	for id == (traceID{}) {
-		fill(id[:8])
-		fill(id[8:])
+		binary.BigEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // the name of a trace
+		binary.BigEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // the name of a trace
 	}
 	return id
 }
 
 func newSpanID() (id spanID) {
 	for id == (spanID{}) {
-		fill(id[:])
+		binary.BigEndian.PutUint64(id[:], rand.Uint64()) //nolint:gosec // the name of a span
 	}
 	return id
-}
-
-func fill(b []byte) {
-	n := rand.Uint64() //nolint:gosec // names of spans
-	for i := range b {
-		b[i] = byte(n >> (8 * i))
-	}
 }

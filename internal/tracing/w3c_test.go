@@ -1,6 +1,7 @@
 package tracing_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,13 +22,13 @@ func begin(t gateway.Tracer, headers ...string) (*gateway.Trace, *fasthttp.Reque
 	h := &fasthttp.RequestHeader{}
 	h.SetMethod("POST")
 	h.SetRequestURI("/v1/shop")
-	for i := 0; i < len(headers); i += 2 {
-		h.Add(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		h.Add(pair[0], pair[1])
 	}
 	return t.Begin(h), h
 }
 
-// TestTraceparent has what clients may send: what is good is gone on with, anything else begins a new trace.
+// TestTraceparent goes on with what clients may send.
 func TestTraceparent(t *testing.T) {
 	c := otlptest.Start(t)
 	tracer, _ := start(t, c, nil)
@@ -51,6 +52,12 @@ func TestTraceparent(t *testing.T) {
 	good("00-"+theirTrace+"-"+theirSpan+"-fe", "00")
 	good("cc-"+theirTrace+"-"+theirSpan+"-01-what-comes-later", "01")
 	good("cc-"+theirTrace+"-"+theirSpan+"-01", "01")
+}
+
+// TestForgedTraceparent begins a new trace with whatever breaks a rule.
+func TestForgedTraceparent(t *testing.T) {
+	c := otlptest.Start(t)
+	tracer, _ := start(t, c, nil)
 	bad := func(lines ...string) {
 		t.Helper()
 		var headers []string
