@@ -143,36 +143,44 @@ func TestStream(t *testing.T) {
 	})
 }
 
+// hold holds a probe for a second.
+func (p *patient) hold() error {
+	_, err := p.ask(p.t.Context(), probe.Request{Do: probe.Hold, Wait: time.Second, ID: probe.NewID()}, nil)
+	return err
+}
+
 // TestMostHeld: no more than there may be, and each place is given back.
 func TestMostHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(t)
-		hold := func() error {
-			_, err := p.ask(t.Context(), probe.Request{Do: probe.Hold, Wait: time.Second, ID: probe.NewID()}, nil)
-			return err
-		}
 		for range 3 {
-			var group sync.WaitGroup
-			var failed atomic.Int32
-			for range probe.MaxHeld {
-				group.Go(func() {
-					if hold() != nil {
-						failed.Add(1)
-					}
-				})
-			}
-			synctest.Wait()
-			if f, ok := errors.AsType[*gateway.Fault](hold()); !ok || f.Status != 429 {
-				t.Errorf("one more: %v", f)
-			}
-			if _, err := p.ask(t.Context(), probe.Request{Do: probe.Say}, nil); err != nil {
-				t.Errorf("what is answered at once: %v", err)
-			}
-			if group.Wait(); failed.Load() > 0 {
-				t.Errorf("%d were not held", failed.Load())
-			}
+			p.fill()
 		}
 	})
+}
+
+// fill holds as many probes as may be, tries one more, and waits until they have ended.
+func (p *patient) fill() {
+	var group sync.WaitGroup
+	var failed atomic.Int32
+	for range probe.MaxHeld {
+		group.Go(func() {
+			if p.hold() != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	synctest.Wait()
+	if f, ok := errors.AsType[*gateway.Fault](p.hold()); !ok || f.Status != 429 {
+		p.t.Errorf("one more: %v", f)
+	}
+	if _, err := p.ask(p.t.Context(), probe.Request{Do: probe.Say}, nil); err != nil {
+		p.t.Errorf("what is answered at once: %v", err)
+	}
+	group.Wait()
+	if n := failed.Load(); n > 0 {
+		p.t.Errorf("%d were not held", n)
+	}
 }
 
 // TestMostSeen: what is remembered has a bound, and the oldest goes.
@@ -234,6 +242,10 @@ func TestClose(t *testing.T) {
 		}
 		if _, err := p.ask(t.Context(), probe.Request{Do: probe.Hold, Wait: time.Second}, nil); !errors.Is(err, correlator.ErrDraining) {
 			t.Errorf("one more: %v", err)
+		}
+		var events []string
+		if _, err := p.ask(t.Context(), probe.Request{Do: probe.Stream, Wait: time.Second}, &events); !errors.Is(err, correlator.ErrDraining) || len(events) > 0 {
+			t.Errorf("one more stream: %v %q", err, events)
 		}
 	})
 }
