@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,16 @@ func TestWarningsAreRemembered(t *testing.T) {
 	}
 	if lines.droppedLines(zerolog.ErrorLevel) != 2 || lines.droppedLines(zerolog.WarnLevel) != 1 {
 		t.Error("the last lines were not dropped: the test proves nothing")
+	}
+	s.breakBy(nil, 0)
+	for deadline := time.Now().Add(30 * time.Second); ; { // the line about those that were dropped comes with the next write
+		if all := warned(t, lines.warnings()); strings.HasPrefix(all[0].Message, "lines of the log were dropped") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("that lines were dropped is not remembered")
+		}
+		runtime.Gosched()
 	}
 }
 
