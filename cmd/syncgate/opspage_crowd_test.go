@@ -5,7 +5,10 @@ package main_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,5 +130,28 @@ func wantCalm(t *testing.T, p *tab) {
 	}
 	if seen.Slowest > 500 {
 		t.Errorf("the page has not answered for %v ms", seen.Slowest)
+	}
+}
+
+// TestImagesOfThePage: docs/page.md shows every picture in docs/images, and each is small.
+func TestImagesOfThePage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/page.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := os.ReadDir("../../docs/images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`\]\(images/([\w-]+\.png)\)`).FindAllStringSubmatch(string(text), -1)
+	for _, m := range shown {
+		if info, err := os.Stat("../../docs/images/" + m[1]); err != nil || info.Size() > 150_000 {
+			t.Errorf("%s is not there, or large: %v", m[1], err)
+		}
+	}
+	for _, picture := range there {
+		if !strings.Contains(string(text), "(images/"+picture.Name()+")") {
+			t.Errorf("docs/page.md does not show %s", picture.Name())
+		}
 	}
 }

@@ -68,18 +68,19 @@ func startDemoNode(t *testing.T) *demoNode {
 func (d *demoNode) call(requestID, body string) (status int, header http.Header, answer string) {
 	now := strconv.FormatInt(time.Now().Unix(), 10)
 	path := "/api/1/json/demo/" + now + "/" + string(signer.AppendSignature(nil, []byte(now), []byte("demo-secret"), []byte(body)))
-	return d.post(path, body, "X-Request-Id", requestID)
+	return d.post(path, body, "X-Request-Id: "+requestID)
 }
 
-// post sends a request to the public listener. headers are names and values.
+// post sends a request to the public listener. A header is written as in HTTP.
 func (d *demoNode) post(path, body string, headers ...string) (status int, header http.Header, answer string) {
 	req, err := http.NewRequest(http.MethodPost, "http://"+d.public+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err.Error()
 	}
 	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Set(name, value)
 	}
 	r, err := d.client.Do(req)
 	if err != nil {
@@ -144,8 +145,18 @@ func TestOperatorsPage(t *testing.T) {
 		name string
 		run  func(d *demoNode, p *tab)
 	}{
-		{"nothing", seesEmptyStates}, {"result", seesDemoCall}, {"timeout", seesTimeout}, {"parked", seesParked}, {"search", findsByEachName}, {"text", showsTextAsText}, {"late", seesLateResult},
-		{"notification", sendsAgain}, {"cancel", cancelsTrip}, {"keyboard", opensByKeyboard}, {"narrow", fitsNarrowScreen}, {"theme", hasTwoThemes},
+		{"nothing", seesEmptyStates},
+		{"result", seesDemoCall},
+		{"timeout", seesTimeout},
+		{"parked", seesParked},
+		{"search", findsByEachName},
+		{"text", showsTextAsText},
+		{"late", seesLateResult},
+		{"notification", sendsAgain},
+		{"cancel", cancelsTrip},
+		{"keyboard", opensByKeyboard},
+		{"narrow", fitsNarrowScreen},
+		{"theme", hasTwoThemes},
 	} {
 		t.Run(step.name, func(inner *testing.T) {
 			p.t, d.t = inner, inner
@@ -300,7 +311,7 @@ func sendsAgain(d *demoNode, p *tab) {
 	t := p.t
 	r := newPageReceiver(t, http.StatusServiceUnavailable)
 	for range 2 {
-		if status, _, answer := d.post("/v1/feeds/tasks", `{"feed":"shoes","callbackUrl":"`+r.URL+`/?secret=1"}`, "Authorization", "Bearer demo-key"); status >= 300 {
+		if status, _, answer := d.post("/v1/feeds/tasks", `{"feed":"shoes","callbackUrl":"`+r.URL+`/?secret=1"}`, "Authorization: Bearer demo-key"); status >= 300 {
 			t.Fatalf("%d %s", status, answer)
 		}
 	}

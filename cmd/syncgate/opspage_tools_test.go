@@ -96,29 +96,39 @@ func (p *tab) listen() {
 		if err == nil {
 			err = json.Unmarshal(text[:len(text)-1], &m)
 		}
-		p.mu.Lock()
-		switch {
-		case err != nil:
-			p.failed = err
-			for _, answer := range p.answers {
-				close(answer)
-			}
-			p.answers = nil
-		case m.ID != 0:
-			if m.Error != nil {
-				m.Result, _ = json.Marshal(map[string]string{"devtools": m.Error.Message})
-			}
-			if answer, waits := p.answers[m.ID]; waits {
-				delete(p.answers, m.ID)
-				answer <- m.Result
-			}
-		default:
-			p.hear(m)
-		}
-		p.mu.Unlock()
 		if err != nil {
+			p.end(err)
 			return
 		}
+		p.take(m)
+	}
+}
+
+// end has nobody wait for an answer any more.
+func (p *tab) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = err
+	for _, answer := range p.answers {
+		close(answer)
+	}
+	p.answers = nil
+}
+
+// take takes an answer or an event.
+func (p *tab) take(m message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.ID == 0 {
+		p.hear(m)
+		return
+	}
+	if m.Error != nil {
+		m.Result, _ = json.Marshal(map[string]string{"devtools": m.Error.Message})
+	}
+	if answer, waits := p.answers[m.ID]; waits {
+		delete(p.answers, m.ID)
+		answer <- m.Result
 	}
 }
 
@@ -309,24 +319,33 @@ func (p *tab) scheme(name string) {
 	p.send("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"}}}, nil)
 }
 
-// small reduces a PNG to its 256 most frequent colours.
+// small reduces a PNG to 256 colours: of those that are almost the same it takes the most frequent one.
 func small(picture []byte) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(picture))
 	if err != nil {
 		return nil, err
 	}
-	frequency := make(map[color.Color]int)
+	frequency, best, size := make(map[color.Color]int), make(map[[3]uint32]color.Color), make(map[[3]uint32]int)
 	for y := range full.Bounds().Dy() {
 		for x := range full.Bounds().Dx() {
 			frequency[full.At(x, y)]++
 		}
 	}
-	colours := slices.SortedFunc(maps.Keys(frequency), func(a, b color.Color) int { return frequency[b] - frequency[a] })
-	palette, nearest := color.Palette(colours[:min(len(colours), 256)]), make(map[color.Color]uint8)
-	for _, c := range colours {
-		nearest[c] = uint8(palette.Index(c))
+	for c, n := range frequency {
+		r, g, b, _ := c.RGBA()
+		like := [3]uint32{r >> 11, g >> 11, b >> 11}
+		if size[like] += n; best[like] == nil || n > frequency[best[like]] {
+			best[like] = c
+		}
 	}
-	reduced := image.NewPaletted(full.Bounds(), palette)
+	var palette color.Palette
+	for _, like := range slices.SortedFunc(maps.Keys(size), func(a, b [3]uint32) int { return size[b] - size[a] })[:min(len(size), 256)] {
+		palette = append(palette, best[like])
+	}
+	nearest, reduced := make(map[color.Color]uint8), image.NewPaletted(full.Bounds(), palette)
+	for c := range frequency {
+		nearest[c] = uint8(palette.Index(c)) //nolint:gosec // there are 256
+	}
 	for i := range reduced.Pix {
 		reduced.Pix[i] = nearest[full.At(i%reduced.Stride, i/reduced.Stride)]
 	}
@@ -335,7 +354,7 @@ func small(picture []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// shoot makes a screenshot of the page from its top on, at most so high. It is kept where imagesVariable says, and has to be small in any case.
+// shoot makes a screenshot of the page from its top on, at most so high, and keeps it where imagesVariable says.
 func (p *tab) shoot(name string, most int) {
 	p.t.Helper()
 	width := evaluate[int](p, `innerWidth`)
@@ -345,18 +364,20 @@ func (p *tab) shoot(name string, most int) {
 		"format": "png", "captureBeyondViewport": true, "clip": map[string]any{"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
 	}, &shot)
 	picture, err := base64.StdEncoding.DecodeString(shot.Data)
-	if err == nil {
-		picture, err = small(picture)
-	}
-	if err != nil || len(picture) < 10_000 || len(picture) > 150_000 {
+	if err != nil || len(picture) < 10_000 {
 		p.t.Errorf("the screenshot %s has %d bytes: %v", name, len(picture), err)
 	}
-	if dir := os.Getenv(imagesVariable); dir != "" {
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join("../..", dir)
-		}
-		if err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil { //nolint:gosec // it is for everybody
-			p.t.Error(err)
-		}
+	dir := os.Getenv(imagesVariable)
+	if dir == "" || err != nil {
+		return
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join("../..", dir)
+	}
+	if picture, err = small(picture); err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644) //nolint:gosec // it is for everybody
+	}
+	if err != nil {
+		p.t.Error(err)
 	}
 }
