@@ -33,6 +33,7 @@ type tab struct {
 	answers map[int]chan<- json.RawMessage   // that are waited for
 	urls    []string                         // that were asked for
 	bad     []string                         // errors of the console, exceptions, and requests that left the origin
+	heard   int                              // events of the gateway
 	loaded  chan struct{}                    // closed by the next end of loading
 	failed  error                            // why nothing is read any more
 	allowed func(entry string) (isFine bool) // says which errors are expected
@@ -148,6 +149,8 @@ func (p *tab) hear(m message) {
 		if !strings.HasPrefix(e.Request.URL, p.origin+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
 			p.bad = append(p.bad, "a request has left the origin: "+e.Request.URL)
 		}
+	case "Network.eventSourceMessageReceived":
+		p.heard++
 	case "Log.entryAdded":
 		if entry := e.Entry.Text + " " + e.Entry.URL; e.Entry.Level == "error" && !p.allowed(entry) {
 			p.bad = append(p.bad, "the console has: "+entry)

@@ -13,6 +13,32 @@ import (
 	"syncgate/internal/redistest"
 )
 
+// listensOnlyWhenSeen: a hidden tab keeps no connection, and is live as soon as it is seen again.
+func listensOnlyWhenSeen(t *testing.T, p *tab) {
+	t.Helper()
+	hide := func(hidden bool) {
+		evaluate[any](p, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", {value: %v, configurable: true}); document.dispatchEvent(new Event("visibilitychange")); })()`, hidden))
+	}
+	heard := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.heard
+	}
+	eventually(t, "the page listens", func() bool { return heard() > 0 })
+	hide(true)
+	before := heard()
+	evaluate[any](p, `new Promise(resolve => setTimeout(resolve, 5000))`)
+	if n := heard() - before; n > 2 { // a last status and summary may have been on their way
+		t.Errorf("a hidden tab hears %d events", n)
+	}
+	hide(false)
+	if banner := p.text("#banner"); banner != "" {
+		t.Errorf("a tab that is seen again says %q", banner)
+	}
+	before = heard()
+	eventually(t, "the page listens again", func() bool { return heard() > before })
+}
+
 // TestOperatorsPageInTrouble: the page says in words that the engine, or Redis, is away, that the node drains, and that it has gone: since when, and why. It goes on by
 // itself when there is a node again.
 func TestOperatorsPageInTrouble(t *testing.T) {
@@ -28,6 +54,7 @@ func TestOperatorsPageInTrouble(t *testing.T) {
 	})
 	p.shows("#states", "Node", "ready", "Redis", "up", "breaker closed")
 	p.shows("#foot", "Read-only")
+	listensOnlyWhenSeen(t, p)
 	p.goTo("#/waiters")
 	p.shows("main table", "local", "signed", "2000", "data.nonce", localNode)
 	if text := p.text("main"); strings.Contains(text, waiterHash) {

@@ -20,8 +20,20 @@ export class Live extends EventTarget {
 	start() {
 		this.#open();
 		setInterval(() => {
-			if (this.live && Date.now() - this.since > silence) this.#lost();
+			if (this.live && !document.hidden && Date.now() - this.since > silence) this.#lost();
 		}, 500);
+		// A browser has six connections to an origin for all tabs together, and each stream of events keeps one. So a hidden tab has none.
+		document.addEventListener("visibilitychange", () => document.hidden ? this.#close() : this.#resume());
+	}
+
+	#close() {
+		clearTimeout(this.#timer);
+		this.#source?.close();
+	}
+
+	#resume() {
+		if (this.live) this.since = Date.now(); // it has the time of any other page for its first event
+		this.#open();
 	}
 
 	// now is the time of the node's clock, in milliseconds.
@@ -30,8 +42,7 @@ export class Live extends EventTarget {
 	}
 
 	#open() {
-		clearTimeout(this.#timer);
-		this.#source?.close();
+		this.#close();
 		const source = this.#source = new EventSource("api/live");
 		source.addEventListener("status", event => this.#heard("status", event.data));
 		source.addEventListener("summary", event => this.#heard("summary", event.data));
@@ -62,8 +73,7 @@ export class Live extends EventTarget {
 	#lost() {
 		const was = this.live;
 		this.live = false;
-		this.#source.close();
-		clearTimeout(this.#timer);
+		this.#close();
 		this.#timer = setTimeout(() => this.#open(), this.#pause);
 		this.#pause = Math.min(2 * this.#pause, longestPause);
 		if (was) this.dispatchEvent(new Event("change"));
