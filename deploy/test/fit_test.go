@@ -136,8 +136,12 @@ func wantContainer(t *testing.T, pod core.PodSpec) {
 			t.Errorf("a name stands twice: %v", names)
 		}
 	}
+	asked := "public"
+	if portOf(pod, intstr.FromString("admin")) > 0 {
+		asked = "admin"
+	}
 	for path, probe := range map[string]*core.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || portOf(pod, probe.HTTPGet.Port) == 0 {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != asked {
 			t.Errorf("the probe of %s is %+v", path, probe)
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -142,35 +144,44 @@ func wantNames(t *testing.T, o object) {
 // schemas are those of Kubernetes 1.27, the oldest version that the chart is for.
 type schemas struct{ compiler *jsonschema.Compiler }
 
-// kubernetes reads the schemas from a module that Helm needs anyway, and which tests itself with them.
+// kubernetes gives the schemas, which take a while to read.
 func kubernetes(t *testing.T) schemas {
 	t.Helper()
+	s, err := readSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// readSchemas reads the schemas once, from a module that Helm needs anyway, and which tests itself with them.
+var readSchemas = sync.OnceValues(func() (s schemas, err error) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kube-openapi").Output()
 	if err != nil {
-		t.Fatal(err)
+		return s, fmt.Errorf("go list: %w", err)
 	}
-	text := read(t, filepath.Join(strings.TrimSpace(string(dir)), "pkg/schemaconv/testdata/swagger.json"))
-	all, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "pkg/schemaconv/testdata/swagger.json"))
 	if err != nil {
-		t.Fatal(err)
+		return s, err
+	}
+	all, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return s, err
 	}
 	if version := at(all, "info", "version"); version != "v1.27.0" {
-		t.Fatalf("the schemas are of Kubernetes %v", version)
+		return s, fmt.Errorf("the schemas are of Kubernetes %v", version)
 	}
 	definitions, _ := at(all, "definitions").(map[string]any)
 	for name, d := range definitions {
-		close1(name, d)
+		tighten(name, d)
 	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft4)
-	if err := c.AddResource("kubernetes.json", map[string]any{"definitions": definitions}); err != nil {
-		t.Fatal(err)
-	}
-	return schemas{c}
-}
+	s.compiler = jsonschema.NewCompiler()
+	s.compiler.DefaultDraft(jsonschema.Draft4)
+	return s, s.compiler.AddResource("kubernetes.json", map[string]any{"definitions": definitions})
+})
 
-// close1 makes an error of what a definition does not name, and takes a number where Kubernetes does too.
-func close1(name string, definition any) {
+// tighten makes an error of what a definition does not name, and takes a number where Kubernetes does too.
+func tighten(name string, definition any) {
 	d, _ := definition.(map[string]any)
 	if strings.HasSuffix(name, ".Quantity") || strings.HasSuffix(name, ".IntOrString") {
 		d["type"] = []any{"string", "number"}
@@ -201,7 +212,7 @@ func (s schemas) judge(t *testing.T, o object) {
 	}
 }
 
-// one gives the only object of a type, and a name if there may be several.
+// one gives the object of a type and a name.
 func one[T any](t *testing.T, objects []object, name string) *T {
 	t.Helper()
 	for _, o := range objects {
