@@ -68,7 +68,7 @@ func newContainer(t *testing.T, objects []object, secrets map[string]string) *co
 		if !ok {
 			text = secretOf(path)
 		}
-		c.write(t, path, text, os.FileMode(*volume.DefaultMode))
+		c.write(t, path, text, os.FileMode(*volume.DefaultMode)) //nolint:gosec // a mode is never negative
 	}
 	for _, e := range pod.Containers[0].Env {
 		value := e.Value
