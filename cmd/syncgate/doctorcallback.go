@@ -87,7 +87,10 @@ func trouble(key string, w *edge.Way, h *edge.Heard) (text, do string) {
 	ours := h.Header.Get("X-Request-Id") != ""
 	switch {
 	case h.Status/100 == 3:
-		to, _, _ := strings.Cut(h.Location(), w.Path)
+		to, _, same := strings.Cut(h.Location(), w.Path)
+		if !same {
+			return fmt.Sprintf("is redirected with status %d to %s, which is another page", h.Status, to), "let " + w.Path + " through without a redirect: the tokens in the paths protect it"
+		}
 		return fmt.Sprintf("is redirected with status %d to %s, and engines and clients that send a POST may not follow", h.Status, to), "set " + key + " to " + to
 	case ours && h.Status == http.StatusNotFound:
 		return "leads to a gateway that does not know the probe: it is another installation, runs with other callback keys, or is of an older version",
