@@ -61,7 +61,12 @@ func arrows() map[string]arrow {
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
-		"web":          {nil, []string{fasthttp}, "it shows what the admin listener says, and asks nobody else"},
+		"web": {nil, []string{fasthttp}, "it shows what the admin listener says, and asks nobody else"},
+		"openapi": {
+			[]string{"configs", "dialect/httpengine", "dialect/metrici", "dialect/rest", "gateway", "internal/setting"},
+			[]string{"go.yaml.in/yaml/v4"},
+			"it describes what a configuration says, and serves nobody; it has earned its place as no dialect knows the whole of that",
+		},
 		"cmd/syncgate": {[]string{"*"}, []string{"*"}, "it wires everything"},
 		"bench":        {[]string{"internal/enginesim", "internal/faultproxy", "internal/freeport", "internal/hooksim", "internal/promises", "signer"}, []string{"*"}, "it measures the program from the outside"},
 	}

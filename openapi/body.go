@@ -10,8 +10,9 @@ import (
 	"syncgate/gateway"
 )
 
-// bodies reads the schemas of bodies.
+// bodies reads the schemas of bodies. All of them have their names before the parts of one get theirs.
 func (b *builder) bodies() error {
+	var names []string
 	for i := range b.Config.Routes {
 		r := &b.Config.Routes[i]
 		if r.Schema == "" {
@@ -25,15 +26,21 @@ func (b *builder) bodies() error {
 		if err != nil {
 			return fmt.Errorf("routes[%d].schema: read the file: %w", i, err)
 		}
-		name := "Body_" + r.Name
-		b.own("schemas", name, embedded(n, refPrefix+"schemas/"+name))
+		names = append(names, bodyName+r.Name)
+		b.own("schemas", bodyName+r.Name, n)
+	}
+	for _, name := range names {
+		b.embed(name, b.used["schemas/"+name])
 	}
 	return nil
 }
 
+// bodyName begins the name of the schema of a body.
+const bodyName = "Body_"
+
 // bodyOf gives the schema of the data of a route's tasks, nil where there is none.
 func (b *builder) bodyOf(r *rest.RouteConfig) *yaml.Node {
-	if name := "Body_" + r.Name; b.used["schemas/"+name] != nil {
+	if name := bodyName + r.Name; b.used["schemas/"+name] != nil {
 		return refTo("schemas", name)
 	}
 	return nil
@@ -65,7 +72,7 @@ func (b *builder) body(r *rest.RouteConfig, method string) *yaml.Node {
 		set(content, typeAny, object("schema", object()))
 	}
 	n := object("content", content)
-	if required := member(b.used["schemas/Body_"+r.Name], "required"); required != nil && len(required.Content) > 0 {
+	if required := member(b.used["schemas/"+bodyName+r.Name], "required"); required != nil && len(required.Content) > 0 {
 		set(n, "required", true)
 	}
 	return n

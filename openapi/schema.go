@@ -1,30 +1,60 @@
 package openapi
 
 import (
+	"net/url"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// embedded makes a JSON Schema that was a document of its own a part of the description, at a pointer into it. What refers to a part of the schema refers to
-// it there. An identifier of the schema goes, as references would be relative to it. A part with an identifier of its own stays as it is.
-func embedded(schema *yaml.Node, at string) *yaml.Node {
+// embed makes a JSON Schema that was a document of its own fit to be a part of the description, under a name. What stands in its $defs becomes parts beside it, as
+// programs that read descriptions want it, and what refers to a part of the schema refers to it there. An identifier of the schema goes, as references would
+// be relative to it. A part with an identifier of its own stays as it is.
+func (b *builder) embed(name string, schema *yaml.Node) {
 	if schema.Kind != yaml.MappingNode {
-		return schema // true or false
+		return // true or false
 	}
-	m := mover{at: at, anchors: make(map[string]string)}
+	m := mover{at: refPrefix + "schemas/" + name, anchors: make(map[string]string)}
 	if id := member(schema, "$id"); id != nil {
 		m.id = strings.TrimSuffix(id.Value, "#")
 	}
-	for _, name := range []string{"$id", "$schema"} {
-		if name == "$schema" && !isDefaultDialect(member(schema, name)) {
-			continue // a reader of the description has to know
-		}
-		remove(schema, name)
+	remove(schema, "$id")
+	if isDefaultDialect(member(schema, "$schema")) { // of another one a reader has to know
+		remove(schema, "$schema")
 	}
 	m.walk(schema, "", m.anchor)
+	for _, keyword := range []string{"$defs", "definitions"} {
+		definitions := member(schema, keyword)
+		if definitions == nil || definitions.Kind != yaml.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(definitions.Content); i += 2 {
+			part := b.freeName(name + "_" + cleaned(definitions.Content[i].Value))
+			m.moved = append(m.moved, moved{"/" + keyword + "/" + escaped(definitions.Content[i].Value), refPrefix + "schemas/" + part})
+			b.own("schemas", part, definitions.Content[i+1])
+		}
+	}
 	m.walk(schema, "", m.move)
-	return schema
+	remove(schema, "$defs")
+	remove(schema, "definitions")
+}
+
+// freeName gives a name that no schema of the description has.
+func (b *builder) freeName(name string) string {
+	for b.used["schemas/"+name] != nil || member(member(b.library, "schemas"), name) != nil {
+		name += "_"
+	}
+	return name
+}
+
+// cleaned gives a name with characters alone that names of parts can have.
+func cleaned(name string) string {
+	return strings.Map(func(r rune) rune {
+		if (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("._-", r) {
+			return '_'
+		}
+		return r
+	}, name)
 }
 
 func isDefaultDialect(n *yaml.Node) bool {
@@ -45,7 +75,11 @@ func remove(n *yaml.Node, name string) {
 type mover struct {
 	at, id  string
 	anchors map[string]string // the pointers of what has one
+	moved   []moved
 }
+
+// moved is a part of a schema that stands elsewhere.
+type moved struct{ pointer, ref string }
 
 // walk calls f with every schema in a schema, with its pointer. A part with an identifier of its own is another document.
 func (m *mover) walk(n *yaml.Node, pointer string, f func(n *yaml.Node, pointer string)) {
@@ -98,19 +132,30 @@ func (m *mover) move(n *yaml.Node, _ string) {
 	if m.id != "" {
 		rest = strings.TrimPrefix(rest, m.id)
 	}
-	switch fragment, ok := strings.CutPrefix(rest, "#"); {
-	case !ok && rest != "":
+	fragment, ok := strings.CutPrefix(rest, "#")
+	if !ok && rest != "" {
 		return // a meta-schema
-	case fragment == "" || strings.HasPrefix(fragment, "/"):
-		r.SetString(m.at + fragment)
-	default:
-		if pointer, known := m.anchors[fragment]; known {
-			r.SetString(m.at + pointer)
-		}
+	}
+	pointer, err := url.PathUnescape(fragment)
+	if anchored, known := m.anchors[pointer]; known {
+		pointer = anchored
+	}
+	if err == nil && (pointer == "" || pointer[0] == '/') {
+		r.SetString(m.ref(pointer))
 	}
 }
 
-// escaped writes a name as a part of a JSON Pointer in a URL (RFC 6901, 6).
-func escaped(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1", "%", "%25", "#", "%23", "\"", "%22", " ", "%20").Replace(name)
+// ref gives a reference to a part of the schema.
+func (m *mover) ref(pointer string) string {
+	at := m.at
+	for _, one := range m.moved {
+		if rest, ok := strings.CutPrefix(pointer, one.pointer); ok && (rest == "" || rest[0] == '/') {
+			at, pointer = one.ref, rest
+			break
+		}
+	}
+	return at + (&url.URL{Fragment: pointer}).EscapedFragment()
 }
+
+// escaped writes a name as a part of a JSON Pointer (RFC 6901).
+func escaped(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
