@@ -177,7 +177,7 @@ func (p *pod) call(t *testing.T, data string) <-chan answer {
 	answers := make(chan answer, 1)
 	go func() { // ends with the answer; every wait of these tests is bounded
 		began := time.Now()
-		resp, err := http.Post(strings.TrimSpace(said.String()), "application/json", strings.NewReader(body)) //nolint:noctx // see above
+		resp, err := http.Post(strings.TrimSpace(said.String()), "application/json", strings.NewReader(body))
 		if err != nil {
 			answers <- answer{body: err.Error()}
 			return
@@ -287,7 +287,7 @@ func TestPods(t *testing.T) {
 // TestExec runs the commands of the document and of the notes in a pod, as kubectl exec does.
 func TestExec(t *testing.T) {
 	first, _ := newWorld(t).pods(t)
-	for _, args := range [][]string{{"health"}, {"check", "--quiet"}, {"check", "--online"}} {
+	for _, args := range [][]string{{"health"}, {"check", "--quiet"}, {"check", "--online"}, {"doctor", "--wait", "1s"}} {
 		out, err := first.command(args...).CombinedOutput()
 		if err != nil {
 			t.Errorf("%v: %v\n%s", args, err, out)
