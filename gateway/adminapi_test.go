@@ -97,7 +97,7 @@ func TestAdminShowsLate(t *testing.T) {
 	reply := n.createLater(short)
 	a := e.next(t)
 	a.accept()
-	waitFor(t, func() bool { return n.findOne(t, a.tokens[0]).EngineAnswered != nil })
+	n.answeredByEngine(t, a.tokens[0])
 	got(t, reply)
 	waitLog(t, n, `"outcome":"timeout"`)
 	if trip := n.findOne(t, a.tokens[0]); len(trip.Next) != 4 || !strings.HasPrefix(trip.Next[0], "No callback came. Look for the task 5cf67011094bab1b9a00a300 in the engine corezoid") ||

@@ -64,6 +64,15 @@ func (n *node) refusesCancel(t *testing.T, name string, status int, reason strin
 	}
 }
 
+// answeredByEngine waits until the engine has answered the request with a name.
+func (n *node) answeredByEngine(t *testing.T, name string) {
+	t.Helper()
+	waitFor(t, func() bool {
+		trips := n.find(t, name).Trips
+		return len(trips) == 1 && trips[0].EngineAnswered != nil
+	})
+}
+
 func withActions(c *gateway.Config) { c.Admin.Actions = true }
 
 const cancelled = `{"request_proc":"ok","ops":[{"proc":"error","description":"Cancelled"}]}`
@@ -155,7 +164,7 @@ func TestOperatorCancelsAtTheEngine(t *testing.T) {
 		reply := r.post(`{}`, headers...)
 		h := r.next(t)
 		h.answer(202, "application/json", fmt.Sprintf(`{"id":"n%d"}`, i))
-		waitFor(t, func() bool { return r.findOne(t, fmt.Sprintf("r%d", i)).EngineAnswered != nil })
+		r.answeredByEngine(t, fmt.Sprintf("r%d", i))
 		location := ""
 		if i == 2 {
 			location = got(t, reply).header.Get("Location")

@@ -172,9 +172,7 @@ func (l *live) send(events []byte) {
 	all := l.begun()
 	l.mu.Unlock()
 	for _, v := range all {
-		if !v.exchange.Send(events) {
-			v.ClientGone()
-		}
+		v.exchange.Send(events) // of a viewer that is lost, ClientGone comes
 	}
 }
 
