@@ -135,10 +135,9 @@ func (b *builder) callAnswers(r *rest.RouteConfig) answers {
 	a, headers := make(answers), b.callHeaders(r)
 	later := b.with(headers, "Location", "TaskLocation", "Operation-Location", "OperationLocation", "Retry-After", "RetryAfter")
 	var further []media
-	switch {
-	case r.View == rest.ViewOS1:
+	if r.View == rest.ViewOS1 {
 		b.coreosAnswers(a, r, headers, b.with(later, "Link", "MonitorLink"))
-	default:
+	} else {
 		b.results(a, r, headers)
 		b.accepted(a, r, later)
 		further = anything() // what the engine says

@@ -15,7 +15,7 @@ import (
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		set(n, pairs[i].(string), pairs[i+1]) //nolint:errcheck // the names are written here
+		set(n, pairs[i].(string), pairs[i+1])
 	}
 	return n
 }
@@ -102,8 +102,9 @@ func appendJSON(dst []byte, n *yaml.Node, indent string) ([]byte, error) {
 		})
 	case yaml.ScalarNode:
 		return appendScalar(dst, n)
+	default:
+		return nil, errors.New("it has an alias or a part that JSON has not")
 	}
-	return nil, errors.New("it has an alias or a part that JSON has not")
 }
 
 // appendItems appends the members of an object, or the elements of an array, each on a line of its own.

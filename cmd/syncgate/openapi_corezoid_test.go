@@ -56,6 +56,7 @@ func (s *spec) packaged(c *client, status int, body string, headers ...string) (
 
 // TestDescribedCorezoid holds the description of Corezoid's Sync API against a gateway.
 func TestDescribedCorezoid(t *testing.T) {
+	t.Parallel()
 	text, err := exec.Command("syncgate", "openapi", "corezoid").Output()
 	if err != nil {
 		t.Fatal(err)

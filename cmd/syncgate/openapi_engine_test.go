@@ -115,7 +115,7 @@ func (d *described) got(name string, r *http.Request) (task taskAtEngine, acts s
 	b, _ := io.ReadAll(r.Body)
 	s, acts := d.state()
 	gets, calls := s.hook(name, r.Method)
-	for _, wrong := range gets.wrongRequest(gets.list("parameters"), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}}) {
+	for _, wrong := range gets.wrongRequest(gets.parameters(), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}}) {
 		d.t.Errorf("the engine %s gets what the description does not have: %s\n%v %s", name, wrong, r.Header, b)
 	}
 	task = taskAtEngine{evaluated(expression(gets), r, string(b)), string(b), calls}
@@ -247,7 +247,7 @@ func (d *described) call(status int, task taskAtEngine, body string, headers ...
 	a := answer{status: r.StatusCode, header: r.Header, body: string(b)}
 	s.checkAnswer("callback", task.calls, a)
 	if a.status == http.StatusOK {
-		for _, wrong := range task.calls.wrongRequest(task.calls.list("parameters"), nil, exchange{http.MethodPost, task.callback, req.Header, body, a}) {
+		for _, wrong := range task.calls.wrongRequest(task.calls.parameters(), nil, exchange{http.MethodPost, task.callback, req.Header, body, a}) {
 			d.t.Errorf("a callback: %s", wrong)
 		}
 	}
@@ -262,7 +262,7 @@ func (d *described) receive(w http.ResponseWriter, r *http.Request) {
 	s, _ := d.state()
 	var wrong []string
 	for _, op := range s.receivers() { // it is one of them, whose Content-Type it has
-		wrong = op.wrongRequest(op.list("parameters"), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}})
+		wrong = op.wrongRequest(op.parameters(), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}})
 		if len(wrong) == 0 {
 			break
 		}

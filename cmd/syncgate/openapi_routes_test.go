@@ -199,6 +199,7 @@ func (s *spec) broken(c *client) {
 // TestDescribedRoutes holds the description of the routes in openapi/example.yaml against a gateway with this configuration: each operation is asked for
 // each answer that the description has.
 func TestDescribedRoutes(t *testing.T) {
+	t.Parallel()
 	d := newDescribed(t)
 	g, c := d.gate(t)
 	s := d.spec

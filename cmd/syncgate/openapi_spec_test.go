@@ -79,12 +79,12 @@ func (p part) text(name string) string {
 	return text
 }
 
-// list gives the elements of an array of parts.
-func (p part) list(name string) (all []part) {
-	items, _ := p.object[name].([]any)
+// parameters gives those of an operation or a path.
+func (p part) parameters() (all []part) {
+	items, _ := p.object["parameters"].([]any)
 	for i, item := range items {
 		object, _ := item.(map[string]any)
-		holder := part{p.s, p.pointer + "/" + name, map[string]any{strconv.Itoa(i): object}}
+		holder := part{p.s, p.pointer + "/parameters", map[string]any{strconv.Itoa(i): object}}
 		all = append(all, holder.in(strconv.Itoa(i)))
 	}
 	return all
@@ -159,7 +159,7 @@ func (s *spec) check(e exchange) {
 	name := e.method + " " + path
 	s.checkAnswer(name, op, e.answer)
 	if e.answer.status < 400 {
-		for _, wrong := range op.wrongRequest(slices.Concat(s.root.in("paths", path).list("parameters"), op.list("parameters")), inPath, e) {
+		for _, wrong := range op.wrongRequest(slices.Concat(s.root.in("paths", path).parameters(), op.parameters()), inPath, e) {
 			s.t.Errorf("%s is answered with %d, and the description does not have the request: %s", name, e.answer.status, wrong)
 		}
 	}
