@@ -34,6 +34,7 @@ type tracedEngine struct {
 
 // tracedTask is what an engine has got of a task.
 type tracedTask struct {
+	path   string
 	header http.Header
 	url    string // where it calls back
 	trace  any    // the member __traceparent
@@ -54,7 +55,7 @@ func startTracedEngine(t *testing.T) *tracedEngine {
 		}
 		data := task.Ops[0].Data
 		url, _ := data["__callback_url"].(string)
-		e.tasks <- tracedTask{req.Header, url, data["__traceparent"]}
+		e.tasks <- tracedTask{req.URL.Path, req.Header, url, data["__traceparent"]}
 		_ = json.NewEncoder(w).Encode(map[string]any{"request_proc": "ok", "ops": []any{map[string]any{"id": task.Ops[0].ID, "proc": "ok", "obj": "task", "obj_id": "t1"}}})
 	}))
 	t.Cleanup(e.Close)
@@ -160,8 +161,8 @@ func TestTraceAcrossNodes(t *testing.T) {
 	if request.Name != "POST /api/{version}/json/{login}/{time}/{signature}" || request.Attributes["syncgate.outcome"] != "complete" || request.Attributes["syncgate.engine_task"] != "t1" {
 		t.Errorf("%+v", request)
 	}
-	signature := path[strings.LastIndex(path, "/")+1:]
-	wantHidden(t, spans, token[8:], signature, secret, callbackKey)
+	signature, ours := path[strings.LastIndex(path, "/")+1:], task.path[strings.LastIndex(task.path, "/")+1:]
+	wantHidden(t, spans, token[8:], signature, ours, secret, callbackKey)
 
 	reply, _ = caller(t, at[0], 1).askWith(t, tracedBody, map[string]string{"Traceparent": theirParent}) // with an engine that goes on with the trace
 	(<-e.tasks).callBack(t, b, "00-"+theirTrace+"-3333333333333333-01")
