@@ -35,7 +35,7 @@ func (r *release) packages(b built, docs *documents, licenses []byte) error {
 	for _, kind := range []struct {
 		name   string
 		writer nfpm.Packager
-	}{{"deb", deb.Default}, {"rpm", rpm.Default}} {
+	}{{"deb", deb.Default}, {"rpm", rpm.DefaultRPM}} {
 		info := r.info(b.platform, contents, kind.name)
 		if err := nfpm.PrepareForPackager(info, kind.name); err != nil {
 			return err
