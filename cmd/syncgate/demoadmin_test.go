@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -33,6 +34,9 @@ func TestDemoCallsEnd(t *testing.T) {
 		<-called
 	}
 	ask(fasthttp.StatusServiceUnavailable)
-	d.Close()
+	began := time.Now()
+	if d.Close(); time.Since(began) >= demoCallTakes/2 {
+		t.Error("Close waits for the calls' own time-out")
+	}
 	ask(fasthttp.StatusServiceUnavailable)
 }

@@ -61,14 +61,16 @@ func TestWarningsAreRemembered(t *testing.T) {
 		t.Error("the last lines were not dropped: the test proves nothing")
 	}
 	s.breakBy(nil, 0)
-	for deadline := time.Now().Add(30 * time.Second); ; { // the line about those that were dropped comes with the next write
-		if all := warned(t, lines.warnings()); strings.HasPrefix(all[0].Message, "lines of the log were dropped") {
-			return
-		}
+	wantsDropped(t, lines.warnings())
+}
+
+// wantsDropped waits for the line about those that were dropped, which comes with the next write.
+func wantsDropped(t *testing.T, w *recentWarnings) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !strings.HasPrefix(warned(t, w)[0].Message, "lines of the log were dropped"); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("that lines were dropped is not remembered")
 		}
-		runtime.Gosched()
 	}
 }
 
