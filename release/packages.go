@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
 	"github.com/goreleaser/nfpm/v2/deb"
@@ -44,7 +45,9 @@ func (r *release) packages(b built, docs *documents, licenses []byte) error {
 		if err := kind.writer.Package(info, &pkg); err != nil {
 			return err
 		}
-		if err := r.write(kind.writer.ConventionalFileName(info), pkg.Bytes()); err != nil {
+		// 0.2.0~rc.1 comes before 0.2.0. In the name of a file the ~ is replaced, as places that keep releases replace it each in its own way.
+		name := strings.ReplaceAll(kind.writer.ConventionalFileName(info), "~", "-")
+		if err := r.write(name, pkg.Bytes()); err != nil {
 			return err
 		}
 	}
