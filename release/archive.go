@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ import (
 // file is a file of an archive, by its name there.
 type file struct {
 	name string
-	mode int64
+	mode fs.FileMode
 	body []byte
 }
 
@@ -58,7 +59,7 @@ func (r *release) base(p platform) string { return fmt.Sprintf("%s_%s_%s", name,
 func writeTar(w io.Writer, files []file, at time.Time) error {
 	t := tar.NewWriter(w)
 	for _, f := range withDirectories(files) {
-		h := tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.body)), ModTime: at, Format: tar.FormatUSTAR}
+		h := tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: int64(f.mode), Size: int64(len(f.body)), ModTime: at, Format: tar.FormatUSTAR}
 		if f.body == nil {
 			h.Typeflag, h.Name = tar.TypeDir, f.name+"/"
 		}

@@ -37,7 +37,7 @@ func (r *release) packages(b built, docs *documents, licenses []byte) error {
 		name   string
 		writer nfpm.Packager
 	}{{"deb", deb.Default}, {"rpm", rpm.DefaultRPM}} {
-		info := r.info(b.platform, contents, kind.name)
+		info := r.info(b.platform, contents)
 		if err := nfpm.PrepareForPackager(info, kind.name); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (r *release) packages(b built, docs *documents, licenses []byte) error {
 }
 
 // info describes a package. Nothing of it may come from the machine or the clock.
-func (r *release) info(p platform, contents files.Contents, kind string) *nfpm.Info {
+func (r *release) info(p platform, contents files.Contents) *nfpm.Info {
 	script := func(name string) string { return filepath.Join(r.source, "deploy", "packages", name) }
 	return nfpm.WithDefaults(&nfpm.Info{
 		Name:            name,
@@ -89,16 +89,16 @@ func (r *release) contents(b built, docs *documents, licenses []byte) (all files
 		return nil, err
 	}
 	for _, f := range place(b, docs, man, licenses) {
-		source := filepath.Join(r.work, b.platform.String(), "root", f.only, f.name)
-		if err := os.MkdirAll(filepath.Dir(source), 0o755); err != nil {
+		source := filepath.Join(r.work, b.String(), "root", f.only, f.name)
+		if err := os.MkdirAll(filepath.Dir(source), 0o700); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(source, f.body, 0o644); err != nil {
+		if err := os.WriteFile(source, f.body, 0o600); err != nil {
 			return nil, err
 		}
 		all = append(all, &files.Content{
 			Source: source, Destination: f.name, Type: f.kind, Packager: f.only,
-			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: os.FileMode(f.mode), MTime: r.time},
+			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: f.mode, MTime: r.time},
 		})
 	}
 	own := &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755, MTime: r.time}
