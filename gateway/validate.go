@@ -85,18 +85,14 @@ func (e *EngineConfig) validateConnection(p *setting.Problems, key string) {
 func (e *EngineConfig) validateHeaders(p *setting.Problems, key string) {
 	seen := make(map[string]bool, len(e.Headers))
 	for name, value := range e.Headers {
-		canonical := http.CanonicalHeaderKey(name)
+		canonical, wrong := http.CanonicalHeaderKey(name), httpfield.Wrong(name, string(value))
 		switch {
-		case !httpfield.IsName(name):
-			p.Add(key, "one has a name that no header has: letters, digits and hyphens would do")
 		case isOurs(canonical):
 			p.Add(key, "%s is set by the gateway: remove it", canonical)
 		case seen[canonical]:
 			p.Add(key, "one is there twice, as case does not matter")
-		case value == "":
-			p.Add(key, "one has no value")
-		case !httpfield.IsValue(string(value)):
-			p.Add(key, "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end")
+		case wrong != "":
+			p.Add(key, "%s", wrong)
 		}
 		seen[canonical] = true
 	}

@@ -80,7 +80,7 @@ func (e *effectiveConfig) showWaiters(ctx *fasthttp.RequestCtx) {
 		w := &c.Waiters[i]
 		all[i] = shownWaiter{w.Name, w.ConvID, w.Key, w.MaskedURL(c.Callback.BaseURL)}
 	}
-	answerJSON(ctx, shownWaiters{all})
+	admin.AnswerJSON(ctx, shownWaiters{all})
 }
 
 // shownWarnings is the answer to GET /api/warnings.
@@ -89,4 +89,4 @@ type shownWarnings struct {
 }
 
 // show answers with the lines.
-func (w *recentWarnings) show(ctx *fasthttp.RequestCtx) { answerJSON(ctx, shownWarnings{w.newest()}) }
+func (w *recentWarnings) show(ctx *fasthttp.RequestCtx) { admin.AnswerJSON(ctx, shownWarnings{w.newest()}) }

@@ -93,7 +93,7 @@ func (d *demoCalls) serve(ctx *fasthttp.RequestCtx, rest string) {
 		d.call(bytes.ReplaceAll([]byte(body), []byte("%REF%"), []byte(ref)))
 	}()
 	ctx.SetStatusCode(fasthttp.StatusAccepted)
-	answerJSON(ctx, map[string]string{"ref": ref})
+	admin.AnswerJSON(ctx, map[string]string{"ref": ref})
 }
 
 // newDemoRef gives a ref that no other call has.

@@ -12,6 +12,7 @@ import (
 
 	"syncgate/internal/edge"
 	"syncgate/internal/probe"
+	"syncgate/internal/setting"
 )
 
 // edgeMeasures are what was measured at a URL, for --json.
@@ -197,9 +198,9 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 	if !was {
 		do := ""
 		if held < most {
-			do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting(most), from)
+			do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting.FormatDuration(most), from)
 		}
-		d.add(isOK, key, do, "no connection was ended that waited for up to %s", setting(held))
+		d.add(isOK, key, do, "no connection was ended that waited for up to %s", setting.FormatDuration(held))
 		return
 	}
 	proxy, ends := cmp.Or(cut.By, first.Proxy()), "ends the connection"
@@ -209,19 +210,19 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 	here, reached := d.stillReached(ctx, w)
 	switch {
 	case !here && !reached:
-		d.add(isProblem, key, "run doctor again when it is up", "connections ended after %s, and the gateway is not reached any more: it, or a proxy, has stopped", setting(cut.After))
+		d.add(isProblem, key, "run doctor again when it is up", "connections ended after %s, and the gateway is not reached any more: it, or a proxy, has stopped", setting.FormatDuration(cut.After))
 		return
 	case !cut.Steady:
 		d.add(isProblem, key, "look for limits of connections, for restarts and for several proxies with different time-outs",
-			"%s ended while they waited, the first after %s, but not all that waited for longer", count(cut.Of, "connection"), setting(cut.After))
+			"%s ended while they waited, the first after %s, but not all that waited for longer", count(cut.Of, "connection"), setting.FormatDuration(cut.After))
 		d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
 		return
 	}
 	do := proxy.RaiseWait(margin(most))
 	if shorter := cut.After - 5*time.Second; shorter > 0 {
-		do += fmt.Sprintf(" (or lower %s to %s)", from, setting(shorter))
+		do += fmt.Sprintf(" (or lower %s to %s)", from, setting.FormatDuration(shorter))
 	}
-	d.add(isProblem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting(cut.After), setting(most), from)
+	d.add(isProblem, key, do, "%s %s after %s, and a client may wait for %s (%s)", proxy.Name(), ends, setting.FormatDuration(cut.After), setting.FormatDuration(most), from)
 	if !reached {
 		d.add(isWarning, key, "have the proxies on the way not take a gateway for down whose answer did not come (nginx: max_fails=0)",
 			"after that the gateway was not reached, although it runs: a proxy takes it for down")
@@ -269,23 +270,11 @@ func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, 
 	switch {
 	case !r.Stream.Whole, r.Beat.Whole:
 	case lasted <= beat:
-		d.add(isProblem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
-			"a stream of events was cut after %s without an event: listen.heartbeat is %s", setting(lasted), setting(beat))
+		d.add(isProblem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting.FormatDuration(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
+			"a stream of events was cut after %s without an event: listen.heartbeat is %s", setting.FormatDuration(lasted), setting.FormatDuration(beat))
 	default:
-		d.add(isProblem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s", setting(lasted), setting(beat))
+		d.add(isProblem, key, proxy.RaiseWait(margin(held)), "a stream of events was cut after %s, although it had an event every %s", setting.FormatDuration(lasted), setting.FormatDuration(beat))
 	}
-}
-
-// setting writes a duration as the configuration has it.
-func setting(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // measured gives what --json shows.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -90,7 +89,7 @@ func (a notifyAdmin) list(until context.Context, ctx *fasthttp.RequestCtx) {
 		refuseNotification(ctx, err)
 		return
 	}
-	answerJSON(ctx, notificationList{append([]notify.Entry{}, entries...), after})
+	admin.AnswerJSON(ctx, notificationList{append([]notify.Entry{}, entries...), after})
 }
 
 // listed are the states that a list can have. Delivered ones are known for an hour, by their ids alone.
@@ -133,7 +132,7 @@ func (a notifyAdmin) show(until context.Context, ctx *fasthttp.RequestCtx, id st
 		refuseNotification(ctx, err)
 		return
 	}
-	answerJSON(ctx, e)
+	admin.AnswerJSON(ctx, e)
 }
 
 func (a notifyAdmin) sendAgain(until context.Context, ctx *fasthttp.RequestCtx, id string) {
@@ -162,14 +161,4 @@ func refuseNotification(ctx *fasthttp.RequestCtx, err error) {
 	default:
 		ctx.Error("Unavailable: the store of notifications does not answer. A retry or a drop may have happened: look again later", fasthttp.StatusServiceUnavailable)
 	}
-}
-
-func answerJSON(ctx *fasthttp.RequestCtx, v any) {
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		ctx.Error("Internal error", fasthttp.StatusInternalServerError)
-		return
-	}
-	ctx.SetContentType("application/json")
-	ctx.SetBody(append(body, '\n'))
 }

@@ -73,7 +73,7 @@ const (
 // showStatus answers GET /api/status.
 func (h *Handler) showStatus(ctx *fasthttp.RequestCtx) {
 	if _, ok := h.parametersOf(ctx); ok {
-		answerJSON(ctx, h.status(time.Now()))
+		AnswerJSON(ctx, h.status(time.Now()))
 	}
 }
 
@@ -85,7 +85,7 @@ func (h *Handler) showSummary(ctx *fasthttp.RequestCtx) {
 	}
 	window := time.Duration(p.number("window", int(defaultWindow/time.Second), int(leastWindow/time.Second), int(mostWindow/time.Second))) * time.Second
 	if !p.refused() {
-		answerJSON(ctx, h.summary(time.Now(), window))
+		AnswerJSON(ctx, h.summary(time.Now(), window))
 	}
 }
 
@@ -96,8 +96,8 @@ func (h *Handler) summary(now time.Time, window time.Duration) whereabouts.Summa
 	return s
 }
 
-// answerJSON answers with a value, for people too.
-func answerJSON(ctx *fasthttp.RequestCtx, v any) {
+// AnswerJSON answers with a value, for people too.
+func AnswerJSON(ctx *fasthttp.RequestCtx, v any) {
 	body, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		ctx.Error("Internal error", fasthttp.StatusInternalServerError)

@@ -48,7 +48,7 @@ func (h *Handler) listTrips(ctx *fasthttp.RequestCtx) {
 	defer h.reading.Unlock()
 	list := h.cfg.Recent.Trips(&q, time.Now(), h.cfg.Waiting)
 	list.Node = h.cfg.Node
-	answerJSON(ctx, list)
+	AnswerJSON(ctx, list)
 }
 
 // showTrips says where the trips are that have a name. 404: none is known here.
@@ -58,7 +58,7 @@ func (h *Handler) showTrips(ctx *fasthttp.RequestCtx, escaped string) {
 		return
 	}
 	answer := h.cfg.Trips(name)
-	answerJSON(ctx, answer)
+	AnswerJSON(ctx, answer)
 	if len(answer.Trips) == 0 && answer.Record == nil {
 		ctx.SetStatusCode(fasthttp.StatusNotFound)
 	}
@@ -110,7 +110,7 @@ func (h *Handler) cancelTrip(ctx *fasthttp.RequestCtx, escaped string) {
 		ctx.Error(refusal.Text, refusal.Status)
 		return
 	}
-	answerJSON(ctx, answer)
+	AnswerJSON(ctx, answer)
 }
 
 // listLate answers GET /api/late.
@@ -125,5 +125,5 @@ func (h *Handler) listLate(ctx *fasthttp.RequestCtx) {
 	}
 	late := h.cfg.Recent.Late(limit)
 	late.Node = h.cfg.Node
-	answerJSON(ctx, late)
+	AnswerJSON(ctx, late)
 }

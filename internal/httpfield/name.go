@@ -15,3 +15,16 @@ func IsValue(s string) bool {
 	odd := func(r rune) bool { return (r < ' ' || r > '~') && r != '\t' }
 	return strings.Trim(s, " \t") == s && !strings.ContainsFunc(s, odd)
 }
+
+// Wrong says what is wrong with a field that is to be sent: that it has no such name or no such value. Empty: nothing.
+func Wrong(name, value string) string {
+	switch {
+	case !IsName(name):
+		return "one has a name that no header has: letters, digits and hyphens would do"
+	case value == "":
+		return "one has no value"
+	case !IsValue(value):
+		return "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end"
+	}
+	return ""
+}

@@ -72,20 +72,16 @@ func (c *Config) validateHeaders(p *setting.Problems) {
 	}
 	seen := make(map[string]bool, len(c.Headers))
 	for name, value := range c.Headers {
-		canonical := http.CanonicalHeaderKey(name)
+		canonical, wrong := http.CanonicalHeaderKey(name), httpfield.Wrong(name, string(value))
 		switch {
-		case !httpfield.IsName(name):
-			p.Add(key, "one has a name that no header has: letters, digits and hyphens would do")
 		case canonical == "Host", canonical == "Content-Type", canonical == "Content-Encoding", httpfield.IsOfConnection(canonical):
 			p.Add(key, "%s is set by the gateway: remove it", canonical)
 		case canonical == "Authorization" && c.Token != "":
 			p.Add(key, "Authorization is what token sets: remove one of them")
 		case seen[canonical]:
 			p.Add(key, "one is there twice, as case does not matter")
-		case value == "":
-			p.Add(key, "one has no value")
-		case !httpfield.IsValue(string(value)):
-			p.Add(key, "one has a value that no header has: visible ASCII characters with blanks between them would do, and no line end")
+		case wrong != "":
+			p.Add(key, "%s", wrong)
 		}
 		seen[canonical] = true
 	}
