@@ -89,4 +89,6 @@ type shownWarnings struct {
 }
 
 // show answers with the lines.
-func (w *recentWarnings) show(ctx *fasthttp.RequestCtx) { admin.AnswerJSON(ctx, shownWarnings{w.newest()}) }
+func (w *recentWarnings) show(ctx *fasthttp.RequestCtx) {
+	admin.AnswerJSON(ctx, shownWarnings{w.newest()})
+}
