@@ -29,3 +29,14 @@ func TestProofsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestUpgradingKnowsTheFormatOfRedis wants that the document on upgrades names the format of what nodes share: a new number has to be explained there.
+func TestUpgradingKnowsTheFormatOfRedis(t *testing.T) {
+	m := regexp.MustCompile(`wireVersion = "(\d+)"`).FindStringSubmatch(texts(t, "correlator/redis/", ".go"))
+	if m == nil {
+		t.Fatal("correlator/redis has no wireVersion")
+	}
+	if page := texts(t, "docs/upgrading.md", ""); !strings.Contains(page, "`syncgate:"+m[1]+":...`") {
+		t.Errorf("docs/upgrading.md does not name the format of Redis, %s", m[1])
+	}
+}
