@@ -41,7 +41,7 @@ func TestAdminPaths(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/api/thingsx", "/api/thing", "/api"} {
-		if r := ask(http.MethodGet, path); r.status != 404 || !strings.Contains(r.body, "/api/things, and /debug/pprof/ are here") {
+		if r := ask(http.MethodGet, path); r.status != 404 || !strings.Contains(r.body, "/api/things, and /debug/pprof/ are here, and the page is at /") {
 			t.Errorf("%s: %+v", path, r)
 		}
 	}

@@ -158,7 +158,8 @@ func TestCallbacksToTheOtherNode(t *testing.T) {
 			t.Errorf("%s has served %v trips and heard %v callbacks, want 5000 each", g.public, trips, callbacks)
 		}
 	}
-	eventually(t, "all callbacks were handed on", func() bool { return handedOn() == trips })
+	// On a busy machine a node may hand a callback on twice, as it does not know whether the first time was heard.
+	eventually(t, "all callbacks were handed on", func() bool { return handedOn() >= trips })
 	a.stop()
 	b.stop()
 }

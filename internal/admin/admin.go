@@ -132,5 +132,5 @@ func (h *Handler) serveProfile(ctx *fasthttp.RequestCtx, path string) {
 
 // notFound answers 404, with the paths that there are.
 func (h *Handler) notFound(ctx *fasthttp.RequestCtx) {
-	ctx.Error("Not found: the page is at /, and /healthz, /readyz, /metrics, /api/status, /api/summary, /api/live, /api/trips, /api/trips/{id}, /api/late, "+h.pathNames()+"and /debug/pprof/ are here", fasthttp.StatusNotFound)
+	ctx.Error("Not found: /healthz, /readyz, /metrics, /api/status, /api/summary, /api/live, /api/trips, /api/trips/{id}, /api/late, "+h.pathNames()+"and /debug/pprof/ are here, and the page is at /", fasthttp.StatusNotFound)
 }
