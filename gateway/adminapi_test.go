@@ -101,7 +101,7 @@ func TestAdminShowsLate(t *testing.T) {
 	got(t, reply)
 	waitLog(t, n, `"outcome":"timeout"`)
 	if trip := n.findOne(t, a.tokens[0]); len(trip.Next) != 4 || !strings.HasPrefix(trip.Next[0], "No callback came. Look for the task 5cf67011094bab1b9a00a300 in the engine corezoid") ||
-		!strings.HasPrefix(trip.Next[3], "A result that comes later is kept until ") {
+		!strings.HasPrefix(trip.Next[3], "A result that comes later is still kept: ") {
 		t.Errorf("%q", trip.Next)
 	}
 	n.callback(a.tokens[0], `1`)

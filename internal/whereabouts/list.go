@@ -31,18 +31,20 @@ type List struct {
 	seed   maphash.Seed
 	began  int64       // Unix nanoseconds
 	shards []listShard // a power of two
-
-	lateMu sync.Mutex
-	late   []lateCallback // a ring; guarded by lateMu
-	lates  uint64         // that there were; guarded by lateMu
+	late   ring[lateFinal]
 }
 
 type listShard struct {
-	mu      sync.Mutex
-	entries []entry  // a ring; guarded by mu
-	n       uint64   // that there were; guarded by mu
-	names   names    // of the entries; guarded by mu
-	_       [48]byte // cache lines of its own
+	ring[entry]
+	names names    // of the entries; guarded by mu
+	_     [48]byte // cache lines of its own
+}
+
+// ring has the last of what was put into it.
+type ring[T any] struct {
+	mu  sync.Mutex
+	all []T    // one at least; guarded by mu
+	n   uint64 // that were put in; guarded by mu
 }
 
 // New makes a list of so many trips, at most MostTrips; nil if there are none. A nil list remembers nothing.
@@ -54,9 +56,10 @@ func New(most int) *List {
 	if most > fewTrips {
 		shards = listShards
 	}
-	l := &List{seed: maphash.MakeSeed(), began: time.Now().UnixNano(), shards: make([]listShard, shards), late: make([]lateCallback, most/lateShare+1)}
+	l := &List{seed: maphash.MakeSeed(), began: time.Now().UnixNano(), shards: make([]listShard, shards)}
+	l.late.all = make([]lateFinal, most/lateShare+1)
 	for i := range l.shards {
-		l.shards[i].entries = make([]entry, (most+shards-1)/shards)
+		l.shards[i].all = make([]entry, (most+shards-1)/shards)
 	}
 	return l
 }
@@ -77,8 +80,7 @@ func (l *List) Add(f *Facts, op *OpFacts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.login, e.route, e.engine = s.names.recall(aLogin, f.Login), s.names.recall(aRoute, f.Route), s.names.recall(anEngine, f.Engine)
-	s.entries[s.n%uint64(len(s.entries))] = e // in the place of the oldest
-	s.n++
+	s.put(e)
 }
 
 // shardOf gives the shard of a request by the hash of its id.
@@ -105,28 +107,34 @@ func (l *List) each(visit func(s *listShard, e *entry)) {
 	}
 }
 
-// walk calls visit with the entries, from the newest to the oldest, until it returns false. Those that come meanwhile are not among them, and those that
-// are overwritten meanwhile may be missing. mu is held while visit runs, which must be short, and given back in between.
-func (s *listShard) walk(visit func(e *entry) (goOn bool)) {
-	s.mu.Lock()
-	next := s.n // those with numbers below are to come
+// put puts something in the place of the oldest. Called with mu held.
+func (r *ring[T]) put(one T) {
+	r.all[r.n%uint64(len(r.all))] = one
+	r.n++
+}
+
+// walk calls visit with all, from the newest to the oldest, until it returns false. Those that come meanwhile are not among them, and those that are overwritten
+// meanwhile may be missing. mu is held while visit runs, which must be short, and given back in between.
+func (r *ring[T]) walk(visit func(one *T) (goOn bool)) {
+	r.mu.Lock()
+	next := r.n // those with numbers below are to come
 	for {
-		size := uint64(len(s.entries))
-		oldest := s.n - min(s.n, size)
+		size := uint64(len(r.all))
+		oldest := r.n - min(r.n, size)
 		for range walkStep {
 			if next <= oldest {
-				s.mu.Unlock()
+				r.mu.Unlock()
 				return
 			}
 			next--
-			if !visit(&s.entries[next%size]) {
-				s.mu.Unlock()
+			if !visit(&r.all[next%size]) {
+				r.mu.Unlock()
 				return
 			}
 		}
-		s.mu.Unlock()
+		r.mu.Unlock()
 		runtime.Gosched() // else those who wait for mu would wait for longer
-		s.mu.Lock()
+		r.mu.Lock()
 	}
 }
 
@@ -135,56 +143,52 @@ func (s *listShard) walk(visit func(e *entry) (goOn bool)) {
 func (s *listShard) reach() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	size := uint64(len(s.entries))
+	size := uint64(len(s.all))
 	if s.n <= size {
 		return 0
 	}
-	return s.entries[s.n%size].ended() // the oldest
+	return s.all[s.n%size].ended() // the oldest
 }
 
-// lateCallback is a callback that came when its trip was over.
-type lateCallback struct {
-	id       correlator.ID
-	at       int64 // Unix nanoseconds
-	op       uint16
-	kept     bool
-	expected bool // its client did not wait for it
+// lateFinal is a final of an op that came when its trip was over.
+type lateFinal struct {
+	id   correlator.ID
+	at   int64 // Unix nanoseconds
+	op   uint16
+	kept bool
+	kind lateKind
 }
+
+type lateKind uint8
+
+const (
+	lateCallback lateKind = iota // a callback that its client has waited for
+	lateResult                   // a callback that its client did not wait for: it is not late
+	lateCancel                   // somebody has cancelled the op
+)
 
 // AddLate remembers a callback that came when its trip was over. kept: its result is kept.
 func (l *List) AddLate(id correlator.ID, op int, now time.Time, kept bool) {
-	l.addLate(lateCallback{id: id, at: now.UnixNano(), op: uint16(op), kept: kept}) //nolint:gosec // at most correlator.MaxOp
+	l.addLate(lateFinal{id: id, at: now.UnixNano(), op: uint16(op), kept: kept}) //nolint:gosec // at most correlator.MaxOp
 }
 
 // AddResult remembers the callback that ended a task whose client did not wait for it: it is not late.
 func (l *List) AddResult(id correlator.ID, op int, now time.Time) {
-	l.addLate(lateCallback{id: id, at: now.UnixNano(), op: uint16(op), kept: true, expected: true}) //nolint:gosec // at most correlator.MaxOp
+	l.addLate(lateFinal{id: id, at: now.UnixNano(), op: uint16(op), kept: true, kind: lateResult}) //nolint:gosec // at most correlator.MaxOp
 }
 
-func (l *List) addLate(cb lateCallback) {
+// AddCancelled remembers that an op was cancelled, for a trip that may be over: then the op is open no more.
+func (l *List) AddCancelled(id correlator.ID, op int, now time.Time) {
+	l.addLate(lateFinal{id: id, at: now.UnixNano(), op: uint16(op), kind: lateCancel}) //nolint:gosec // at most correlator.MaxOp
+}
+
+func (l *List) addLate(f lateFinal) {
 	if l == nil {
 		return
 	}
-	l.lateMu.Lock()
-	defer l.lateMu.Unlock()
-	l.late[l.lates%uint64(len(l.late))] = cb
-	l.lates++
-}
-
-// eachLate calls visit with the callbacks that came when their trips were over, from the newest to the oldest, until it returns false. lateMu is held
-// meanwhile: visit must be short.
-func (l *List) eachLate(visit func(cb *lateCallback) (goOn bool)) {
-	if l == nil {
-		return
-	}
-	l.lateMu.Lock()
-	defer l.lateMu.Unlock()
-	size := uint64(len(l.late))
-	for next := l.lates; next > l.lates-min(l.lates, size); next-- {
-		if !visit(&l.late[(next-1)%size]) {
-			return
-		}
-	}
+	l.late.mu.Lock()
+	defer l.late.mu.Unlock()
+	l.late.put(f)
 }
 
 // LateCallbacks are those that came when their trips were over: the form of GET /api/late.
@@ -202,17 +206,20 @@ type LateCallback struct {
 // Late gives the callbacks that came late, the newest first, at most so many.
 func (l *List) Late(limit int) (c LateCallbacks) {
 	c.Late = []LateCallback{}
-	l.eachLate(func(cb *lateCallback) bool {
-		if !cb.expected {
-			c.Late = append(c.Late, LateCallback{cb.id.String(), cb.report()})
+	if l == nil {
+		return c
+	}
+	l.late.walk(func(f *lateFinal) bool {
+		if f.kind == lateCallback {
+			c.Late = append(c.Late, LateCallback{f.id.String(), f.report()})
 		}
 		return len(c.Late) < limit
 	})
 	return c
 }
 
-func (cb *lateCallback) report() Late {
-	return Late{Op: int(cb.op), At: timeOf(cb.at), Kept: cb.kept}
+func (f *lateFinal) report() Late {
+	return Late{Op: int(f.op), At: timeOf(f.at), Kept: f.kept}
 }
 
 // timeOf gives a time of so many Unix nanoseconds, to the millisecond.

@@ -10,6 +10,9 @@ import (
 // patience is how long after the engine's answer a callback may be missing before anybody should look for it.
 const patience = 2 * time.Second
 
+// engineGoesOn is for a trip that was cancelled.
+const engineGoesOn = "The engine goes on with its work, unless it has cancel.url or has itself cancelled."
+
 // WhatNext says what to check next of a trip that timed out, was refused, or waits in vain at a time: sentences, the most promising first. nil: there is
 // nothing to check.
 func (t *Trip) WhatNext(now time.Time) []string {
@@ -20,6 +23,8 @@ func (t *Trip) WhatNext(now time.Time) []string {
 		return t.whileWaiting(now)
 	case t.Outcome == "timeout" && len(t.Late) > 0:
 		return t.whenLate()
+	case t.Outcome == "timeout" && t.OpCount > 0 && !t.missesCallback():
+		return []string{"It was cancelled after its client had heard of the time-out. " + engineGoesOn}
 	case t.Outcome == "timeout":
 		return append(t.withoutResult(), t.later(now)...)
 	case t.Outcome == "handed_over":
@@ -131,7 +136,7 @@ func (t *Trip) later(now time.Time) []string {
 	case t.KeptUntil == nil:
 		return []string{"A result that comes later is dropped: see results.retention."}
 	case now.Before(*t.KeptUntil):
-		return []string{"A result that comes later is kept until " + t.KeptUntil.Format(time.RFC3339) + ": the client finds it at the Location of its answer."}
+		return []string{"A result that comes later is still kept: the client finds it at the Location of its answer."}
 	}
 	return nil
 }
@@ -200,7 +205,7 @@ func (t *Trip) ofOutcome() string {
 	case "failed":
 		return "The engine " + engine + " says that the task has failed, or nobody can complete it any more: the client's answer has the engine's words."
 	case "cancelled":
-		return "The engine, the client or an operator has cancelled it. The engine goes on with its work unless it has cancel.url, or was itself the one who cancelled."
+		return "The engine, the client or an operator has cancelled it. " + engineGoesOn
 	case "hung_up":
 		return "The client closed its connection before there was a result: its time-out, and those of the proxies before the gateway, have to be longer than the wait."
 	case "not_allowed":

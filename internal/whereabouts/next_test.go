@@ -49,7 +49,7 @@ func TestWhatNext(t *testing.T) {
 		trip.Ops = []whereabouts.Op{{State: "final", EngineTask: "1"}, {State: "open", Ref: "r"}, {State: "not_allowed"}, {State: "open", Process: "5"}}
 	})
 	f([]string{"No callback came", "callback.base_url", "callback refused", "dropped: see results.retention"}, timedOut)
-	f([]string{"No callback came", "callback.base_url", "callback refused", "is kept until "}, func(trip *whereabouts.Trip) {
+	f([]string{"No callback came", "callback.base_url", "callback refused", "is still kept: the client finds it"}, func(trip *whereabouts.Trip) {
 		timedOut(trip)
 		trip.KeptUntil = before(-time.Hour)
 	})
@@ -60,6 +60,10 @@ func TestWhatNext(t *testing.T) {
 	f([]string{"A callback came 3s after", "was dropped"}, func(trip *whereabouts.Trip) {
 		timedOut(trip)
 		trip.Late = []whereabouts.Late{{At: *before(2 * time.Second)}}
+	})
+	f([]string{"It was cancelled after its client had heard of the time-out. The engine goes on"}, func(trip *whereabouts.Trip) {
+		timedOut(trip)
+		trip.Ops[0].State = "final"
 	})
 	handedOver := func(trip *whereabouts.Trip) { trip.State, trip.Outcome = "over", "handed_over" }
 	f([]string{"No callback came"}, handedOver)

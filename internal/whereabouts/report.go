@@ -19,20 +19,20 @@ func (l *List) report(all []*hit, now time.Time) []Trip {
 	return trips
 }
 
-// lateOf gives the callbacks that came when trips were over, by their ids, the oldest first.
-func (l *List) lateOf(all []*hit) map[correlator.ID][]lateCallback {
-	late := make(map[correlator.ID][]lateCallback)
+// lateOf gives the finals that came when trips were over, by their ids, the oldest first.
+func (l *List) lateOf(all []*hit) map[correlator.ID][]lateFinal {
+	late := make(map[correlator.ID][]lateFinal)
 	for _, h := range all {
 		if e := &h.ops[0]; !e.parked && !e.queued && e.id != (correlator.ID{}) {
 			late[e.id] = nil
 		}
 	}
-	if len(late) == 0 {
+	if l == nil || len(late) == 0 {
 		return late
 	}
-	l.eachLate(func(cb *lateCallback) bool {
-		if before, wanted := late[cb.id]; wanted {
-			late[cb.id] = append(before, *cb)
+	l.late.walk(func(f *lateFinal) bool {
+		if before, wanted := late[f.id]; wanted {
+			late[f.id] = append(before, *f)
 		}
 		return true
 	})
@@ -43,7 +43,7 @@ func (l *List) lateOf(all []*hit) map[correlator.ID][]lateCallback {
 }
 
 // report words a trip.
-func (h *hit) report(late []lateCallback) Trip {
+func (h *hit) report(late []lateFinal) Trip {
 	e := &h.ops[0]
 	r := Trip{
 		RequestID: e.request.String(), Login: h.login, Route: h.route, Engine: h.engine,
@@ -61,22 +61,27 @@ func (h *hit) report(late []lateCallback) Trip {
 	if e.id != (correlator.ID{}) {
 		r.Trip = e.id.String()
 	}
-	for i := range late {
-		r.Late = append(r.Late, late[i].report())
-	}
 	for i := range h.ops {
 		if e.ops > 0 {
 			r.Ops = append(r.Ops, h.ops[i].report())
 		}
 	}
-	for _, late := range r.Late {
-		for i := range r.Ops {
-			if late.Kept && r.Ops[i].Op == late.Op && r.Ops[i].State == opOpen {
-				r.Ops[i].State = opFinal
-			}
-		}
+	for i := range late {
+		r.takeLate(&late[i])
 	}
 	return r
+}
+
+// takeLate takes a final that came when the trip was over.
+func (t *Trip) takeLate(f *lateFinal) {
+	if f.kind != lateCancel {
+		t.Late = append(t.Late, f.report())
+	}
+	for i := range t.Ops {
+		if op := &t.Ops[i]; op.Op == int(f.op) && op.State == opOpen && (f.kept || f.kind == lateCancel) {
+			op.State = opFinal
+		}
+	}
 }
 
 // state names how far the trip is.
