@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -124,7 +126,102 @@ func TestOperatorCancelsWhatIsKeptOpen(t *testing.T) {
 	if r := n.callback(a.tokens[0], `{"answer":1}`); r.status != 200 || r.header.Get("X-Callback-Status") != "cancel" {
 		t.Errorf("%+v", r)
 	}
+	if trip := n.find(t, a.tokens[0]).Trips[0]; trip.Ops[0].State != "final" || len(trip.Late) != 0 || len(trip.Next) != 1 || !strings.Contains(trip.Next[0], "It was cancelled") {
+		t.Errorf("%+v", trip)
+	}
+	if late := show[whereabouts.LateCallbacks](n, "/api/late"); len(late.Late) != 0 {
+		t.Errorf("%+v", late)
+	}
 	n.refusesCancel(t, a.tokens[0], 409, "it was over")
+}
+
+// A client's own cancel is seen as an operator's is.
+func TestClientCancelsWhatIsKeptOpen(t *testing.T) {
+	r := startRouted(t)
+	reply := r.post(`{}`, "Prefer", "respond-async", "X-Request-Id", "left")
+	r.next(t).answer(202, "", "")
+	location := got(t, reply).header.Get("Location")
+	waitLog(t, r.node, `"outcome":"handed_over"`)
+	wantReply(t, r.do(http.MethodDelete, location, ""), 202, "")
+	if trip := r.find(t, "left").Trips[0]; trip.Ops[0].State != "final" {
+		t.Errorf("%+v", trip)
+	}
+}
+
+// An operator who comes when the result is on its way to the client hears that it is too late, however the client waits.
+func TestOperatorCancelsTooLate(t *testing.T) {
+	for _, headers := range [][]string{{"X-Request-Id", "late"}, {"X-Request-Id", "late", "Idempotency-Key", "k"}} {
+		e, held, goOn := newEngine(t), make(chan struct{}), make(chan struct{})
+		var calls atomic.Int32
+		n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
+			p.SetHook(func(point string) {
+				if point == "reply" && calls.Add(1) == 1 {
+					close(held)
+					<-goOn
+				}
+			})
+		}, withActions)
+		reply := n.createLater(oneOp(`{}`), headers...)
+		a := e.next(t)
+		a.accept()
+		heard := make(chan answer, 1)
+		go func() { heard <- n.callback(a.tokens[0], `{"answer":42}`) }()
+		<-held
+		refused := make(chan struct{})
+		go func() {
+			defer close(refused)
+			n.refusesCancel(t, "late", 409, "it was over")
+		}()
+		select {
+		case <-refused:
+		case <-time.After(50 * time.Millisecond): // it waits for the reply
+		}
+		close(goOn)
+		<-refused
+		want(t, got(t, reply), 200, accepted)
+		want(t, <-heard, 200, `{}`)
+		if strings.Contains(n.log.String(), "cancelled by an operator") {
+			t.Errorf("%q", n.log.String())
+		}
+	}
+}
+
+// The engine is asked to stop where somebody has cancelled its task and did not come to ask: by the operator who finds that it was over.
+func TestOperatorAsksForAnother(t *testing.T) {
+	var store *correlator.Memory
+	r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store = m; return m }, cancellable)
+	r.SetAdmin(gateway.Admin{Actions: true})
+	reply := r.post(`{}`, "Prefer", "respond-async", "X-Request-Id", "left")
+	r.next(t).answer(202, "application/json", `{"id":"n"}`)
+	got(t, reply)
+	waitLog(t, r.node, `"outcome":"handed_over"`)
+	ids := r.IDs("left")
+	if err := store.Deliver(t.Context(), ids[0], correlator.Callback{Status: correlator.Cancelled}); err != nil {
+		t.Fatal(err)
+	}
+	r.refusesCancel(t, "left", 409, "it was over")
+	c := r.next(t)
+	c.answer(204, "", "")
+	if c.path != "/jobs/n" {
+		t.Errorf("the engine is asked for %s", c.path)
+	}
+}
+
+// A task that the list has forgotten is cancelled at once: nobody waits for what will not come into the list.
+func TestOperatorCancelsWhatIsForgotten(t *testing.T) {
+	e := newEngine(t)
+	n := start(t, e.URL, withActions, func(c *gateway.Config) { c.Admin.Trips = 1 })
+	reply := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.1`, 1))
+	e.next(t).accept()
+	location := got(t, reply).header.Get("Location")
+	waitLog(t, n, `"outcome":"timeout"`)
+	n.create("{")
+	waitFor(t, func() bool { return len(n.find(t, strings.TrimPrefix(location, "/api/1/tasks/")).Trips) == 0 })
+	before := time.Now()
+	status, body := n.operate(http.MethodPost, "/api/trips/"+strings.TrimPrefix(location, "/api/1/tasks/")+"/cancel")
+	if took := time.Since(before); status != 200 || !strings.Contains(body, `"final": 1`) || took > 900*time.Millisecond {
+		t.Errorf("%d %s after %v", status, body, took)
+	}
 }
 
 // A request that waits for a connection to the engine is cancelled before anything is sent.

@@ -20,31 +20,37 @@ const storeTries = 3
 // cancelTask ends a task as its client wants: the ops that are open become final, on whatever node their clients wait, and the engine is
 // asked to stop. It asks the store, and waits for clients that are answered.
 func (g *Gateway) cancelTask(t *trip) {
-	won := false
-	for op := range t.finals {
-		if t.finals[op].Status.Final() {
+	won, err := g.cancelOps(t.id, t.finals)
+	if err != nil {
+		t.refuse(err)
+		return
+	}
+	t.task.Ended = !won
+	t.begin(false)
+	t.decideBy(func() { t.decide(nil) }, true)
+}
+
+// cancelOps ends the open ops of a task, on whatever node their clients wait, and asks its engine to stop. finals has what is known of the ops: it hears how they
+// have ended. won: one was open. An error: the store does not answer, and some ops may be cancelled.
+func (g *Gateway) cancelOps(id correlator.ID, finals []correlator.Callback) (won bool, err error) {
+	for op := 0; op < len(finals) && err == nil; op++ {
+		if finals[op].Status.Final() {
 			continue
 		}
-		cb := correlator.Callback{Op: op, Status: correlator.Cancelled}
-		err := g.deliver(g.deadlines.context(time.Now()), t.id, cb)
+		err = g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Op: op, Status: correlator.Cancelled})
 		before, late := errors.AsType[*correlator.Superseded](err)
 		switch {
 		case late:
-			cb.Status = before.Status
-		case err != nil:
-			t.refuse(err)
-			return
-		default:
-			won = true
+			finals[op], err = correlator.Callback{Op: op, Status: before.Status}, nil
+		case err == nil:
+			finals[op], won = correlator.Callback{Op: op, Status: correlator.Cancelled}, true
+			g.recent.AddCancelled(id, op, time.Now())
 		}
-		t.finals[op] = cb
 	}
-	t.task.Ended = !won
-	if won || t.finals[0].Status == correlator.Cancelled { // the node that cancelled it may have been killed before it asked
-		g.cancelAtEngine(t.id)
+	if won || isCancelled(finals) { // who cancelled it may not have come to ask: its node was killed, or its store away
+		g.cancelAtEngine(id)
 	}
-	t.begin(false)
-	t.decideBy(func() { t.decide(nil) }, true)
+	return won, err
 }
 
 // cancelAtEngine asks the engine to cancel a task whose record says that the engine has answered. Where it has not, the home node asks, when
@@ -60,7 +66,7 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 		return // nobody can ask for it any more
 	}
 	_, m, err := callOf(rec)
-	if err != nil || !m.Acked || !isCancelled(rec) {
+	if err != nil || !m.Acked || !isCancelled(rec.Finals) {
 		return
 	}
 	if index, ok := g.engineNamed(m.Engine); ok && g.engines[index].cancel != nil && g.asksToCancel(ctx, id) {
@@ -91,9 +97,9 @@ func (g *Gateway) askToCancel(e *engine, id correlator.ID, accepted []byte) {
 	}})
 }
 
-// isCancelled reports whether a client has cancelled what a record is of.
-func isCancelled(rec correlator.Record) bool {
-	return len(rec.Finals) > 0 && isOurCancel(&rec.Finals[0])
+// isCancelled reports whether the finals of a task say that a client or an operator has cancelled it.
+func isCancelled(finals []correlator.Callback) bool {
+	return len(finals) > 0 && isOurCancel(&finals[0])
 }
 
 // isOurCancel reports whether a final says that a client or an operator has cancelled the task: an engine that does says something.
@@ -167,10 +173,11 @@ func (g *Gateway) cancelNamed(name []byte) (whereabouts.Answer, *admin.Refusal) 
 		return whereabouts.Answer{}, errNoTrip
 	}
 	q.ID = ids[0]
-	if refusal := g.cancelID(q.ID); refusal != nil {
+	here, refusal := g.cancelID(q.ID)
+	if refusal != nil {
 		return whereabouts.Answer{}, refusal
 	}
-	return g.findEnded(q), nil
+	return g.findEnded(q, here), nil
 }
 
 var (
@@ -179,59 +186,67 @@ var (
 	errNoStore  = &admin.Refusal{Status: fasthttp.StatusServiceUnavailable, Text: "Unavailable: the store does not answer, and the task may be cancelled or not: ask for it again later"}
 )
 
-// cancelID ends the open ops of a task, and asks its engine to stop.
-func (g *Gateway) cancelID(id correlator.ID) *admin.Refusal {
-	t, _ := g.correlator.Waiter(id).(*trip)
-	ops, err := g.opsOf(t, id)
-	switch {
-	case errors.Is(err, correlator.ErrGone) && len(g.recent.Find(whereabouts.Question{ID: id}, g.eachWaiting).Trips) == 0:
-		return errNoTrip
-	case errors.Is(err, correlator.ErrGone):
-		return errTripOver
-	case err != nil:
-		return errNoStore
-	}
+// cancelID ends the open ops of a task, and asks its engine to stop. here: a client waited for it on this node, other than one that joined.
+func (g *Gateway) cancelID(id correlator.ID) (here bool, refusal *admin.Refusal) {
+	t, here := g.correlator.Waiter(id).(*trip)
 	won := false
-	for op := range ops {
-		err := g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Op: op, Status: correlator.Cancelled})
-		if errors.Is(err, correlator.ErrUnavailable) {
-			return errNoStore
-		}
-		won = won || err == nil
+	if here && !t.claimed.Load() { // there is no record that could say whose final was the first: the trip itself does
+		won = t.cancel()
 	}
 	if !won {
-		return errTripOver
+		var err error
+		switch won, err = g.cancelRecorded(id); {
+		case errors.Is(err, correlator.ErrGone) && len(g.recent.Find(whereabouts.Question{ID: id}, g.eachWaiting).Trips) == 0:
+			return here, errNoTrip
+		case err != nil && !errors.Is(err, correlator.ErrGone):
+			return here, errNoStore
+		}
+	}
+	if !won {
+		return here, errTripOver
 	}
 	g.log.Info().Stringer("trip", id).Msg("cancelled by an operator")
-	if t == nil || t.claimed.Load() {
-		g.cancelAtEngine(id)
-	} else {
-		t.unwant()
-	}
-	return nil
+	return here, nil
 }
 
-// opsOf gives how many ops a task has that waits here as t, or of which there is a record.
-func (g *Gateway) opsOf(t *trip, id correlator.ID) (ops int, err error) {
-	switch {
-	case t != nil:
-		return len(t.finals), nil
-	case g.keeper == nil:
-		return 0, correlator.ErrGone
+// cancel ends the open ops of a trip that has no record, and has the engine asked to stop. False: something else has ended it.
+func (t *trip) cancel() bool {
+	won := t.decideBy(func() {
+		for op := range t.finals {
+			if t.phase == parked {
+				t.take(correlator.Callback{Op: op, Status: correlator.Cancelled})
+			}
+		}
+	}, true)
+	if won {
+		t.unwant()
+	}
+	return won
+}
+
+// cancelRecorded ends the open ops of a task of which there is a record. ErrGone: there is none.
+func (g *Gateway) cancelRecorded(id correlator.ID) (won bool, err error) {
+	if g.keeper == nil {
+		return false, correlator.ErrGone
 	}
 	ctx, cancel := g.storeContext()
 	defer cancel()
 	rec, err := g.keeper.Lookup(ctx, id)
-	return len(rec.Finals), err
+	if err != nil {
+		return false, err
+	}
+	return g.cancelOps(id, rec.Finals)
 }
 
-// findEnded finds a trip that has just ended. It comes into the list a moment after its client has the reply.
-func (g *Gateway) findEnded(q whereabouts.Question) whereabouts.Answer {
+// findEnded finds a task that was cancelled. A trip that waited for it comes into the list a moment after its client has the reply, and a second is waited for that.
+// here: one waited on this node. Each look reads all trips, so the pauses between them grow.
+func (g *Gateway) findEnded(q whereabouts.Question, here bool) whereabouts.Answer {
 	waits := func(t whereabouts.Trip) bool { return t.State != whereabouts.StateOver }
-	for end := time.Now().Add(time.Second); g.recent != nil && g.isHome(q.ID) && time.Now().Before(end); <-time.After(time.Millisecond) {
-		if trips := g.recent.Find(q, g.eachWaiting).Trips; len(trips) > 0 && !slices.ContainsFunc(trips, waits) {
+	for pause, end := time.Millisecond, time.Now().Add(time.Second); g.recent != nil && time.Now().Before(end); pause *= 2 {
+		if trips := g.recent.Find(q, g.eachWaiting).Trips; (len(trips) > 0 || !here) && !slices.ContainsFunc(trips, waits) {
 			break
 		}
+		<-time.After(pause)
 	}
 	return g.find(q)
 }

@@ -30,6 +30,12 @@ func (p *Parts) TrustEngine(roots *x509.CertPool) { p.engineRoots = roots }
 // Forsake cancels a task of so many ops as if its client had left its stream.
 func (g *Gateway) Forsake(id correlator.ID, ops int) { g.forsakeTask(id, ops) }
 
+// IDs gives the ids of the trips that have a name.
+func (g *Gateway) IDs(name string) []correlator.ID {
+	ids, _ := g.recent.IDs(whereabouts.Question{Text: []byte(name)}, g.eachWaiting)
+	return ids
+}
+
 // Reasons gives every reason of a refusal.
 func Reasons() (names []string) {
 	for _, row := range reasons() {

@@ -126,13 +126,7 @@ func (t *trip) follow() {
 	s.begin(cors.Page{Origin: t.origin, Listed: t.listed, Routed: t.dialect > 0}, t.accepted.Add(t.task.Wait))
 }
 
-// forsakeTask cancels a task of so many ops that its client has left.
+// forsakeTask cancels a task of so many ops that its client has left. Nobody hears whether the store answers.
 func (g *Gateway) forsakeTask(id correlator.ID, ops int) {
-	won := false
-	for op := range ops {
-		won = g.deliver(g.deadlines.context(time.Now()), id, correlator.Callback{Op: op, Status: correlator.Cancelled}) == nil || won
-	}
-	if won {
-		g.cancelAtEngine(id)
-	}
+	_, _ = g.cancelOps(id, make([]correlator.Callback, ops))
 }
