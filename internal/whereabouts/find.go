@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"time"
 
@@ -109,7 +110,7 @@ func (l *List) Find(asked Question, waiting Waiting) Answer {
 	return Answer{Trips: l.report(all[:min(len(all), mostHits)], time.Now()), More: len(all) > mostHits}
 }
 
-// IDs gives the ids of the trips that a question names, without zeros and repeats, at most 20 of those that wait and of those that are over.
+// IDs gives the ids of the trips that a question names, without zeros and repeats, at most some of those that wait and of those that are over.
 func (l *List) IDs(asked Question, waiting Waiting) (ids []correlator.ID, found bool) {
 	all := l.find(asked, waiting)
 	for _, h := range all {
@@ -152,9 +153,18 @@ func waitingHits(q *question, seed maphash.Seed, waiting Waiting) (all []*hit) {
 		if q.names(f, ops, seed) {
 			all = append(all, hitOf(f, ops, seed))
 		}
-		return len(all) < 2*mostHits
+		if len(all) >= 2*mostHits {
+			all = newest(all, func(h *hit) int64 { return h.ops[0].accepted })
+		}
+		return true
 	})
 	return all
+}
+
+// newest gives those of some trips that were accepted last: as many as are shown, and one more, which says that there are more.
+func newest[T any](all []T, accepted func(T) int64) []T {
+	slices.SortFunc(all, func(a, b T) int { return cmp.Compare(accepted(b), accepted(a)) })
+	return slices.Delete(all, min(len(all), mostHits+1), len(all))
 }
 
 // names reports whether a question names a trip that is not over, or one of its ops.
@@ -187,8 +197,15 @@ func (e *entry) name() tripName { return tripName{e.id, e.request.hash, e.accept
 func (l *List) hits(q *question) []*hit {
 	found := make(map[tripName]*hit)
 	l.each(func(_ *listShard, e *entry) {
-		if len(found) < 2*mostHits && q.namesOp(e) {
+		if q.namesOp(e) {
 			found[e.name()] = new(hit)
+		}
+		if len(found) >= 2*mostHits {
+			keep := newest(slices.Collect(maps.Keys(found)), func(n tripName) int64 { return n.accepted })
+			clear(found)
+			for _, name := range keep {
+				found[name] = new(hit)
+			}
 		}
 	})
 	return l.gather(found)

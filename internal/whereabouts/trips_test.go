@@ -153,3 +153,32 @@ func TestLate(t *testing.T) {
 		t.Errorf("of no list: %+v", got)
 	}
 }
+
+// TestTheNewestAreFound: of many trips with one name those that came last are shown, whatever shards they are in.
+func TestTheNewestAreFound(t *testing.T) {
+	now := time.Now()
+	l, in := whereabouts.New(5000), table{}
+	var want []string
+	for i := range 100 { // the oldest first
+		name, age := fmt.Sprintf("n%d", i), time.Duration(100-i)*time.Minute
+		if i%2 == 0 {
+			w := waiting(name, "pay", "shop", now, age)
+			w.ops[0].Ref = []byte(`"same"`)
+			in = append(in, w)
+		} else {
+			f := over(name, "pay", "shop", "complete", now, age, 0, 0)
+			l.Add(&f, &whereabouts.OpFacts{Ref: []byte(`"same"`)})
+		}
+		want = append([]string{name}, want...)
+	}
+	got := l.Find(whereabouts.Question{Text: []byte("same")}, in.each)
+	if names(whereabouts.Trips{Trips: got.Trips}) != strings.Join(want[:20], " ") || !got.More {
+		t.Errorf("%s, more: %v; want %v", names(whereabouts.Trips{Trips: got.Trips}), got.More, want[:20])
+	}
+	if ids, found := l.IDs(whereabouts.Question{Text: []byte("same")}, in.each); len(ids) < 20 || !found {
+		t.Errorf("%d ids", len(ids))
+	}
+	if one := l.Find(whereabouts.Question{Text: []byte("n3")}, in.each); len(one.Trips) != 1 || one.More {
+		t.Errorf("%+v", one)
+	}
+}
