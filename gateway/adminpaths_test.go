@@ -77,6 +77,11 @@ func TestAdminActions(t *testing.T) {
 			t.Errorf("POST %s: %+v", path, r)
 		}
 	}
+	for _, method := range []string{"GET", "POST", "DELETE"} { // what is not there is not there for any method
+		for _, path := range []string{"/api/demo", "/nowhere", "/", "/web/x.js"} {
+			f(method, path, 404, "Not found: /healthz, ")
+		}
+	}
 	n.SetAdmin(gateway.Admin{})
 	f("POST", "/api/things/1", 403, "set admin.actions to true")
 	_, ask = operated(t, func(c *gateway.Config) { c.Admin.Actions = true })

@@ -233,7 +233,7 @@ func (s *spec) operatedPoorly(t *testing.T) {
 	s.broken(c)
 	s.wants(403, c, "POST", "/api/trips/x/cancel", "")
 	s.wants(403, c, "POST", "/api/notifications/x/retry", "")
-	s.wants(405, c, "POST", "/api/demo", `{"kind":"result"}`)
+	s.wants(404, c, "POST", "/api/demo", `{"kind":"result"}`)
 	s.wants(403, c, "DELETE", "/api/notifications/x", "")
 	s.wants(404, c, "GET", "/api/notifications", "")
 	s.wants(404, c, "GET", "/api/notifications/x", "")

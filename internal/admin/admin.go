@@ -64,53 +64,72 @@ func (h *Handler) Close() { h.live.close() }
 // which browsers may ask for under any name: they say one word.
 func (h *Handler) Serve(ctx *fasthttp.RequestCtx, x httpserver.Exchange) {
 	path := string(httpserver.RawPath(ctx.RequestURI()))
+	open := reads(ctx) && (path == healthPath || path == readyPath)
 	switch {
-	case path == "/healthz" && reads(ctx):
-		h.cfg.Health(&ctx.Response)
-	case path == "/readyz" && reads(ctx):
-		h.cfg.Ready(&ctx.Response)
-	default:
-		begun := false
-		switch allowed := h.mayAsk(ctx); {
-		case allowed && path == livePath && ctx.IsGet():
-			begun = h.serveLive(ctx, x)
-		case allowed:
-			h.serve(ctx, path)
-		}
-		if begun {
+	case !open && !h.mayAsk(ctx):
+	case path == livePath && ctx.IsGet():
+		if begun := h.serveLive(ctx, x); begun {
 			return
 		}
+	default:
+		h.serve(ctx, path)
+	}
+	if !open {
 		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	}
 	x.Reply(&ctx.Response)
 }
 
-// serve answers what is not about health.
+// serve answers all but streams.
 func (h *Handler) serve(ctx *fasthttp.RequestCtx, path string) {
 	further, found := h.path(path)
+	show := h.shown(path)
 	switch {
 	case found:
 		h.serveFurther(ctx, further, strings.TrimPrefix(path, further.Path))
 	case path == tripsPath, strings.HasPrefix(path, tripsPath+"/"):
 		h.serveTrips(ctx, strings.TrimPrefix(path, tripsPath))
+	case show == nil:
+		h.notFound(ctx)
 	case !reads(ctx):
 		RefuseMethod(ctx, "GET, HEAD")
-	case path == "/metrics":
-		h.metrics(ctx)
-	case path == "/api/status":
-		h.showStatus(ctx)
-	case path == "/api/summary":
-		h.showSummary(ctx)
-	case path == "/api/late":
-		h.listLate(ctx)
-	case path == livePath: // HEAD
-		ctx.SetContentType(eventStream)
-	case strings.HasPrefix(path, profilesPath):
-		h.serveProfile(ctx, path)
-	case (path == "/" || strings.HasPrefix(path, "/web/")) && h.cfg.Page != nil && h.cfg.Page(ctx, path):
 	default:
-		h.notFound(ctx)
+		show(ctx)
 	}
+}
+
+const (
+	healthPath = "/healthz"
+	readyPath  = "/readyz"
+)
+
+// shown gives what answers GET and HEAD of a path that has no other method; nil: there is no such path.
+func (h *Handler) shown(path string) fasthttp.RequestHandler {
+	switch {
+	case path == healthPath:
+		return func(ctx *fasthttp.RequestCtx) { h.cfg.Health(&ctx.Response) }
+	case path == readyPath:
+		return func(ctx *fasthttp.RequestCtx) { h.cfg.Ready(&ctx.Response) }
+	case path == "/metrics":
+		return h.metrics
+	case path == "/api/status":
+		return h.showStatus
+	case path == "/api/summary":
+		return h.showSummary
+	case path == "/api/late":
+		return h.listLate
+	case path == livePath:
+		return func(ctx *fasthttp.RequestCtx) { ctx.SetContentType(eventStream) } // of HEAD
+	case strings.HasPrefix(path, profilesPath):
+		return func(ctx *fasthttp.RequestCtx) { h.serveProfile(ctx, path) }
+	case (path == "/" || strings.HasPrefix(path, "/web/")) && h.cfg.Page != nil:
+		return func(ctx *fasthttp.RequestCtx) {
+			if !h.cfg.Page(ctx, path) {
+				h.notFound(ctx)
+			}
+		}
+	}
+	return nil
 }
 
 // profilesPath is where the profiles of the process are.
