@@ -356,6 +356,14 @@ func cancelsTrip(d *demoNode, p *tab) {
 	p.click("dialog[open] #question-yes")
 	p.shows(".facts", "cancelled")
 	p.shows(".actions", "The trip was cancelled.")
+
+	d.call("cancel-kept", `{"timeout":0.2,"ops":[{"conv_id":1,"type":"create","obj":"task","data":{"__sim":{"callback":"never"}}}]}`) // its task is kept open
+	p.search("cancel-kept")
+	p.shows(".facts", "timeout")
+	p.click(".trip .danger")
+	p.click("dialog[open] #question-yes")
+	p.shows(".next", "It was cancelled after its client had heard of the time-out.")
+	eventually(p.t, "there is nothing more to cancel", func() bool { return evaluate[bool](p, `document.querySelector(".trip .buttons").hidden`) })
 }
 
 // opensByKeyboard: Tab and Enter alone reach a trip, and the focus can always be seen.

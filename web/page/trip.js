@@ -134,7 +134,8 @@ function tripActions({live, announce}, name, stop, reload) {
 	const buttons = h("p", {class: "buttons"}, button);
 	return {root: h("div", {class: "actions"}, buttons, readOnly, problem.root, result.root), show(trip) {
 		current = trip;
-		const open = trip.state !== "over" || trip.outcome === "handed_over" && trip.ops?.some(op => op.state === "open");
+		const kept = trip.kept_until && Date.parse(trip.kept_until) > live.now(); // for a client that has been answered
+		const open = trip.state !== "over" || kept && trip.ops?.some(op => op.state === "open");
 		buttons.hidden = !open || !live.status?.actions;
 		readOnly.hidden = !open || !live.status || live.status.actions;
 	}};
