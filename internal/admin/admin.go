@@ -45,7 +45,7 @@ type Handler struct {
 	access  atomic.Pointer[access] // replaced by SetAccess; never nil
 
 	summaries *whereabouts.Summaries
-	reading   sync.Mutex // held while all trips are read for a list: questions share one processor, and the rest is the gateway's
+	reading   sync.Mutex // held while all trips are read for a list: lists share one processor, and the rest is the gateway's
 }
 
 // New makes a Handler.
