@@ -159,6 +159,7 @@ func (e *exporter) send(batch []*tracepb.Span) {
 		refused, failed := e.post(body)
 		switch {
 		case failed == nil:
+			refused = min(refused, len(batch)) // the collector may say any number
 			e.sent.Add(float64(len(batch) - refused))
 			e.dropped[droppedRefused].Add(float64(refused))
 			e.works()
@@ -269,11 +270,11 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// rejected reads rejected_spans of partial_success of an ExportTraceServiceResponse; 0: all were taken.
+// rejected reads rejected_spans of partial_success of an ExportTraceServiceResponse, at most mostBatch; 0: all were taken.
 func rejected(answer []byte) int {
 	if partial, n := protowire.ConsumeBytes(field(answer, 1, protowire.BytesType)); n >= 0 {
-		if spans, n := protowire.ConsumeVarint(field(partial, 1, protowire.VarintType)); n >= 0 && spans < mostBatch {
-			return int(spans)
+		if spans, n := protowire.ConsumeVarint(field(partial, 1, protowire.VarintType)); n >= 0 {
+			return int(min(spans, mostBatch))
 		}
 	}
 	return 0
