@@ -76,17 +76,20 @@ type TripFacts struct {
 
 // CallbackFacts are what is known of a callback.
 type CallbackFacts struct {
-	Trip                    correlator.ID
-	Op                      int
-	Trace                   *Trace // of the trip, if it waits here; else nil
-	Engine                  string // the name of the engine that was given the token
-	Method                  string
-	Traceparent, Tracestate string // as the engine sent them
-	Bytes                   int    // of its body
-	Begun                   time.Time
-	Took                    time.Duration
-	Status                  int // of the answer
+	Trip        correlator.ID
+	Op          int
+	Trace       *Trace // of the trip, if it waits here; else nil
+	Engine      string // the name of the engine that was given the token
+	Method      string
+	Traceparent string // the beginning of what the engine sent, 64 bytes at most; empty: there was none, or several
+	Bytes       int    // of its body
+	Begun       time.Time
+	Took        time.Duration
+	Status      int // of the answer
 }
+
+// mostTraceparent is what is kept of a callback's traceparent, in bytes: more than what has a meaning [W3C Trace Context, which lets later versions append].
+const mostTraceparent = 64
 
 // recorded reports whether a request is recorded. A nil Trace is not.
 func (t *Trace) recorded() bool { return t != nil && t.Request != "" }
@@ -196,10 +199,9 @@ func (g *Gateway) hear(in *httpserver.Incoming, a *heading) calling {
 	h := &in.Request.Header
 	x.heard = &heardCallback{g.tracer, CallbackFacts{
 		Trip: a.token.Trip, Op: a.token.Op, Engine: a.engine.name, Method: a.method, Bytes: len(in.Request.Body()), Begun: time.Now(),
-		Tracestate: string(h.Peek("Tracestate")),
 	}}
 	if lines := h.PeekAll("Traceparent"); len(lines) == 1 {
-		x.heard.facts.Traceparent = string(lines[0])
+		x.heard.facts.Traceparent = string(lines[0][:min(len(lines[0]), mostTraceparent)])
 	}
 	if t, here := g.correlator.Waiter(a.token.Trip).(*trip); here {
 		x.heard.facts.Trace = t.trace

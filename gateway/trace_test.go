@@ -102,3 +102,37 @@ func TestTraceOfATimeout(t *testing.T) {
 		}
 	}
 }
+
+// overheard is a Tracer that also says what it hears of callbacks.
+type overheard struct {
+	gateway.Tracer
+	callbacks chan gateway.CallbackFacts
+}
+
+func (o *overheard) Callback(f *gateway.CallbackFacts) {
+	o.callbacks <- *f
+	o.Tracer.Callback(f)
+}
+
+// TestCallbackKeepsLittle: facts of callbacks wait, and hold only so much of a traceparent as has a meaning, however long it is.
+func TestCallbackKeepsLittle(t *testing.T) {
+	const parent = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	c, e := otlptest.Start(t), newEngine(t)
+	heard := &overheard{callbacks: make(chan gateway.CallbackFacts, 1)}
+	n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
+		trace(t, c, 0)(p)
+		heard.Tracer, p.Tracer = p.Tracer, heard
+	})
+	reply := n.createLater(oneOp(`{}`), "Traceparent", parent)
+	n.do(http.MethodPost, "/api/1/plugins/callback/"+e.next(t).tokens[0], `{}`, "Traceparent", parent+"-"+strings.Repeat("x", 8<<10))
+	if f := <-heard.callbacks; !strings.HasPrefix(f.Traceparent, parent) || len(f.Traceparent) > 64 {
+		t.Errorf("%d bytes are kept: %.80s", len(f.Traceparent), f.Traceparent)
+	}
+	if a := got(t, reply); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	spans := c.Wait(t, "the callback", func(s []otlptest.Span) bool { return len(s) == 6 })
+	if s := otlptest.Find(t, spans, "callback"); s.Parent != parent[36:52] {
+		t.Errorf("%+v", s)
+	}
+}
