@@ -65,7 +65,6 @@ type exporter struct {
 	// Owned by run.
 	failing bool
 	lost    int // spans that were dropped since the collector fails
-	zipped  bytes.Buffer
 	zip     *gzip.Writer
 }
 
@@ -178,7 +177,7 @@ func (e *exporter) send(batch []*tracepb.Span) {
 // pause waits before the next attempt. False: there is none, as the exporter ends.
 func (e *exporter) pause(d time.Duration, why *sendError) bool {
 	e.fails(why)
-	timer := time.NewTimer(min(d, mostPause))
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -209,25 +208,26 @@ func (e *exporter) works() {
 	e.failing, e.lost = false, 0
 }
 
-// encode makes the body of a request: an ExportTraceServiceRequest, which has the form of TracesData [OTLP 1.x].
+// encode makes the body of a request: an ExportTraceServiceRequest, which has the form of TracesData [OTLP 1.x]. Each batch has memory of its own:
+// the transport may still read the body of a request that has failed, or that was answered early.
 func (e *exporter) encode(batch []*tracepb.Span) ([]byte, error) {
 	plain, err := proto.Marshal(e.wrap(batch))
 	if err != nil {
 		return nil, err
 	}
-	e.zipped.Reset()
-	e.zip.Reset(&e.zipped)
+	var zipped bytes.Buffer
+	e.zip.Reset(&zipped)
 	if _, err = e.zip.Write(plain); err == nil {
 		err = e.zip.Close()
 	}
-	return e.zipped.Bytes(), err
+	return zipped.Bytes(), err
 }
 
 // sendError is why a batch was not taken.
 type sendError struct {
 	err   error
 	again bool          // it may be taken later
-	after time.Duration // what the collector has asked to wait for
+	after time.Duration // what the collector has asked to wait for, at most mostPause
 }
 
 func (e *sendError) Error() string { return e.err.Error() }
@@ -259,13 +259,15 @@ func (e *exporter) post(body []byte) (refused int, failed *sendError) {
 	}
 }
 
+// retryAfter reads the Retry-After of an answer. A collector that asks for more than mostPause is asked again after that: a batch that was dropped at once
+// would be followed by the next one.
 func retryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, mostPause)
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(0, time.Until(at))
+		return min(max(0, time.Until(at)), mostPause)
 	}
 	return 0
 }

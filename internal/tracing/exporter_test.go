@@ -1,6 +1,7 @@
 package tracing_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -177,6 +178,28 @@ func TestCollectorHasNoRoom(t *testing.T) {
 	}
 }
 
+// TestCollectorAsksForLong: one that has no room for an hour is not asked with each batch.
+func TestCollectorAsksForLong(t *testing.T) {
+	t.Parallel()
+	f := func(retryAfter string) {
+		t.Helper()
+		c := otlptest.Start(t)
+		c.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", retryAfter)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		one, log := start(t, c, nil)
+		one.trip()
+		eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "the collector answers 429") })
+		if n := one.count(t, "syncgate_trace_spans_dropped_total", ""); n != 0 || c.Posts() != 1 {
+			t.Errorf("%s: %d were dropped after %d requests", retryAfter, n, c.Posts())
+		}
+	}
+	f("3600")
+	f("100000")
+	f(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+}
+
 // TestCollectorRefuses: what it will never take is dropped and counted, and not tried again.
 func TestCollectorRefuses(t *testing.T) {
 	t.Parallel()
@@ -244,5 +267,14 @@ func TestCollectorIsAway(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "user-secret") {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+// TestBodiesAreTheirOwn: the transport may still read the body of a batch that was dropped when the next one is made.
+func TestBodiesAreTheirOwn(t *testing.T) {
+	t.Parallel()
+	first, second, before, err := tracing.Bodies()
+	if err != nil || !bytes.Equal(first, before) || bytes.Equal(first, second) {
+		t.Errorf("%v: %x became %x", err, before, first)
 	}
 }
