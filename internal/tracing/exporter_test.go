@@ -74,6 +74,28 @@ func has(t *testing.T, s otlptest.Span, want map[string]string) {
 	}
 }
 
+// TestOddTexts: a text that is not UTF-8 does not cost its batch.
+func TestOddTexts(t *testing.T) {
+	t.Parallel()
+	c := otlptest.Start(t)
+	one, _ := start(t, c, func(cfg *tracing.Config, _ *tracing.Options) {
+		cfg.ServiceName, cfg.Attributes = "g\xffte", map[string]string{"\xff": "\xff"}
+	})
+	_, ended := one.Attempt(theirParent)
+	ended(&tracing.AttemptFacts{ID: "msg\xff1", Host: "shop.example", Begun: time.Now(), Outcome: "delivered", Status: 200, Delivered: true})
+	one.trip()
+	if err := one.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	spans := c.Spans()
+	if len(spans) != 1+five {
+		t.Fatalf("%d spans", len(spans))
+	}
+	if r := spans[0].Resource; spans[0].Attributes["syncgate.notification"] != "msg\uFFFD1" || r["service.name"] != "g\uFFFDte" || r["\uFFFD"] != "\uFFFD" {
+		t.Errorf("%+v", spans[0])
+	}
+}
+
 // TestNotRecorded: what is not recorded sends nothing.
 func TestNotRecorded(t *testing.T) {
 	t.Parallel()

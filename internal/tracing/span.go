@@ -3,6 +3,7 @@ package tracing
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
@@ -120,8 +121,10 @@ func (b builder) link(p place) {
 	b.Links = append(b.Links, &tracepb.Span_Link{TraceId: p.trace[:], SpanId: p.span[:], Flags: flagHasRemote | flagRemote})
 }
 
+// textAttribute makes valid UTF-8 of what others have chosen: a message with anything else cannot be encoded, and all its spans would be lost.
 func textAttribute(name, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: name, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+	value = strings.ToValidUTF8(value, "\uFFFD")
+	return &commonpb.KeyValue{Key: strings.ToValidUTF8(name, "\uFFFD"), Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
 
 // wrapper gives what puts spans of this process into a message.
