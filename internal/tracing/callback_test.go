@@ -1,6 +1,7 @@
 package tracing_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -132,6 +133,63 @@ func TestCallbackOfAnotherNode(t *testing.T) {
 		other.called(id, "")
 	}
 	eventually(t, "without Redis they are given up", func() bool { return other.count(t, "syncgate_trace_spans_dropped_total", "unknown") == 6001 })
+}
+
+// hangs makes a Tracer whose Redis hangs.
+func hangs(t *testing.T, c *otlptest.Collector) *traced {
+	t.Helper()
+	r := redistest.Start(t)
+	o, err := goredis.ParseURL(r.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ContextTimeoutEnabled, o.MaxRetries, o.DialTimeout = true, -1, time.Second
+	client := goredis.NewClient(o)
+	t.Cleanup(func() { _ = client.Close() })
+	one, _ := start(t, c, func(_ *tracing.Config, o *tracing.Options) { o.Redis, o.Prefix = client, "syncgate" })
+	r.Pause()
+	t.Cleanup(r.Resume)
+	return one
+}
+
+// TestRedisHangsAtTheEnd: it gets a part of the time, and the collector gets the rest.
+func TestRedisHangsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	c := otlptest.Start(t)
+	one := hangs(t, c)
+	const all = 3000 // as many as take twelve seconds
+	for range all {
+		one.called(correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Minute)).Trace(), elsewhere)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	if err := one.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if spans := c.Spans(); len(spans) != all || spans[0].Parent != elsewhere[36:52] {
+		t.Errorf("%d spans: %+v", len(spans), spans[:min(len(spans), 1)])
+	}
+}
+
+// TestCallbacksAreCounted: where nobody can be asked for their traces, and where so many wait that some have no room.
+func TestCallbacksAreCounted(t *testing.T) {
+	t.Parallel()
+	one, all := hangs(t, otlptest.Start(t)), 0
+	unknown := func() int { return one.count(t, "syncgate_trace_spans_dropped_total", "unknown") }
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Minute)).Trace()
+	eventually(t, "two times 4096 wait, those that are asked for and those behind them", func() bool {
+		for range 500 {
+			one.called(id, "")
+		}
+		all += 500
+		return all-unknown() > 8000
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = one.Close(ctx)
+	if n := unknown(); n != all {
+		t.Errorf("%d of %d are unknown", n, all)
+	}
 }
 
 // TestAttempts has attempts to send a notification in the trace of the request.

@@ -19,12 +19,14 @@ const (
 	mostShared, mostAsked = 4096, 4096
 	// togetherShared is how many are written, or asked for, in one exchange.
 	togetherShared = 256
-	// askEvery is between two questions for traces. The first comes so long after the callback, as its trip's home may still write.
+	// askEvery is between two questions for traces. One that is not there is asked for again, as its trip's home may still write.
 	askEvery = 200 * time.Millisecond
 	// mostAsking is how long a trace is asked for.
 	mostAsking = 3 * time.Second
 	// sharedTimeout bounds an exchange with Redis.
 	sharedTimeout = time.Second
+	// mostClosing bounds the end: a Redis that hangs must leave time for the collector.
+	mostClosing = 2 * time.Second
 	// keepAfter is how much longer than a callback is expected a trace is kept, and mostKept the longest that one is.
 	keepAfter, mostKept = time.Minute, time.Hour
 )
@@ -143,7 +145,9 @@ func (s *sharing) run() {
 			for len(s.puts) > 0 && s.cut.Err() == nil {
 				s.write(<-s.puts)
 			}
-			s.look(true)
+			for len(s.asked)+len(s.asks) > 0 {
+				s.look(true)
+			}
 			return
 		}
 	}
@@ -214,8 +218,10 @@ func parseRoute(text string) (r route, ok bool) {
 	return r, r.trace != traceID{} && r.forward != spanID{}
 }
 
-// close finds what can be found at once, until ctx ends.
+// close writes what waits and finds what can be found at once, until ctx ends, and for mostClosing at most.
 func (s *sharing) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mostClosing)
+	defer cancel()
 	close(s.stopping)
 	select {
 	case <-s.stopped:
