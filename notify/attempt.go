@@ -122,7 +122,7 @@ var (
 	errLate     = errors.New("the claim is too old")
 )
 
-// try sends the request and gives the answer, whose body is not read yet, and who is to hear of the attempt, if it is traced.
+// try sends the request. It gives the answer with its body unread, and the function that is to hear of the attempt; nil: it is not traced.
 func (s *Sender) try(ctx context.Context, use *live, j Job) (answer *http.Response, ended func(Traced), err error) {
 	req, err := s.request(ctx, use, j)
 	if err != nil {

@@ -12,4 +12,6 @@
 //
 //	exporter.run  sends spans; ends in Close
 //	sharing.run   writes traces to Redis and asks for them, only with Redis; ends in Close
+//
+// There is one of each. No code of partners runs on them, so they do not recover.
 package tracing

@@ -247,7 +247,7 @@ func (t *Tracer) Callback(f *gateway.CallbackFacts) {
 	}
 }
 
-// callback records a callback. known: its trip's trace is r. Where that is not known the engine's own word counts, which has the trip's token.
+// callback records a callback. known: its trip's trace is r. Where that is not known the engine's own word counts: it has the trip's token.
 func (t *Tracer) callback(f *gateway.CallbackFacts, r route, known bool) {
 	theirs, said := parse([]byte(f.Traceparent))
 	same := said && theirs.trace == r.trace
