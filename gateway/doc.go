@@ -84,8 +84,9 @@
 // # Goroutines
 //
 //	work.run        one per client or callback that is being answered and whose answer asks the store, one per callback that nobody
-//	                waits for, one per deadline that has passed, and one per request of an operator; ends with the answer. One
-//	                while operators listen to how the node is; ends with Close. One per modify that waits for its task's name (Go); ends with the trip of its package
+//	                waits for, one per deadline that has passed, one per request of an operator, and one per request that a dialect
+//	                answers itself, for as long as Route.Wait says; ends with the answer. One while operators listen to how the
+//	                node is; ends with Close. One per modify that waits for its task's name (Go); ends with the trip of its package
 //
 // Loops of package eventloop run everything else: they call the Handler, the Waiter, the Call, and callbacks run on them up to the reply.
 // Deadlines and the callbacks of other nodes come on the correlator's goroutines, and heartbeats of streams on that of their timer wheel. None

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -9,7 +10,8 @@ import (
 	"syncgate/internal/httpserver"
 )
 
-// resource answers a request of a Resource or a Report route. It has a goroutine, as a store is resourceReply.
+// resource answers a request of a Resource or a Report route. It has a goroutine: a store is asked, or a client waits for as long
+// as Route.Wait says.
 func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 	r := &resourceReply{g: g, h: *a, exchange: in.Exchange, req: fasthttp.AcquireRequest(), body: in.TakeBody()} // a is used again
 	at := ResourceCall{Route: r.h.at, Now: time.Now(), Remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), Stream: r.stream}
@@ -38,11 +40,15 @@ type resourceReply struct {
 	body     httpserver.Reservation
 	cancel   context.CancelFunc
 
-	streams bool // owned by the goroutine that answers
+	gone    atomic.Bool // the client of a Watched route has left
+	streams bool        // owned by the goroutine that answers
 }
 
 // ClientGone ends the context of Resource.
-func (r *resourceReply) ClientGone() { r.cancel() }
+func (r *resourceReply) ClientGone() {
+	r.gone.Store(true)
+	r.cancel()
+}
 
 // Replied does nothing: nothing depends on whether the client has the answer.
 func (r *resourceReply) Replied(bool) {}
@@ -54,7 +60,7 @@ func (r *resourceReply) answer(ctx context.Context, at ResourceCall) {
 	defer fasthttp.ReleaseResponse(resp)
 	login, err := g.partners.resource(ctx, h.dialect, resp, r.req, at)
 	switch {
-	case r.streams && err != nil:
+	case r.gone.Load(), r.streams && err != nil: // half a connection may be there still, and the answer would be to a wait that has ended
 		r.exchange.Abort()
 		return
 	case r.streams:
