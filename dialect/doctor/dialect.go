@@ -10,7 +10,7 @@
 //	connections     probe.MaxHeld at the same time, with a goroutine each, for probe.MaxWait at most
 //	a token's life  probe.MaxLife: the gateway refuses one that claims to be good for longer
 //	remembered      the last mostSeen probes that were held, of which doctor can ask what has become
-//	a body          as that of a client's request: it is counted and dropped
+//	a body          of Say alone, as large as that of a client's request or of a callback. Say is answered at once, so the body is soon dropped
 //
 // A probe makes no trip: it is in no limit of clients, has no line in the log, and counts in no metric but those of requests by route. Close ends those
 // that are held, so that a drain waits for none.
@@ -103,22 +103,26 @@ func (d *Dialect) Close() {
 // Name is what records would call the dialect. It makes none.
 func (*Dialect) Name() string { return "doctor" }
 
-// Route knows the paths of probes whose tokens were made with one of the keys, also when their time is over.
+// Route knows the paths of probes whose tokens were made with one of the keys, also when their time is over. Probes are held on the way of clients
+// alone, and without a body: a gateway keeps the body of a request until it has answered, and a Report may have as many bytes as a callback.
 func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
 	token, _, callbacks, ok := probe.Split(path)
 	if !ok {
 		return gateway.Route{}, false
 	}
 	asked, ok := probe.Parse(token, d.keys)
-	if !ok {
+	if !ok || callbacks && asked.Do.Held() {
 		return gateway.Route{}, false
 	}
-	r = gateway.Route{Kind: gateway.Resource, Own: asked, Methods: d.methods, Wait: sayTime, Body: d.cfg.Load().Body}
+	r = gateway.Route{Kind: gateway.Resource, Own: asked, Methods: d.methods, Wait: sayTime}
+	switch {
+	case asked.Do.Held():
+		r.Wait, r.Watched = asked.Wait+sayTime, true
+	case asked.Do == probe.Say:
+		r.Body = d.cfg.Load().Body
+	}
 	if callbacks {
 		r.Kind = gateway.Report
-	}
-	if asked.Do == probe.Hold || asked.Do == probe.Stream || asked.Do == probe.Beat {
-		r.Wait, r.Watched = asked.Wait+sayTime, true
 	}
 	return r, true
 }

@@ -1,8 +1,11 @@
 // Package probe is what syncgate doctor and a gateway say to each other through the proxies between them.
 //
 // Doctor sends a POST to ClientPath or CallbackPath and a token. The token says what the gateway is to do: answer at once, hold the connection, or send
-// a stream. It has a proof that was made with a callback key, so that nobody else can have a connection held. The answer has a proof over the token
+// a stream. It has a proof that was made with a callback key, so that nobody without a key can make a token. The answer has a proof over the token
 // and the answer. So doctor knows that a gateway with the same keys has answered this very request, and no proxy or other gateway.
+//
+// A token is not spent when it is used: a proxy may send a request again, and doctor wants to see that. So who reads a token, in the log of a proxy for
+// example, can repeat its probe until the token's time is over.
 //
 // A token has 26 bytes and the proof, in URL-safe base64:
 //
@@ -27,7 +30,7 @@ import (
 const (
 	// ClientPath is where probes come in that go the way of clients: ClientPath + token.
 	ClientPath = "/api/1/doctor/"
-	// CallbackPath is where probes come in that go the way of callbacks: CallbackPath + token.
+	// CallbackPath is where probes come in that go the way of callbacks: CallbackPath + token. None is held there.
 	CallbackPath = "/api/1/plugins/callback/doctor/"
 
 	// MaxWait is the longest that a gateway holds a probe.
@@ -54,6 +57,9 @@ const (
 	Beat
 	last = Beat
 )
+
+// Held reports whether the gateway keeps the connection for as long as Wait says.
+func (d Do) Held() bool { return d == Hold || d == Stream || d == Beat }
 
 const (
 	version = 1
@@ -161,7 +167,7 @@ type Answer struct {
 	Left  bool `json:"left,omitempty"`  // its client has left before the answer
 }
 
-// Looked are the headers of a request that clients need and proxies drop, and those that proxies add. Their values are shown to nobody but doctor.
+// Looked gives the headers whose values Say repeats: those that clients need and proxies drop, and those that proxies add.
 func Looked() []string {
 	return []string{
 		"Accept", "Authorization", "Idempotency-Key", "Last-Event-Id", "Prefer", "X-Request-Id", "X-Api-Key",
@@ -208,7 +214,7 @@ func Decode(body []byte, token string, k Keys) (a Answer, err error) {
 	return a, nil
 }
 
-// Digest gives what stands for the value of a setting. Nobody can find out the value, or compare it with others, who has no key.
+// Digest gives what stands for the value of a setting. The value may be short: without the key nobody can find it by trying values.
 func Digest(key, value string, k Keys) string {
 	const enough = 9 // bytes: two values of a file never meet
 	proof := k.AppendProof(nil, []byte("setting\n"+key+"\n"+value))
