@@ -127,11 +127,11 @@ func (d *checkup) carried(key string, h *edge.Heard) {
 		}
 		d.add(isWarning, key, do, "requests reach the gateway in HTTP/1.0: each has a connection of its own, and a stream that was cut looks like one that has ended")
 	}
-	d.client(key, h)
+	d.client(h)
 }
 
 // client says whom the gateway takes for the client.
-func (d *checkup) client(_ string, h *edge.Heard) {
+func (d *checkup) client(h *edge.Heard) {
 	forwarded := h.Answer.Headers["X-Forwarded-For"]
 	if forwarded == "" {
 		return
@@ -147,7 +147,7 @@ func (d *checkup) client(_ string, h *edge.Heard) {
 	}
 }
 
-// hold holds probes, and judges what became of them.
+// hold has probes held through a way, and adds a finding for each thing that they show.
 func (d *checkup) hold(ctx context.Context, w *edge.Way, key string, first *edge.Heard) {
 	most, _ := longest(d.c)
 	most = min(most.Round(time.Second), probe.MaxWait)
@@ -163,7 +163,7 @@ func (d *checkup) hold(ctx context.Context, w *edge.Way, key string, first *edge
 		return
 	}
 	d.edges = append(d.edges, measured(w, most, held, &r, first))
-	d.judgeCut(ctx, w, key, held, &r, first)
+	d.judgeCut(ctx, w, key, &r, first)
 	d.judgeStreams(key, held, &r, first)
 	d.judgeBody(key, "limits.body", min(d.mostBody(), mostTried), &r.Body)
 	switch r.Aborts {
@@ -189,18 +189,14 @@ func (d *checkup) mostBody() int64 {
 func margin(d time.Duration) time.Duration { return d + max(15*time.Second, d/10) }
 
 // judgeCut says whether connections that wait are ended, and by whom.
-func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held time.Duration, r *edge.Results, first *edge.Heard) {
+func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, r *edge.Results, first *edge.Heard) {
 	most, from := longest(d.c)
-	if slices.ContainsFunc(r.Held, func(h edge.Held) bool { return h.Refused() }) {
+	if r.Refused() {
 		d.add(isWarning, key, "run doctor again when no other doctor runs and the gateway does not end", "the gateway has not held every probe")
 	}
 	cut, was := r.Cut()
 	if !was {
-		do := ""
-		if held < most {
-			do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting.FormatDuration(most), from)
-		}
-		d.add(isOK, key, do, "no connection was ended that waited for up to %s", setting.FormatDuration(held))
+		d.uncut(key, r.Tried())
 		return
 	}
 	proxy, ends := cmp.Or(cut.By, first.Proxy()), "ends the connection"
@@ -230,6 +226,22 @@ func (d *checkup) judgeCut(ctx context.Context, w *edge.Way, key string, held ti
 	d.judgeRepeats(ctx, w, key, r.LastCut().ID, proxy)
 }
 
+// uncut says that no connection was ended that waited for up to a time; 0: none has waited.
+func (d *checkup) uncut(key string, tried time.Duration) {
+	most, from := longest(d.c)
+	do := ""
+	switch {
+	case tried == 0:
+		return
+	case tried >= most.Round(time.Second):
+	case tried == probe.MaxWait:
+		do = fmt.Sprintf("a client may wait for %s (%s), and doctor holds no connection for longer than this", setting.FormatDuration(most), from)
+	case d.wait > 0:
+		do = fmt.Sprintf("to try the longest wait, %s of %s, leave --wait out", setting.FormatDuration(most), from)
+	}
+	d.add(isOK, key, do, "no connection was ended that waited for up to %s", setting.FormatDuration(tried))
+}
+
 // stillReached reports whether the gateway answers on this machine, and by a way.
 func (d *checkup) stillReached(ctx context.Context, w *edge.Way) (here, reached bool) {
 	if local, ok := d.wayHere(); ok && d.node != nil {
@@ -254,8 +266,8 @@ func (d *checkup) judgeRepeats(ctx context.Context, w *edge.Way, key string, id 
 
 // judgeStreams says whether events arrive as they are sent, and for how long.
 func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, first *edge.Heard) {
-	if len(d.c.Routes) == 0 {
-		return // there are no streams
+	if len(d.c.Routes) == 0 || r.Stream.Refused() {
+		return // there are no streams, or the gateway has not begun the one that shows what becomes of them
 	}
 	proxy, beat := cmp.Or(r.Stream.Proxy(), first.Proxy()), d.c.Listen.Heartbeat
 	switch {
@@ -268,7 +280,7 @@ func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, 
 	}
 	lasted := r.Beat.Took.Round(time.Second)
 	switch {
-	case !r.Stream.Whole, r.Beat.Whole:
+	case !r.Stream.Whole, r.Beat.Whole, r.Beat.Refused():
 	case lasted <= beat:
 		d.add(isProblem, key, fmt.Sprintf("lower listen.heartbeat to %s, or %s", setting.FormatDuration(max(lasted/2, time.Second)), proxy.RaiseWait(margin(beat))),
 			"a stream of events was cut after %s without an event: listen.heartbeat is %s", setting.FormatDuration(lasted), setting.FormatDuration(beat))

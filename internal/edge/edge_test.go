@@ -1,11 +1,18 @@
 package edge_test
 
 import (
+	"context"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"syncgate/correlator"
 	"syncgate/internal/edge"
 	"syncgate/internal/probe"
 )
@@ -55,6 +62,9 @@ func TestCut(t *testing.T) {
 		"refused":           {[]edge.Held{held(30*s, 1*s, 503), held(60*s, 60*s, 200)}, 0, false, 0},
 	} {
 		r := edge.Results{Held: c.held}
+		if what == "refused" != r.Refused() {
+			t.Errorf("%s: refused: %v", what, r.Refused())
+		}
 		got, cut := r.Cut()
 		if cut != (c.after > 0) || got.After != c.after || cut && got.Steady != c.steady || got.Of != c.of {
 			t.Errorf("%s: %+v, %v", what, got, cut)
@@ -62,6 +72,18 @@ func TestCut(t *testing.T) {
 		if last := r.LastCut(); (last != nil) != cut {
 			t.Errorf("%s: the last is %v", what, last)
 		}
+	}
+}
+
+// TestTried: what was refused or cut has tried nothing.
+func TestTried(t *testing.T) {
+	const s = time.Second
+	r := edge.Results{Held: []edge.Held{held(1*s, 1*s, 200), held(30*s, 30*s, 200), held(60*s, 1*s, 503), held(60*s, 40*s, 504)}}
+	if got := r.Tried(); got != 30*s {
+		t.Errorf("tried: %v", got)
+	}
+	if r.Held = r.Held[2:]; r.Tried() != 0 {
+		t.Errorf("tried without an answer: %v", r.Tried())
 	}
 }
 
@@ -139,5 +161,40 @@ func TestSentences(t *testing.T) {
 	}
 	if got := edge.Nginx.RaiseBody(5<<20 + 1); got != "nginx: client_max_body_size 6m;" {
 		t.Error(got)
+	}
+}
+
+// TestAnEndlessAnswer: what is read of an answer has a bound, in its head, in a page and in a stream.
+func TestAnEndlessAnswer(t *testing.T) {
+	keys, err := correlator.NewKeys([]string{correlator.RandomKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for begin, do := range map[string]probe.Do{"HTTP/1.1 200 OK\r\nA: ": probe.Say, "HTTP/1.1 200 OK\r\n\r\n": probe.Stream, "HTTP/1.1 504 \r\nServer: nginx\r\n\r\n<": probe.Say} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var server sync.WaitGroup
+		server.Go(func() {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			_, err = io.WriteString(c, begin)
+			for block := strings.Repeat("x", 64<<10); err == nil; {
+				_, err = io.WriteString(c, block)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		w := edge.Way{URL: &url.URL{Scheme: "http", Host: ln.Addr().String()}, Path: probe.ClientPath, Keys: keys}
+		h := w.Send(ctx, edge.New(do, 0))
+		if ctx.Err() != nil || h.Proven || len(h.Page) > 16<<10 || h.Status == 504 && (h.Proxy() != edge.Nginx || h.Page == "") {
+			t.Errorf("%q: %v, status %d, %d characters, %v", begin, ctx.Err(), h.Status, len(h.Page), h.Err)
+		}
+		cancel()
+		_ = ln.Close()
+		server.Wait()
 	}
 }

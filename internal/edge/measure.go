@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -29,11 +28,6 @@ type Held struct {
 
 // Answered reports whether the gateway itself has answered in time.
 func (p *Held) Answered() bool { return p.Heard.Proven }
-
-// Refused reports whether the gateway has answered that it does not hold the probe: it ends, or holds as many as it may.
-func (p *Held) Refused() bool {
-	return !p.Heard.Proven && p.Heard.Header.Get("X-Request-Id") != "" && (p.Heard.Status == http.StatusTooManyRequests || p.Heard.Status == http.StatusServiceUnavailable)
-}
 
 // Results are what was measured.
 type Results struct {
@@ -114,10 +108,25 @@ func (w *Way) Measure(ctx context.Context, p Plan) (r Results) {
 	return r
 }
 
+// Refused reports whether the gateway has not held each probe.
+func (r *Results) Refused() bool {
+	return r.Stream.Refused() || r.Beat.Refused() || slices.ContainsFunc(r.Held, func(h Held) bool { return h.Heard.Refused() })
+}
+
+// Tried is the longest wait that ended with the answer of the gateway; 0: none did.
+func (r *Results) Tried() (longest time.Duration) {
+	for i := range r.Held {
+		if h := &r.Held[i]; h.Answered() {
+			longest = max(longest, h.Wait)
+		}
+	}
+	return longest
+}
+
 // cuts gives the probes that were cut, those that lasted longest at the end.
 func (r *Results) cuts() (all []*Held) {
 	for i := range r.Held {
-		if h := &r.Held[i]; !h.Answered() && !h.Refused() {
+		if h := &r.Held[i]; !h.Answered() && !h.Heard.Refused() {
 			all = append(all, h)
 		}
 	}
@@ -159,7 +168,7 @@ func (r *Results) Cut() (c Cut, cut bool) {
 		h := &r.Held[i]
 		longer := h.Wait > at+sameCut
 		switch {
-		case h.Refused():
+		case h.Heard.Refused():
 		case !h.Answered():
 			c.Of++
 			c.Steady = c.Steady && h.Heard.Took < at+max(sameCut, at/20)

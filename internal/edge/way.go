@@ -5,8 +5,10 @@
 //
 // # Goroutines
 //
-//	send      one for each probe with a body: writes it, and ends when its connection is closed
-//	Measure   one for each probe that waits, at most probe.MaxHeld; ends with the probe
+//	send      one for each probe with a body. It writes the body, and ends when exchange closes the connection, which exchange does in any case
+//	Measure   one for each probe, at most probe.MaxHeld + 1. Each ends with its probe, and Measure waits for all of them
+//
+// A connection belongs to exchange, which closes it. When the time of the probe is over, or ctx ends, a function of ctx closes it too.
 package edge
 
 import (
@@ -35,7 +37,7 @@ const (
 	answerTime = 10 * time.Second
 	// mostPage is how much is read of an answer that is not the gateway's, in bytes.
 	mostPage = 8 << 10
-	// mostAnswer is how much is read of an answer, in bytes.
+	// mostAnswer is how much is read of an answer with its head, in bytes. A stream of probe.MaxWait has a few KiB.
 	mostAnswer = 1 << 20
 )
 
@@ -81,6 +83,11 @@ type Heard struct {
 
 // Proxy says which proxy has answered.
 func (h *Heard) Proxy() Proxy { return Recognise(h.Header, h.Page) }
+
+// Refused reports whether a gateway has answered that it does not hold the probe: it ends, or holds as many as it may.
+func (h *Heard) Refused() bool {
+	return !h.Proven && h.Header.Get("X-Request-Id") != "" && (h.Status == http.StatusTooManyRequests || h.Status == http.StatusServiceUnavailable)
+}
 
 // Location gives where a redirect leads to, without its query; empty: the answer is none.
 func (h *Heard) Location() string {
@@ -168,7 +175,7 @@ func (w *Way) exchange(ctx context.Context, a Ask, onSent func(c net.Conn)) (h H
 	if onSent != nil {
 		onSent(c)
 	}
-	in := bufio.NewReader(c)
+	in := bufio.NewReader(io.LimitReader(c, mostAnswer))
 	answer, err := readHead(in)
 	if h.Took = time.Since(h.At); err != nil {
 		if h.Err = fmt.Errorf("read the answer: %w", err); ctx.Err() != nil {
@@ -208,16 +215,16 @@ func send(w io.Writer, n int64) {
 }
 
 func (h *Heard) readAnswer(body io.Reader, token string, k probe.Keys) {
-	text, err := io.ReadAll(io.LimitReader(body, mostAnswer))
-	if err != nil {
+	text, err := io.ReadAll(body)
+	if err == nil {
+		if h.Answer, err = probe.Decode(text, token, k); err == nil {
+			h.Proven = h.Status == http.StatusOK
+			return
+		}
+	} else {
 		h.Err = fmt.Errorf("read the answer: %w", err)
-		return
 	}
-	if h.Answer, err = probe.Decode(text, token, k); err != nil {
-		h.Page = string(text[:min(len(text), mostPage)])
-		return
-	}
-	h.Proven = h.Status == http.StatusOK
+	h.Page = string(text[:min(len(text), mostPage)]) // what there is shows which proxy has answered
 }
 
 // readEvents notes when each event came.
@@ -236,7 +243,7 @@ func (h *Heard) readEvents(body io.Reader) {
 		} else if strings.HasPrefix(text, "data: ") {
 			h.Events = append(h.Events, time.Since(h.At))
 		} else if len(h.Page) < mostPage {
-			h.Page += text + "\n"
+			h.Page += text[:min(len(text), mostPage)] + "\n"
 		}
 	}
 }
