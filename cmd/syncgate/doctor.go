@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"net/url"
-	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -69,18 +68,21 @@ func diagnose(p *program, fs *flag.FlagSet, args []string) error {
 	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
-	d := &checkup{p: p, wait: *wait, quiet: *raw || !isTerminal(p.err)}
+	_, _, terminal := terminalSize(p.err)
+	d := &checkup{p: p, wait: *wait, quiet: *raw || !terminal}
 	if err := d.flags(*only, *public); err != nil {
 		return err
 	}
-	var all []finding
+	all := []finding{} // in JSON it is a list, if an empty one
 	show := showRow(p.out)
 	if *raw {
 		show = func(f finding) { all = append(all, f) }
 	}
-	d.findings = newFindings(show)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	d.findings = newFindings(show)
+	d.over = ctx.Done()
 	err := d.examine(ctx, *path)
 	if *raw {
 		if err := d.printJSON(all); err != nil {
@@ -147,15 +149,12 @@ func (d *checkup) examine(ctx context.Context, path string) error {
 	if err := d.readKeys(); err != nil {
 		return usageError(err.Error())
 	}
-	d.engines()
-	d.examineRedis(ctx)
-	d.examineGateway(ctx)
-	d.examineFiles()
-	d.examineCallback(ctx)
-	d.examineClocks()
-	d.examineEdge(ctx)
-	if ctx.Err() != nil {
-		return errInterrupted
+	for _, part := range []func(context.Context){
+		d.engines, d.examineRedis, d.examineGateway, d.examineFiles, d.examineCallback, d.examineClocks, d.examineEdge,
+	} {
+		if part(ctx); ctx.Err() != nil {
+			return errInterrupted
+		}
 	}
 	return d.sum()
 }
@@ -203,16 +202,6 @@ func (d *checkup) printJSON(all []finding) error {
 	}
 	fmt.Fprintf(d.p.out, "%s\n", out)
 	return nil
-}
-
-// isTerminal reports whether a writer is a terminal.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // way makes a way to a gateway.

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -84,6 +85,11 @@ func TestDoctorOfRedis(t *testing.T) {
 	doctorSays(t, 0, redis, user, "ok +redis +correlator.redis: the user may use every command that notifications need$")
 	if left := r.Do("KEYS", "*doctor*"); strings.Contains(left, "doctor") {
 		t.Errorf("doctor leaves keys in Redis: %s", left)
+	}
+	lame := redistest.StartTCP(t, "--rename-command", "XTRIM", "")
+	doctorSays(t, 0, redis, of(lame.URL(), "SYNCGATE_CONFIG="+file), "warning +redis +correlator.redis: Redis has not said whether the user may use xtrim, which notifications need: ERR unknown command")
+	if left := lame.Do("KEYS", "*doctor*"); strings.Contains(left, "doctor") {
+		t.Errorf("doctor leaves keys in Redis where a command fails: %s", left)
 	}
 	r.Do("ACL", "SETUSER", "app", "-evalsha", "-eval")
 	doctorSays(t, 1, redis, user, "problem +redis +correlator.redis.url: .*(NOPERM|may not).*; the gateway starts, and is not ready until this is mended$")
@@ -227,6 +233,34 @@ func TestDrainWaitsForNoProbe(t *testing.T) {
 	_ = command.Wait() // its status is that of a gateway that has gone
 	if !strings.Contains(said.String(), `"key": "callback.base_url"`) {
 		t.Errorf("doctor said\n%s", &said)
+	}
+}
+
+// TestDoctorIsEndedByASignal: what was not reached after a signal is no finding.
+func TestDoctorIsEndedByASignal(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	command := exec.Command("syncgate", "doctor", "--only", "callback,edge", "--json")
+	command.Env = append(os.Environ(), "SYNCGATE_CALLBACK_KEYS="+callbackKey, "SYNCGATE_CALLBACK_BASE_URL=http://"+ln.Addr().String())
+	var said, complaint strings.Builder
+	command.Stdout, command.Stderr = &said, &complaint
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ln.Accept() // doctor waits for an answer now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err == nil || command.ProcessState.ExitCode() != 2 || !strings.Contains(complaint.String(), "ended by a signal") || !strings.Contains(said.String(), `"findings": []`) {
+		t.Errorf("%v: doctor said\n%s%s", err, &said, &complaint)
 	}
 }
 

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // clockReading is what another clock showed, and between which times of ours.
 type clockReading struct {
@@ -20,7 +23,7 @@ func (c *clockReading) off() time.Duration {
 }
 
 // examineClocks compares this machine's clock with the others.
-func (d *checkup) examineClocks() {
+func (d *checkup) examineClocks(context.Context) {
 	if !d.wants("clock") {
 		return
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // engines looks at each engine. The default one is also asked something in its own words.
-func (d *checkup) engines() {
+func (d *checkup) engines(context.Context) {
 	if !d.wants("engine") && !d.only["clock"] {
 		return
 	}

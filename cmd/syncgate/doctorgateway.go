@@ -209,7 +209,7 @@ func (m samples) label(name, label string) string {
 }
 
 // examineFiles compares how many files the gateway's process may have open with how many it needs. Without a gateway it is this process's limit.
-func (d *checkup) examineFiles() {
+func (d *checkup) examineFiles(context.Context) {
 	if !d.wants("files") {
 		return
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -107,7 +108,8 @@ func (d *checkup) redisTime(ctx context.Context, client goredis.UniversalClient)
 	}
 }
 
-// pushCommands are the commands that notifications need beyond those of trips, each in a form that changes nothing but four keys of its own.
+// pushCommands gives the commands that notifications need beyond those of trips. They change nothing but four keys of their own, and delete these at the
+// end. The last command is among those of trips: doctor leaves nothing behind where a user lacks any of the others.
 func pushCommands(key string) [][]any {
 	hash, set, sorted, stream := key+":hash", key+":set", key+":sorted", key+":stream"
 	return [][]any{
@@ -136,25 +138,35 @@ func pushCommands(key string) [][]any {
 	}
 }
 
-// redisRights tries every command that notifications need. Without one of them a notification would be stuck.
+// redisRights tries every command that notifications need: a user without the right to one of them would leave notifications unsent.
 func (d *checkup) redisRights(ctx context.Context, r *findings, client goredis.UniversalClient) {
 	const key = "correlator.redis"
 	var missing []string
-	for _, command := range pushCommands(d.c.Redis().Prefix + ":{doctor:" + rand.Text() + "}") {
+	commands := pushCommands(d.c.Redis().Prefix + ":{doctor:" + rand.Text() + "}")
+	for _, command := range commands {
 		err := client.Do(ctx, command...).Err()
-		if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
+		switch {
+		case err == nil, errors.Is(err, goredis.Nil):
+		case strings.HasPrefix(err.Error(), "NOPERM"):
 			name := fmt.Sprint(command[0])
 			if name == "memory" {
 				name = "memory|usage"
 			}
 			missing = append(missing, "+"+name)
+		default:
+			why := unanswered(err)
+			if said, ok := errors.AsType[goredis.Error](err); ok {
+				why = said
+			}
+			r.add(isWarning, key, "see that Redis takes the command, and run doctor again", "Redis has not said whether the user may use %s, which notifications need: %v", command[0], why)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), onlineTimeout)
+			defer cancel()
+			_ = client.Do(last, commands[len(commands)-1]...).Err() // the first error is the one to report
+			return
 		}
 	}
 	if len(missing) > 0 {
-		user := d.c.Correlator.Redis.Username
-		if user == "" {
-			user = "USER"
-		}
+		user := cmp.Or(d.c.Correlator.Redis.Username, "USER")
 		r.add(isProblem, key, "ACL SETUSER "+user+" "+strings.Join(missing, " "), "routes push results, and the user of Redis may not use %s that they need",
 			count(len(missing), "command"))
 		return

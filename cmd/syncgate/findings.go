@@ -29,6 +29,7 @@ type findings struct {
 	show  func(finding)
 	part  string // of those that follow
 	count map[verdict]int
+	over  <-chan struct{} // closed by a signal. What is not reached from then on says nothing; nil: never
 }
 
 func newFindings(show func(finding)) *findings {
@@ -42,6 +43,11 @@ func (r *findings) fail(key, format string, args ...any) { r.add(isProblem, key,
 
 // add adds a finding with what to do.
 func (r *findings) add(v verdict, key, do, format string, args ...any) {
+	select {
+	case <-r.over:
+		return
+	default:
+	}
 	r.count[v]++
 	r.show(finding{r.part, v, key, fmt.Sprintf(format, args...), do})
 }
