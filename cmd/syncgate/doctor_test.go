@@ -324,7 +324,7 @@ func TestDoctorOfTheCallbackURL(t *testing.T) {
 	startNginx(t, location(at[0], closed(t), "")+fmt.Sprintf("server { listen %s; location / { return 404; } }", at[1])+location(at[2], g.public, ""))
 	redirect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path, login := strings.CutPrefix(r.URL.Path, "/private"); login {
-			w.Header().Set("Location", "https://right.example/login?token=x&to="+path)
+			w.Header().Set("Location", "https://right.example/login/"+url.QueryEscape(path)+"?token=x")
 		} else {
 			w.Header().Set("Location", "https://right.example"+r.URL.Path+"?token=x")
 		}
@@ -344,7 +344,7 @@ func TestDoctorOfTheCallbackURL(t *testing.T) {
 	f("http://"+closed(t), "nobody listens at 127.0.0.1:\\d+\n +-> start what should listen there")
 	f("http://no.such.invalid", "the name no.such.invalid cannot be resolved here\n +-> add it to DNS")
 	f(redirect.URL, "is redirected with status 301 to https://right.example, .*\n +-> set callback.base_url to https://right.example$")
-	f(redirect.URL+"/private", "is redirected with status 301 to https://right.example/login, which is another page\n +-> let /api/1/plugins/callback/doctor/ through without a redirect")
+	f(redirect.URL+"/private", "is redirected with status 301 to https://right.example/login/%2Fapi%2F1%2Fplugins%2Fcallback%2Fdoctor%\\.\\.\\., which is another page\n +-> let /api/1/plugins/callback/doctor/ through without a redirect")
 	f("http://"+foreign.public, "leads to a gateway that does not know the probe: .*\n +-> .* on each node behind it set the same callback.keys, and send SIGHUP$")
 	f("http://"+twin.public, "leads to another process with the same callback keys, node .*\n +-> .* set correlator.backend to redis")
 	f("http://"+at[0], "nginx answers with status 502: it does not reach the gateway\n +-> start the gateway")

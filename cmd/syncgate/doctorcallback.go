@@ -16,6 +16,7 @@ import (
 	"syncgate/configs"
 	"syncgate/internal/edge"
 	"syncgate/internal/probe"
+	"syncgate/internal/redact"
 )
 
 // mostTried bounds the body that is sent to see whether it passes, in bytes.
@@ -42,15 +43,15 @@ func (d *checkup) examineCallback(ctx context.Context) {
 	if !d.reached(key, w, &h) {
 		return
 	}
-	d.whose(key, &h)
+	d.answerer(key, &h)
 	if d.gateT == nil {
 		d.noteTime(&h)
 	}
 	d.body(ctx, w, key, "limits.callback_body", int64(d.c.Limits.CallbackBody))
 }
 
-// whose says which gateway has answered.
-func (d *checkup) whose(key string, h *edge.Heard) {
+// answerer adds a finding that says which gateway has answered, and one about its certificate.
+func (d *checkup) answerer(key string, h *edge.Heard) {
 	switch {
 	case d.node == nil:
 		d.ok(key, "leads to a gateway with these callback keys, node %s, after %v", h.Answer.Node, rounded(h.Took))
@@ -89,6 +90,7 @@ func trouble(key string, w *edge.Way, h *edge.Heard) (text, do string) {
 	case h.Status/100 == 3:
 		to, _, same := strings.Cut(h.Location(), w.Path)
 		if !same {
+			to = redact.Path([]byte(to)) // a page of logins may have the token in its path
 			return fmt.Sprintf("is redirected with status %d to %s, which is another page", h.Status, to), "let " + w.Path + " through without a redirect: the tokens in the paths protect it"
 		}
 		return fmt.Sprintf("is redirected with status %d to %s, and engines and clients that send a POST may not follow", h.Status, to), "set " + key + " to " + to
@@ -114,8 +116,8 @@ func trouble(key string, w *edge.Way, h *edge.Heard) (text, do string) {
 func unreached(key string, w *edge.Way, err error) (text, do string) {
 	host := w.URL.Hostname()
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
-		for_ := strings.Join(name.Certificate.DNSNames, ", ")
-		return fmt.Sprintf("the certificate is for %s, and not for %s", for_, host), "get a certificate for " + host + ", or write one of these names into " + key
+		names := strings.Join(name.Certificate.DNSNames, ", ")
+		return fmt.Sprintf("the certificate is for %s, and not for %s", names, host), "get a certificate for " + host + ", or write one of these names into " + key
 	}
 	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok && bad.Reason == x509.Expired {
 		return "the certificate is not good now: it ended at " + bad.Cert.NotAfter.UTC().Format(time.RFC3339), "renew it, or set this machine's clock"

@@ -11,7 +11,7 @@ type clockReading struct {
 	asked, answered time.Time // ours
 }
 
-// off is how far ours is ahead of the other one; behind, where it is less than 0. What may be the way there counts for nothing.
+// off is how far our clock is ahead of the other one; less than 0: it is behind. A difference that the time on the way may explain is 0.
 func (c *clockReading) off() time.Duration {
 	switch {
 	case c.asked.After(c.most):
@@ -44,15 +44,15 @@ func (d *checkup) examineClocks(context.Context) {
 	}
 }
 
-// otherClock compares our clock with one of those.
-func (d *checkup) otherClock(whose string, c *clockReading) {
+// otherClock compares our clock with that of somebody; nil: it was not read.
+func (d *checkup) otherClock(of string, c *clockReading) {
 	if c == nil {
 		return
 	}
 	off := c.off()
 	if size := off.Abs().Round(time.Second); size > clockTolerance {
-		d.add(isWarning, "clock", "set both by NTP", "ours is %v %s that of %s", size, map[bool]string{true: "behind", false: "ahead of"}[off < 0], whose)
+		d.add(isWarning, "clock", "set both by NTP", "ours is %v %s that of %s", size, map[bool]string{true: "behind", false: "ahead of"}[off < 0], of)
 		return
 	}
-	d.ok("clock", "agrees with that of %s", whose)
+	d.ok("clock", "agrees with that of %s", of)
 }

@@ -93,7 +93,7 @@ func (d *checkup) examineEdge(ctx context.Context) {
 		}
 		h.Answer.Rest = ""
 	}
-	d.whose(key, &h)
+	d.answerer(key, &h)
 	d.carried(key, &h)
 	d.hold(ctx, w, key, &h)
 }

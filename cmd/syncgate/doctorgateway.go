@@ -149,7 +149,8 @@ func (d *checkup) shownSettings() {
 	}
 }
 
-// differs gives the keys whose values are others than those in effect. A gateway signs with one of the keys, and doctor does not know with which.
+// differs gives the keys of the settings that have another value in the configuration than in the gateway. The gateway makes digests with the first of its
+// callback keys. Its list may be older than that of the configuration, so doctor tries each key.
 func (d *checkup) differs(effect map[string]string) (reload, restart []string) {
 	d.c.Values(func(key, text string) {
 		digest, known := effect[key]
