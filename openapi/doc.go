@@ -49,7 +49,7 @@ const lineWidth = 160
 
 // YAML writes the description as YAML.
 func (d *Document) YAML() ([]byte, error) {
-	out, err := yaml.Dump(d.root, yaml.WithLineWidth(lineWidth))
+	out, err := yaml.Dump(clone(d.root), yaml.WithLineWidth(lineWidth))
 	if err != nil {
 		return nil, fmt.Errorf("write a description: %w", err)
 	}

@@ -82,6 +82,16 @@ func member(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
+// clone copies a node with all below it, for yaml.Dump: that takes the tags off the nodes that it writes.
+func clone(n *yaml.Node) *yaml.Node {
+	c := *n
+	c.Content = make([]*yaml.Node, len(n.Content))
+	for i := range n.Content {
+		c.Content[i] = clone(n.Content[i])
+	}
+	return &c
+}
+
 // refTo makes a reference to a part of components.
 func refTo(kind, name string) *yaml.Node { return object("$ref", refPrefix+kind+"/"+name) }
 
@@ -126,6 +136,9 @@ func appendItems(dst []byte, brackets string, count int, indent string, item fun
 }
 
 func appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
+	if n.Tag == "" { // a number or a boolean that toNode or nextJSON has made: what is read from YAML has a tag, and a text that is made here too
+		return append(dst, n.Value...), nil
+	}
 	switch n.ShortTag() {
 	case "!!null":
 		return append(dst, "null"...), nil
