@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"syncgate/configs"
+	"syncgate/internal/redact"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 	mostAnswer = 16 << 20
 	// mostRefusal bounds the sentence in which the gateway refuses something, in bytes.
 	mostRefusal = 1 << 10
-	// askTimeout is longer than a gateway takes whose store does not answer.
+	// askTimeout bounds a question. A gateway answers earlier even if its store does not: then it gives up after storeTimeout.
 	askTimeout = 10 * time.Second
 )
 
@@ -65,6 +65,15 @@ func adminRequest(method, address, path string) (*http.Request, error) {
 	return req, nil
 }
 
+// answerOf asks an admin listener for an answer in JSON, and also gives it as it came. whole and what are those of read.
+func answerOf[T any](method, address, path, what string, whole func(v *T) bool) (v T, body []byte, err error) {
+	answer, err := askAdmin(method, address, path)
+	if err == nil {
+		err = answer.read(address, what, &v, func() bool { return whole(&v) })
+	}
+	return v, answer.body, err
+}
+
 // ask asks the admin listener of a gateway.
 func ask(method, address, path string) (status int, body []byte, err error) {
 	a, err := askAdmin(method, address, path)
@@ -98,10 +107,11 @@ func readAnswer(answer *http.Response) (a adminAnswer, err error) {
 
 // refusal is the sentence in which a gateway refuses something; nil: it has not, or this is somebody else.
 func (a *adminAnswer) refusal() error {
-	if a.status < http.StatusBadRequest || a.media != "text/plain" || len(a.body) == 0 || len(a.body) > mostRefusal || bytes.ContainsAny(a.body, "\r\n\x1b") {
+	text := string(a.body[:min(len(a.body), mostRefusal+1)])
+	if a.status < http.StatusBadRequest || a.media != "text/plain" || text == "" || len(text) > mostRefusal || text != printableText(text) {
 		return nil
 	}
-	return errors.New(string(a.body))
+	return errors.New(text)
 }
 
 // read reads an answer in JSON into v, which has what is wanted if whole reports so. what says what that is, for the error.
@@ -110,7 +120,32 @@ func (a *adminAnswer) read(address, what string, v any, whole func() bool) error
 		return err
 	}
 	if json.Unmarshal(a.body, v) != nil || !whole() {
-		return fmt.Errorf("%s does not say %s: is it the admin listener of a gateway of this version?", address, what)
+		return errElsewhere(address, what)
 	}
 	return nil
+}
+
+// errElsewhere says that something else than an admin listener has answered. what says what it was asked for.
+func errElsewhere(address, what string) error {
+	return fmt.Errorf("%s does not say %s: is it the admin listener of a gateway of this version?", address, what)
+}
+
+// escaping writes what a gateway has sent, so that a terminal obeys nothing of it: what is neither printable nor the end of a line is escaped.
+type escaping struct{ w io.Writer }
+
+func (p escaping) Write(text []byte) (int, error) {
+	lines := strings.Split(string(text), "\n")
+	for i := range lines {
+		lines[i] = printableText(lines[i])
+	}
+	if _, err := io.WriteString(p.w, strings.Join(lines, "\n")); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// printableText is a text with what cannot be printed as \uXXXX.
+func printableText(text string) string {
+	const longest = len(`\uffff`) // of what one byte becomes
+	return string(redact.AppendText(nil, []byte(text), longest*len(text)))
 }

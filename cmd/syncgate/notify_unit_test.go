@@ -264,7 +264,7 @@ func TestNotifyCommandElsewhere(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	for _, f := range []struct{ address, want string }{
-		{strings.TrimPrefix(web.URL, "http://"), "knows nothing of notifications: is it the admin listener"},
+		{strings.TrimPrefix(web.URL, "http://"), "does not say which notifications there are: is it the admin listener"},
 		{serveAdmin(t, notifyAdmin{}), "no route of this gateway pushes results"},
 		{"127.0.0.1:1", "connection refused"},
 	} {

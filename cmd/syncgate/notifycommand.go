@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -100,70 +98,57 @@ func (f *notifyFlags) list(w io.Writer, address string) error {
 	if *f.after != "" {
 		query.Set("after", *f.after)
 	}
-	body, err := askNotifications(http.MethodGet, address, "?"+query.Encode())
-	if err != nil {
+	path := notificationsPath + "?" + query.Encode()
+	l, body, err := answerOf(http.MethodGet, address, path, whichNotifications, func(l *notificationList) bool { return l.Notifications != nil })
+	switch {
+	case err != nil:
+		return err
+	case *f.raw:
+		_, err = w.Write(body)
 		return err
 	}
-	var l notificationList
-	if json.Unmarshal(body, &l) != nil || l.Notifications == nil {
-		return errNotAdmin(address)
-	}
-	if *f.raw {
-		fmt.Fprintf(w, "%s", body)
-		return nil
-	}
-	printNotifications(w, *f.state, l, time.Now())
+	printNotifications(escaping{w}, *f.state, l, time.Now())
 	return nil
 }
 
 // one shows, sends again or drops a notification.
 func (f *notifyFlags) one(w io.Writer, address, action, id string) error {
-	method, path := http.MethodGet, "/"+url.PathEscape(id)
+	method, path := http.MethodGet, notificationsPath+"/"+url.PathEscape(id)
 	switch action {
+	case "drop":
+		return f.drop(w, address, path)
 	case "retry":
 		method, path = http.MethodPost, path+"/retry"
-	case "drop":
-		method = http.MethodDelete
 	}
-	body, err := askNotifications(method, address, path)
-	if err != nil {
+	e, body, err := answerOf(method, address, path, whichNotifications, func(e *notify.Entry) bool { return e.ID != "" })
+	switch {
+	case err != nil:
+		return err
+	case *f.raw:
+		_, err = w.Write(body)
 		return err
 	}
-	if action == "drop" {
-		if !*f.raw {
-			fmt.Fprintln(w, "It is dropped. An attempt that runs goes on.")
-		}
-		return nil
-	}
-	var e notify.Entry
-	if json.Unmarshal(body, &e) != nil || e.ID == "" {
-		return errNotAdmin(address)
-	}
-	if *f.raw {
-		fmt.Fprintf(w, "%s", body)
-	} else {
-		printNotification(w, e, time.Now())
-	}
+	printNotification(escaping{w}, e, time.Now())
 	return nil
 }
 
-// askNotifications asks for what is behind notificationsPath. An answer other than a 2xx is an error with the gateway's words.
-func askNotifications(method, address, path string) ([]byte, error) {
-	status, body, err := ask(method, address, notificationsPath+path)
-	switch {
-	case err != nil:
-		return nil, err
-	case status >= 200 && status < 300:
-		return body, nil
-	case status == http.StatusNotFound && string(body) != noPushes && string(body) != noNotification, status == http.StatusMethodNotAllowed:
-		return nil, errNotAdmin(address)
+// drop drops the notification at a path.
+func (f *notifyFlags) drop(w io.Writer, address, path string) error {
+	answer, err := askAdmin(http.MethodDelete, address, path)
+	if err == nil {
+		err = answer.refusal()
 	}
-	return nil, errors.New(string(body))
+	if err == nil && answer.status != http.StatusNoContent {
+		err = errElsewhere(address, whichNotifications)
+	}
+	if err == nil && !*f.raw {
+		fmt.Fprintln(w, "It is dropped. An attempt that runs goes on.")
+	}
+	return err
 }
 
-func errNotAdmin(address string) error {
-	return fmt.Errorf("%s knows nothing of notifications: is it the admin listener of a gateway of this version?", address)
-}
+// whichNotifications is what an admin listener is asked for here.
+const whichNotifications = "which notifications there are"
 
 // printNotifications prints a list for people.
 func printNotifications(w io.Writer, state string, l notificationList, now time.Time) {

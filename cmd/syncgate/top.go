@@ -69,14 +69,10 @@ func topOnce(w io.Writer, address string) error {
 		}
 	}
 	if !view.whole() {
-		return errNotLive(address)
+		return errElsewhere(address, "how it is")
 	}
 	_, err := io.WriteString(w, strings.Join(view.lines(time.Now()), "\n")+"\n")
 	return err
-}
-
-func errNotLive(address string) error {
-	return fmt.Errorf("%s does not say how it is: is it the admin listener of a gateway of this version?", address)
 }
 
 // topScreen draws what a gateway says of itself.

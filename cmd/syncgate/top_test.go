@@ -82,10 +82,10 @@ func TestTopOnce(t *testing.T) {
 	if status != exitOK || errs != "" || unclocked(out) != liveShown {
 		t.Errorf("status %d %s\n%s\nwant\n%s", status, errs, out, liveShown)
 	}
-	a.says("GET /api/status", 200, jsonMedia, `{"version":"v1","started":"2026-01-02T03:00:00Z","state":"correlator unusable","missing":"subscription","unsaved":4,"correlator":{"backend":"redis"}}`)
+	a.says("GET /api/status", 200, jsonMedia, `{"version":"v1","started":"2026-01-02T03:00:00Z","node":"\u001b[2J","state":"correlator unusable","missing":"sub\u009bscription","unsaved":4,"correlator":{"backend":"redis"}}`)
 	a.says("GET /api/summary", 200, jsonMedia, `{"now":"2026-01-02T03:00:59Z","window_s":60,"covered_s":58.7,"groups":[]}`)
 	_, out, _ = runs("top", "--once", "--admin", a.address)
-	for _, want := range []string{"  CORRELATOR UNUSABLE: subscription  ", "  UNSAVED 4  redis DOWN\n", "Nothing is in flight, and nothing has ended lately.\nWhat has ended is counted since the start, 59s ago.\n"} {
+	for _, want := range []string{`  node \u001b[2J  CORRELATOR UNUSABLE: sub\u009bscription  `, "  UNSAVED 4  redis DOWN\n", "Nothing is in flight, and nothing has ended lately.\nWhat has ended is counted since the start, 59s ago.\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s\nhas no %q", out, want)
 		}

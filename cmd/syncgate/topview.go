@@ -37,7 +37,11 @@ func (v *topView) lines(now time.Time) []string {
 		}
 		lines = append(lines, line)
 	}
-	return append(append(lines, ""), v.table()...)
+	lines = append(append(lines, ""), v.table()...)
+	for i := range lines {
+		lines[i] = printableText(lines[i])
+	}
+	return lines
 }
 
 // stateOf words the state of a node: what /readyz says.

@@ -77,18 +77,14 @@ func (f *tripFlags) show(w io.Writer, address, id string) error {
 	if *f.cancel {
 		method, path = http.MethodPost, path+"/cancel"
 	}
-	answer, err := askAdmin(method, address, path)
+	a, body, err := answerOf(method, address, path, "where a trip is", func(a *whereabouts.Answer) bool { return a.Trips != nil })
 	if err != nil {
 		return err
 	}
-	var a whereabouts.Answer
-	if err := answer.read(address, "where a trip is", &a, func() bool { return a.Trips != nil }); err != nil {
-		return err
-	}
 	if *f.raw {
-		fmt.Fprintf(w, "%s", answer.body)
+		fmt.Fprintf(w, "%s", body)
 	} else {
-		printWhereabouts(w, &a)
+		printWhereabouts(escaping{w}, &a)
 	}
 	if len(a.Trips) == 0 && a.Record == nil {
 		return errors.New("this gateway knows no such trip: a request that was refused before its login was proved is only in the log, and each node knows its own requests")

@@ -109,17 +109,13 @@ func (f *tripsFlags) query() string {
 
 // list asks for the list and prints it.
 func (f *tripsFlags) list(w io.Writer, address string) error {
-	answer, err := askAdmin(http.MethodGet, address, tripsPath+f.query())
-	if err != nil {
+	l, body, err := answerOf(http.MethodGet, address, tripsPath+f.query(), "which requests there are", func(l *whereabouts.Trips) bool { return l.Trips != nil })
+	switch {
+	case err != nil:
 		return err
-	}
-	var l whereabouts.Trips
-	if err := answer.read(address, "which requests there are", &l, func() bool { return l.Trips != nil }); err != nil {
+	case *f.raw:
+		_, err = w.Write(body)
 		return err
-	}
-	if *f.raw {
-		fmt.Fprintf(w, "%s", answer.body)
-		return nil
 	}
 	printTrips(w, *f.state, &l, time.Now())
 	return nil

@@ -121,8 +121,10 @@ func TestTripsRefusals(t *testing.T) {
 	a.wants(t, exitFailed, "", other, "trips") // 404 page not found, and a newline
 	a.says("GET /api/trips", 400, textMedia, "Incorrect request: state must be one of a, b")
 	a.wants(t, exitFailed, "", "syncgate trips: Incorrect request: state must be one of a, b\n", "trips")
-	a.says("GET /api/trips", 400, textMedia, "Incorrect\x1b[2J")
-	a.wants(t, exitFailed, "", other, "trips")
+	for _, text := range []string{"Incorrect\x1b[2J", "Incorrect\u009b2J", "Incorrect\b", "Incorrect\xff", "Incorrect " + strings.Repeat("x", mostRefusal)} {
+		a.says("GET /api/trips", 400, textMedia, text)
+		a.wants(t, exitFailed, "", other, "trips")
+	}
 	a.says("GET /api/trips", 200, jsonMedia, `{"ops":[]}`)
 	a.wants(t, exitFailed, "", other, "trips")
 	a.says("GET /api/trips", 200, "text/html", `<html>`)
@@ -160,6 +162,8 @@ func TestTripSaysWhatIsNext(t *testing.T) {
 	a.says("POST /api/trips/a%2Fb/cancel", 200, jsonMedia, trip)
 	a.wants(t, exitOK, shown, "", "trip", "a/b", "--cancel")
 	a.wants(t, exitOK, trip, "", "trip", "--cancel", "a/b", "--json")
+	a.says("GET /api/trips/e", 200, jsonMedia, strings.NewReplacer("mine", `mi\u001b[2Jne`, "Look here.", `Look\u009b2J.`).Replace(trip)) // for a terminal to obey
+	a.wants(t, exitOK, strings.NewReplacer("mine", `mi\u001b[2Jne`, "Look here.", `Look\u009b2J.`).Replace(shown), "", "trip", "e")
 	a.says("POST /api/trips/a%2Fb/cancel", 409, textMedia, "Conflict: it is over")
 	a.wants(t, exitFailed, "", "syncgate trip: Conflict: it is over\n", "trip", "a/b", "--cancel")
 	a.wants(t, exitFailed, "", "syncgate trip: ADMIN does not say where a trip is: is it the admin listener of a gateway of this version?\n", "trip", "c", "--cancel")
@@ -167,11 +171,30 @@ func TestTripSaysWhatIsNext(t *testing.T) {
 	a.wants(t, exitFailed, "", "syncgate trip: this gateway knows no such trip: a request that was refused before its login was proved is only in the log, and each node knows its own requests\n", "trip", "c")
 }
 
+// TestNotificationsForATerminal: a receiver's host and an attempt's error are words of others.
+func TestNotificationsForATerminal(t *testing.T) {
+	a := newFakeAdmin(t)
+	one := `{"id":"msg_1","state":"open","url":"https://x\u009b2J/","attempts":1,"last":{"at":"2026-01-02T03:04:05Z","outcome":"un\u001b[2Jreachable","error":"no\u001b[2J"}}`
+	a.says("GET /api/notifications", 200, jsonMedia, `{"notifications":[`+one+`]}`)
+	a.says("GET /api/notifications/msg_1", 200, jsonMedia, one)
+	a.says("POST /api/notifications/msg_1/retry", 200, jsonMedia, one)
+	for _, args := range [][]string{{"notify", "list"}, {"notify", "show", "msg_1"}, {"notify", "retry", "msg_1"}} {
+		status, out, errs := runs(append(args, "--admin", a.address)...)
+		if status != exitOK || !strings.Contains(out, `un\u001b[2Jreachable`) || strings.ContainsAny(out, "\x1b\u009b") {
+			t.Errorf("%q: status %d %q %s", args, status, out, errs)
+		}
+	}
+	a.says("GET /api/notifications", 503, textMedia, "Unavailable\x1b[2J")
+	a.wants(t, exitFailed, "", "syncgate notify: ADMIN does not say which notifications there are: is it the admin listener of a gateway of this version?\n", "notify", "list")
+	a.says("DELETE /api/notifications/msg_1", 200, "text/html", "<html>")
+	a.wants(t, exitFailed, "", "syncgate notify: ADMIN does not say which notifications there are: is it the admin listener of a gateway of this version?\n", "notify", "drop", "msg_1")
+}
+
 func TestLiveWaiters(t *testing.T) {
 	a := newFakeAdmin(t)
 	a.wants(t, exitFailed, "", "syncgate waiters: ADMIN does not say what waiters it has: is it the admin listener of a gateway of this version?\n", "waiters")
 	a.says("GET /api/waiters", 200, jsonMedia, `{"waiters":[]}`)
 	a.wants(t, exitOK, "This gateway has no waiters.\n", "", "waiters")
-	a.says("GET /api/waiters", 200, jsonMedia, `{"waiters":[{"name":"pay","process":"7","key":"ref","url":"https://x/***"},{"name":"b","process":"8","key":"ref","url":""}]}`)
-	a.wants(t, exitOK, "NAME  PROCESS  KEY  URL\npay   7        ref  https://x/***\nb     8        ref  none: it has no hashes\n", "", "waiters", "--live")
+	a.says("GET /api/waiters", 200, jsonMedia, `{"waiters":[{"name":"pay","process":"7","key":"ref","url":"https://x/***"},{"name":"b","process":"8","key":"ref","url":""},{"name":"c","process":"9","key":"ref","url":"\u001b[2J"}]}`)
+	a.wants(t, exitOK, "NAME  PROCESS  KEY  URL\npay   7        ref  https://x/***\nb     8        ref  none: it has no hashes\nc     9        ref  \\u001b[2J\n", "", "waiters", "--live")
 }

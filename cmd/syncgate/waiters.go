@@ -171,19 +171,15 @@ func waiters(p *program, fs *flag.FlagSet, args []string) error {
 
 // printLiveWaiters prints those of a running gateway.
 func printLiveWaiters(w io.Writer, address string) error {
-	answer, err := askAdmin(http.MethodGet, address, waitersPath)
+	all, _, err := answerOf(http.MethodGet, address, waitersPath, "what waiters it has", func(all *shownWaiters) bool { return all.Waiters != nil })
 	if err != nil {
-		return err
-	}
-	var all shownWaiters
-	if err := answer.read(address, "what waiters it has", &all, func() bool { return all.Waiters != nil }); err != nil {
 		return err
 	}
 	if len(all.Waiters) == 0 {
 		fmt.Fprintln(w, "This gateway has no waiters.")
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(escaping{w}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tPROCESS\tKEY\tURL")
 	for _, one := range all.Waiters {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", cell(one.Name), cell(one.Process), cell(one.Key), cmp.Or(one.URL, noHashes))
