@@ -46,8 +46,9 @@ func followLive(ctx context.Context, address string, patience time.Duration, f f
 	}
 	var stopped error
 	err = readEvents(answer.Body, func(name string, data []byte) error {
-		silence.Reset(patience)
+		silence.Stop() // f may be slow: that is not the gateway's silence
 		stopped = f(name, data)
+		silence.Reset(patience)
 		return stopped
 	})
 	switch {

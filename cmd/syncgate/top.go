@@ -53,7 +53,25 @@ func top(p *program, fs *flag.FlagSet, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return (&topScreen{out: p.out, address: address}).follow(ctx)
+	return endWith(ctx, (&topScreen{out: p.out, address: address}).follow)
+}
+
+// endWith gives what f gives. When ctx has ended it waits for f no longer than printTimeout: a write into a pipe that nobody reads does not end. Then the
+// goroutine that runs f goes on, at most until the process ends.
+func endWith(ctx context.Context, f func(ctx context.Context) error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(printTimeout):
+		return nil
+	}
 }
 
 // topOnce asks for the two parts, and prints them.
@@ -80,10 +98,11 @@ type topScreen struct {
 	out     io.Writer
 	address string
 	view    topView
-	drawn   bool // something was
+	drawn   bool  // something was
+	failed  error // why nothing more can be drawn
 }
 
-// follow draws until ctx ends. When the gateway that it draws is lost a terminal says so and waits for its return; elsewhere that is the end.
+// follow draws until ctx ends, or until that fails. When the gateway that it draws is lost a terminal says so and waits for its return; elsewhere that is the end.
 func (s *topScreen) follow(ctx context.Context) error {
 	for {
 		err := followLive(ctx, s.address, askTimeout, s.event)
@@ -91,10 +110,12 @@ func (s *topScreen) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !terminal || !s.drawn || errors.Is(err, errNotEvents) {
+		if !terminal || !s.drawn || s.failed != nil || errors.Is(err, errNotEvents) {
 			return err
 		}
-		s.draw(err.Error())
+		if err := s.draw(err.Error()); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -121,19 +142,17 @@ func (s *topScreen) event(name string, data []byte) error {
 	case err != nil:
 		return errNotEvents
 	case name == "summary" && s.view.whole():
-		s.draw("")
+		return s.draw("")
 	}
 	return nil
 }
 
 // draw draws a screen, or prints a block. trouble is why there is nothing newer.
-func (s *topScreen) draw(trouble string) {
+func (s *topScreen) draw(trouble string) error {
 	lines := s.view.lines(time.Now())
 	columns, rows, terminal := terminalSize(s.out)
 	if !terminal {
-		_, _ = io.WriteString(s.out, strings.Join(lines, "\n")+"\n\n") // there is no other place to report an error
-		s.drawn = true
-		return
+		return s.write(strings.Join(lines, "\n") + "\n\n")
 	}
 	if trouble != "" {
 		lines = append([]string{trouble, ""}, lines...)
@@ -147,8 +166,13 @@ func (s *topScreen) draw(trouble string) {
 		b.WriteString(clearLine + cut(line, columns) + "\n") // cleared first: behind the last column there is nothing to clear
 	}
 	b.WriteString(clearScreen)
-	_, _ = io.WriteString(s.out, b.String()) // the same
+	return s.write(b.String())
+}
+
+func (s *topScreen) write(text string) error {
 	s.drawn = true
+	_, s.failed = io.WriteString(s.out, text)
+	return s.failed
 }
 
 // cut gives as many characters of a line as there are columns.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -92,12 +93,34 @@ func TestTopOnce(t *testing.T) {
 	}
 }
 
-// blocks sends what is written, write by write.
-type blocks chan string
+// blocks sends what is written, write by write, until ctx ends.
+type blocks struct {
+	ctx  context.Context
+	text chan string
+}
 
 func (w blocks) Write(b []byte) (int, error) {
-	w <- string(b)
-	return len(b), nil
+	select {
+	case w.text <- string(b):
+		return len(b), nil
+	case <-w.ctx.Done():
+		return 0, w.ctx.Err()
+	}
+}
+
+// starts has a screen follow the gateway. That ends with ctx, or with the test, which waits for it.
+func (s *topScreen) starts(ctx context.Context, t *testing.T) (ended <-chan error) {
+	all, over := make(chan error, 1), make(chan struct{})
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(over)
+		all <- s.follow(ctx)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-over
+	})
+	return all
 }
 
 // TestTopPrintsBlocks: into a pipe, one block for each second, and the end of the events is the end.
@@ -106,11 +129,11 @@ func TestTopPrintsBlocks(t *testing.T) {
 	a.wants(t, exitFailed, "", "syncgate top: ADMIN does not say how it is: is it the admin listener of a gateway of this version?\n", "top")
 	a.says("GET /api/live", 503, textMedia, "Unavailable: 16 listen already")
 	a.wants(t, exitFailed, "", "syncgate top: Unavailable: 16 listen already\n", "top")
-	events, out, ended := a.live(), make(blocks), make(chan error)
-	go func() { ended <- (&topScreen{out: out, address: a.address}).follow(t.Context()) }()
+	events, out := a.live(), blocks{t.Context(), make(chan string)}
+	ended := (&topScreen{out: out, address: a.address}).starts(t.Context(), t)
 	for range 2 {
 		events <- liveSecond
-		if got := unclocked(<-out); got != liveShown+"\n" {
+		if got := unclocked(<-out.text); got != liveShown+"\n" {
 			t.Errorf("%s\nwant\n%s", got, liveShown)
 		}
 	}
@@ -120,18 +143,68 @@ func TestTopPrintsBlocks(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	events = a.live()
-	go func() { ended <- (&topScreen{out: out, address: a.address}).follow(t.Context()) }()
+	ended = (&topScreen{out: out, address: a.address}).starts(t.Context(), t)
 	events <- "event: status\ndata: []\n\n"
 	if err := <-ended; !errors.Is(err, errNotEvents) {
 		t.Error(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	a.live()
-	go func() { ended <- (&topScreen{out: out, address: a.address}).follow(ctx) }()
+	ended = (&topScreen{out: out, address: a.address}).starts(ctx, t)
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("stopped: %v", err)
 	}
+}
+
+// unwritable is what nothing can be written to.
+type unwritable struct{}
+
+func (unwritable) Write([]byte) (int, error) { return 0, errUnwritable }
+
+var errUnwritable = errors.New("no space left")
+
+// TestTopEndsWhenItCannotPrint: on a full disk, or on a terminal that has gone, it does not go on for nobody.
+func TestTopEndsWhenItCannotPrint(t *testing.T) {
+	a := newFakeAdmin(t)
+	events := a.live()
+	ended := (&topScreen{out: unwritable{}, address: a.address}).starts(t.Context(), t)
+	events <- liveSecond
+	if err := <-ended; !errors.Is(err, errUnwritable) {
+		t.Error(err)
+	}
+	_, terminal := openTerminal(t, 40, 9)
+	gone, err := os.OpenFile(terminal.Name(), os.O_RDONLY|unix.O_NOCTTY, 0) // a terminal that takes nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	events = a.live()
+	ended = (&topScreen{out: gone, address: a.address}).starts(t.Context(), t)
+	events <- liveSecond
+	if err := <-ended; !errors.Is(err, unix.EBADF) {
+		t.Error(err)
+	}
+}
+
+// TestSignalEndsTop: a signal ends what waits for a reader that reads nothing. What ends by itself is waited for.
+func TestSignalEndsTop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		began, read := time.Now(), make(chan struct{})
+		defer close(read)
+		stuck := func(context.Context) error {
+			<-read
+			return errUnwritable
+		}
+		if err := endWith(ctx, stuck); err != nil || time.Since(began) != printTimeout {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if err := endWith(ctx, func(context.Context) error { return errUnwritable }); !errors.Is(err, errUnwritable) {
+			t.Error(err)
+		}
+	})
 }
 
 // openTerminal makes a terminal.
@@ -194,10 +267,10 @@ func drawn(t *testing.T, screen *os.File) (lines []string) {
 func TestTopDrawsOneScreen(t *testing.T) {
 	a := newFakeAdmin(t)
 	screen, terminal := openTerminal(t, 40, 9)
-	events, ended := a.live(), make(chan error)
+	events := a.live()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	go func() { ended <- (&topScreen{out: terminal, address: a.address}).follow(ctx) }()
+	ended := (&topScreen{out: terminal, address: a.address}).starts(ctx, t)
 	whole := strings.Split(strings.TrimSuffix(liveShown, "\n"), "\n")
 	want := func(when string, lines []string, got []string) {
 		t.Helper()
@@ -239,17 +312,22 @@ func TestTopOnATerminalEndsWithoutAGateway(t *testing.T) {
 	}
 }
 
-// TestSilentGatewayIsLost has a gateway that says something now and then, and then nothing.
+// TestSilentGatewayIsLost has a gateway that says something now and then, to somebody who is slow at first, and then nothing.
 func TestSilentGatewayIsLost(t *testing.T) {
 	const patience = 600 * time.Millisecond
 	a := newFakeAdmin(t)
-	events, ended, heard := a.live(), make(chan error), make(chan string, 10)
-	go func() {
+	events, ended, heard := a.live(), make(chan error, 1), make(chan string, 10)
+	go func() { // ends when the gateway says nothing more
 		ended <- followLive(t.Context(), a.address, patience, func(name string, _ []byte) error {
+			if name == "slow" { // who prints it takes longer than the gateway may
+				<-time.After(patience * 3 / 2)
+			}
 			heard <- name
 			return nil
 		})
 	}()
+	events <- "event: slow\ndata: {}\n\n"
+	<-heard
 	began := time.Now()
 	for time.Since(began) < patience*3/2 {
 		select {
