@@ -2,9 +2,11 @@ package main
 
 import (
 	"debug/buildinfo"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,7 +23,8 @@ type built struct {
 func (r *release) compile(p platform) (b built, err error) {
 	file := filepath.Join(r.work, p.String(), name)
 	flags := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.release=" + r.version, "-o", file, "./cmd/syncgate"}
-	if _, err := output(r.source, environment(p), "go", flags...); err != nil {
+	env := slices.Concat(r.env, []string{"GOOS=" + p.os, "GOARCH=" + p.arch})
+	if _, err := output(r.source, env, "go", flags...); err != nil {
 		return b, err
 	}
 	b.platform = p
@@ -32,13 +35,26 @@ func (r *release) compile(p platform) (b built, err error) {
 	return b, err
 }
 
-// environment is that of a build: what people set to build otherwise has no say.
-func environment(p platform) []string {
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"GOFLAGS", "GOWORK", "GOEXPERIMENT", "GOFIPS140", "GODEBUG", "GOAMD64", "GOARM64", "CGO_ENABLED", "GOOS", "GOARCH"}, name)
-	})
-	return append(env, "GOFLAGS=", "GOWORK=off", "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch)
+// goEnvironment is that of every go command here. What people set to build otherwise, as a variable or by go env -w, has no say. Where the go command
+// keeps its files, and where it gets modules and tools from, stays theirs.
+func goEnvironment(source string) ([]string, error) {
+	kept := []string{
+		"GOPATH", "GOMODCACHE", "GOCACHE", "GOTMPDIR", "GOTOOLCHAIN", "GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOVCS", "GOAUTH",
+	}
+	text, err := output(source, nil, "go", append([]string{"env", "-json"}, kept...)...)
+	if err != nil {
+		return nil, err
+	}
+	var values map[string]string
+	if err := json.Unmarshal(text, &values); err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	ofGo := regexp.MustCompile(`^(GO[A-Z0-9]*|CGO_[A-Z_]*)=`)
+	env := slices.DeleteFunc(os.Environ(), ofGo.MatchString)
+	for _, name := range kept {
+		env = append(env, name+"="+values[name])
+	}
+	return append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0"), nil
 }
 
 // documents are the files that are the same for every platform, by their names in the archive.

@@ -19,7 +19,7 @@ func (r *release) licenses(info *buildinfo.BuildInfo) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := output(r.source, nil, "go", "env", "GOROOT")
+	root, err := output(r.source, r.env, "go", "env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (r *release) moduleDirectories(info *buildinfo.BuildInfo) (map[string]strin
 		args = append(args, dep.Path)
 	}
 	dirs := make(map[string]string)
-	out, err := output(r.source, nil, "go", args...)
+	out, err := output(r.source, r.env, "go", args...)
 	if err != nil {
 		return nil, err
 	}

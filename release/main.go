@@ -32,6 +32,7 @@ type release struct {
 	out     string // the directory of the results
 	work    string // a directory for what is needed on the way
 	time    time.Time
+	env     []string // of the go command
 }
 
 // platform is what a binary runs on, in Go's words.
@@ -85,6 +86,10 @@ func newRelease(version, source, out string) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
+	env, err := goEnvironment(source)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
@@ -92,7 +97,7 @@ func newRelease(version, source, out string) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &release{version: version, source: source, out: out, work: work, time: at}, nil
+	return &release{version: version, source: source, out: out, work: work, time: at, env: env}, nil
 }
 
 // sourceTime is the time that everything in the release has: SOURCE_DATE_EPOCH, in seconds since 1970, or else the time of the commit.

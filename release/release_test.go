@@ -25,12 +25,17 @@ type shipped struct {
 
 func (s shipped) path(name string) string { return filepath.Join(s.dir, name) }
 
-// TestRelease builds a release twice, from two checkouts in two directories whose files have other modes and times, and looks at each thing in it as the
-// people who install it would.
+// TestRelease builds a release twice, and looks at each thing in it as the people who install it would. The two checkouts are in two directories, their files
+// have other modes and times, and the second one is built by somebody with settings of Go.
 func TestRelease(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", strconv.Itoa(testEpoch))
-	one := ship(t, checkout(t, 0o600, 0o700, time.Unix(1_000_000_000, 0)))
-	two := ship(t, checkout(t, 0o644, 0o755, time.Now()))
+	one := ship(t, t.TempDir(), checkout(t, 0o600, 0o700, time.Unix(1_000_000_000, 0)))
+	dir, source := t.TempDir(), checkout(t, 0o644, 0o755, time.Now())
+	var two shipped
+	t.Run("settings of Go", func(t *testing.T) {
+		setGo(t)
+		two = ship(t, dir, source)
+	})
 
 	t.Run("two builds are the same", func(t *testing.T) { wantSame(t, one, two) })
 	t.Run("checksums", func(t *testing.T) { wantChecksums(t, one) })
@@ -43,10 +48,22 @@ func TestRelease(t *testing.T) {
 	t.Run("nothing of the machine", func(t *testing.T) { wantNothingOfTheMachine(t, one) })
 }
 
-// ship builds a release of a checkout, as make release does but for one platform.
-func ship(t *testing.T, source string) shipped {
+// setGo sets what would make another binary, by variables and as go env -w does.
+func setGo(t *testing.T) {
 	t.Helper()
-	s := shipped{dir: filepath.Join(t.TempDir(), "dist"), source: source}
+	file := filepath.Join(t.TempDir(), "env")
+	put(t, file, []byte("GOFLAGS=-tags=file\nGOEXPERIMENT=jsonv2\nGOARM64=v9.0\n"), 0o644)
+	for name, value := range map[string]string{
+		"GOENV": file, "GOFLAGS": "-tags=variable", "GOAMD64": "v3", "GOFIPS140": "v1.0.0", "GODEBUG": "http2client=0", "CGO_ENABLED": "1", "GOOS": "windows", "GOARCH": "arm64",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// ship builds a release of a checkout into a directory, as make release does but for one platform.
+func ship(t *testing.T, dir, source string) shipped {
+	t.Helper()
+	s := shipped{dir: filepath.Join(dir, "dist"), source: source}
 	var log bytes.Buffer
 	if err := run([]string{"-version", testVersion, "-source", source, "-out", s.dir, "-platforms", "linux/amd64"}, &log); err != nil {
 		t.Fatalf("%v\n%s", err, &log)
@@ -58,7 +75,7 @@ func ship(t *testing.T, source string) shipped {
 func checkout(t *testing.T, plain, program os.FileMode, at time.Time) string {
 	t.Helper()
 	dir := t.TempDir()
-	list := tool(t, nil, "git", "-C", "..", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list := tool(t, nil, "git", "-c", "safe.directory=*", "-C", "..", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	for name := range strings.SplitSeq(strings.TrimRight(list, "\x00"), "\x00") {
 		from, to := filepath.Join("..", name), filepath.Join(dir, name)
 		info, err := os.Stat(from)
