@@ -14,9 +14,9 @@ TOOL = go tool -modfile=tools/go.mod
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/syncgate ./cmd/syncgate
 
-# All that a version is shipped as, in dist: make release VERSION=v0.1.0. docs/releasing.md says what to do before and after.
+# All that a version is shipped as, in dist, which has to be new or empty: make release VERSION=v0.1.0. docs/releasing.md says what to do
+# before and after.
 release:
-	rm -rf dist
 	cd release && go run . -version "$(VERSION)" -source .. -out ../dist
 
 # Everything that is promised, against real servers. The packages start processes and measure time: two at once is enough.

@@ -75,8 +75,12 @@ func run(args []string, log io.Writer) error {
 
 // newRelease checks what a release is made of. The directory work is the caller's to remove.
 func newRelease(version, source, out string) (*release, error) {
+	const word = `(0|[1-9]\d*|\d*[A-Za-z][0-9A-Za-z]*)` // of a candidate; a number has no zeros before it
+	if strings.HasSuffix(version, "-dirty") { // as git describe says of a tag
+		return nil, fmt.Errorf("%s: the checkout has changes that are in no commit, so nobody could build this release again", version)
+	}
 	// Packages have no word for build metadata (+...), which says nothing of the order of two versions.
-	if !regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?$`).MatchString(version) {
+	if !regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-` + word + `(\.` + word + `)*)?$`).MatchString(version) {
 		return nil, fmt.Errorf("%q is not the version of a release: name one such as v0.1.0 or v0.1.0-rc.1, as in make release VERSION=v0.1.0", version)
 	}
 	if there, err := os.ReadDir(out); err == nil && len(there) > 0 {

@@ -24,6 +24,8 @@ func TestWrongArguments(t *testing.T) {
 		{[]string{"-version", "v0.01.0"}, "is not the version"},
 		{[]string{"-version", "v0.1.0+1"}, "is not the version"},
 		{[]string{"-version", "v0.1.0-5-g429e2f8"}, "is not the version"},
+		{[]string{"-version", "v0.1.0-rc.01"}, "is not the version"},
+		{[]string{"-version", "v0.1.0-dirty"}, "in no commit"},
 		{[]string{"-version", "v0.1.0", "-platforms", "linux"}, `"linux" is no platform`},
 		{[]string{"-version", "v0.1.0", "-out", full}, "is not empty"},
 		{[]string{"-version", "v0.1.0", "dist"}, "dist is not a flag"},

@@ -256,6 +256,8 @@ func TestCandidatesAreOlder(t *testing.T) {
 	deb := strings.TrimSpace(tool(t, nil, "dpkg-deb", "--field", small(t, "v0.2.0-rc.1"), "Version"))
 	tool(t, nil, "dpkg", "--compare-versions", deb, "lt", "0.2.0")
 	tool(t, nil, "dpkg", "--compare-versions", deb, "gt", "0.1.9")
+	later := strings.TrimSpace(tool(t, nil, "dpkg-deb", "--field", small(t, "v0.2.0-rc.10"), "Version"))
+	tool(t, nil, "dpkg", "--compare-versions", deb, "lt", later)
 	rpm, err := filepath.Glob(filepath.Join(filepath.Dir(small(t, "v0.2.0-rc.1")), "*.rpm"))
 	if err != nil || len(rpm) != 1 {
 		t.Fatalf("rpms: %q, %v", rpm, err)
@@ -296,6 +298,20 @@ func TestScripts(t *testing.T) {
 				t.Errorf("in another root, systemctl is asked for %q", got)
 			}
 		})
+	}
+}
+
+// TestPostinstallSays wants that people hear what has happened, and nothing where dpkg has put the old version back.
+func TestPostinstallSays(t *testing.T) {
+	const installed, upgraded = "installed and not started", "one node at a time"
+	for args, want := range map[string]string{
+		"configure": installed, "1": installed, "configure 0.1.0": upgraded, "2": upgraded,
+		"abort-upgrade 0.2.0": "", "abort-remove": "", "abort-deconfigure in-favour other 1": "",
+	} {
+		said := tool(t, []string{"DPKG_ROOT=/elsewhere"}, "sh", append([]string{"../deploy/packages/postinstall.sh"}, strings.Fields(args)...)...)
+		if (want == "") != (said == "") || !strings.Contains(said, want) {
+			t.Errorf("postinstall %s says %q", args, said)
+		}
 	}
 }
 
