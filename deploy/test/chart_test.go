@@ -218,9 +218,10 @@ func TestNotes(t *testing.T) {
 		"{}": "2 pods, each with 75 s to end",
 		"ingress: {public: {enabled: true, hosts: [a.example.com], tlsSecret: x}}": "https://a.example.com",
 		"autoscaling: {enabled: true}":                                             "2 to 10 pods",
-		"networkPolicy: {enabled: false}":                                          "everybody in the cluster reaches the callback port.\n",
-		"networkPolicy: {enabled: false}\nadmin: {withoutNetworkPolicy: true}":     "and the admin port, unless",
-		"service: {callback: {port: 8888}}":                                        "syncgate-callback, port 8888",
+		"secrets: {files: [{name: syncgate}, {name: t}]}\nconfiguration: {listen: {tls: {cert_file: /secrets/t/tls.crt, key_file: /secrets/t/tls.key}}}": "Clients        https://syncgate.",
+		"networkPolicy: {enabled: false}":                                      "everybody in the cluster reaches the callback port.\n",
+		"networkPolicy: {enabled: false}\nadmin: {withoutNetworkPolicy: true}": "and the admin port, unless",
+		"service: {callback: {port: 8888}}":                                    "syncgate-callback, port 8888",
 	} {
 		if notes := mustRender(t, text)["NOTES.txt"]; !strings.Contains(notes, want) {
 			t.Errorf("%s: the notes do not have %q:\n%s", text, want, notes)

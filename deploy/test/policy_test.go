@@ -42,9 +42,11 @@ func TestEgress(t *testing.T) {
 		"networkPolicy: {egress: {engines: {ports: [1, 2], to: [{ipBlock: {cidr: 192.0.2.0/24}}]}, redis: {ports: [3]}}}": {
 			"TCP 1 1", "TCP 2 1", "TCP 3 0",
 		},
-		"configuration: {tracing: {url: 'http://collector:4318'}}":                                                                        {"TCP 443 0", "TCP 6379 0", "TCP 4318 0"},
-		"configuration: {tracing: {url: 'https://collector'}}\nnetworkPolicy: {egress: {tracing: {ports: [5], to: [{podSelector: {}}]}}}": {"TCP 443 0", "TCP 6379 0", "TCP 5 1"},
-		"networkPolicy: {egress: {extra: [{ports: [{port: 8443, protocol: TCP}]}]}}":                                                      {"TCP 443 0", "TCP 6379 0", "TCP 8443 0"},
+		"configuration: {tracing: {url: 'http://collector:4318'}}":                                                                                {"TCP 443 0", "TCP 6379 0", "TCP 4318 0"},
+		"configuration: {tracing: {url: 'https://collector'}}\nnetworkPolicy: {egress: {tracing: {ports: [5], to: [{podSelector: {}}]}}}":         {"TCP 443 0", "TCP 6379 0", "TCP 5 1"},
+		"extraEnv: [{name: HTTPS_PROXY, value: 'http://proxy:3128'}, {name: http_proxy, value: 'proxy:3129'}]":                                    {"TCP 3128 0", "TCP 3129 0", "TCP 443 0", "TCP 6379 0"},
+		"extraEnv: [{name: HTTPS_PROXY, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]\nnetworkPolicy: {egress: {engines: {ports: [3128]}}}": {"TCP 3128 0", "TCP 6379 0"},
+		"networkPolicy: {egress: {extra: [{ports: [{port: 8443, protocol: TCP}]}]}}":                                                              {"TCP 443 0", "TCP 6379 0", "TCP 8443 0"},
 	} {
 		if got := egress(t, "secrets: {env: [{name: PROXY, secret: a, key: b}]}\n", values); !slices.Equal(got, slices.Concat(dns, want)) {
 			t.Errorf("%s: %q, want %q", values, got, want)

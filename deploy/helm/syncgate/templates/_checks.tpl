@@ -10,8 +10,15 @@ here is what only the chart can know.
 {{- include "syncgate.checkReadiness" . -}}
 {{- $_ := include "syncgate.grace" . -}}
 {{- include "syncgate.checkSecrets" (dict "root" . "at" "" "value" .Values.configuration) -}}
+{{- $names := list -}}
+{{- range .Values.secrets.files -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- fail (printf "\nsecrets.files has a name twice: %s. Name each Secret once, with all keys that you need." (join ", " $names)) -}}
+{{- end -}}
 {{- range $name, $text := .Values.files -}}
-{{- if or (eq $name "syncgate.yaml") (eq $name "secrets") (not (regexMatch "^[-._a-zA-Z0-9]+$" $name)) -}}
+{{- if or (eq $name "syncgate.yaml") (not (regexMatch "^[-._a-zA-Z0-9]+$" $name)) -}}
 {{- fail (printf "\nfiles has the name %q. It must be a file's name of letters, digits, -, _ and ., and not syncgate.yaml." $name) -}}
 {{- end -}}
 {{- end -}}
@@ -34,7 +41,7 @@ here is what only the chart can know.
 {{- if not (or $redis (eq .Values.strategy.type "Recreate")) -}}
 {{- fail (printf "\nconfiguration.correlator.backend is %s, and an upgrade would have two pods for a while: a callback that reaches the other one would be lost. Set strategy to {type: Recreate, rollingUpdate: null}, or the backend to redis." $backend) -}}
 {{- end -}}
-{{- if and $redis (not (dig "correlator" "redis" "url" "" $c)) -}}
+{{- if and $redis (not (get (dig "correlator" "redis" dict $c | default dict) "url")) -}}
 {{- fail "\nconfiguration.correlator.redis.url is missing: redis://HOST:6379/0. The default is the loopback, where a pod has no Redis." -}}
 {{- end -}}
 {{- if and $redis (not (dig "callback" "keys_file" "" $c)) (not (dig "callback" "keys" "" $c)) (not (include "syncgate.hasVariable" (list . "SYNCGATE_CALLBACK_KEYS"))) -}}
@@ -81,8 +88,14 @@ here is what only the chart can know.
 
 {{- define "syncgate.checkVariables" -}}
 {{- range concat .Values.secrets.env .Values.extraEnv -}}
-{{- if regexMatch "^SYNCGATE_(CONFIG$|LISTEN_|DRAIN_)" .name -}}
+{{- if regexMatch "^SYNCGATE_(CONFIG$|LISTEN_|DRAIN_|ENGINE_URL$|ENGINE_PROXY$|TRACING_URL$|CORRELATOR_(BACKEND|REDIS_URL|REDIS_MODE)$|TIMEOUTS_MAX$|LIMITS_(PARKED|BODY|CALLBACK_BODY)$)" .name -}}
 {{- fail (printf "\nThe variable %s would override what the chart computes with. Set the key in configuration." .name) -}}
+{{- end -}}
+{{- if regexMatch "://[^/?#$]*:[^/?#$]+@" (get . "value" | toString) -}}
+{{- fail (printf "\nextraEnv has the value of %s, a URL with a password, and the Deployment has the values of extraEnv for many people to read. Put it into a Secret, and name it in secrets.env." .name) -}}
+{{- end -}}
+{{- if and (get . "value") (regexMatch "^SYNCGATE_.*(SECRETS?|PASSWORD|TOKEN|HASHES|_KEYS)$" .name) -}}
+{{- fail (printf "\nextraEnv has the value of %s, which is a secret, and the Deployment has the values of extraEnv for many people to read. Put it into a Secret, and name it in secrets.env." .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -96,7 +109,13 @@ here is what only the chart can know.
 {{- if gt (int $a.min) (int $a.max) -}}
 {{- fail (printf "\nautoscaling.min is %d, and autoscaling.max is %d." (int $a.min) (int $a.max)) -}}
 {{- end -}}
+{{- if and $a.cpu (not (dig "requests" "cpu" "" .Values.resources)) (not (dig "limits" "cpu" "" .Values.resources)) -}}
+{{- fail "\nautoscaling.cpu is a part of resources.requests.cpu, which is missing. Set that, or autoscaling.cpu to 0." -}}
+{{- end -}}
 {{- $parked := dig "limits" "parked" 100000 .Values.configuration -}}
+{{- if not (regexMatch "^[0-9.e+]+$" (toString $parked)) -}}
+{{- fail (printf "\nconfiguration.limits.parked is %q. It must be a number: the chart compares it with autoscaling.parkedClients, so it cannot be a variable." (toString $parked)) -}}
+{{- end -}}
 {{- if and $parked (ge (int $a.parkedClients) (int $parked)) -}}
 {{- fail (printf "\nautoscaling.parkedClients is %d, and configuration.limits.parked is %d: pods would refuse clients before there are more of them. Set it to two thirds of limits.parked." (int $a.parkedClients) (int $parked)) -}}
 {{- end -}}
@@ -108,6 +127,17 @@ here is what only the chart can know.
 {{- $notices := mul .Values.probes.readiness.periodSeconds .Values.probes.readiness.failureThreshold | int -}}
 {{- if le $delay $notices -}}
 {{- fail (printf "\nconfiguration.drain.delay is %d s, and the readiness probe takes up to %d s to see that a pod ends: clients would be refused. Raise drain.delay, or lower probes.readiness.periodSeconds." $delay $notices) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails if a secret stands in the Deployment. Takes a list: the root, the key that needs the secret, the name of its variable. */}}
+{{- define "syncgate.checkReference" -}}
+{{- $at := index . 1 -}}
+{{- $name := index . 2 -}}
+{{- range (index . 0).Values.extraEnv -}}
+{{- if and (eq .name $name) (get . "value") -}}
+{{- fail (printf "\nextraEnv has the value of %s, which is a secret by configuration.%s, and the Deployment has the values of extraEnv for many people to read. Put it into a Secret, and name it in secrets.env." $name $at) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -137,6 +167,9 @@ No secret stands in the configuration, and every variable and file that it names
 {{- $name := trimAll "${}" . -}}
 {{- if not (include "syncgate.hasVariable" (list $root $name)) -}}
 {{- fail (printf "\nconfiguration.%s names the variable %s, which the pods do not have. Add it to secrets.env or extraEnv." $at $name) -}}
+{{- end -}}
+{{- if or (include "syncgate.isSecret" $at) (regexMatch (printf "://[^/?#]*:[^/?#@]*\\$\\{%s\\}[^/?#]*@|[?&]password=[^&]*\\$\\{%s\\}" $name $name) $text) -}}
+{{- include "syncgate.checkReference" (list $root $at $name) -}}
 {{- end -}}
 {{- end -}}
 {{- include "syncgate.checkFile" (dict "root" $root "at" $at "path" $text) -}}

@@ -150,29 +150,35 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml (mergeOverwrite $annotations .ingress.annotations) -}}
 {{- end -}}
 
-{{/* The port of a URL. Takes a list: the value to name in an error, the key, the URL. */}}
+{{/* The port of a URL. Takes a list: the section of networkPolicy.egress to name in an error, where the URL stands, the URL. */}}
 {{- define "syncgate.portOf" -}}
 {{- $url := index . 2 | toString -}}
 {{- $ports := dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379" -}}
 {{- $scheme := regexFind "^[a-z]+" $url -}}
 {{- $rest := regexReplaceAll "^[a-z]+://([^/?#]*@)?" $url "" -}}
-{{- $port := regexFind ":[0-9]+$" (regexFind "^[^/?#]*" $rest) | trimPrefix ":" | default (get $ports $scheme) -}}
-{{- if or (not $port) (regexMatch "^\\$\\{[^}]*\\}$" $url) -}}
-{{- fail (printf "\nThe chart cannot see which port configuration.%s leads to, as it is %q. Set networkPolicy.egress.%s.ports." (index . 1) $url (index . 0)) -}}
+{{- $address := regexFind "^[^/?#]*" $rest -}}
+{{- $port := regexFind ":[0-9]+$" $address | trimPrefix ":" | default (get $ports $scheme) -}}
+{{- if or (not $port) (regexMatch ":\\$\\{[^}]*\\}$" $address) -}}
+{{- fail (printf "\nThe chart cannot see which port %s leads to, as it is %q. Set networkPolicy.egress.%s.ports." (index . 1) $url (index . 0)) -}}
 {{- end -}}
 {{- $port -}}
 {{- end -}}
 
-{{/* The ports of the engines and of their proxies, separated by blanks. */}}
+{{/* The ports of the engines and of their proxies, those of the variables too, separated by blanks. */}}
 {{- define "syncgate.enginePorts" -}}
 {{- if .Values.networkPolicy.egress.engines.ports -}}
 {{- join " " .Values.networkPolicy.egress.engines.ports -}}
 {{- else -}}
-{{- $urls := dict "engine.url" (dig "engine" "url" "https://api.corezoid.com" .Values.configuration) "engine.proxy" (dig "engine" "proxy" "" .Values.configuration) -}}
+{{- $urls := dict "configuration.engine.url" (dig "engine" "url" "https://api.corezoid.com" .Values.configuration) "configuration.engine.proxy" (dig "engine" "proxy" "" .Values.configuration) -}}
 {{- range $i, $engine := .Values.configuration.engines -}}
-{{- $_ := set $urls (printf "engines[%d].url" $i) (get $engine "url") -}}
-{{- $_ := set $urls (printf "engines[%d].proxy" $i) (get $engine "proxy") -}}
-{{- $_ := set $urls (printf "engines[%d].cancel.url" $i) (dig "cancel" "url" "" $engine) -}}
+{{- $_ := set $urls (printf "configuration.engines[%d].url" $i) (get $engine "url") -}}
+{{- $_ := set $urls (printf "configuration.engines[%d].proxy" $i) (get $engine "proxy") -}}
+{{- $_ := set $urls (printf "configuration.engines[%d].cancel.url" $i) (dig "cancel" "url" "" $engine) -}}
+{{- end -}}
+{{- range concat .Values.secrets.env .Values.extraEnv -}}
+{{- if regexMatch "(?i)^https?_proxy$" .name -}}
+{{- $_ := set $urls (printf "the variable %s" .name) (get . "value" | default "a reference") -}}
+{{- end -}}
 {{- end -}}
 {{- $ports := list -}}
 {{- range $key, $url := $urls -}}
@@ -190,7 +196,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if $.Values.networkPolicy.egress.tracing.ports -}}
 {{- join " " $.Values.networkPolicy.egress.tracing.ports -}}
 {{- else -}}
-{{- include "syncgate.portOf" (list "tracing" "tracing.url" .) -}}
+{{- include "syncgate.portOf" (list "tracing" "configuration.tracing.url" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -204,13 +210,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if ne (dig "mode" "standalone" $redis) "standalone" -}}
 {{- fail (printf "\nconfiguration.correlator.redis.mode is %s, and the chart cannot see the ports of all its servers. Set networkPolicy.egress.redis.ports." $redis.mode) -}}
 {{- else -}}
-{{- include "syncgate.portOf" (list "redis" "correlator.redis.url" (dig "url" "redis://127.0.0.1:6379/0" $redis)) -}}
+{{- include "syncgate.portOf" (list "redis" "configuration.correlator.redis.url" (dig "url" "redis://127.0.0.1:6379/0" $redis)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A rule of a NetworkPolicy. Takes a dict: peers, as "from" or "to", ports (a list), protocols (a list). */}}
+{{/* A rule of a NetworkPolicy. Takes a dict: peers, as "from" or "to", ports (a list that is not empty), protocols (a list). */}}
 {{- define "syncgate.rule" -}}
+{{- if not (compact .ports) -}}
+{{- fail "\nA rule of a NetworkPolicy has no port, which would open all of them. Set the ports of networkPolicy.egress." -}}
+{{- end -}}
 - ports:
     {{- range $port := .ports }}
     {{- range $.protocols }}
