@@ -76,7 +76,7 @@ func run(args []string, log io.Writer) error {
 // newRelease checks what a release is made of. The directory work is the caller's to remove.
 func newRelease(version, source, out string) (*release, error) {
 	const word = `(0|[1-9]\d*|\d*[A-Za-z][0-9A-Za-z]*)` // of a candidate; a number has no zeros before it
-	if strings.HasSuffix(version, "-dirty") { // as git describe says of a tag
+	if strings.HasSuffix(version, "-dirty") {           // as git describe says of a tag
 		return nil, fmt.Errorf("%s: the checkout has changes that are in no commit, so nobody could build this release again", version)
 	}
 	// Packages have no word for build metadata (+...), which says nothing of the order of two versions.

@@ -51,10 +51,10 @@ func TestRelease(t *testing.T) {
 // setGo sets what would make another binary, by variables and as go env -w does.
 func setGo(t *testing.T) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "env")
-	put(t, file, []byte("GOFLAGS=-tags=file\nGOEXPERIMENT=jsonv2\nGOARM64=v9.0\n"), 0o644)
+	config := t.TempDir()
+	put(t, filepath.Join(config, "go", "env"), []byte("GOFLAGS=-tags=file\nGOEXPERIMENT=jsonv2\nGOARM64=v9.0\n"), 0o644)
 	for name, value := range map[string]string{
-		"GOENV": file, "GOFLAGS": "-tags=variable", "GOAMD64": "v3", "GOFIPS140": "v1.0.0", "GODEBUG": "http2client=0", "CGO_ENABLED": "1", "GOOS": "windows", "GOARCH": "arm64",
+		"XDG_CONFIG_HOME": config, "GOFLAGS": "-tags=variable", "GOAMD64": "v3", "GOFIPS140": "v1.0.0", "GODEBUG": "http2client=0", "CGO_ENABLED": "1", "GOOS": "windows", "GOARCH": "arm64",
 	} {
 		t.Setenv(name, value)
 	}

@@ -36,7 +36,7 @@ func wantFit(t *testing.T, objects []object) {
 	for _, s := range all[core.Service](objects) {
 		wantSelected(t, s.Name, &meta.LabelSelector{MatchLabels: s.Spec.Selector}, pod.Labels)
 		for _, p := range s.Spec.Ports {
-			if portOf(pod.Spec, p.TargetPort) == 0 {
+			if portOf(pod.Spec, p.TargetPort) == 0 || p.TargetPort.StrVal != p.Name {
 				t.Errorf("Service %s leads to the port %s", s.Name, p.TargetPort.String())
 			}
 		}
@@ -102,6 +102,9 @@ func wantRestricted(t *testing.T, pod core.PodSpec) {
 		}
 	}
 	for _, v := range pod.Volumes {
+		if v.Secret != nil && (v.Secret.DefaultMode == nil || *v.Secret.DefaultMode != 0o440) {
+			t.Errorf("others than the pod's group may read the Secret %s", v.Secret.SecretName)
+		}
 		if v.ConfigMap == nil && v.Secret == nil && v.EmptyDir == nil {
 			t.Errorf("the volume %s is none that is admitted", v.Name)
 		}

@@ -7,6 +7,7 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
+	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 )
 
@@ -97,6 +98,9 @@ func TestAutoscaler(t *testing.T) {
 				got += fmt.Sprintf("cpu %d, ", *m.Resource.Target.AverageUtilization)
 			}
 		}
+		if b := h.Spec.Behavior; b == nil || *b.ScaleDown.StabilizationWindowSeconds != 600 || b.ScaleDown.Policies[0].PeriodSeconds != 120 {
+			t.Errorf("%s: the behavior is %+v: pods would end in any lull", values, b)
+		}
 		if got += fmt.Sprintf("%d to %d", *h.Spec.MinReplicas, h.Spec.MaxReplicas); got != want {
 			t.Errorf("%s: %s, want %s", values, got, want)
 		}
@@ -110,6 +114,7 @@ func TestIngress(t *testing.T) {
 	for _, c := range []struct{ values, key, want string }{
 		{on + "}}", "proxy-read-timeout", "330"},
 		{on + "}}", "proxy-send-timeout", "330"},
+		{on + "}}", "proxy-connect-timeout", "2"},
 		{on + "}}", "proxy-body-size", "6m"},
 		{on + "}}", "proxy-next-upstream", "error timeout"},
 		{on + "}}", "backend-protocol", ""},
@@ -168,5 +173,15 @@ func TestChecksum(t *testing.T) {
 			t.Errorf("%s has the checksum of %s", values, other)
 		}
 		seen[sum(values)] = values
+	}
+}
+
+// TestServicePorts wants the ports that the values name.
+func TestServicePorts(t *testing.T) {
+	objects := decode(t, mustRender(t, "service: {public: {port: 8000}, callback: {port: 8001}}\nports: {admin: 8002}"))
+	for name, want := range map[string]int32{"syncgate": 8000, "syncgate-callback": 8001, "syncgate-admin": 8002} {
+		if got := one[core.Service](t, objects, name).Spec.Ports[0].Port; got != want {
+			t.Errorf("%s has the port %d, want %d", name, got, want)
+		}
 	}
 }
