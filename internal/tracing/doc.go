@@ -13,5 +13,6 @@
 //	exporter.run  sends spans; ends in Close
 //	sharing.run   writes traces to Redis and asks for them, only with Redis; ends in Close
 //
-// There is one of each. No code of partners runs on them, so they do not recover.
+// There is one of each. A panic costs exporter.run the batch that it sends, as it reads what collectors answer. No code of others than ours and of the client of Redis runs on
+// sharing.run, which does not recover.
 package tracing

@@ -148,6 +148,11 @@ func (e *exporter) send(batch []*tracepb.Span) {
 	if len(batch) == 0 {
 		return
 	}
+	defer func() {
+		if p := recover(); p != nil { // of what reads the collector's answer: clients that wait must not end with it
+			e.drop(droppedRefused, len(batch), &sendError{err: fmt.Errorf("sending panicked: %T", p)})
+		}
+	}()
 	body, err := e.encode(batch)
 	if err != nil { // never: the spans are ours
 		e.drop(droppedRefused, len(batch), &sendError{err: err})
