@@ -167,8 +167,8 @@ func (t *trip) lost(err error) *Error {
 	return nil
 }
 
-// abandon cancels the task of a call whose context has ended, if the task's id is known. It does not repeat a lost request to learn the id: the repeat
-// could make the task.
+// abandon cancels the task when the context of its call has ended. It needs the task's id. If the answer with the id was lost, it does not send the request
+// again to learn the id: that could make the task.
 func (t *trip) abandon() *Error {
 	cancelled := !t.sync && t.task != "" && t.maybe && t.cancel(context.WithoutCancel(t.ctx))
 	t.maybe = t.maybe && !cancelled

@@ -19,9 +19,9 @@ import (
 const (
 	// demoPathOfCalls is where the demo's page asks for a call.
 	demoPathOfCalls = "/api/demo"
-	// demoCallsAtOnce is how many of them are under way at most.
+	// demoCallsAtOnce is how many demo calls are under way at most.
 	demoCallsAtOnce = 16
-	// demoCallTakes bounds each of them: no client of the demo waits longer.
+	// demoCallTakes bounds a demo call. It is longer than any of them waits.
 	demoCallTakes = 30 * time.Second
 )
 
@@ -88,7 +88,7 @@ func (d *demoCalls) serve(ctx *fasthttp.RequestCtx, rest string) {
 		return
 	}
 	ref := newDemoRef()
-	go func() {
+	go func() { // there are at most demoCallsAtOnce; Close ends them
 		defer func() { <-d.busy }()
 		d.call(bytes.ReplaceAll([]byte(body), []byte("%REF%"), []byte(ref)))
 	}()
@@ -103,7 +103,7 @@ func newDemoRef() string {
 	return "demo-" + hex.EncodeToString(random[:])
 }
 
-// call waits for the answer as a client does. What came of it is seen on the page and in the log.
+// call waits for the answer, as a client does. It reports nothing: the page and the log show how the call ended.
 func (d *demoCalls) call(body []byte) {
 	seconds := string(signer.AppendTime(nil, time.Now()))
 	req, err := http.NewRequestWithContext(d.ended, http.MethodPost, d.url+signedPath(demoLogin, seconds, demoSecret, body), bytes.NewReader(body))

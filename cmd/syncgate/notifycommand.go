@@ -47,7 +47,7 @@ func notifications(p *program, fs *flag.FlagSet, args []string) error {
 		after:        fs.String("after", "", "list those behind this `cursor`, which the list before has printed"),
 		raw:          jsonFlag(fs),
 	}
-	if err := parseFlags(fs, args, 2); err != nil {
+	if err := parseConfigArgs(fs, args, 2); err != nil {
 		return err
 	}
 	action, id := fs.Arg(0), fs.Arg(1)

@@ -240,7 +240,7 @@ func (s *spec) operatedPoorly(t *testing.T) {
 	g.stop()
 }
 
-// operatedWithoutRedis asks a gateway whose Redis has gone.
+// operatedWithoutRedis takes Redis away from a gateway, and asks it.
 func (s *spec) operatedWithoutRedis(t *testing.T) {
 	e, r := newJobs(t), redistest.StartTCP(t)
 	g := e.serveRoutes(t, free(t, 1)[0], `

@@ -260,8 +260,8 @@ func (d *described) call(status int, task taskAtEngine, body string, headers ...
 func (d *described) receive(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	s, _ := d.state()
-	var wrong []string
-	for _, op := range s.receivers() { // it is one of them, whose Content-Type it has
+	wrong := []string{"no operation has a receiver"}
+	for _, op := range s.receivers() { // one of them describes it
 		wrong = op.wrongRequest(op.parameters(), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}})
 		if len(wrong) == 0 {
 			break

@@ -41,7 +41,7 @@ const (
 func top(p *program, fs *flag.FlagSet, args []string) error {
 	path, where := configFlag(fs), adminFlag(fs)
 	once := fs.Bool("once", false, "print it once, and end")
-	if err := parseFlags(fs, args, 0); err != nil {
+	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
 	address, err := p.adminAddress(*where, *path)

@@ -55,7 +55,7 @@ func whereIs(p *program, fs *flag.FlagSet, args []string) error {
 	if id != "" {
 		most = 0
 	}
-	if err := parseFlags(fs, args, most); err != nil {
+	if err := parseConfigArgs(fs, args, most); err != nil {
 		return err
 	}
 	if id == "" {

@@ -59,7 +59,7 @@ func trips(p *program, fs *flag.FlagSet, args []string) error {
 		older:   fs.Duration("older", 0, "list those alone that were accepted longer ago than this `duration`"),
 		limit:   fs.Int("limit", tripsLimit, "list so many at most, up to 1000"),
 	}
-	if err := parseFlags(fs, args, 0); err != nil {
+	if err := parseConfigFlags(fs, args); err != nil {
 		return err
 	}
 	if err := f.check(); err != nil {

@@ -144,6 +144,16 @@ func TestTripsRefusals(t *testing.T) {
 	}
 }
 
+// TestAskingWithoutAFile: a --config= without a file comes of a variable of the shell that is not set.
+func TestAskingWithoutAFile(t *testing.T) {
+	for _, args := range [][]string{{"trips"}, {"trip", "x"}, {"top"}, {"notify", "list"}, {"waiters"}} {
+		status, _, errs := runs(append(args, "--config=")...)
+		if status != exitUsage || !strings.Contains(errs, "--config names no file") {
+			t.Errorf("%q: status %d %s", args, status, errs)
+		}
+	}
+}
+
 func TestTripSaysWhatIsNext(t *testing.T) {
 	a := newFakeAdmin(t)
 	accepted := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -21,7 +21,7 @@ type Place struct {
 	Is      string   // PlaceCalls, PlaceSubscribes or PlaceSubscription
 }
 
-// Places gives the places of all routes, in the order of the configuration: those that requests are looked up in. An error has every problem.
+// Places gives the places of all routes, in the order of the configuration. Requests are looked up in the same places. An error names every problem.
 func (c *Config) Places() (all []Place, err error) {
 	var p problems
 	names := [...]string{calls: PlaceCalls, subscribes: PlaceSubscribes, subscription: PlaceSubscription}
