@@ -101,7 +101,13 @@ func wantRestricted(t *testing.T, pod core.PodSpec) {
 			t.Errorf("the pod does not have %s", what)
 		}
 	}
-	for _, v := range pod.Volumes {
+	wantVolumes(t, pod.Volumes)
+}
+
+// wantVolumes wants volumes that the profile admits, and Secrets that the pod's group alone reads.
+func wantVolumes(t *testing.T, volumes []core.Volume) {
+	t.Helper()
+	for _, v := range volumes {
 		if v.Secret != nil && (v.Secret.DefaultMode == nil || *v.Secret.DefaultMode != 0o440) {
 			t.Errorf("others than the pod's group may read the Secret %s", v.Secret.SecretName)
 		}
