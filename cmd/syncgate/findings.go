@@ -54,6 +54,7 @@ func (r *findings) add(v verdict, key, do, format string, args ...any) {
 
 // showOnline prints a finding as check --online does, which says error for what keeps a gateway from serving.
 func showOnline(w io.Writer) func(finding) {
+	w = escaping{w}
 	return func(f finding) {
 		word := string(f.Verdict)
 		if f.Verdict == isProblem {
@@ -63,8 +64,9 @@ func showOnline(w io.Writer) func(finding) {
 	}
 }
 
-// showRow prints a finding as a row of a table, and what to do in a line below.
+// showRow prints a finding as a row of a table, and what to do in a line below. Parts of it are what others have answered.
 func showRow(w io.Writer) func(finding) {
+	w = escaping{w}
 	return func(f finding) {
 		fmt.Fprintf(w, "%-8s %-9s %s: %s\n", f.Verdict, f.Part, f.Key, f.Text)
 		if f.Do != "" {

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestFindingsAreEscaped shows what a server has answered: a terminal obeys nothing of it, and reads each word.
+func TestFindingsAreEscaped(t *testing.T) {
+	found := finding{Part: "edge", Verdict: isProblem, Key: "listen.public_url", Text: "„\x1b[2J\u009b0m“ after 300µs", Do: "set \x07 it"}
+	for name, show := range map[string]func(*strings.Builder){
+		"doctor":         func(b *strings.Builder) { showRow(b)(found) },
+		"check --online": func(b *strings.Builder) { showOnline(b)(found) },
+	} {
+		var b strings.Builder
+		show(&b)
+		if got := b.String(); strings.ContainsAny(got, "\x1b\x07\u009b") || !strings.Contains(got, `[2J`) || !strings.Contains(got, "after 300µs") || !strings.HasSuffix(got, "\n") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
