@@ -68,7 +68,7 @@ type Callback struct {
 
 // Engine says how we reach the engine and how we speak to it.
 type Engine struct {
-	gateway.EngineConfig
+	gateway.Connection
 	APIVersion int `yaml:"api_version"`
 }
 
@@ -118,15 +118,15 @@ type Log struct {
 
 // Default is the configuration where nothing is said.
 func Default() *Config {
-	g, dialect := gateway.Default(), corezoid.Default()
+	g, syncAPI := gateway.Default(), corezoid.Default()
 	return &Config{
 		Listen:         g.Listen,
 		Callback:       Callback{CallbackConfig: g.Callback},
-		Engine:         Engine{EngineConfig: g.Engine, APIVersion: dialect.APIVersion},
-		Auth:           Auth{Window: signer.Default().Window, Ops: dialect.Ops},
+		Engine:         Engine{Connection: g.Engine, APIVersion: syncAPI.APIVersion},
+		Auth:           Auth{Window: signer.Default().Window, Ops: syncAPI.Ops},
 		Timeouts:       g.Timeouts,
 		Limits:         g.Limits,
-		ForwardHeaders: dialect.ForwardHeaders,
+		ForwardHeaders: syncAPI.ForwardHeaders,
 		Correlator:     Correlator{Backend: Memory, WhenDown: g.WhenDown, Redis: RedisConfig{Config: redis.Default()}},
 		Results:        g.Results,
 		OnDisconnect:   g.OnDisconnect,
@@ -144,7 +144,7 @@ func (c *Config) Gateway() gateway.Config {
 	return gateway.Config{
 		Listen:       c.Listen,
 		Callback:     c.Callback.CallbackConfig,
-		Engine:       c.Engine.EngineConfig,
+		Engine:       c.Engine.Connection,
 		Timeouts:     c.Timeouts,
 		Limits:       c.Limits,
 		Results:      c.Results,

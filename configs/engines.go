@@ -107,7 +107,7 @@ func (c *Config) validateEngines() error {
 			all = append(all, fmt.Errorf("%s%w", key, err))
 		}
 		connection := e.HTTP().Connection()
-		all = append(all, connection.ValidateConnection(key))
+		all = append(all, gateway.ValidateConnection(&connection, key))
 		if e.Kind == metrici.Kind && e.KeepsForever() && e.AllowForever && c.Correlator.Backend != Redis {
 			all = append(all, fmt.Errorf("%sretention: is true, which needs correlator.backend redis: nothing in memory is kept for ever", key))
 		}

@@ -17,7 +17,7 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 	}
 	limits := g.limits.Load()
 	limited := limits.ParkedPerLogin > 0 || limits.RatePerLogin > 0
-	streams := limits.StreamsPerLogin > 0 && c.mode() == Stream
+	streams := limits.StreamsPerLogin > 0 && modeOf(c) == Stream
 	if !limited && !streams && (c.Options == nil || len(c.Options.Quotas) == 0) {
 		return func() {}, nil
 	}
@@ -32,7 +32,7 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 		err = e.enterAll(c.Options.Quotas, remote)
 	}
 	if c.Options != nil {
-		c.Options.rate = e.rate()
+		c.Options.Rate = e.rate()
 	}
 	if err != nil {
 		e.Leave()

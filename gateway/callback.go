@@ -164,7 +164,7 @@ func setDelivered(dst *fasthttp.Response, answer []byte) {
 // it can stop.
 func setSuperseded(dst *fasthttp.Response, answer []byte, before *correlator.Superseded) {
 	setDelivered(dst, answer)
-	dst.Header.Set(statusHeader, before.Status.String())
+	dst.Header.Set(StatusHeader, before.Status.String())
 }
 
 // sharedDeadlines bound how long engines wait for their answers: a slow client has its whole write time-out, and the store its own.
@@ -195,7 +195,7 @@ func (d *sharedDeadlines) context(now time.Time) context.Context {
 // refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. token is
 // zero where it is not genuine.
 func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, token correlator.Token) {
-	g.metrics.Callback(f.why().callback).Inc()
+	g.metrics.Callback(whyOf(f).callback).Inc()
 	g.noteRefusedCallback(f, token.Trip, token.Op)
 	setFault(dst, f)
 	dst.Header.SetContentType(contentJSON)

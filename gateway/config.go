@@ -1,13 +1,11 @@
 package gateway
 
 import (
-	"net/url"
 	"time"
 
 	"syncgate/internal/cors"
 	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
-	"syncgate/internal/upstream"
 	"syncgate/signer"
 )
 
@@ -15,7 +13,7 @@ import (
 type Config struct {
 	Listen       Listen
 	Callback     CallbackConfig
-	Engine       EngineConfig
+	Engine       Connection
 	Timeouts     Timeouts
 	Limits       Limits
 	Results      Results
@@ -48,8 +46,8 @@ type CallbackConfig struct {
 	Methods []string `yaml:"methods"`
 }
 
-// EngineConfig says how we reach the engine.
-type EngineConfig struct {
+// Connection says how an engine is reached.
+type Connection struct {
 	URL            string        `yaml:"url"`
 	Proxy          string        `yaml:"proxy"` // URL of an HTTP proxy, which may hold a password, or NoProxy; empty: none, unless somebody puts one there
 	Timeout        time.Duration `yaml:"timeout"`
@@ -62,11 +60,19 @@ type EngineConfig struct {
 	Headers map[string]signer.Secret `yaml:"headers"`
 }
 
+// DefaultConnection is the one where nothing is said. It has no URL.
+func DefaultConnection() Connection {
+	return Connection{Timeout: 10 * time.Second, Idle: 10 * time.Second, MaxConnections: 1024, Ack: AckProtocol}
+}
+
 // Timeouts of the clients' waits.
 type Timeouts struct {
 	Default time.Duration `yaml:"default"`
 	Max     time.Duration `yaml:"max"`
 }
+
+// DefaultTimeouts are those where nothing is said.
+func DefaultTimeouts() Timeouts { return Timeouts{Default: time.Minute, Max: 5 * time.Minute} }
 
 // Limits bound what clients and engines can make us hold. 0 means none where the comment says so.
 type Limits struct {
@@ -100,19 +106,13 @@ type Admin struct {
 	Hosts []string `yaml:"hosts"`
 }
 
-// NoProxy is the EngineConfig.Proxy that is none, whatever the environment says.
+// NoProxy is the Connection.Proxy that is none, whatever the environment says.
 const NoProxy = "none"
-
-// proxy gives the URL of the proxy, nil if there is none.
-func (e EngineConfig) proxy() (*url.URL, error) {
-	if e.Proxy == NoProxy {
-		return nil, nil
-	}
-	return upstream.ParseProxy(e.Proxy)
-}
 
 // Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.
 func Default() Config {
+	engine := DefaultConnection()
+	engine.URL = "https://api.corezoid.com"
 	return Config{
 		Listen: Listen{
 			Public:        ":8080",
@@ -127,14 +127,8 @@ func Default() Config {
 			BaseURL: "http://127.0.0.1:8080",
 			Methods: []string{"POST", "PUT", "PATCH"},
 		},
-		Engine: EngineConfig{
-			URL:            "https://api.corezoid.com",
-			Timeout:        10 * time.Second,
-			Idle:           10 * time.Second,
-			MaxConnections: 1024,
-			Ack:            AckProtocol,
-		},
-		Timeouts: Timeouts{Default: time.Minute, Max: 5 * time.Minute},
+		Engine:   engine,
+		Timeouts: DefaultTimeouts(),
 		Limits: Limits{
 			Body:            setting.MiB,
 			CallbackBody:    5 * setting.MiB,
@@ -159,7 +153,7 @@ const (
 	Cancel = "cancel"
 )
 
-// Values of EngineConfig.Ack: what a 2xx of the engine has to say.
+// Values of Connection.Ack: what a 2xx of the engine has to say.
 const (
 	AckProtocol = "protocol" // it answers each op, as the protocol says
 	AckAny      = "any"      // anything, or nothing: the callback decides
@@ -176,7 +170,7 @@ func (c *Config) Validate() error {
 	var p setting.Problems
 	c.Listen.validate(&p)
 	c.Callback.validate(&p)
-	c.Engine.validate(&p)
+	validateEngine(&c.Engine, &p)
 	p.Positive("timeouts.default", c.Timeouts.Default)
 	p.Positive("timeouts.max", c.Timeouts.Max)
 	if c.Timeouts.Default > c.Timeouts.Max {

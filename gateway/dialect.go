@@ -164,14 +164,6 @@ type Terms struct {
 	Recorded  bool          // there is a record of the call from its beginning
 }
 
-// terms gives the Terms of a call; the zero Terms where it has none.
-func (c *Call) terms() Terms {
-	if c.Terms == nil {
-		return Terms{}
-	}
-	return *c.Terms
-}
-
 // CallNames are the names of a call's ops, under which others complete them through Gateway.Deliver. A call with names has its own. Its methods may
 // ask a store, and wait for it until ctx ends; where ctx has no deadline there is none, and they must not block. One that panics ends the wait for
 // nobody else, and has returned as far as the others are concerned.
@@ -212,8 +204,9 @@ type Options struct {
 	Asked        *Asked    // what the engine is to word; gone when it has
 	Prepared     any       // the engine's own; gone when the engine has answered
 
-	rate  *RateLimit           // as Reply has it
-	first *correlator.Callback // with ErrReported: what the engine has reported
+	// Of the gateway, after Accept.
+	Rate     *RateLimit           // as Reply has it
+	Reported *correlator.Callback // with ErrReported: what the engine has reported
 }
 
 // RateLimit is what is left of the limit that a caller reaches first.
@@ -311,14 +304,6 @@ type TaskCall struct {
 	MayRead func(login string, guarded bool) error
 
 	Ended bool // CancelTask: the task was over already
-
-	timedOut bool // what was overdue of it was ended
-
-	// Of the record.
-	maker    uint8     // the dialect that made the task
-	merged   [][]byte  // as in Reply
-	created  time.Time // zero: not known
-	readable bool      // it is there, and the client may read it
 }
 
 // TaskVerb is what a client wants of a task.

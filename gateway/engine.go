@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -77,21 +78,21 @@ func (t EngineTask) Whole() string {
 	if t.cut {
 		return ""
 	}
-	return string(t.bytes())
+	return string(t.Bytes())
 }
 
-// bytes gives the id, nil when there is none. It stands in t.
-func (t *EngineTask) bytes() []byte { return t.text[:t.size] }
+// Bytes gives the id, or its beginning; nil when there is none. It stands in t.
+func (t *EngineTask) Bytes() []byte { return t.text[:t.size] }
 
 const (
-	statusHeader = "X-Callback-Status" // as it is looked up: in its canonical form
+	StatusHeader = "X-Callback-Status" // as it is looked up: in its canonical form
 	statusQuery  = "callback_status"
 )
 
 // StatusOf reads the status that stands in the head of a callback: X-Callback-Status, else callback_status of its query. Open: neither is
 // there, and what is in the body counts. An unknown word is a *Fault.
 func StatusOf(req *fasthttp.Request) (correlator.Status, error) {
-	word := req.Header.PeekCanonical([]byte(statusHeader))
+	word := req.Header.PeekCanonical([]byte(StatusHeader))
 	if len(word) == 0 {
 		word = queryValue(req.Header.RequestURI(), statusQuery)
 	}
@@ -131,7 +132,7 @@ func queryValue(target []byte, name string) []byte {
 type NamedEngine struct {
 	Name   string // as routes name it
 	Code   Engine
-	Config EngineConfig
+	Config Connection
 }
 
 // DefaultEngine is the name of the engine that routes use where they name none.
@@ -144,7 +145,7 @@ type engine struct {
 	id     correlator.EngineID
 	code   Engine
 	cancel Canceller // nil: it cannot be asked to cancel
-	cfg    EngineConfig
+	cfg    Connection
 	client *upstream.Client
 
 	headers atomic.Pointer[[]engineHeader] // of requests to the engine; never nil
@@ -189,7 +190,7 @@ func (g *Gateway) addEngine(e NamedEngine, p Parts) error {
 		made.cancel = c
 	}
 	made.setHeaders(e.Config.Headers)
-	through, err := e.Config.proxy()
+	through, err := proxyOf(&e.Config)
 	if err != nil {
 		return err
 	}
@@ -201,6 +202,14 @@ func (g *Gateway) addEngine(e NamedEngine, p Parts) error {
 	}
 	g.engines = append(g.engines, made)
 	return nil
+}
+
+// proxyOf gives the URL of the proxy of a connection, nil if there is none.
+func proxyOf(c *Connection) (*url.URL, error) {
+	if c.Proxy == NoProxy {
+		return nil, nil
+	}
+	return upstream.ParseProxy(c.Proxy)
 }
 
 // engineNamed gives the engine of a call.

@@ -13,7 +13,7 @@ func TestEngineTaskThatIsCut(t *testing.T) {
 			t.Errorf("%q: whole %q, want %q", id, got, want)
 		}
 	}
-	if task := NewEngineTask([]byte(long)); string(task.bytes()) != fits {
-		t.Errorf("operators see %q", task.bytes())
+	if task := NewEngineTask([]byte(long)); string(task.Bytes()) != fits {
+		t.Errorf("operators see %q", task.Bytes())
 	}
 }

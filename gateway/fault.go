@@ -20,7 +20,9 @@ var (
 	// ErrForeignAnswer is the error of an Engine's Ack whose answer belongs to another request, as its id or ref says. Nothing is known of
 	// this one: its client stays parked, and the connection is closed.
 	ErrForeignAnswer = errors.New("gateway: the engine's answer belongs to another request")
+)
 
+var (
 	errOverLimit   = errors.New("gateway: hardly any descriptors are left")
 	errForwardBusy = errors.New("gateway: every engine connection is busy")
 	errTooMany     = errors.New("gateway: too many waiting clients of one login")

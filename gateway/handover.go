@@ -17,8 +17,8 @@ import (
 // streamBegin is how long a stream waits for the engine to take the task.
 const streamBegin = time.Second
 
-// mode is what the client of a call waits for.
-func (c *Call) mode() Mode {
+// modeOf is what the client of a call waits for.
+func modeOf(c *Call) Mode {
 	if c.Options == nil {
 		return Hold
 	}
@@ -26,7 +26,7 @@ func (c *Call) mode() Mode {
 }
 
 // handsOver reports whether the client is to be answered when the engine has taken the task.
-func (t *trip) handsOver() bool { return t.kind == creates && t.call != nil && t.call.mode() != Hold }
+func (t *trip) handsOver() bool { return t.kind == creates && t.call != nil && modeOf(t.call) != Hold }
 
 // ownKey is the key of a trip whose client named none. No client can send it.
 func ownKey(id correlator.ID) string { return "\x00" + string(id[:]) }
@@ -37,7 +37,7 @@ func (t *trip) keyed() bool { return t.key != "" && t.key[0] != 0 }
 // waitEnds gives when the client of a call is answered at the latest. To hand over, the engine has to answer: that takes as long as a
 // connection to it and its answer may.
 func (t *trip) waitEnds() time.Time {
-	switch t.call.mode() {
+	switch modeOf(t.call) {
 	case HandOver:
 		return t.accepted.Add(2 * t.g.engines[t.engine].cfg.Timeout)
 	case Stream:
@@ -49,7 +49,7 @@ func (t *trip) waitEnds() time.Time {
 
 // waitLimit gives when the client is answered at the latest that waits for the result, or for events.
 func (t *trip) waitLimit() time.Time {
-	if terms := t.call.terms(); terms.Ends {
+	if terms := termsOf(t.call); terms.Ends {
 		return t.accepted.Add(min(t.call.Wait, terms.Lasts))
 	}
 	return t.accepted.Add(t.call.Wait)
@@ -75,7 +75,7 @@ func (t *trip) reported(cb correlator.Callback) {
 	o := t.call.Options
 	if o != nil && o.FirstReport && !t.handsOver() {
 		t.decideBy(func() {
-			o.first = &cb
+			o.Reported = &cb
 			t.decide(ErrReported)
 		}, false)
 		return
@@ -98,7 +98,7 @@ func (t *trip) reported(cb correlator.Callback) {
 
 // streams reports whether the client of a decided trip is to hear events now.
 func (t *trip) streams() bool {
-	return t.kind == creates && t.call != nil && t.call.mode() == Stream && errors.Is(t.why, ErrHandedOver)
+	return t.kind == creates && t.call != nil && modeOf(t.call) == Stream && errors.Is(t.why, ErrHandedOver)
 }
 
 // stream gives the client of a task that the engine has taken to a stream. The trip ends here. It asks the store.

@@ -19,9 +19,9 @@ func (g *Gateway) failed(err error, requestID string) *Fault {
 	return f
 }
 
-// refuse writes a fault in a dialect's words.
-func (g *Gateway) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) {
-	g.partners.refuse(dialect, dst, f, of)
+// refuse writes a fault in the words of a dialect.
+func (g *Gateway) refuse(by uint8, dst *fasthttp.Response, f *Fault, of Refused) {
+	g.partners.refuse(by, dst, f, of)
 	setFault(dst, f)
 }
 
@@ -58,8 +58,8 @@ func (g *Gateway) finishHeader(dst *fasthttp.Response, requestID string, p cors.
 func noStore(dst *fasthttp.Response) { dst.Header.Set("Cache-Control", "no-store") }
 
 // noStoreOf is noStore for the answer of a dialect. The result of a route may say itself how long it is good.
-func noStoreOf(dialect uint8, dst *fasthttp.Response) {
-	if dialect == 0 || len(dst.Header.Peek("Cache-Control")) == 0 {
+func noStoreOf(by uint8, dst *fasthttp.Response) {
+	if by == 0 || len(dst.Header.Peek("Cache-Control")) == 0 {
 		noStore(dst)
 	}
 }

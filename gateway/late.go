@@ -116,7 +116,7 @@ func (g *Gateway) lateCallback(id correlator.ID, op int, kept bool) {
 // noteRefusedCallback leaves a line about a callback that was refused. One with a genuine token is a warning: its client waits in vain,
 // unless the engine sends the callback again as it should be.
 func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
-	row := f.why()
+	row := whyOf(f)
 	genuine := trip != correlator.ID{}
 	if !genuine && f.Status < 500 || row.callback == callbackGone { // which has a line of its own
 		g.log.Debug().Str("error", redact.Error(f)).Int("status", f.Status).Msg("callback refused")

@@ -15,8 +15,8 @@ import (
 // named reports whether ops of a call have names.
 func (t *trip) named() bool { return t.call.Names != nil }
 
-// forwards reports whether the engine is to get an op of the call.
-func (c *Call) forwards() bool {
+// forwards reports whether the engine is to get an op of a call.
+func forwards(c *Call) bool {
 	for i := range c.Ops {
 		if c.Ops[i].Refused == "" && !c.Ops[i].Local {
 			return true
@@ -47,7 +47,7 @@ func (t *trip) forwardNamed() {
 	case err != nil:
 		t.body.Release()
 		t.unsent(faultOf(err))
-	case t.call.forwards():
+	case forwards(t.call):
 		t.g.engines[t.engine].client.Do(t)
 		t.registered()
 		t.acked(&decision{finals: finals})
@@ -157,7 +157,7 @@ func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlato
 		outcome = callbackRepeated
 	default:
 		f := faultOf(err)
-		outcome = f.why().callback
+		outcome = whyOf(f).callback
 		g.log.Debug().Str("error", redact.Error(f)).Stringer("trip", id).Int("op", cb.Op).Msg("what came for an op was not delivered")
 	}
 	if cb.Status != correlator.Answered { // which is no callback, but an answer of ours

@@ -26,7 +26,7 @@ func (t *trip) observe(written bool) {
 	outcome := t.outcome()
 	t.g.metrics.Trip(outcome, t.login(), t.status, took)
 	if t.refusal != nil {
-		t.g.metrics.Refused(t.refusal.reason())
+		t.g.metrics.Refused(reasonOf(t.refusal))
 	}
 	if outcome == outcomeComplete && t.call.Options != nil {
 		t.g.medians.Add(t.call.Options.Route, took)
@@ -48,7 +48,7 @@ func (t *trip) remember(outcome string, took time.Duration, written bool) {
 	t.facts(&f)
 	f.Outcome, f.Status, f.Took, f.Written = outcome, t.status, took, written
 	if t.refusal != nil {
-		f.Reason = t.refusal.reason()
+		f.Reason = reasonOf(t.refusal)
 	}
 	switch retention := t.g.cfg.Results.Retention; {
 	case retention <= 0 || !t.kept && !t.claimed.Load():
@@ -82,7 +82,7 @@ func (t *trip) login() string {
 func (t *trip) outcome() string {
 	switch {
 	case t.refusal != nil:
-		return t.refusal.why().outcome
+		return whyOf(t.refusal).outcome
 	case t.whole != nil:
 		return outcomeEngineRefused
 	case errors.Is(t.why, ErrHandedOver), errors.Is(t.why, ErrReported), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
@@ -165,7 +165,7 @@ func (t *trip) line(line *zerolog.Event, outcome string, took time.Duration, wri
 		line = line.Bool("abandoned", true)
 	}
 	if t.refusal != nil {
-		line = line.Str("reason", t.refusal.reason()).Str("refusal", redact.Error(t.refusal))
+		line = line.Str("reason", reasonOf(t.refusal)).Str("refusal", redact.Error(t.refusal))
 	}
 	if said := t.engineSaid(); said != nil && said.refused {
 		line = line.Uint16("engine_status", t.engineStatus).Str("engine_says", said.why)
@@ -224,10 +224,10 @@ func (t *trip) appendEngineTask(dst []byte, op int) []byte {
 	if t.said != nil && op < len(t.said.tasks) {
 		task = t.said.tasks[op]
 	}
-	if name := t.id.Name(); bytes.Contains(task.bytes(), name[:]) {
+	if name := t.id.Name(); bytes.Contains(task.Bytes(), name[:]) {
 		return dst
 	}
-	return redact.AppendText(dst, task.bytes(), mostLabel)
+	return redact.AppendText(dst, task.Bytes(), mostLabel)
 }
 
 // mostLabel bounds what the log shows of a text that others have chosen, in bytes.

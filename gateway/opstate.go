@@ -171,7 +171,7 @@ func (g *Gateway) fetchOverdue(t *trip) {
 
 // timesOut reports whether the wait ends as the engine has no more time.
 func (t *trip) timesOut(reason error) bool {
-	return errors.Is(reason, correlator.ErrDeadline) && t.kind == creates && t.claimed.Load() && t.call.terms().Ends && !time.Now().Before(t.accepted.Add(t.call.Terms.Lasts))
+	return errors.Is(reason, correlator.ErrDeadline) && t.kind == creates && t.claimed.Load() && termsOf(t.call).Ends && !time.Now().Before(t.accepted.Add(t.call.Terms.Lasts))
 }
 
 // timeOut ends the trip's open ops in its record, and so for its client. Where that cannot be written the wait ends as any other.
@@ -193,7 +193,7 @@ func (t *trip) soFar() []byte {
 			return correlator.Overlay(t.call.Options.Data, reported(rec, 0))
 		}
 	}
-	if merged := correlator.Overlay(t.call.Options.Data, t.call.Options.first.Body); merged != nil {
+	if merged := correlator.Overlay(t.call.Options.Data, t.call.Options.Reported.Body); merged != nil {
 		return merged
 	}
 	return correlator.Overlay(t.call.Options.Data, []byte("{}"))

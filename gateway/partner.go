@@ -33,7 +33,7 @@ func (p *partners) recovered(method string, err *error) {
 }
 
 // route gives the dialect that knows a path.
-func (p *partners) route(path []byte) (dialect uint8, r Route, err error) {
+func (p *partners) route(path []byte) (by uint8, r Route, err error) {
 	defer p.recovered("Route", &err)
 	for i, d := range p.dialects {
 		if r, ok := d.Route(path); ok {
@@ -44,7 +44,7 @@ func (p *partners) route(path []byte) (dialect uint8, r Route, err error) {
 }
 
 // named gives the dialect with that name; empty: the default one.
-func (p *partners) named(name string) (dialect uint8, err error) {
+func (p *partners) named(name string) (by uint8, err error) {
 	if name == "" {
 		return 0, nil
 	}
@@ -56,15 +56,15 @@ func (p *partners) named(name string) (dialect uint8, err error) {
 	return 0, errors.New("read a record: no dialect of this node has made it")
 }
 
-func (p *partners) accept(dialect uint8, req *fasthttp.Request, r Route, now time.Time) (c *Call, err error) {
+func (p *partners) accept(by uint8, req *fasthttp.Request, r Route, now time.Time) (c *Call, err error) {
 	defer p.recovered("Accept", &err)
-	return p.dialects[dialect].Accept(req, r, now)
+	return p.dialects[by].Accept(req, r, now)
 }
 
 // task reads a request about a task.
-func (p *partners) task(dialect uint8, req *fasthttp.Request, r Route, now time.Time) (c TaskCall, err error) {
+func (p *partners) task(by uint8, req *fasthttp.Request, r Route, now time.Time) (c TaskCall, err error) {
 	defer p.recovered("Task", &err)
-	d, ok := p.dialects[dialect].(TaskDialect)
+	d, ok := p.dialects[by].(TaskDialect)
 	if !ok {
 		return TaskCall{}, correlator.ErrForged
 	}
@@ -72,8 +72,8 @@ func (p *partners) task(dialect uint8, req *fasthttp.Request, r Route, now time.
 }
 
 // allowsOrigin reports whether a route's own list has an origin.
-func (p *partners) allowsOrigin(dialect uint8, r Route, origin, login string) (listed bool) {
-	d, ok := p.dialects[dialect].(BrowserDialect)
+func (p *partners) allowsOrigin(by uint8, r Route, origin, login string) (listed bool) {
+	d, ok := p.dialects[by].(BrowserDialect)
 	if !ok || origin == "" {
 		return false
 	}
@@ -83,19 +83,19 @@ func (p *partners) allowsOrigin(dialect uint8, r Route, origin, login string) (l
 }
 
 // answer words a reply. After an error dst is as if nothing had been written to it.
-func (p *partners) answer(dialect uint8, dst *fasthttp.Response, c *Call, r *Reply) (err error) {
+func (p *partners) answer(by uint8, dst *fasthttp.Response, c *Call, r *Reply) (err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
 		}
 	}()
 	defer p.recovered("Answer", &err)
-	p.dialects[dialect].Answer(dst, c, r)
+	p.dialects[by].Answer(dst, c, r)
 	return nil
 }
 
 // view words what is known of a task. maker is the dialect that made it. After an error dst is as if nothing had been written to it.
-func (p *partners) view(dialect, maker uint8, dst *fasthttp.Response, t *TaskCall, c *Call, r *Reply) (err error) {
+func (p *partners) view(by, maker uint8, dst *fasthttp.Response, t *TaskCall, c *Call, r *Reply) (err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
@@ -103,7 +103,7 @@ func (p *partners) view(dialect, maker uint8, dst *fasthttp.Response, t *TaskCal
 	}()
 	defer p.recovered("View", &err)
 	own := func(dst *fasthttp.Response) { p.dialects[maker].Answer(dst, c, r) }
-	if d, ok := p.dialects[dialect].(TaskDialect); ok {
+	if d, ok := p.dialects[by].(TaskDialect); ok {
 		d.View(dst, t, r, own)
 	} else {
 		own(dst)
@@ -112,9 +112,9 @@ func (p *partners) view(dialect, maker uint8, dst *fasthttp.Response, t *TaskCal
 }
 
 // appendAccepted, appendEvent and appendEnd word the events of a stream. What cannot be worded appends nothing.
-func (p *partners) appendAccepted(dialect uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
+func (p *partners) appendAccepted(by uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
 	event = dst
-	d, ok := p.dialects[dialect].(StreamDialect)
+	d, ok := p.dialects[by].(StreamDialect)
 	if !ok {
 		return dst, errStream
 	}
@@ -122,9 +122,9 @@ func (p *partners) appendAccepted(dialect uint8, dst []byte, c *Call, r *Reply) 
 	return d.AppendAccepted(dst, c, r), nil
 }
 
-func (p *partners) appendEvent(dialect uint8, dst []byte, c *Call, cb correlator.Callback) (event []byte, err error) {
+func (p *partners) appendEvent(by uint8, dst []byte, c *Call, cb correlator.Callback) (event []byte, err error) {
 	event = dst
-	d, ok := p.dialects[dialect].(StreamDialect)
+	d, ok := p.dialects[by].(StreamDialect)
 	if !ok {
 		return dst, errStream
 	}
@@ -132,9 +132,9 @@ func (p *partners) appendEvent(dialect uint8, dst []byte, c *Call, cb correlator
 	return d.AppendEvent(dst, c, cb), nil
 }
 
-func (p *partners) appendEnd(dialect, maker uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
+func (p *partners) appendEnd(by, maker uint8, dst []byte, c *Call, r *Reply) (event []byte, err error) {
 	event = dst
-	d, ok := p.dialects[dialect].(StreamDialect)
+	d, ok := p.dialects[by].(StreamDialect)
 	if !ok {
 		return dst, errStream
 	}
@@ -143,9 +143,9 @@ func (p *partners) appendEnd(dialect, maker uint8, dst []byte, c *Call, r *Reply
 }
 
 // register has a dialect keep what a call asks for beside its task.
-func (p *partners) register(ctx context.Context, dialect uint8, c *Call, task string) (err error) {
+func (p *partners) register(ctx context.Context, by uint8, c *Call, task string) (err error) {
 	defer p.recovered("Register", &err)
-	d, ok := p.dialects[dialect].(PushDialect)
+	d, ok := p.dialects[by].(PushDialect)
 	if !ok {
 		return errPush
 	}
@@ -153,8 +153,8 @@ func (p *partners) register(ctx context.Context, dialect uint8, c *Call, task st
 }
 
 // forget has a dialect take back what it has kept for a task that was not made.
-func (p *partners) forget(ctx context.Context, dialect uint8, c *Call, task string) {
-	d, ok := p.dialects[dialect].(ForgetDialect)
+func (p *partners) forget(ctx context.Context, by uint8, c *Call, task string) {
+	d, ok := p.dialects[by].(ForgetDialect)
 	if !ok {
 		return
 	}
@@ -207,14 +207,14 @@ func (p *partners) ended(ctx context.Context, c *Call, status []correlator.Statu
 }
 
 // resource answers a request of a Resource or a Report route.
-func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Response, req *fasthttp.Request, at ResourceCall) (login string, err error) {
+func (p *partners) resource(ctx context.Context, by uint8, dst *fasthttp.Response, req *fasthttp.Request, at ResourceCall) (login string, err error) {
 	defer func() {
 		if err != nil {
 			wipe(dst)
 		}
 	}()
 	defer p.recovered("Resource", &err)
-	d, ok := p.dialects[dialect].(ResourceDialect)
+	d, ok := p.dialects[by].(ResourceDialect)
 	if !ok {
 		return "", correlator.ErrForged
 	}
@@ -222,26 +222,26 @@ func (p *partners) resource(ctx context.Context, dialect uint8, dst *fasthttp.Re
 }
 
 // refuse words a fault. Where the dialect cannot, the answer is an empty object.
-func (p *partners) refuse(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) {
-	if p.worded(dialect, dst, f, of) != nil {
+func (p *partners) refuse(by uint8, dst *fasthttp.Response, f *Fault, of Refused) {
+	if p.worded(by, dst, f, of) != nil {
 		wipe(dst)
 		dst.Header.SetContentType(contentJSON)
 		dst.SetBodyString("{}")
 	}
 }
 
-func (p *partners) worded(dialect uint8, dst *fasthttp.Response, f *Fault, of Refused) (err error) {
+func (p *partners) worded(by uint8, dst *fasthttp.Response, f *Fault, of Refused) (err error) {
 	defer p.recovered("Refuse", &err)
-	if d, ok := p.dialects[dialect].(RefusalDialect); ok && d.RefuseRequest(dst, f, of) {
+	if d, ok := p.dialects[by].(RefusalDialect); ok && d.RefuseRequest(dst, f, of) {
 		return nil
 	}
-	p.dialects[dialect].Refuse(dst, f, of.RequestID)
+	p.dialects[by].Refuse(dst, f, of.RequestID)
 	return nil
 }
 
 // refusedByEngine words the answer of an engine that has refused a request. False: it goes to the client as it is.
-func (p *partners) refusedByEngine(dialect uint8, dst *fasthttp.Response, status int, of Refused) (worded bool) {
-	d, ok := p.dialects[dialect].(RefusalDialect)
+func (p *partners) refusedByEngine(by uint8, dst *fasthttp.Response, status int, of Refused) (worded bool) {
+	d, ok := p.dialects[by].(RefusalDialect)
 	if !ok {
 		return false
 	}

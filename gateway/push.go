@@ -49,7 +49,7 @@ func (t *trip) newID() correlator.ID {
 	if t.pushes() {
 		id = id.Mark()
 	}
-	if t.call.terms().Retention > t.g.cfg.Results.Retention {
+	if termsOf(t.call).Retention > t.g.cfg.Results.Retention {
 		id = id.Outlast()
 	}
 	if t.trace.recorded() {

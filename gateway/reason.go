@@ -140,8 +140,8 @@ func reasons() [31]reasonRow {
 	}
 }
 
-// why gives the row of a fault: of its reason, else of its status, else of an internal error.
-func (f *Fault) why() reasonRow {
+// whyOf gives the row of a fault: of its reason, else of its status, else of an internal error.
+func whyOf(f *Fault) reasonRow {
 	all := reasons()
 	for _, row := range all {
 		if f.Reason == row.reason || f.Reason == "" && f.Status == row.status {
@@ -151,5 +151,5 @@ func (f *Fault) why() reasonRow {
 	return all[len(all)-1]
 }
 
-// reason names why a request was refused, for the log and the metrics.
-func (f *Fault) reason() string { return string(f.why().reason) }
+// reasonOf names why a request was refused, for the log and the metrics.
+func reasonOf(f *Fault) string { return string(whyOf(f).reason) }

@@ -70,7 +70,7 @@ func (r *resourceReply) answer(ctx context.Context, at ResourceCall) {
 	h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)
 	if err != nil {
 		f := g.failed(err, h.requestID)
-		g.metrics.Refused(f.reason())
+		g.metrics.Refused(reasonOf(f))
 		g.noteRefused(f, at.Remote, &r.req.Header, h)
 		g.refuse(h.dialect, resp, h.unlist(f), h.refused())
 	}

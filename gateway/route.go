@@ -210,7 +210,7 @@ func (g handler) Serve(in *httpserver.Incoming) (suspended bool) {
 		setForwarded(in.Response, false)
 	case err != nil:
 		f := g.failed(err, a.requestID)
-		g.metrics.Refused(f.reason())
+		g.metrics.Refused(reasonOf(f))
 		g.noteRefused(f, g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), &in.Request.Header, a)
 		g.refuse(a.dialect, in.Response, a.unlist(f), a.refused())
 	}
@@ -323,7 +323,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	case routeCreate:
 		g.refusedUnread(a, f, why)
 	case routeNone, routeTask, routeResource, routeReport, routeHealth, routeReady:
-		g.metrics.Refused(f.reason())
+		g.metrics.Refused(reasonOf(f))
 	}
 	g.refuse(a.dialect, dst, f, a.refused())
 	if a.route == routeCreate {

@@ -23,11 +23,11 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	for i := range faults {
-		if f := &faults[i].say; f.why().reason != f.Reason {
-			t.Errorf("%q has the reason %q, of which the table says %q", f.Text, f.Reason, f.why().reason)
+		if f := &faults[i].say; whyOf(f).reason != f.Reason {
+			t.Errorf("%q has the reason %q, of which the table says %q", f.Text, f.Reason, whyOf(f).reason)
 		}
 	}
-	if got := (&Fault{Status: 418}).why().reason; got != InternalError {
+	if got := whyOf(&Fault{Status: 418}).reason; got != InternalError {
 		t.Errorf("a status that nobody knows is %q", got)
 	}
 }

@@ -62,7 +62,7 @@ func (t *trip) metaOf() []byte {
 	if t.trace.recorded() {
 		m.Trace = t.trace.Request
 	}
-	if terms := c.terms(); terms.Ends {
+	if terms := termsOf(c); terms.Ends {
 		m.Until = t.accepted.Add(terms.Lasts).UnixMilli()
 	}
 	if t.dialect > 0 {
@@ -115,7 +115,7 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended 
 		asked.Wait = 0
 	}
 	t.listed = t.listed && g.partners.allowsOrigin(a.dialect, a.at, a.origin, asked.Login)
-	t.kind, t.task, t.exchange = fetches, &asked, in.Exchange
+	t.kind, t.task, t.exchange = fetches, &taskRequest{TaskCall: asked}, in.Exchange
 	in.Wait(t)
 	if g.local {
 		g.fetch(t)
@@ -123,6 +123,18 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended 
 		g.work.run(func() { g.fetch(t) })
 	}
 	return true, nil
+}
+
+// taskRequest is a client's request about a task, with what is known of the task.
+type taskRequest struct {
+	TaskCall
+	timedOut bool // what was overdue of it was ended
+
+	// Of the record.
+	maker    uint8     // the dialect that made the task
+	merged   [][]byte  // as in Reply
+	created  time.Time // zero: not known
+	readable bool      // it is there, and the client may read it
 }
 
 // ErrReader refuses a client that has not proved to be the login that made the task.
@@ -223,7 +235,7 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 		t.view(dst)
 		return
 	}
-	t.g.metrics.Refused(refusal.reason())
+	t.g.metrics.Refused(reasonOf(refusal))
 	t.g.log.Debug().Str("request_id", t.requestID).Stringer("trip", t.id).Int("status", refusal.Status).Str("why", refusal.Text).Msg("request refused")
 	t.g.refuse(t.dialect, dst, refusal, t.refusedTask())
 }
@@ -237,7 +249,7 @@ func (t *trip) view(dst *fasthttp.Response) {
 			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
-	if err := t.g.partners.view(t.dialect, t.task.maker, dst, t.task, t.call, &r); err != nil {
+	if err := t.g.partners.view(t.dialect, t.task.maker, dst, &t.task.TaskCall, t.call, &r); err != nil {
 		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.refusedTask())
 		return
 	}
@@ -296,4 +308,12 @@ func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 		g.log.Debug().Err(err).Stringer("trip", id).Int("op", cb.Op).Msg("the engine's late answer is not kept")
 	}
 	return !errors.Is(err, correlator.ErrUnavailable)
+}
+
+// termsOf gives the Terms of a call; the zero Terms where it has none.
+func termsOf(c *Call) Terms {
+	if c.Terms == nil {
+		return Terms{}
+	}
+	return *c.Terms
 }

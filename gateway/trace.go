@@ -125,7 +125,7 @@ func (t *Trace) reply() {
 // tracePark says to the tracer under which id the trip is parked.
 func (t *trip) tracePark() {
 	if t.trace.recorded() {
-		lasts := max(t.call.Wait, t.call.terms().Lasts)
+		lasts := max(t.call.Wait, termsOf(t.call).Lasts)
 		t.g.tracer.Park(t.id, t.trace, t.accepted.Add(lasts))
 	}
 }
@@ -161,7 +161,7 @@ func (t *trip) traceEnd(outcome string, took time.Duration, written bool) {
 		f.Trip = t.id.String()
 	}
 	if t.refusal != nil {
-		f.Reason = t.refusal.reason()
+		f.Reason = reasonOf(t.refusal)
 	}
 	if t.call != nil {
 		f.Ops = len(t.call.Ops)

@@ -29,7 +29,7 @@ type trip struct {
 	deadline  time.Time
 	leave     func()    // gives back the place that admission gave; nil: there is none
 	key       string    // the client's name for the request, empty if it has none
-	task      *TaskCall // of a client that comes back: what it asks for
+	task      *taskRequest // of a client that comes back: what it asks for
 	kind      kind
 	dialect   uint8 // of the request
 	engine    uint8 // of the call
@@ -116,7 +116,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 		return false, err
 	}
 	t.id, t.body, t.exchange = t.newID(), in.TakeBody(), in.Exchange
-	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || t.call.terms().Recorded) {
+	if t.key == "" && (t.handsOver() || t.merges() || t.pushes() || termsOf(t.call).Recorded) {
 		t.key = ownKey(t.id)
 	}
 	in.Wait(t) // from here on every answer is an event's: see event.go
@@ -210,7 +210,7 @@ func (t *trip) expect() {
 
 // expiry is until when callbacks for the trip are accepted.
 func (t *trip) expiry() time.Time {
-	terms := t.call.terms()
+	terms := termsOf(t.call)
 	lasts := max(t.call.Wait, terms.Lasts, t.deadline.Sub(t.accepted))
 	return t.accepted.Add(lasts).Add(max(t.g.cfg.Results.Retention, terms.Retention, minTokenLife))
 }
@@ -280,13 +280,13 @@ func (t *trip) wordReply(dst *fasthttp.Response) {
 	}()
 	*r = Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
 	if o := t.call.Options; o != nil {
-		r.RateLimit = o.rate
+		r.RateLimit = o.Rate
 		if t.why != nil { // a result says nothing of later
 			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
 	if errors.Is(t.why, ErrReported) {
-		r.Reported, r.Merged = t.call.Options.first.Status, [][]byte{t.soFar()}
+		r.Reported, r.Merged = t.call.Options.Reported.Status, [][]byte{t.soFar()}
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))

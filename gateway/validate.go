@@ -11,6 +11,7 @@ import (
 	"syncgate/internal/httpfield"
 	"syncgate/internal/setting"
 	"syncgate/internal/whereabouts"
+	"syncgate/signer"
 )
 
 func (l *Listen) validate(p *setting.Problems) {
@@ -57,34 +58,34 @@ func (c *CallbackConfig) validate(p *setting.Problems) {
 	}
 }
 
-func (e *EngineConfig) validate(p *setting.Problems) {
+func validateEngine(e *Connection, p *setting.Problems) {
 	p.BaseURL("engine.url", e.URL)
 	p.OneOf("engine.ack", e.Ack, AckProtocol, AckAny)
-	e.validateConnection(p, "engine.")
+	validateConnection(e, p, "engine.")
 }
 
 // ValidateConnection gives every problem of how an engine is connected to, but for its URL, joined; each begins with key and the name of what is
 // wrong.
-func (e *EngineConfig) ValidateConnection(key string) error {
+func ValidateConnection(c *Connection, key string) error {
 	var p setting.Problems
-	e.validateConnection(&p, key)
+	validateConnection(c, &p, key)
 	return p.Err()
 }
 
-func (e *EngineConfig) validateConnection(p *setting.Problems, key string) {
-	if _, err := e.proxy(); err != nil {
+func validateConnection(e *Connection, p *setting.Problems, key string) {
+	if _, err := proxyOf(e); err != nil {
 		p.Add(key+"proxy", "%w; or "+NoProxy, err)
 	}
 	p.Positive(key+"timeout", e.Timeout)
 	p.Positive(key+"idle", e.Idle)
 	p.AtLeast(key+"max_connections", e.MaxConnections, 1)
-	e.validateHeaders(p, key+"headers")
+	validateHeaders(e.Headers, p, key+"headers")
 }
 
 // validateHeaders shows neither a value nor a name that is not known: a secret may stand in the wrong place.
-func (e *EngineConfig) validateHeaders(p *setting.Problems, key string) {
-	seen := make(map[string]bool, len(e.Headers))
-	for name, value := range e.Headers {
+func validateHeaders(headers map[string]signer.Secret, p *setting.Problems, key string) {
+	seen := make(map[string]bool, len(headers))
+	for name, value := range headers {
 		canonical, wrong := http.CanonicalHeaderKey(name), httpfield.Wrong(name, string(value))
 		switch {
 		case isOurs(canonical):

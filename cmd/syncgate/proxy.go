@@ -17,11 +17,11 @@ import (
 // engine.proxy is empty the environment decides, by the variables that most programs know: HTTPS_PROXY for an https engine, HTTP_PROXY for an
 // http one, and NO_PROXY for hosts that are reached without; those in lower case too. The loopback is always reached without.
 func engineProxy(c *configs.Config, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
-	return proxyOf("engine", c.Engine.EngineConfig, getenv)
+	return proxyOf("engine", c.Engine.Connection, getenv)
 }
 
 // proxyOf is engineProxy for the engine under a key.
-func proxyOf(key string, e gateway.EngineConfig, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
+func proxyOf(key string, e gateway.Connection, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
 	switch e.Proxy {
 	case gateway.NoProxy:
 		return nil, key + ".proxy", nil

@@ -45,7 +45,7 @@ type Config struct {
 
 // Default lets clients create and modify tasks. The URLs have no default.
 func Default() Config {
-	return Config{APIVersion: 2, Ops: []string{"create:task", "modify:task"}, Timeouts: gateway.Default().Timeouts}
+	return Config{APIVersion: 2, Ops: []string{"create:task", "modify:task"}, Timeouts: gateway.DefaultTimeouts()}
 }
 
 // Validate reports every problem of what the configuration file says to this package alone, each with its key.

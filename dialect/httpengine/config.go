@@ -62,11 +62,11 @@ const Kind = "http"
 
 // Default is what an engine has whose configuration says nothing.
 func Default() Config {
-	e := gateway.Default().Engine
+	c := gateway.DefaultConnection()
 	return Config{
 		Kind: Kind, Method: http.MethodPost, CallbackURL: CallbackURL{Header: "X-Callback-Url"},
 		Accepted: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent},
-		Timeout:  e.Timeout, Idle: e.Idle, MaxConnections: e.MaxConnections,
+		Timeout:  c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections,
 	}
 }
 
@@ -98,9 +98,9 @@ func (c Config) Filled() Config {
 }
 
 // Connection is what package gateway needs to connect.
-func (c Config) Connection() gateway.EngineConfig {
+func (c Config) Connection() gateway.Connection {
 	c = c.Filled()
-	return gateway.EngineConfig{
+	return gateway.Connection{
 		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: gateway.AckProtocol, Headers: c.Headers, Merge: c.Merge,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"syncgate/dialect/httpengine"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -203,12 +202,6 @@ type Config struct {
 type Named struct {
 	Name string
 	EngineConfig
-}
-
-// Default is a Config without engines.
-func Default() Config {
-	g := gateway.Default()
-	return Config{Await: g.Timeouts.Max, Report: ReportTime(g.Listen.WriteTimeout)}
 }
 
 // ReportTime gives Config.Report where a reply may take write to be written.

@@ -113,7 +113,8 @@ type table interface {
 func newSite(t *testing.T, change ...func(*setup)) *site {
 	t.Helper()
 	s := &site{worker: newWorker(t), t: t}
-	c := setup{http: httpengine.Config{Name: "worker", Kind: metrici.Kind, URL: s.URL + "/execute", Merge: true}, route: rest.DefaultRoute(), gateway: gateway.Default(), report: metrici.Default(), nodes: 1}
+	c := setup{http: httpengine.Config{Name: "worker", Kind: metrici.Kind, URL: s.URL + "/execute", Merge: true}, route: rest.DefaultRoute(), gateway: gateway.Default(), nodes: 1}
+	c.report = metrici.Config{Await: c.gateway.Timeouts.Max, Report: metrici.ReportTime(c.gateway.Listen.WriteTimeout)}
 	c.route.Name, c.route.Path, c.route.Engine, c.route.Auth = "tasks", "/v1/tasks", "worker", rest.AuthNone
 	c.gateway.Listen.Public, c.gateway.Listen.Admin, c.gateway.Engine.URL = "127.0.0.1:0", "", s.URL
 	for _, f := range change {
