@@ -20,7 +20,7 @@ import (
 const simple = `{"ops":[{"type":"create","obj":"task","conv_id":1}]}`
 
 func TestIncorrectBody(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(body, problem string) {
 		t.Helper()
 		_, err := accept(t, d, body)
@@ -69,7 +69,7 @@ func TestIncorrectBody(t *testing.T) {
 
 // Very many members of an op or a package are refused: to find one that is there twice costs ten times their bytes.
 func TestManyNames(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	names := func(n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -94,7 +94,7 @@ func TestManyNames(t *testing.T) {
 
 // What an answer quotes of a request is short, and cut between two characters.
 func TestQuotesAreShort(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	long := strings.Repeat("ї", 500)
 	cut := strings.Repeat("ї", 30)
 	_, err := accept(t, d, `{"`+long+`":1,"`+long+`":1}`)
@@ -113,7 +113,7 @@ func TestQuotesAreShort(t *testing.T) {
 
 // Every line of Content-Encoding counts, and every coding in it.
 func TestContentEncoding(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(coding string, lines ...string) {
 		t.Helper()
 		var header []string
@@ -145,7 +145,7 @@ func TestContentEncoding(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(timeout string, want time.Duration, given bool) {
 		t.Helper()
 		c := mustAccept(t, d, `{`+timeout+`"ops":{"type":"create","obj":"task"}}`)
@@ -172,7 +172,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestAcceptOrder(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(uri, body, header string, status int, text string) {
 		t.Helper()
 		_, err := d.Accept(wiretest.Received(t, "POST", uri, body, header), gateway.Route{}, now)
@@ -213,7 +213,7 @@ func TestAcceptOrder(t *testing.T) {
 
 // The signature is over the raw segment, so an escaped one is another time.
 func TestTimeIsRaw(t *testing.T) {
-	d := dialect(t, func(c *corezoid.Config) {})
+	d := newDialect(t, func(c *corezoid.Config) {})
 	escaped := strings.Replace(path(login, "1700000000", secret, simple), "/1700000000/", "/%31700000000/", 1)
 	_, err := d.Accept(wiretest.Received(t, "POST", escaped, simple), gateway.Route{}, now)
 	wantFault(t, err, 401, "Incorrect signature or login")
@@ -222,7 +222,7 @@ func TestTimeIsRaw(t *testing.T) {
 }
 
 func TestSetAccess(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := mustAccept(t, d, simple)
 	keys, err := signer.NewKeyring([]signer.Credential{{Login: "9", Secret: "nine"}})
 	if err != nil {
@@ -245,7 +245,7 @@ func TestSetAccess(t *testing.T) {
 
 // What a Call holds must not change when the buffers of its request are used again.
 func TestAcceptCopies(t *testing.T) {
-	d := dialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
+	d := newDialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
 	const body = `{"ops":[{"type":"create","obj":"task","id":"i1","ref":"r1","data":{"a":"b"}},{"type":"oops","obj":"x","ref":"r2"},{"type":"create","obj":"task"}]}`
 	req := wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
 	c, err := d.Accept(req, gateway.Route{}, now)
@@ -268,7 +268,7 @@ func TestAcceptCopies(t *testing.T) {
 }
 
 func TestCall(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","id":7,"ref":null},{"type":"modify","obj":"task","id":"\u0041"},{"type":"x","obj":"y","id":{}},{"type":"create","obj":"task"},{"type":"create","obj":"task","id":null}]}`)
 	var got []string
 	for _, op := range c.Ops {
@@ -287,7 +287,7 @@ func TestCall(t *testing.T) {
 
 // Who sends no id that could be one gets one, beside or in its place; repeated ids of clients find nothing.
 func TestAddedIDs(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(want ...string) {
 		t.Helper()
 		var ops []string
@@ -320,7 +320,7 @@ func TestAddedIDs(t *testing.T) {
 
 // No two trips share an id of ours, also when they are read at the same time.
 func TestAddedIDsAreUnique(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	const trips, askers = 500, 8
 	var seen sync.Map
 	var asking sync.WaitGroup
@@ -376,7 +376,7 @@ func TestEncode(t *testing.T) {
 
 // URLs of the configuration may have a path, and a callback URL may need escapes to stand in JSON.
 func TestURLs(t *testing.T) {
-	d := dialect(t, func(c *corezoid.Config) {
+	d := newDialect(t, func(c *corezoid.Config) {
 		c.EngineURL, c.APIVersion, c.CallbackURL = "http://[::1]:9080/core zoid/", 1, `http://h/"\/cb/`
 	})
 	c := mustAccept(t, d, simple)
@@ -396,7 +396,7 @@ func TestURLs(t *testing.T) {
 }
 
 func TestOps(t *testing.T) {
-	d := dialect(t, func(c *corezoid.Config) { c.Ops = []string{"show:task", "create:conv"} })
+	d := newDialect(t, func(c *corezoid.Config) { c.Ops = []string{"show:task", "create:conv"} })
 	c := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task"},{"type":"show","obj":"task"},{"type":"create","obj":"conv","data":"any"},{"type":"create","obj":"\u0074ask"},{"type":"a\"b"}]}`)
 	for i, want := range []string{"Operation is not allowed: create task", "", "", "Operation is not allowed: create task", `Operation is not allowed: a"b `} {
 		if got := c.Ops[i]; got.Refused != want || got.Create {

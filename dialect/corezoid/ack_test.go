@@ -56,7 +56,7 @@ func wantFinals(t *testing.T, d *corezoid.Dialect, ops, answer, want string) {
 }
 
 func TestAck(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(ops, answer, want string) {
 		t.Helper()
 		wantFinals(t, d, ops, answer, want)
@@ -114,7 +114,7 @@ func TestAck(t *testing.T) {
 
 // The client reads its own id and ref.
 func TestAckIDs(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(ops, answer, want string) {
 		t.Helper()
 		wantFinals(t, d, ops, answer, want)
@@ -141,7 +141,7 @@ func TestAckIDs(t *testing.T) {
 
 // What contradicts what was sent is another request's answer, whatever else it says.
 func TestAckForeign(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(ops, ack string) {
 		t.Helper()
 		c := call(t, d, strings.Fields(ops)...)
@@ -199,7 +199,7 @@ func TestAckForeign(t *testing.T) {
 }
 
 func TestAckPackage(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := call(t, d, "c", "c")
 	f := func(status int, body string, taken bool) {
 		t.Helper()
@@ -233,7 +233,7 @@ func TestAckPackage(t *testing.T) {
 
 // The answer to a package goes to the client as it is, less the ids that the client does not know.
 func TestAckPackageLosesOurIDs(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := call(t, d, `c;"r"`, `c"a"`, `mnull`)
 	f := func(status int, answer, want string) {
 		t.Helper()
@@ -248,7 +248,7 @@ func TestAckPackageLosesOurIDs(t *testing.T) {
 }
 
 func TestAckNotTheProtocol(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := call(t, d, "c")
 	f := func(status int, body, problem string) {
 		t.Helper()
@@ -281,7 +281,7 @@ func TestAckNotTheProtocol(t *testing.T) {
 
 // An engine that echoes the task sends the callback's token: no byte of an answer is in an error, as that goes to the log.
 func TestAckErrorsQuoteNothing(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := call(t, d, "c", `c"a"`)
 	const marker = `XZQWJKVYXZQWJKVY`
 	for _, broken := range []string{
@@ -298,7 +298,7 @@ func TestAckErrorsQuoteNothing(t *testing.T) {
 
 // The body of a final is the trip's own: the engine's answer is read into a buffer that is used again.
 func TestAckCopies(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	answer := []byte(`{"request_proc":"ok","ops":[{"id":"a","proc":"error"}]}`)
 	ack, err := d.Ack(call(t, d, `c"a"`), 200, nil, answer)
 	if err != nil {
@@ -312,7 +312,7 @@ func TestAckCopies(t *testing.T) {
 
 // Many ops must not cost the square of their number.
 func TestAckMany(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	a := access(t)
 	a.MaxOps = correlator.MaxOp + 1
 	d.SetAccess(a)

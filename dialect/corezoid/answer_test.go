@@ -12,7 +12,7 @@ import (
 )
 
 func TestAnswer(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	ops := []gateway.Op{{Create: true, ID: []byte(`"i"`), Ref: []byte(`1.0`)}, {Create: true, Ref: []byte(`null`)}, {Refused: `no "x"`, ID: []byte(`[ ]`)}}
 	done := correlator.Callback{Op: 0, Status: correlator.Complete, Body: []byte(`{"a" : 1}`)}
 	said := correlator.Callback{Op: 1, Status: correlator.Answered, Body: []byte(`{"proc":"x"}`)}
@@ -43,7 +43,7 @@ func TestAnswer(t *testing.T) {
 
 // A response may hold another body already, in either of fasthttp's two ways.
 func TestAnswerReplaces(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := &gateway.Call{Ops: make([]gateway.Op, 1)}
 	r := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
 	const want = `{"request_proc":"ok","ops":[{"proc":"ok","data":1}]}`
@@ -67,7 +67,7 @@ func TestAnswerReplaces(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	for _, text := range []string{"Incorrect signature or login", "a \"b\" \\ \n\x00 <é> \u2028", "bad \xff"} {
 		var dst fasthttp.Response
 		d.Refuse(&dst, &gateway.Fault{Status: 418, Text: text, Err: errors.New("inner")}, "")

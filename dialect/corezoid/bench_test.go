@@ -22,7 +22,7 @@ const (
 // What a trip allocates in the dialect is what it keeps: the call with its op, slot and ref, the body, and the id; the data with the
 // answer to it; nothing else.
 func TestAllocations(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	create := wiretest.Received(t, "POST", path(login, "1700000000", secret, typical), typical)
 	c := mustAccept(t, d, typical)
 	all := tokens(c)
@@ -46,7 +46,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkAccept(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	for name, body := range map[string]string{
 		"typical": typical,
 		"100KiB":  strings.Replace(typical, `"amount"`, `"x":"`+strings.Repeat("abcdefghij", 10_000)+`","amount"`, 1),
@@ -66,7 +66,7 @@ func BenchmarkAccept(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	c := mustAccept(b, d, typical)
 	all := tokens(c)
 	var req fasthttp.Request
@@ -79,7 +79,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkAck(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	c := mustAccept(b, d, typical)
 	answer := []byte(ided(c).Replace(taken))
 	b.ReportAllocs()
@@ -91,7 +91,7 @@ func BenchmarkAck(b *testing.B) {
 }
 
 func BenchmarkCallback(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	for name, body := range map[string][2]string{
 		"JSON":     {typeJSON, calling},
 		"Corezoid": {typeJSON, `{"ops":[{"ref":"order-1","type":"data","obj":"task","obj_id":"5cf67011094bab1b9a00a31d","data":{},"extra":` + calling + `}]}`},
@@ -111,7 +111,7 @@ func BenchmarkCallback(b *testing.B) {
 }
 
 func BenchmarkCallbackXMLHostile(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	const elements = 1<<18 - 1 // as many as there may be, with the root
 	body := "<r>" + strings.Repeat("<a/>", elements) + "</r>"
 	req := wiretest.Received(b, "POST", "/cb/t", body, "Content-Type: "+typeXML)
@@ -126,7 +126,7 @@ func BenchmarkCallbackXMLHostile(b *testing.B) {
 }
 
 func BenchmarkAnswer(b *testing.B) {
-	d := dialect(b)
+	d := newDialect(b)
 	c := mustAccept(b, d, typical)
 	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	var dst fasthttp.Response

@@ -15,7 +15,7 @@ const (
 
 // What a body may be is callbackdata's. Here are the op, the status, the answer, and how what is refused is worded.
 func TestCallback(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(uri, contentType, body string, status correlator.Status, want, wantHeard string) {
 		t.Helper()
 		for _, method := range []string{"POST", "PUT", "PATCH"} {
@@ -36,7 +36,7 @@ func TestCallback(t *testing.T) {
 }
 
 func TestCallbackRefused(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	_, _, err := d.Callback(wiretest.Received(t, "POST", "/cb/t", `{"a":1`, "Content-Type: "+typeJSON), 0)
 	wantFault(t, err, 400, "Incorrect body: at byte 6: unexpected end")
 	_, _, err = d.Callback(wiretest.Received(t, "POST", "/cb/t", `<r>`, "Content-Type: "+typeXML), 0)

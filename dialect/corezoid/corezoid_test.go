@@ -40,7 +40,7 @@ func access(t testing.TB, credentials ...signer.Credential) corezoid.Access {
 	return corezoid.Access{Keys: keys, Window: 300 * time.Second, MaxOps: 5}
 }
 
-func dialect(t testing.TB, change ...func(*corezoid.Config)) *corezoid.Dialect {
+func newDialect(t testing.TB, change ...func(*corezoid.Config)) *corezoid.Dialect {
 	t.Helper()
 	cfg := config()
 	for _, f := range change {
@@ -137,7 +137,7 @@ func wantFault(t testing.TB, err error, status int, text string) {
 }
 
 func TestRoute(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(path string, want bool) {
 		t.Helper()
 		if got, _ := d.Route([]byte(path)); (got.Kind == gateway.Create) != want {

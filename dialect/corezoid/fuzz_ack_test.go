@@ -311,7 +311,7 @@ func FuzzAck(f *testing.F) {
 			f.Add(request, 400, seed)
 		}
 	}
-	d := dialect(f)
+	d := newDialect(f)
 	var calls []*gateway.Call
 	for _, ops := range ackRequests() {
 		calls = append(calls, call(f, d, strings.Fields(ops)...))
@@ -328,7 +328,7 @@ func ackRequests() []string {
 
 // However the engine shuffles, drops, repeats and mixes its answers, none ends another op than its own.
 func TestAckShuffled(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's choices
 	defer func() { t.Logf("seed %d", seed) }()

@@ -187,7 +187,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	d := dialect(f)
+	d := newDialect(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		want := read(string(body), 5)
 		c, err := accept(t, d, string(body))

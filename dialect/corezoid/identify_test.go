@@ -11,7 +11,7 @@ import (
 )
 
 func TestFingerprint(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	of := func(body string) [32]byte {
 		t.Helper()
 		return *mustAccept(t, d, body, "Idempotency-Key: k").Fingerprint
@@ -42,7 +42,7 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	f := func(credentials string, header []string, status int, text string) {
 		t.Helper()
 		path := "/api/1/tasks/x"
@@ -90,7 +90,7 @@ func inHeaders(credentials string) []string {
 
 // A create may be signed in its headers: over the same bytes, and by the same rules.
 func TestAcceptByHeaders(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	for _, stamp := range []string{"1700000000", "1700000000.5"} {
 		good := inHeaders(strings.TrimPrefix(path(login, stamp, secret, simple), "/api/2/json/"))
 		for _, target := range []string{"/api/1/json", "/api/2/json", "/api/1/json?x=y", "http://gateway/api/1/json"} {
@@ -142,7 +142,7 @@ func wantByHeaders(t *testing.T, d *corezoid.Dialect, target string, good []stri
 
 // TestVerify: paths of others are signed as our own are.
 func TestVerify(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	parts := strings.Split(strings.TrimPrefix(path(login, "1700000000", secret, "body"), "/api/2/json/"), "/")
 	verify := func(login, stamp, signature, body string) error {
 		name, err := d.Verify([]byte(login), []byte(stamp), []byte(signature), []byte(body), now)

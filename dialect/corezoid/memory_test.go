@@ -20,7 +20,7 @@ func (c costly) body(n int) string { return wiretest.Long(n, c.open, c.shut, c.i
 
 // Requests, whose every change is noted before their package is made.
 func TestRequestMemory(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	const open, shut = `{"ops":[{"type":"create","obj":"task","data":{`, `"z":0}}]}`
 	for name, c := range map[string]costly{
 		"names of a package":    {`{`, `"ops":[]}`, wiretest.Numbered(`"#":0,`), "members"},
@@ -49,7 +49,7 @@ func TestRequestMemory(t *testing.T) {
 
 // The engine's answer may be larger than any request, and costs no more than its copy.
 func TestAckMemory(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	call := call(t, d, "c", `c"a"`)
 	for name, item := range map[string]string{"ops": `{},`, "ids": `{"id":"a"},`, "others": `{"id":"x"},`, "escapes": `{"id":"\u0061"},`, "nothing": `0,`, "lists": `0],"ops":[`, "errors": `{"proc":"e"},`} {
 		for _, end := range []string{`0],"request_proc":"ok"}`, `0],"request_proc":"error"}`} {

@@ -11,8 +11,8 @@ import (
 // somebody else's task.
 func TestOtherOpsLoseTheirCallbackURL(t *testing.T) {
 	change := func(c *corezoid.Config) { c.Ops = append(c.Ops, "copy:task") }
-	plain := dialect(t, change)
-	withHeaders := dialect(t, change, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
+	plain := newDialect(t, change)
+	withHeaders := newDialect(t, change, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
 	for data, want := range map[string]string{
 		`{}`: `{}`, `{"a":1}`: `{"a":1}`,
 		`{"__callback_url":"http://evil"}`:                           `{}`,

@@ -20,7 +20,7 @@ var routeToken = strings.Repeat("T", correlator.TokenLen)
 // routed gives the package that the engine gets for what a route asks for.
 func routed(t *testing.T, asked gateway.Asked) (body string, err error) {
 	t.Helper()
-	d := dialect(t)
+	d := newDialect(t)
 	asked.Signer = login
 	if asked.Process == "" {
 		asked.Process = "1234"
@@ -160,7 +160,7 @@ func TestPrepareRaw(t *testing.T) {
 
 // A route's client reads no 200 for a task that the engine has refused.
 func TestAckOfARoute(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := &gateway.Call{Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &gateway.Asked{Process: "1", Signer: login}}}
 	if err := d.Prepare(c); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestAckOfARoute(t *testing.T) {
 
 // What a callback says beside its body is kept where routes show it, and costs others nothing.
 func TestFieldsOfACallback(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	header := []string{"Content-Type: text/xml", "CZ-AG-Status-Code: 201", "Set-Cookie: a=b"}
 	if cb, _, err := d.Callback(wiretest.Received(t, "POST", "/", "<r/>", header...), 0); err != nil || cb.Head != nil {
 		t.Errorf("%+v, %v", cb, err)
@@ -200,7 +200,7 @@ func TestFieldsOfACallback(t *testing.T) {
 
 // How a task ended that has no result, in the engine's words where it has some.
 func TestAnswerWithoutAResult(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	for _, f := range []struct {
 		status     correlator.Status
 		body, said string
@@ -251,7 +251,7 @@ func batchOf(t *testing.T, d *corezoid.Dialect, data string, tokens []string) (c
 
 // TestPrepareElements has one task for each element, with its own token and id.
 func TestPrepareElements(t *testing.T) {
-	d, tokens := dialect(t), make([]string, 3)
+	d, tokens := newDialect(t), make([]string, 3)
 	for i := range tokens {
 		tokens[i] = strings.Repeat(string(rune('A'+i)), correlator.TokenLen)
 	}
@@ -284,7 +284,7 @@ func wantOwnToken(t *testing.T, data, token string) {
 }
 
 func TestPrepareWantsAnOpForEachElement(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	c := &gateway.Call{Ops: make([]gateway.Op, 2), Options: &gateway.Options{Asked: &gateway.Asked{Signer: login, Elements: [][]byte{[]byte(`{}`)}}}}
 	if f, ok := errors.AsType[*gateway.Fault](d.Prepare(c)); !ok || f.Status != 500 {
 		t.Errorf("%v", f)

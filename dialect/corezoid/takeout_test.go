@@ -38,7 +38,7 @@ func TestTakenNamesLeaveThePackage(t *testing.T) {
 		b + "," + other + "," + b:                         b + "," + other,
 		`{"type":"x","obj":"y"},` + a + "," + a + "," + b: a + "," + b,
 	} {
-		d := dialect(t)
+		d := newDialect(t)
 		_, memory := waiting(t, d)
 		c := mustAccept(t, d, `{"x":[1] , "ops" : [`+ops+`], "y":{"ops":[1,2,3]}}`)
 		_, _, finals := bindAll(t, c, memory)
@@ -68,7 +68,7 @@ func noIDs(body string) string {
 
 // When no op is left nothing is forwarded.
 func TestNothingIsLeftOfAPackage(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	_, memory := waiting(t, d)
 	const one = `{"ops":OP}`
 	const op = `{"type":"create","obj":"task","conv_id":1,"ref":"a"}`
@@ -93,7 +93,7 @@ func FuzzTakeOut(f *testing.F) {
 		f.Add(` {"\u006fps" : [ ` + strings.Join(ops, " ,\n") + ` ] , "z":1} `)
 		f.Add(`{"ops":[{"type":"modify","obj":"task","conv_id":1,"ref":"a"},` + strings.Join(ops, `,{"type":"x"},`) + `]}`)
 	}
-	d := dialect(f)
+	d := newDialect(f)
 	keys := access(f)
 	keys.MaxOps = 20
 	d.SetAccess(keys)

@@ -28,15 +28,15 @@ func TestTraceOfATask(t *testing.T) {
 			t.Errorf("%s becomes\n%s\nwant\n%s", data, got, want)
 		}
 	}
-	d := dialect(t, traced)
+	d := newDialect(t, traced)
 	ours := `"__traceparent":"` + traceparent + `"`
 	f(d, `{}`, `{URL,`+ours+`}`, "Traceparent: "+traceparent)
 	f(d, `null`, `{URL,`+ours+`}`, "Traceparent: "+traceparent)
 	f(d, `{"__traceparent":"theirs","a":1}`, `{"a":1,URL,`+ours+`}`, "Traceparent: "+traceparent)
 	f(d, `{"a":1,"\u005f_traceparent":{"x":1},"__traceparent":2}`, `{"a":1,URL,`+ours+`}`, "Traceparent: "+traceparent)
 	f(d, `{"__traceparent":"theirs"}`, `{URL}`)
-	f(dialect(t, traced, both), `{"__traceparent":1,"__headers":1}`, `{URL,`+ours+`,"__headers":{"x-id":"7"}}`, "Traceparent: "+traceparent, "X-Id: 7")
-	f(dialect(t), `{"__traceparent":"theirs"}`, `{"__traceparent":"theirs",URL}`, "Traceparent: "+traceparent)
+	f(newDialect(t, traced, both), `{"__traceparent":1,"__headers":1}`, `{URL,`+ours+`,"__headers":{"x-id":"7"}}`, "Traceparent: "+traceparent, "X-Id: 7")
+	f(newDialect(t), `{"__traceparent":"theirs"}`, `{"__traceparent":"theirs",URL}`, "Traceparent: "+traceparent)
 	const modify = `{"ops":[{"id":1,"type":"modify","obj":"task","data":{"__traceparent":"theirs"}}]}`
 	if c := mustAccept(t, d, modify, "Traceparent: "+traceparent); string(c.Body) != modify {
 		t.Errorf("%s", c.Body)
@@ -47,7 +47,7 @@ func TestTraceOfATask(t *testing.T) {
 func TestTraceOfARoute(t *testing.T) {
 	f := func(on bool, data, body, trace, want, lacks string) {
 		t.Helper()
-		d := dialect(t, func(c *corezoid.Config) { c.Trace = on })
+		d := newDialect(t, func(c *corezoid.Config) { c.Trace = on })
 		asked := gateway.Asked{Signer: login, Process: "1", Data: data, Method: "POST", Path: []byte("/v1"), Body: []byte(body), Traceparent: trace}
 		c := &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
 		if err := d.Prepare(c); err != nil {

@@ -133,7 +133,7 @@ func (p *trip) begin(t *testing.T, comment string) (headers []string) {
 			}[value]
 		}
 	}
-	p.d = dialect(t, func(c *corezoid.Config) { c.ForwardHeaders = forward })
+	p.d = newDialect(t, func(c *corezoid.Config) { c.ForwardHeaders = forward })
 	return headers
 }
 

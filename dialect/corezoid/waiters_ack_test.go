@@ -16,7 +16,7 @@ import (
 
 // The engine's answer is about the ops that it got, by id and by position, and what it refuses as a whole are these.
 func TestAckBesideLocalOps(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	waiting(t, d)
 	const local = `{"id":1,"type":"create","obj":"task","conv_id":2,"ref":"a"}`
 	first := `{"type":"modify","obj":"task","id":7,"ref":"x","conv_id":9},`
@@ -56,7 +56,7 @@ func TestAckBesideLocalOps(t *testing.T) {
 func TestModifiesThatWaitAreBounded(t *testing.T) {
 	const pack = `{"ops":[{"type":"modify","obj":"task","conv_id":2,"ref":"a"},{"id":2,"type":"modify","obj":"task","conv_id":2,"ref":"b"}]}`
 	synctest.Test(t, func(t *testing.T) {
-		d := dialect(t)
+		d := newDialect(t)
 		to, memory := waiting(t, d)
 		c := mustAccept(t, d, pack)
 		id := memory.NewID(time.Now().Add(time.Hour))
@@ -101,7 +101,7 @@ func (a *away) Deliver(ctx context.Context, to correlator.Token, cb correlator.C
 func TestAnswersAreTriedAgain(t *testing.T) {
 	for times, want := range map[int]int{0: 1, 3: 1, 1000: 0} {
 		synctest.Test(t, func(t *testing.T) {
-			d := dialect(t)
+			d := newDialect(t)
 			memory, to := correlator.NewMemory(correlator.Config{Parked: 10}), &away{times: times}
 			table, err := waiter.New([]waiter.Config{waiterOf("2", waiter.EngineNone, func(c *waiter.Config) { c.Early = 0 })}, waiter.Options{Names: memory, Log: zerolog.Nop()})
 			if err != nil {
@@ -132,7 +132,7 @@ func TestOnlyOKCompletes(t *testing.T) {
 		`[{"proc":"ok"}]`: false, `{"a":{"proc":"ok"}}`: false, `{"\u0070roc":"o\u006b"}`: true,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			d := dialect(t)
+			d := newDialect(t)
 			to, memory := waiting(t, d)
 			create := mustAccept(t, d, `{"ops":[{"type":"create","obj":"task","conv_id":1,"ref":"a"}]}`)
 			id := memory.NewID(time.Now().Add(time.Hour))

@@ -127,7 +127,7 @@ func (s *station) join(engineURL string, keys *correlator.Keys, list []waiter.Co
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	d := dialect(s.t, func(c *corezoid.Config) { c.EngineURL, c.CallbackURL = engineURL, cfg.Callback.CallbackURL() })
+	d := newDialect(s.t, func(c *corezoid.Config) { c.EngineURL, c.CallbackURL = engineURL, cfg.Callback.CallbackURL() })
 	who := access(s.t, signer.Credential{Login: otherLogin, Secret: otherSecret})
 	who.MaxOps, who.Window = 100, 0
 	d.SetAccess(who)

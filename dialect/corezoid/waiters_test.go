@@ -76,7 +76,7 @@ func waiting(t testing.TB, d *corezoid.Dialect) (*noted, *correlator.Memory) {
 
 // Which ops of a package are for no engine, which are refused, and what the engine gets, its tokens written as forwarded does.
 func TestAcceptWithWaiters(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	waiting(t, d)
 	const other = `{"type":"create","obj":"task","id":9,"conv_id":7,"data":{"x":1}}`
 	for _, f := range []struct{ op, kind, engine string }{
@@ -144,7 +144,7 @@ func wantOp(t *testing.T, d *corezoid.Dialect, pack, text, kind, engine string) 
 
 // A wait ends with the longest timer where no engine gets an op, and callbacks are accepted for as long.
 func TestWaitsOfWaiters(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	waiting(t, d)
 	create := func(process, ref string) string {
 		return `{"type":"create","obj":"task","conv_id":` + process + `,"ref":"` + ref + `","data":{"order":{"no":"` + ref + `"}}}`
@@ -176,7 +176,7 @@ func TestWaitsOfWaiters(t *testing.T) {
 
 // What has no waiter costs what it costs without any.
 func TestAllocationsBesideWaiters(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	waiting(t, d)
 	create := wiretest.Received(t, "POST", path(login, "1700000000", secret, typical), typical)
 	if got := testing.AllocsPerRun(500, func() { _, _ = d.Accept(create, gateway.Route{}, now) }); got > 3 && !raced {
@@ -193,7 +193,7 @@ func TestAllocationsBesideWaiters(t *testing.T) {
 
 // The literal callback of version 1 is the personal URL of a waiter.
 func TestPersonalURLIsNoCreate(t *testing.T) {
-	d := dialect(t)
+	d := newDialect(t)
 	for p, create := range map[string]bool{
 		"/api/1/json/callback/0123/4567": false, "/api/2/json/callback/0123/4567": true, "/api/1/json/callback2/0123/4567": true, "/api/1/json/Callback/0123/4567": true,
 	} {
@@ -207,7 +207,7 @@ func TestPersonalURLIsNoCreate(t *testing.T) {
 func TestTimerEndsAnOp(t *testing.T) {
 	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"},{"type":"create","obj":"task","conv_id":1,"ref":"forwarded"}]}`
 	begin := func(t *testing.T) (c *gateway.Call, to *noted) {
-		d := dialect(t)
+		d := newDialect(t)
 		to, memory := waiting(t, d)
 		c = mustAccept(t, d, pack)
 		id := memory.NewID(time.Now().Add(time.Hour))

@@ -61,16 +61,16 @@ func startWhole(t *testing.T, c shared, keys *correlator.Keys, all ...waiter.Con
 	if w.table, err = waiter.New(all, waiter.Options{Names: c, Log: log, Metrics: w.metrics}); err != nil {
 		t.Fatal(err)
 	}
-	dialect := newCorezoid(t, cfg)
+	api := newCorezoid(t, cfg)
 	g, err := gateway.New(cfg, gateway.Parts{
-		Correlator: c, Keys: keys, Dialect: dialect, Engine: dialect, Dialects: []gateway.Dialect{waiter.NewDialect(w.table)},
+		Correlator: c, Keys: keys, Dialect: api, Engine: api, Dialects: []gateway.Dialect{waiter.NewDialect(w.table)},
 		Log: log, Metrics: w.metrics, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.table.Connect(g)
-	dialect.SetWaiters(w.table, g)
+	api.SetWaiters(w.table, g)
 	if err := g.Listen(); err != nil {
 		t.Fatal(err)
 	}
