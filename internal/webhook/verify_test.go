@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -200,7 +201,7 @@ func TestCostOfWrong(t *testing.T) {
 		"first digit": v.sent.replaced(t, "v1=a", "v1=4"), "last digit": v.sent.replaced(t, "dddd,", "ddd0,"), "no digit": v.sent.replaced(t, "v1=a", "v1=x"),
 		"no signature": v.sent.without("Stripe-Signature"), "old": old, "other prefix": v.sent.replaced(t, "v1=", "v9="), "no timestamp": v.sent.replaced(t, "t=", "u="),
 	} {
-		if got := growth(s); got != want {
+		if got := growth(s); math.Abs(got-want) > want/float64(len(others))/2 { // half a digest: the race detector empties pools now and then
 			t.Errorf("%s: %v, and %v where all is right", what, got, want)
 		}
 	}
