@@ -38,7 +38,7 @@ func arrows() map[string]arrow {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
 		"gateway": {
-			[]string{"correlator", "correlator/retryqueue", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/quota", "internal/redact", "internal/setting", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
+			[]string{"correlator", "correlator/retryqueue", "dialect", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/partner", "internal/quota", "internal/redact", "internal/setting", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
@@ -57,13 +57,13 @@ func arrows() map[string]arrow {
 		"internal/freeport":   {nil, nil, "it finds ports, and does not know for whom"},
 		"internal/redistest":  {[]string{"internal/freeport"}, []string{"github.com/redis/go-redis/v9"}, "it starts processes for anybody's tests"},
 		"configs": {
-			[]string{"gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "internal/tracing", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
+			[]string{"dialect", "gateway", "internal/cors", "internal/setting", "internal/tlsfiles", "internal/tracing", "signer", "correlator", "correlator/redis", "dialect/corezoid", "dialect/httpengine", "dialect/metrici", "dialect/os1", "dialect/rest", "dialect/waiter", "notify"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it composes the sections of others, and only cmd sees the whole",
 		},
 		"web": {nil, []string{fasthttp}, "it shows what the admin listener says, and asks nobody else"},
 		"openapi": {
-			[]string{"configs", "dialect/httpengine", "dialect/metrici", "dialect/rest", "gateway", "internal/setting"},
+			[]string{"configs", "dialect", "dialect/httpengine", "dialect/metrici", "dialect/rest", "internal/setting"},
 			[]string{"go.yaml.in/yaml/v4"},
 			"it describes what a configuration says, and serves nobody; it has earned its place as no dialect knows the whole of that",
 		},
@@ -77,15 +77,18 @@ func arrows() map[string]arrow {
 
 // dialectArrows are those of the packages that know one convention each.
 func dialectArrows() map[string]arrow {
-	words := []string{"gateway", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
+	words := []string{"dialect", "correlator", "signer", "internal/httpfield", "internal/splice"} // what wording takes
 	return map[string]arrow{
+		"dialect": {
+			[]string{"correlator", "signer"}, []string{fasthttp}, "it says what dialects and engines do, and does not know who asks them",
+		},
 		"dialect/corezoid": {
 			append([]string{"dialect/waiter", "internal/callbackdata"}, words...),
 			[]string{fasthttp, jsontext},
 			"a dialect words requests and answers, and parks nobody; this one also knows which of its ops are completed by name",
 		},
 		"dialect/doctor": {
-			[]string{"correlator", "gateway", "internal/probe"}, []string{fasthttp}, "it answers probes, and parks nobody",
+			[]string{"correlator", "dialect", "internal/httpfield", "internal/probe"}, []string{fasthttp}, "it answers probes, and parks nobody",
 		},
 		"dialect/httpengine": {
 			words, []string{fasthttp, jsontext}, "an engine words requests and reads answers, and parks nobody",
@@ -106,7 +109,7 @@ func dialectArrows() map[string]arrow {
 			"a dialect words requests and answers, and parks nobody; this one words notifications as well, and hands them over to be sent",
 		},
 		"dialect/waiter": {
-			[]string{"correlator", "gateway", "internal/webhook", "signer"},
+			[]string{"correlator", "dialect", "internal/httpfield", "internal/webhook", "signer"},
 			[]string{fasthttp, jsontext, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"it finds the op that a name means; who waits for that op is the gateway's, and how a sender words a callback another's",
 		},
@@ -118,7 +121,7 @@ func roomArrows() map[string]arrow {
 	return map[string]arrow{
 		"correlator/retryqueue": {[]string{"correlator"}, nil, "it saves records, and does not know whose they are"},
 		"internal/admin": {
-			[]string{"internal/httpserver", "internal/whereabouts"},
+			[]string{"internal/httpfield", "internal/httpserver", "internal/whereabouts"},
 			[]string{fasthttp, "github.com/prometheus/client_golang"},
 			"it shows what it is given, and serves no client",
 		},
@@ -145,7 +148,10 @@ func roomArrows() map[string]arrow {
 		"internal/metrics": {
 			[]string{"internal/httpserver", "internal/upstream"}, []string{"github.com/prometheus/client_golang"}, "it counts, and does not know what is done about it",
 		},
-		"internal/nowait":     {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
+		"internal/nowait": {nil, []string{"golang.org/x/sys/unix"}, "it asks the system, and does not know why"},
+		"internal/partner": {
+			[]string{"correlator", "dialect", "internal/httpserver"}, []string{fasthttp, "github.com/rs/zerolog"}, "it calls others' code and ends its panics, and parks nobody",
+		},
 		"internal/quota":      {nil, []string{"golang.org/x/time/rate"}, "it counts by name, and does not know whose names they are"},
 		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/setting":    {nil, nil, "it knows what a value may be, and not what it is for"},
@@ -362,6 +368,20 @@ func TestFilesAreShort(t *testing.T) {
 		if n := bytes.Count(text, []byte("\n")); strings.HasSuffix(name, ".go") && n > most {
 			t.Errorf("%s has %d lines: more than %d", name, n, most)
 		}
+	}
+}
+
+// TestTheTripsRoomIsSmall holds package gateway to a size: who needs more takes something out of it first. docs/decisions/dialects-know-no-gateway.md says why.
+func TestTheTripsRoomIsSmall(t *testing.T) {
+	const mostFiles, mostLines = 26, 5600
+	files, lines := 0, 0
+	for name, text := range sources(t) {
+		if dir, file := filepath.Split(name); dir == "gateway/" && strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go") {
+			files, lines = files+1, lines+bytes.Count(text, []byte("\n"))
+		}
+	}
+	if files == 0 || files > mostFiles || lines > mostLines {
+		t.Errorf("gateway has %d files of %d lines: it may have %d of %d", files, lines, mostFiles, mostLines)
 	}
 }
 

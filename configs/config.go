@@ -18,6 +18,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/rest"
 	"syncgate/dialect/waiter"
@@ -42,7 +43,7 @@ type Config struct {
 	Engine         Engine              `yaml:"engine"`
 	Engines        []OtherEngine       `yaml:"engines"`
 	Auth           Auth                `yaml:"auth"`
-	Timeouts       gateway.Timeouts    `yaml:"timeouts"`
+	Timeouts       dialect.Timeouts    `yaml:"timeouts"`
 	Limits         gateway.Limits      `yaml:"limits"`
 	ForwardHeaders []string            `yaml:"forward_headers"`
 	Correlator     Correlator          `yaml:"correlator"`
@@ -68,7 +69,7 @@ type Callback struct {
 
 // Engine says how we reach the engine and how we speak to it.
 type Engine struct {
-	gateway.Connection
+	dialect.Connection
 	APIVersion int `yaml:"api_version"`
 }
 

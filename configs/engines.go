@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/metrici"
 	"syncgate/dialect/os1"
@@ -121,7 +122,7 @@ func (c *Config) nameProblem(key string, i int) error {
 	switch {
 	case !isEngineName(name):
 		return errors.New(key + "name: must be 1 to 64 letters, digits, hyphens and underscores")
-	case name == gateway.DefaultEngine:
+	case name == dialect.DefaultEngine:
 		return errors.New(key + "name: is that of the engine of the section engine: choose another one")
 	case slices.ContainsFunc(c.Engines[:i], same):
 		return errors.New(key + "name: is that of another engine: choose another one")

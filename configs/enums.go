@@ -2,6 +2,7 @@ package configs
 
 import (
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/metrici"
 	"syncgate/dialect/os1"
@@ -20,11 +21,11 @@ func words() map[string][]string {
 	return map[string][]string{
 		"listen.proxy_protocol[]": {"public", "callback"},
 		"callback.methods[]":      {"POST", "PUT", "PATCH", "GET"},
-		"engine.ack":              {gateway.AckProtocol, gateway.AckAny},
+		"engine.ack":              {dialect.AckProtocol, dialect.AckAny},
 		"correlator.backend":      {Memory, Redis},
 		"correlator.when_down":    {gateway.Refuse, gateway.Local},
 		"correlator.redis.mode":   {redis.Standalone, redis.Sentinel, redis.Cluster},
-		"on_disconnect":           {gateway.Keep, gateway.Drop},
+		"on_disconnect":           {dialect.Keep, dialect.Drop},
 		"log.level":               {"debug", "info", "warn", "error"},
 		"log.format":              {"json", "console"},
 
@@ -42,7 +43,7 @@ func words() map[string][]string {
 		"routes[].hal.failed":    {rest.FailedOK, rest.FailedStatus},
 		"routes[].data":          {"", rest.DataMembers, rest.DataRequest, rest.DataBoth, rest.DataRaw},
 		"routes[].states":        {"active", "start", "progress", "complete", "error", "cancel", "timeout"},
-		"routes[].on_disconnect": {"", gateway.Keep, gateway.Drop, "cancel"},
+		"routes[].on_disconnect": {"", dialect.Keep, dialect.Drop, "cancel"},
 		"routes[].os1.signature": schemes,
 
 		"waiters[].engine":               {waiter.EngineForward, waiter.EngineNone},

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 // routeEngines are the engines that routes can name, with what a route has to know of each.
 func (c *Config) routeEngines() []rest.Engine {
-	all := []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}
+	all := []rest.Engine{{Name: dialect.DefaultEngine, Corezoid: true}}
 	for i := range c.Engines {
 		e := c.Engines[i].HTTP()
 		all = append(all, rest.Engine{Name: e.Name, Progress: c.Engines[i].reportsProgress(), Parameters: e.Params()})
@@ -25,7 +25,7 @@ func (c *Config) routeEngines() []rest.Engine {
 func (c *Config) Fields(engine string) (names []string) {
 	for i := range c.Routes {
 		r := &c.Routes[i]
-		if cmp.Or(r.Engine, gateway.DefaultEngine) != engine {
+		if cmp.Or(r.Engine, dialect.DefaultEngine) != engine {
 			continue
 		}
 		for _, name := range append(slices.Clone(r.Respond.Headers), r.Respond.StatusHeader) {

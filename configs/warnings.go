@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/internal/tlsfiles"
 )
 
@@ -49,7 +49,7 @@ func (c *Config) tracingWarnings() []Warning {
 
 // UsesDefaultEngine reports whether somebody may ask the engine of the section engine.
 func (c *Config) UsesDefaultEngine() bool {
-	ofRoute := func(r rest.RouteConfig) bool { return r.Engine == gateway.DefaultEngine }
+	ofRoute := func(r rest.RouteConfig) bool { return r.Engine == dialect.DefaultEngine }
 	return len(c.Auth.Credentials) > 0 || len(c.Routes) == 0 || slices.ContainsFunc(c.Routes, ofRoute)
 }
 

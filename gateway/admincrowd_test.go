@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/admin"
 	"syncgate/internal/whereabouts"
 )
@@ -50,7 +50,7 @@ func (c *crowd) askAll() {
 	askOn(c, "/api/summary", func(s whereabouts.Summary) bool {
 		all := 0
 		for _, g := range s.Groups {
-			if g.Route != gateway.DefaultEngine { // whose trips come and go
+			if g.Route != dialect.DefaultEngine { // whose trips come and go
 				all += g.InFlight
 			}
 		}

@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/quota"
 )
 
 // admit asks whether a call may have one more place: the correlator's health, then the limits of its login and those of its route. leave
 // gives the place back. remote is the client's address.
-func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), err error) {
+func (g *Gateway) admit(c *dialect.Call, remote string, now time.Time) (leave func(), err error) {
 	if g.cfg.WhenDown == Refuse {
 		if err := g.admits(); err != nil {
 			return nil, correlator.ErrUnavailable
@@ -17,7 +18,7 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 	}
 	limits := g.limits.Load()
 	limited := limits.ParkedPerLogin > 0 || limits.RatePerLogin > 0
-	streams := limits.StreamsPerLogin > 0 && modeOf(c) == Stream
+	streams := limits.StreamsPerLogin > 0 && modeOf(c) == dialect.Stream
 	if !limited && !streams && (c.Options == nil || len(c.Options.Quotas) == 0) {
 		return func() {}, nil
 	}
@@ -45,7 +46,7 @@ func (g *Gateway) admit(c *Call, remote string, now time.Time) (leave func(), er
 type entry struct{ quota.Entry }
 
 // rate is what is left of the rate that the call uses up first; nil: there is none.
-func (e *entry) rate() *RateLimit { return (*RateLimit)(e.Left()) }
+func (e *entry) rate() *dialect.RateLimit { return (*dialect.RateLimit)(e.Left()) }
 
 // fault is the answer to a call that has no place, and says when it would have one.
 func (e *entry) fault(err error) error {
@@ -58,7 +59,7 @@ func (e *entry) fault(err error) error {
 }
 
 // enterAll takes a place of each quota of a route.
-func (e *entry) enterAll(quotas []Quota, remote string) error {
+func (e *entry) enterAll(quotas []dialect.Quota, remote string) error {
 	for _, q := range quotas {
 		name := "\x00" + q.Name // which is no login's
 		if q.PerAddress {

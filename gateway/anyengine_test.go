@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -42,7 +43,7 @@ func nonsense() map[string]func(http.ResponseWriter) {
 // With engine.ack any, every 2xx leaves the client parked, whatever its body, and the callback decides.
 func TestAnyAckLeavesTheClientParked(t *testing.T) {
 	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Ack = gateway.AckAny })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Ack = dialect.AckAny })
 	for name, say := range nonsense() {
 		for _, overtaken := range []bool{false, true} {
 			reply := n.createLater(oneOp(`{}`))
@@ -67,7 +68,7 @@ func TestAnyAckLeavesTheClientParked(t *testing.T) {
 // What is no 2xx means what it always does, and an op that no callback answers has the engine's own answer, if there is one.
 func TestAnyAckAndOtherAnswers(t *testing.T) {
 	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Ack = gateway.AckAny })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Engine.Ack = dialect.AckAny })
 	f := func(status int, body string, wantStatus int) {
 		t.Helper()
 		reply := n.createLater(oneOp(`{}`))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
@@ -19,11 +20,11 @@ type batches struct{ config os1.Config }
 
 func (batches) Name() string { return "batches" }
 
-func (batches) Route(path []byte) (gateway.Route, bool) {
-	return gateway.Route{Kind: gateway.Create, Methods: []string{"POST"}}, string(path) == "/v1/batch"
+func (batches) Route(path []byte) (dialect.Route, bool) {
+	return dialect.Route{Kind: dialect.Create, Methods: []string{"POST"}}, string(path) == "/v1/batch"
 }
 
-func (b batches) Accept(req *fasthttp.Request, _ gateway.Route, _ time.Time) (*gateway.Call, error) {
+func (b batches) Accept(req *fasthttp.Request, _ dialect.Route, _ time.Time) (*dialect.Call, error) {
 	r, fault := os1.Read(req)
 	if fault != nil {
 		return nil, fault
@@ -34,19 +35,19 @@ func (b batches) Accept(req *fasthttp.Request, _ gateway.Route, _ time.Time) (*g
 	}
 	s := b.config.NewState(&r, "POST", []byte("/v1/batch"))
 	s.Refs, s.Echo = os1.RefsOf(elements), ""
-	asked := &gateway.Asked{Method: "POST", ContentType: req.Header.ContentType(), Body: r.Body, Process: "1234", Signer: login, Data: "members"}
-	c := &gateway.Call{Login: "batches", Wait: 5 * time.Second, Options: &gateway.Options{Route: "batches", Asked: asked, State: s.Encode()}}
+	asked := &dialect.Asked{Method: "POST", ContentType: req.Header.ContentType(), Body: r.Body, Process: "1234", Signer: login, Data: "members"}
+	c := &dialect.Call{Login: "batches", Wait: 5 * time.Second, Options: &dialect.Options{Route: "batches", Asked: asked, State: s.Encode()}}
 	if r.Callback.Asked() {
-		c.Options.Mode = gateway.HandOver
+		c.Options.Mode = dialect.HandOver
 	}
 	for i := range elements {
-		c.Ops = append(c.Ops, gateway.Op{Create: true})
+		c.Ops = append(c.Ops, dialect.Op{Create: true})
 		asked.Elements = append(asked.Elements, elements[i].Body)
 	}
 	return c, nil
 }
 
-func (batches) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+func (batches) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
 	s, err := os1.ParseState(c.Options.State)
 	switch {
 	case err != nil:
@@ -59,7 +60,7 @@ func (batches) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply)
 	}
 }
 
-func (batches) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
+func (batches) Refuse(dst *fasthttp.Response, f *dialect.Fault, _ string) {
 	os1.Refuse(dst, nil, f, "x")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/httpserver"
 )
 
@@ -38,7 +39,7 @@ func (g *Gateway) takeCallback(in *httpserver.Incoming, a *heading, x calling) (
 		g.lateCallback(id, op, false)
 		return false, correlator.ErrGone
 	}
-	cb, answer, err := g.partners.callback(a.engine, in.Request, op)
+	cb, answer, err := a.engine.code.Callback(in.Request, op)
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +165,7 @@ func setDelivered(dst *fasthttp.Response, answer []byte) {
 // it can stop.
 func setSuperseded(dst *fasthttp.Response, answer []byte, before *correlator.Superseded) {
 	setDelivered(dst, answer)
-	dst.Header.Set(StatusHeader, before.Status.String())
+	dst.Header.Set(dialect.StatusHeader, before.Status.String())
 }
 
 // sharedDeadlines bound how long engines wait for their answers: a slow client has its whole write time-out, and the store its own.
@@ -194,7 +195,7 @@ func (d *sharedDeadlines) context(now time.Time) context.Context {
 
 // refuseCallback words a fault for the engine: always an empty JSON object, as an API Call node merges our keys into its task. token is
 // zero where it is not genuine.
-func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *Fault, token correlator.Token) {
+func (g *Gateway) refuseCallback(dst *fasthttp.Response, f *dialect.Fault, token correlator.Token) {
 	g.metrics.Callback(whyOf(f).callback).Inc()
 	g.noteRefusedCallback(f, token.Trip, token.Op)
 	setFault(dst, f)

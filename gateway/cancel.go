@@ -69,7 +69,7 @@ func (g *Gateway) cancelAtEngine(id correlator.ID) {
 	if err != nil || !m.Acked || !isCancelled(rec.Finals) {
 		return
 	}
-	if index, ok := g.engineNamed(m.Engine); ok && g.engines[index].cancel != nil && g.asksToCancel(ctx, id) {
+	if index, ok := g.engineNamed(m.Engine); ok && g.engines[index].code.Cancels() && g.asksToCancel(ctx, id) {
 		g.askToCancel(g.engines[index], id, m.Accepted)
 	}
 }
@@ -93,7 +93,7 @@ func (g *Gateway) asksToCancel(ctx context.Context, id correlator.ID) bool {
 // askToCancel has an engine asked to cancel a task. Nobody waits for it.
 func (g *Gateway) askToCancel(e *engine, id correlator.ID, accepted []byte) {
 	g.cancels.Ask(cancelqueue.Request{Client: e.client, Engine: e.name, Trip: id, Append: func(dst []byte, now time.Time) ([]byte, error) {
-		return g.partners.encodeCancel(e, dst, string(g.keys.AppendTaskID(nil, id)), accepted, now)
+		return e.code.AppendCancel(dst, string(g.keys.AppendTaskID(nil, id)), accepted, now, e)
 	}})
 }
 
@@ -110,7 +110,7 @@ func isOurCancel(cb *correlator.Callback) bool {
 // cancelled asks the engine to cancel what its client has left or cancelled before the engine answered. It is called when the engine has.
 func (t *trip) cancelled() {
 	e := t.g.engines[t.engine]
-	if e.cancel == nil {
+	if !e.code.Cancels() {
 		return
 	}
 	t.mu.Lock()

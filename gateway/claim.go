@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
@@ -13,7 +14,7 @@ import (
 func keyOf(h *fasthttp.RequestHeader, quoted bool) (key string, err error) {
 	key, ok := httpfield.IdempotencyKey(h, quoted)
 	if !ok {
-		return "", &Fault{Status: fasthttp.StatusBadRequest, Reason: BadKey, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
+		return "", &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadKey, Text: "Idempotency-Key must be one of 1 to 255 visible ASCII characters"}
 	}
 	return key, nil
 }
@@ -84,7 +85,7 @@ func (t *trip) join(owner correlator.ID) error {
 	t.body.Release() // nothing will be forwarded
 	t.begin(false)
 	if t.handsOver() { // the other trip's task is this one's
-		t.failed(ErrHandedOver)
+		t.failed(dialect.ErrHandedOver)
 		return nil
 	}
 	if err := t.attach(); err != nil {

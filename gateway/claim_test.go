@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/signer"
 )
@@ -227,7 +228,7 @@ func TestKeyWithoutRetention(t *testing.T) {
 
 func TestPreferWait(t *testing.T) {
 	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.Timeouts = gateway.Timeouts{Default: time.Second, Max: 3 * time.Second} })
+	n := start(t, e.URL, func(c *gateway.Config) { c.Timeouts = dialect.Timeouts{Default: time.Second, Max: 3 * time.Second} })
 	first := n.createLater(strings.Replace(oneOp(`{}`), `"timeout":5`, `"timeout":0.1`, 1))
 	a := e.next(t)
 	a.accept()

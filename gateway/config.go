@@ -3,18 +3,18 @@ package gateway
 import (
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/internal/cors"
 	"syncgate/internal/setting"
 	"syncgate/internal/tlsfiles"
-	"syncgate/signer"
 )
 
 // Config is what the gateway itself needs. Keys are those of the configuration file.
 type Config struct {
 	Listen       Listen
 	Callback     CallbackConfig
-	Engine       Connection
-	Timeouts     Timeouts
+	Engine       dialect.Connection
+	Timeouts     dialect.Timeouts
 	Limits       Limits
 	Results      Results
 	OnDisconnect string // Keep or Drop
@@ -45,34 +45,6 @@ type CallbackConfig struct {
 	BaseURL string   `yaml:"base_url"`
 	Methods []string `yaml:"methods"`
 }
-
-// Connection says how an engine is reached.
-type Connection struct {
-	URL            string        `yaml:"url"`
-	Proxy          string        `yaml:"proxy"` // URL of an HTTP proxy, which may hold a password, or NoProxy; empty: none, unless somebody puts one there
-	Timeout        time.Duration `yaml:"timeout"`
-	Idle           time.Duration `yaml:"idle"`
-	MaxConnections int           `yaml:"max_connections"`
-	Ack            string        `yaml:"ack"`   // AckProtocol or AckAny
-	Merge          bool          `yaml:"merge"` // results of routes are laid over what the engine has reported, and over the request
-
-	// Headers go with every request to the engine. Their values are secrets.
-	Headers map[string]signer.Secret `yaml:"headers"`
-}
-
-// DefaultConnection is the one where nothing is said. It has no URL.
-func DefaultConnection() Connection {
-	return Connection{Timeout: 10 * time.Second, Idle: 10 * time.Second, MaxConnections: 1024, Ack: AckProtocol}
-}
-
-// Timeouts of the clients' waits.
-type Timeouts struct {
-	Default time.Duration `yaml:"default"`
-	Max     time.Duration `yaml:"max"`
-}
-
-// DefaultTimeouts are those where nothing is said.
-func DefaultTimeouts() Timeouts { return Timeouts{Default: time.Minute, Max: 5 * time.Minute} }
 
 // Limits bound what clients and engines can make us hold. 0 means none where the comment says so.
 type Limits struct {
@@ -106,12 +78,9 @@ type Admin struct {
 	Hosts []string `yaml:"hosts"`
 }
 
-// NoProxy is the Connection.Proxy that is none, whatever the environment says.
-const NoProxy = "none"
-
 // Default is the configuration where nothing is said. Why each value is what it is stands in configs/reference.yaml.
 func Default() Config {
-	engine := DefaultConnection()
+	engine := dialect.DefaultConnection()
 	engine.URL = "https://api.corezoid.com"
 	return Config{
 		Listen: Listen{
@@ -128,7 +97,7 @@ func Default() Config {
 			Methods: []string{"POST", "PUT", "PATCH"},
 		},
 		Engine:   engine,
-		Timeouts: DefaultTimeouts(),
+		Timeouts: dialect.DefaultTimeouts(),
 		Limits: Limits{
 			Body:            setting.MiB,
 			CallbackBody:    5 * setting.MiB,
@@ -138,26 +107,12 @@ func Default() Config {
 			Results:         256 * setting.MiB,
 		},
 		Results:      Results{Retention: time.Hour},
-		OnDisconnect: Keep,
+		OnDisconnect: dialect.Keep,
 		WhenDown:     Refuse,
 		Admin:        Admin{Trips: 10_000},
 		Drain:        DrainConfig{Delay: 5 * time.Second, Timeout: time.Minute},
 	}
 }
-
-// Values of Config.OnDisconnect: what becomes of the result of a client that hung up.
-const (
-	Keep = "keep"
-	Drop = "drop"
-	// Cancel drops the result, and asks the engine to cancel the task. Only routes have it.
-	Cancel = "cancel"
-)
-
-// Values of Connection.Ack: what a 2xx of the engine has to say.
-const (
-	AckProtocol = "protocol" // it answers each op, as the protocol says
-	AckAny      = "any"      // anything, or nothing: the callback decides
-)
 
 // Values of Config.WhenDown: what becomes of new creates while callbacks that reach another node cannot be handed on.
 const (
@@ -178,7 +133,7 @@ func (c *Config) Validate() error {
 	}
 	c.Limits.validate(&p)
 	p.NotNegative("results.retention", c.Results.Retention)
-	p.OneOf("on_disconnect", c.OnDisconnect, Keep, Drop)
+	p.OneOf("on_disconnect", c.OnDisconnect, dialect.Keep, dialect.Drop)
 	p.OneOf("correlator.when_down", c.WhenDown, Refuse, Local)
 	p.NotNegative("drain.delay", c.Drain.Delay)
 	p.NotNegative("drain.timeout", c.Drain.Timeout)

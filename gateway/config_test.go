@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/tlsfiles"
 	"syncgate/signer"
@@ -112,7 +113,7 @@ func TestValidateNamesKey(t *testing.T) {
 }
 
 func TestValidateListsEveryProblem(t *testing.T) {
-	c := gateway.Config{Timeouts: gateway.Timeouts{Default: 2, Max: 1}}
+	c := gateway.Config{Timeouts: dialect.Timeouts{Default: 2, Max: 1}}
 	err := c.Validate()
 	for _, key := range []string{
 		"listen.public", "listen.header_timeout", "callback.base_url", "callback.methods", "engine.url", "engine.timeout",

@@ -31,14 +31,14 @@
 //
 // # Clients that do not wait for the result
 //
-// A dialect says how the client of a call waits: Hold, HandOver, Stream (dialect.go). A trip that hands its client over is claimed before it
+// A dialect says how the client of a call waits: Hold, HandOver, Stream (package dialect). A trip that hands its client over is claimed before it
 // is forwarded, so that it has a record (handover.go). When the engine has taken the task the client is answered with the task's place, or
 // its connection becomes a stream of the task's events (stream.go). Both ends of a trip, and the streams, read the same record.
 //
-// An engine reports progress by callbacks that are not final (engine.go reads their status). The correlator numbers them, merges them into the record,
-// and brings them to the streams. Progress moves the deadline of a held client if its route has an idle time. merge.go lays a result over the progress
-// before it, where the engine is configured so. opstate.go says how far an op has come, and ends those that have no more time. A client that cancels a
-// task, or leaves one that nobody else wants, ends it with a final of the gateway's own; the engine is asked to stop (cancel.go).
+// An engine reports progress by callbacks that are not final. The correlator numbers them, merges them into the record, and brings them to the streams.
+// Progress moves the deadline of a held client if its route has an idle time. opstate.go says how far an op has come, ends those that have no more time, and
+// lays a result over the progress before it, where the engine is configured so. A client that cancels a task, or leaves one that nobody else wants, ends it
+// with a final of the gateway's own; the engine is asked to stop (cancel.go).
 //
 // # Ops with names
 //
@@ -60,9 +60,9 @@
 // # Packages around it
 //
 // Package httpserver reads requests, suspends them and writes replies; route.go is its Handler, and a trip is its Waiter. Package upstream
-// has the connections to an engine; a trip is its Call (forward.go). Neither knows what a trip is. Dialects (dialect.go) word what clients
-// say, and engines (engine.go) what engines say; partner.go calls both. They may panic, and nobody else suffers. Each engine has its own
-// connections, breaker and limits. headers.go has the headers that every answer gets.
+// has the connections to an engine; a trip is its Call (forward.go). Neither knows what a trip is. Package dialect says what a convention has to know:
+// dialects word what clients say, and engines what engines say. Only package partner calls them: they may panic, and nobody else suffers. Each engine has its
+// own connections, breaker and limits (engine.go). fault.go has the one table from error to answer, and the headers that every answer gets.
 //
 // Package quota counts what logins, routes and addresses use (admit.go). Package retryqueue saves what the store could not take, package cancelqueue asks
 // engines to cancel until they answer, package eventstream has the connections of streams, package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package

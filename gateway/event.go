@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 )
 
 // What can happen to a trip while its client is parked: Deliver, Expire, ClientGone, acked, failed. Each may come from any goroutine, at
@@ -123,7 +124,7 @@ var errHungUp = errors.New("gateway: the client hung up")
 
 // failed ends the wait without the open ops: nothing good can be expected, or nothing was forwarded. False: something else has ended it.
 func (t *trip) failed(why error) bool {
-	_, refused := errors.AsType[*Fault](why)
+	_, refused := errors.AsType[*dialect.Fault](why)
 	return t.decideBy(func() { t.decide(t.unforwarded(why)) }, refused && !t.claimed.Load())
 }
 

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/whereabouts"
 )
 
@@ -52,9 +53,9 @@ func (g *Gateway) Crowd(n int) (end func()) {
 		t := &trip{
 			g: g, id: g.correlator.NewID(now.Add(time.Hour)), requestID: fmt.Sprintf("crowd-%d", i), accepted: now.Add(-time.Duration(i*7919%n) * time.Millisecond),
 			deadline: now.Add(time.Hour), finals: make([]correlator.Callback, 1), open: 1,
-			call: &Call{
-				Login: fmt.Sprintf("login-%d", i%10), Wait: time.Hour, Options: &Options{Route: fmt.Sprintf("route-%d", i%20)},
-				Ops: []Op{{Create: true, Process: []byte("12"), Ref: fmt.Appendf(nil, `"ref-%d"`, i)}},
+			call: &dialect.Call{
+				Login: fmt.Sprintf("login-%d", i%10), Wait: time.Hour, Options: &dialect.Options{Route: fmt.Sprintf("route-%d", i%20)},
+				Ops: []dialect.Op{{Create: true, Process: []byte("12"), Ref: fmt.Appendf(nil, `"ref-%d"`, i)}},
 			},
 		}
 		t.forwarded.Store(t.accepted.UnixNano())

@@ -19,6 +19,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 )
@@ -26,14 +27,14 @@ import (
 // strict is an engine whose answers say by their ref whose they are.
 type strict struct{ *corezoid.Dialect }
 
-func (s strict) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
+func (s strict) Ack(c *dialect.Call, status int, header *fasthttp.ResponseHeader, body []byte) (dialect.Ack, error) {
 	var a struct {
 		Ops []struct {
 			Ref json.RawMessage `json:"ref"`
 		} `json:"ops"`
 	}
 	if err := json.Unmarshal(body, &a); err != nil || len(a.Ops) != 1 || string(a.Ops[0].Ref) != string(c.Ops[0].Ref) {
-		return gateway.Ack{}, fmt.Errorf("the answer is %s: %w", body, gateway.ErrForeignAnswer)
+		return dialect.Ack{}, fmt.Errorf("the answer is %s: %w", body, dialect.ErrForeignAnswer)
 	}
 	return s.Dialect.Ack(c, status, header, body)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
+	"syncgate/internal/partner"
 	"syncgate/internal/redact"
 	"syncgate/internal/upstream"
 )
@@ -24,7 +26,7 @@ type engineAnswer struct {
 	outcome answerOutcome
 	decided *decision // of said
 	err     error
-	ack     *Ack // of a call with names; else nil
+	ack     *dialect.Ack // of a call with names; else nil
 }
 
 // decision is what an engine's answer has decided: all of the package, or some of its ops.
@@ -37,8 +39,8 @@ type decision struct {
 type engineSaid struct {
 	refused   bool
 	refusedOp int
-	why       string       // the engine's words, clean
-	tasks     []EngineTask // by op, of a call with several
+	why       string               // the engine's words, clean
+	tasks     []dialect.EngineTask // by op, of a call with several
 }
 
 type answerOutcome uint8
@@ -53,7 +55,7 @@ const (
 
 // AppendRequest appends the request: the call with its tokens, signed with the time now.
 func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
-	request, err := t.g.partners.encode(t.g.engines[t.engine], dst, t.call, t.g.tokens(t), t.trace, now)
+	request, err := t.g.engines[t.engine].code.AppendRequest(dst, t.call, t.g.tokens(t), now, t)
 	if err != nil {
 		err = faultOf(err)
 	}
@@ -61,16 +63,22 @@ func (t *trip) AppendRequest(dst []byte, now time.Time) ([]byte, error) {
 	return request, err
 }
 
+// AddHeaders adds what the engine is to have beside what its code has worded: its headers, and the trace.
+func (t *trip) AddHeaders(h *fasthttp.RequestHeader) {
+	t.g.engines[t.engine].AddHeaders(h)
+	t.trace.forward(h)
+}
+
 // Answered reads the engine's own answer. An answer to another request says nothing of this one.
 func (t *trip) Answered(status int, header *fasthttp.ResponseHeader, body []byte) (usable bool) {
 	e := t.g.engines[t.engine]
-	ack, err := t.g.partners.ack(e, t.call, status, header, body)
-	if e.cfg.Ack == AckAny && status >= 200 && status < 300 && !errors.Is(err, errPartner) {
-		ack, err = Ack{Finals: t.unparked(ack.Finals), Task: ack.Task, Tasks: ack.Tasks}, nil
+	ack, err := e.code.Ack(t.call, status, header, body)
+	if e.cfg.Ack == dialect.AckAny && status >= 200 && status < 300 && !errors.Is(err, partner.ErrFailed) {
+		ack, err = dialect.Ack{Finals: t.unparked(ack.Finals), Task: ack.Task, Tasks: ack.Tasks}, nil
 	}
 	t.engineStatus = uint16(status) //nolint:gosec // three digits
 	switch {
-	case errors.Is(err, ErrForeignAnswer), errors.Is(err, errPartner):
+	case errors.Is(err, dialect.ErrForeignAnswer), errors.Is(err, partner.ErrFailed):
 		t.exchanged.err = err
 		return false
 	case err != nil:
@@ -95,7 +103,7 @@ func (t *trip) unparked(finals []correlator.Callback) []correlator.Callback {
 }
 
 // noteAnswer keeps what operators may ask for. The plain answer costs no memory.
-func (t *trip) noteAnswer(ack *Ack) {
+func (t *trip) noteAnswer(ack *dialect.Ack) {
 	t.engineTask = ack.Task
 	if t.named() {
 		whole := *ack
@@ -161,13 +169,13 @@ func (t *trip) Finished(took time.Duration, code string) {
 		if failed, ok := errors.AsType[*engineError](a.err); ok {
 			t.failed(failed)
 		} else {
-			t.failed(ErrBadGateway)
+			t.failed(dialect.ErrBadGateway)
 		}
 	case unsent:
 		t.unsent(a.err)
 	case unanswered:
-		if errors.Is(a.err, ErrForeignAnswer) {
-			a.err = ErrForeignAnswer // what is around it may have bytes of the answer
+		if errors.Is(a.err, dialect.ErrForeignAnswer) {
+			a.err = dialect.ErrForeignAnswer // what is around it may have bytes of the answer
 		}
 		t.handOver()
 		t.g.log.Warn().Str("error", redact.Error(a.err)).Str("code", code).Stringer("trip", t.id).Msg("no complete answer of the engine; the callback decides")
@@ -176,15 +184,15 @@ func (t *trip) Finished(took time.Duration, code string) {
 
 // unsent ends a trip of which nothing was sent.
 func (t *trip) unsent(err error) {
-	why, worded := errors.AsType[*Fault](err)
+	why, worded := errors.AsType[*dialect.Fault](err)
 	switch {
 	case worded:
 	case errors.Is(err, upstream.ErrBusy):
 		why = faultOf(errForwardBusy)
 	case errors.Is(err, upstream.ErrBreakerOpen):
-		why = &Fault{Status: fasthttp.StatusBadGateway, Reason: EngineUnreachable, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: retrySoon, Err: err}
+		why = &dialect.Fault{Status: fasthttp.StatusBadGateway, Reason: dialect.EngineUnreachable, Text: "Bad gateway: the engine has refused every connection lately", RetryAfter: retrySoon, Err: err}
 	default:
-		why = &Fault{Status: fasthttp.StatusBadGateway, Reason: EngineUnreachable, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err}
+		why = &dialect.Fault{Status: fasthttp.StatusBadGateway, Reason: dialect.EngineUnreachable, Text: "Bad gateway: the engine cannot be reached, nothing was sent to it", Err: err}
 	}
 	switch {
 	case t.failed(why):
@@ -204,7 +212,7 @@ type engineError struct {
 func (e *engineError) Error() string { return e.err.Error() }
 
 // Is says that it is an ErrBadGateway.
-func (e *engineError) Is(target error) bool { return target == ErrBadGateway }
+func (e *engineError) Is(target error) bool { return target == dialect.ErrBadGateway }
 
 // wholeAnswer is an engine's answer that concerns the package as a whole and goes to the client as it is.
 type wholeAnswer struct {
@@ -215,7 +223,7 @@ type wholeAnswer struct {
 	authenticate []string // the lines of its WWW-Authenticate
 }
 
-func newWholeAnswer(status int, h *fasthttp.ResponseHeader, ack *Ack) *wholeAnswer {
+func newWholeAnswer(status int, h *fasthttp.ResponseHeader, ack *dialect.Ack) *wholeAnswer {
 	w := &wholeAnswer{status: status, body: ack.Package, contentType: cmp.Or(ack.ContentType, contentJSON), retryAfter: retryAfterOf(h)}
 	for _, line := range h.PeekAll(fasthttp.HeaderWWWAuthenticate) {
 		w.authenticate = append(w.authenticate, string(line))
@@ -226,8 +234,8 @@ func newWholeAnswer(status int, h *fasthttp.ResponseHeader, ack *Ack) *wholeAnsw
 // writeWhole writes the engine's answer, in the dialect's words if it has some for that.
 func (t *trip) writeWhole(dst *fasthttp.Response) {
 	w := t.whole
-	of := Refused{RequestID: t.requestID, Call: t.call, Body: w.body, ContentType: w.contentType}
-	if !t.g.partners.refusedByEngine(t.dialect, dst, w.status, of) {
+	of := dialect.Refused{RequestID: t.requestID, Call: t.call, Body: w.body, ContentType: w.contentType}
+	if !t.g.dialects.RefusedByEngine(t.dialect, dst, w.status, of) {
 		dst.Header.SetContentType(w.contentType)
 		dst.SetBodyRaw(w.body)
 	}

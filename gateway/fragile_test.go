@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 	"syncgate/internal/tlsfiles"
@@ -36,47 +37,47 @@ func (f *fragile) may(method string) {
 	}
 }
 
-func (f *fragile) Route(path []byte) (gateway.Route, bool) {
+func (f *fragile) Route(path []byte) (dialect.Route, bool) {
 	f.may("Route")
 	return f.Dialect.Route(path)
 }
 
-func (f *fragile) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (f *fragile) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	f.may("Accept")
 	return f.Dialect.Accept(req, r, now)
 }
 
-func (f *fragile) Task(req *fasthttp.Request, r gateway.Route, now time.Time) (gateway.TaskCall, error) {
+func (f *fragile) Task(req *fasthttp.Request, r dialect.Route, now time.Time) (dialect.TaskCall, error) {
 	f.may("Task")
 	return f.Dialect.Task(req, r, now)
 }
 
-func (f *fragile) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, own func(*fasthttp.Response)) {
+func (f *fragile) View(dst *fasthttp.Response, c *dialect.TaskCall, r *dialect.Reply, own func(*fasthttp.Response)) {
 	dst.SetBodyString("half a view")
 	f.may("View")
 	f.Dialect.View(dst, c, r, own)
 }
 
-func (f *fragile) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+func (f *fragile) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
 	dst.SetBodyString("half an answer")
 	f.may("Answer")
 	f.Dialect.Answer(dst, c, r)
 }
 
-func (f *fragile) Refuse(dst *fasthttp.Response, why *gateway.Fault, requestID string) {
+func (f *fragile) Refuse(dst *fasthttp.Response, why *dialect.Fault, requestID string) {
 	dst.SetBodyString("half a refusal")
 	f.may("Refuse")
 	f.Dialect.Refuse(dst, why, requestID)
 }
 
-func (f *fragile) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+func (f *fragile) Encode(dst *fasthttp.Request, c *dialect.Call, tokens []string, now time.Time) error {
 	dst.SetBodyString("half a request")
 	f.may("Encode")
 	return f.Dialect.Encode(dst, c, tokens, now)
 }
 
 // Ack can also name an op that there is not.
-func (f *fragile) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
+func (f *fragile) Ack(c *dialect.Call, status int, header *fasthttp.ResponseHeader, body []byte) (dialect.Ack, error) {
 	f.may("Ack")
 	ack, err := f.Dialect.Ack(c, status, header, body)
 	if methods := f.breaks.Load(); methods != nil {

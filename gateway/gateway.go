@@ -18,6 +18,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/retryqueue"
+	"syncgate/dialect"
 	"syncgate/internal/admin"
 	"syncgate/internal/cancelqueue"
 	"syncgate/internal/cors"
@@ -26,6 +27,7 @@ import (
 	"syncgate/internal/httpserver"
 	"syncgate/internal/median"
 	"syncgate/internal/metrics"
+	"syncgate/internal/partner"
 	"syncgate/internal/quota"
 	"syncgate/internal/tlsfiles"
 	"syncgate/internal/upstream"
@@ -48,8 +50,8 @@ type Gateway struct {
 	admits         func() error // of the correlator: nil while new trips may come
 	local          bool         // the correlator does no I/O, so that its calls need no goroutine
 	keys           *correlator.Keys
-	partners       partners
-	engines        []*engine // the first is the default one
+	dialects       partner.Dialects // the first is the default one
+	engines        []*engine        // the first is the default one
 	log            zerolog.Logger
 	metrics        *metrics.Metrics
 	delivered      prometheus.Counter // of metrics: callbacks that were handed to a trip of this node
@@ -95,12 +97,12 @@ const (
 type Parts struct {
 	Correlator correlator.Correlator // also a correlator.Keeper if results are to outlive connections, a Relay if there are other nodes
 	Keys       *correlator.Keys
-	Dialect    Dialect       // the default one
-	Engine     Engine        // the default one, of Config.Engine
-	Dialects   []Dialect     // further ones
-	Engines    []NamedEngine // further ones, of kinds and addresses of their own; at most 99
-	Outbox     Outbox        // nil: no dialect pushes
-	Tracer     Tracer        // nil: nothing is traced
+	Dialect    dialect.Dialect   // the default one
+	Engine     dialect.Engine    // the default one, of Config.Engine
+	Dialects   []dialect.Dialect // further ones
+	Engines    []NamedEngine     // further ones, of kinds and addresses of their own; at most 99
+	Outbox     Outbox            // nil: no dialect pushes
+	Tracer     Tracer            // nil: nothing is traced
 	Log        zerolog.Logger
 	Metrics    *prometheus.Registry
 	Version    string
@@ -122,7 +124,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, tracer: p.Tracer, keys: p.Keys, partners: partners{dialects: append([]Dialect{p.Dialect}, p.Dialects...), log: p.Log}, log: p.Log,
+		cfg: cfg, correlator: p.Correlator, outbox: p.Outbox, tracer: p.Tracer, keys: p.Keys, dialects: partner.NewDialects(p.Log, append([]dialect.Dialect{p.Dialect}, p.Dialects...)...), log: p.Log,
 		cors: cors.New(cfg.CORS), proxies: trusted, registry: p.Metrics,
 		requestBodies: httpserver.NewBudget(int64(cfg.Limits.Body)), callbackBodies: httpserver.NewBudget(int64(cfg.Limits.CallbackBody)),
 		quotas: quota.New(), hook: p.hook,
@@ -168,7 +170,7 @@ func New(cfg Config, p Parts) (*Gateway, error) {
 // connect makes the server for clients and engines, and the clients of the engines.
 func (g *Gateway) connect(p Parts) (err error) {
 	l := g.cfg.Listen
-	engines := append([]NamedEngine{{DefaultEngine, p.Engine, g.cfg.Engine}}, p.Engines...)
+	engines := append([]NamedEngine{{dialect.DefaultEngine, p.Engine, g.cfg.Engine}}, p.Engines...)
 	if len(engines) > mostEngines {
 		return fmt.Errorf("engines: there are %d, and %d may be", len(engines), mostEngines)
 	}

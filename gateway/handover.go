@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/cors"
 )
 
@@ -18,15 +19,17 @@ import (
 const streamBegin = time.Second
 
 // modeOf is what the client of a call waits for.
-func modeOf(c *Call) Mode {
+func modeOf(c *dialect.Call) dialect.Mode {
 	if c.Options == nil {
-		return Hold
+		return dialect.Hold
 	}
 	return c.Options.Mode
 }
 
 // handsOver reports whether the client is to be answered when the engine has taken the task.
-func (t *trip) handsOver() bool { return t.kind == creates && t.call != nil && modeOf(t.call) != Hold }
+func (t *trip) handsOver() bool {
+	return t.kind == creates && t.call != nil && modeOf(t.call) != dialect.Hold
+}
 
 // ownKey is the key of a trip whose client named none. No client can send it.
 func ownKey(id correlator.ID) string { return "\x00" + string(id[:]) }
@@ -38,11 +41,11 @@ func (t *trip) keyed() bool { return t.key != "" && t.key[0] != 0 }
 // connection to it and its answer may.
 func (t *trip) waitEnds() time.Time {
 	switch modeOf(t.call) {
-	case HandOver:
+	case dialect.HandOver:
 		return t.accepted.Add(2 * t.g.engines[t.engine].cfg.Timeout)
-	case Stream:
+	case dialect.Stream:
 		return t.accepted.Add(min(streamBegin, t.call.Wait))
-	case Hold:
+	case dialect.Hold:
 	}
 	return t.waitLimit()
 }
@@ -58,14 +61,14 @@ func (t *trip) waitLimit() time.Time {
 // handOver answers the client of a task that the engine has taken, or may have taken, if it is one that waits for that.
 func (t *trip) handOver() {
 	if t.handsOver() {
-		t.failed(ErrHandedOver)
+		t.failed(dialect.ErrHandedOver)
 	}
 }
 
 // ends is why the wait of a trip ends: the client of a task that is handed over hears that, and nothing of deadlines and results.
 func (t *trip) ends(why error) error {
 	if t.handsOver() && t.whole == nil && (why == nil || why == correlator.ErrDeadline) { //nolint:errorlint // the table's own
-		return ErrHandedOver
+		return dialect.ErrHandedOver
 	}
 	return why
 }
@@ -76,7 +79,7 @@ func (t *trip) reported(cb correlator.Callback) {
 	if o != nil && o.FirstReport && !t.handsOver() {
 		t.decideBy(func() {
 			o.Reported = &cb
-			t.decide(ErrReported)
+			t.decide(dialect.ErrReported)
 		}, false)
 		return
 	}
@@ -98,7 +101,7 @@ func (t *trip) reported(cb correlator.Callback) {
 
 // streams reports whether the client of a decided trip is to hear events now.
 func (t *trip) streams() bool {
-	return t.kind == creates && t.call != nil && modeOf(t.call) == Stream && errors.Is(t.why, ErrHandedOver)
+	return t.kind == creates && t.call != nil && modeOf(t.call) == dialect.Stream && errors.Is(t.why, dialect.ErrHandedOver)
 }
 
 // stream gives the client of a task that the engine has taken to a stream. The trip ends here. It asks the store.

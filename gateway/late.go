@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/redact"
 )
 
@@ -115,7 +116,7 @@ func (g *Gateway) lateCallback(id correlator.ID, op int, kept bool) {
 
 // noteRefusedCallback leaves a line about a callback that was refused. One with a genuine token is a warning: its client waits in vain,
 // unless the engine sends the callback again as it should be.
-func (g *Gateway) noteRefusedCallback(f *Fault, trip correlator.ID, op int) {
+func (g *Gateway) noteRefusedCallback(f *dialect.Fault, trip correlator.ID, op int) {
 	row := whyOf(f)
 	genuine := trip != correlator.ID{}
 	if !genuine && f.Status < 500 || row.callback == callbackGone { // which has a line of its own

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/gateway"
 )
@@ -17,37 +18,37 @@ import (
 // modal is Corezoid's dialect with what routes add: headers of the request say it.
 type modal struct{ *corezoid.Dialect }
 
-func (m modal) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (m modal) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	c, err := m.Dialect.Accept(req, r, now)
 	if err != nil {
 		return nil, err
 	}
-	c.Options = &gateway.Options{Route: "transfer", OnDisconnect: string(req.Header.Peek("X-On-Disconnect"))}
+	c.Options = &dialect.Options{Route: "transfer", OnDisconnect: string(req.Header.Peek("X-On-Disconnect"))}
 	switch string(req.Header.Peek("X-Mode")) {
 	case "hand over":
-		c.Options.Mode = gateway.HandOver
+		c.Options.Mode = dialect.HandOver
 	case "register":
 		c.Ops, c.Body, c.Options.Pushes = nil, nil, true
 	case "stream":
-		c.Options.Mode = gateway.Stream
+		c.Options.Mode = dialect.Stream
 	}
 	if idle := req.Header.Peek("X-Idle"); len(idle) > 0 {
 		c.Options.Idle, _ = time.ParseDuration(string(idle))
 	}
 	if most := req.Header.Peek("X-Parked"); len(most) > 0 {
 		n, _ := strconv.Atoi(string(most))
-		c.Options.Quotas = append(c.Options.Quotas, gateway.Quota{Name: "transfer", Parked: n})
+		c.Options.Quotas = append(c.Options.Quotas, dialect.Quota{Name: "transfer", Parked: n})
 	}
 	if each := req.Header.Peek("X-Rate"); len(each) > 0 {
 		perSecond, _ := strconv.ParseFloat(string(each), 64)
-		c.Options.Quotas = append(c.Options.Quotas, gateway.Quota{Name: "web-shop", Rate: perSecond, PerAddress: true})
+		c.Options.Quotas = append(c.Options.Quotas, dialect.Quota{Name: "web-shop", Rate: perSecond, PerAddress: true})
 	}
 	return c, nil
 }
 
 // Answer shows where the task is when it is handed over.
-func (m modal) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
-	if r.Open == gateway.ErrHandedOver { //nolint:errorlint // it comes as it is
+func (m modal) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
+	if r.Open == dialect.ErrHandedOver { //nolint:errorlint // it comes as it is
 		dst.SetStatusCode(fasthttp.StatusAccepted)
 		dst.Header.Set("Location", "/api/1/tasks/"+r.Task)
 		return
@@ -56,15 +57,15 @@ func (m modal) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply)
 }
 
 // Register keeps nothing.
-func (modal) Register(context.Context, *gateway.Call, string) error { return nil }
+func (modal) Register(context.Context, *dialect.Call, string) error { return nil }
 
 // Push has nothing to send.
-func (modal) Push(context.Context, *gateway.Call, *gateway.Reply, func(*fasthttp.Response)) error {
+func (modal) Push(context.Context, *dialect.Call, *dialect.Reply, func(*fasthttp.Response)) error {
 	return nil
 }
 
 // Delivering has nothing under way.
-func (modal) Delivering(context.Context, *gateway.Call, *gateway.Reply) (bool, error) {
+func (modal) Delivering(context.Context, *dialect.Call, *dialect.Reply) (bool, error) {
 	return false, nil
 }
 

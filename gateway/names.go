@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/redact"
 )
 
@@ -16,7 +17,7 @@ import (
 func (t *trip) named() bool { return t.call.Names != nil }
 
 // forwards reports whether the engine is to get an op of a call.
-func forwards(c *Call) bool {
+func forwards(c *dialect.Call) bool {
 	for i := range c.Ops {
 		if c.Ops[i].Refused == "" && !c.Ops[i].Local {
 			return true
@@ -40,7 +41,7 @@ const (
 func (t *trip) forwardNamed() {
 	t.beginNames()
 	ctx, cancel := t.g.storeContext()
-	finals, err := t.g.partners.bind(ctx, t.id, t.id.Expiry(), t.call)
+	finals, err := t.g.dialects.Bind(ctx, t.id, t.id.Expiry(), t.call)
 	cancel()
 	t.finishNames()
 	switch {
@@ -79,13 +80,13 @@ func (t *trip) finishNames() {
 }
 
 // ackNames says to the names of a call what its engine has answered. No client waits for a store.
-func (t *trip) ackNames(ack *Ack) {
+func (t *trip) ackNames(ack *dialect.Ack) {
 	t.beginNames()
 	t.runUnlessLocal(func() {
 		defer t.finishNames()
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
-		t.g.partners.acked(ctx, t.call, ack)
+		t.g.dialects.Acked(ctx, t.call, ack)
 	})
 }
 
@@ -130,7 +131,7 @@ func (t *trip) namesEnded(kept bool) {
 	t.runUnlessLocal(func() {
 		ctx, cancel := t.g.storeContext()
 		defer cancel()
-		t.g.partners.ended(ctx, t.call, status, kept)
+		t.g.dialects.Ended(ctx, t.call, status, kept)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
 )
@@ -20,7 +21,7 @@ type namer struct {
 	bind  atomic.Pointer[binding] // called by Bind; nil: it binds and says nothing
 	acked atomic.Pointer[func()]  // called by Acked; nil: nothing
 	calls chan *boundCall         // as Bind was called
-	terms *gateway.Terms          // of calls whose ops no engine gets
+	terms *dialect.Terms          // of calls whose ops no engine gets
 }
 
 type binding func(*boundCall) ([]correlator.Callback, error)
@@ -37,8 +38,8 @@ func newNamer() *namer { return &namer{calls: make(chan *boundCall, 1000)} }
 type boundCall struct {
 	n     *namer
 	id    correlator.ID
-	call  *gateway.Call
-	acks  chan gateway.Ack
+	call  *dialect.Call
+	acks  chan dialect.Ack
 	ended chan endedCall
 
 	mu   sync.Mutex
@@ -51,13 +52,13 @@ type endedCall struct {
 	busy   bool // Bind ran
 }
 
-func (b *boundCall) Bind(_ context.Context, id correlator.ID, expiry time.Time, c *gateway.Call) ([]correlator.Callback, error) {
+func (b *boundCall) Bind(_ context.Context, id correlator.ID, expiry time.Time, c *dialect.Call) ([]correlator.Callback, error) {
 	b.id, b.call = id, c
 	b.set(true)
 	defer b.set(false)
 	b.n.calls <- b
 	if !expiry.Equal(id.Expiry()) {
-		return nil, &gateway.Fault{Status: 500, Text: "another expiry than the id's"}
+		return nil, &dialect.Fault{Status: 500, Text: "another expiry than the id's"}
 	}
 	if f := b.n.bind.Load(); f != nil {
 		return (*f)(b)
@@ -71,7 +72,7 @@ func (b *boundCall) set(busy bool) {
 	b.busy = busy
 }
 
-func (b *boundCall) Acked(_ context.Context, _ *gateway.Call, ack *gateway.Ack) {
+func (b *boundCall) Acked(_ context.Context, _ *dialect.Call, ack *dialect.Ack) {
 	b.acks <- *ack
 	if f := b.n.acked.Load(); f != nil {
 		(*f)()
@@ -121,7 +122,7 @@ func (b *boundCall) wantEnded(t *testing.T, status correlator.Status, kept bool)
 }
 
 // wantAck wants one call of Acked, or none.
-func (b *boundCall) wantAck(t *testing.T, any bool) (ack gateway.Ack) {
+func (b *boundCall) wantAck(t *testing.T, any bool) (ack dialect.Ack) {
 	t.Helper()
 	patience := 50 * time.Millisecond
 	if any {
@@ -141,8 +142,8 @@ func (b *boundCall) wantAck(t *testing.T, any bool) (ack gateway.Ack) {
 }
 
 // name gives a call names, and takes its ops from the engine.
-func (n *namer) name(c *gateway.Call) *gateway.Call {
-	c.Names = &boundCall{n: n, acks: make(chan gateway.Ack, 10), ended: make(chan endedCall, 10)}
+func (n *namer) name(c *dialect.Call) *dialect.Call {
+	c.Names = &boundCall{n: n, acks: make(chan dialect.Ack, 10), ended: make(chan endedCall, 10)}
 	for i := range c.Ops {
 		if strings.HasPrefix(string(c.Ops[i].Ref), `"local`) {
 			c.Ops[i].Local, c.Body, c.Slots = true, nil, nil
@@ -154,12 +155,12 @@ func (n *namer) name(c *gateway.Call) *gateway.Call {
 
 // namingDialect is a dialect whose calls have names.
 type namingDialect struct {
-	gateway.Dialect
-	gateway.TaskDialect
+	dialect.Dialect
+	dialect.TaskDialect
 	*namer
 }
 
-func (d *namingDialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (d *namingDialect) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	c, err := d.Dialect.Accept(req, r, now)
 	if err != nil {
 		return nil, err
@@ -173,7 +174,7 @@ type namingRoutes struct {
 	*namer
 }
 
-func (d *namingRoutes) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (d *namingRoutes) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	c, err := d.Dialect.Accept(req, r, now)
 	if err != nil {
 		return nil, err
@@ -194,7 +195,7 @@ func startNaming(t *testing.T, engineURL string, change ...func(*gateway.Config)
 
 // serve puts n before the first dialect, and into the last one if that has routes.
 func (n *namer) serve(p *gateway.Parts) {
-	p.Dialect = &namingDialect{p.Dialect, p.Dialect.(gateway.TaskDialect), n}
+	p.Dialect = &namingDialect{p.Dialect, p.Dialect.(dialect.TaskDialect), n}
 	if last := len(p.Dialects) - 1; last >= 0 {
 		p.Dialects[last] = &namingRoutes{p.Dialects[last].(*rest.Dialect), n}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -32,7 +33,7 @@ func TestI1NamesAreBoundBeforeTheEngineKnows(t *testing.T) {
 	b := names.next(t)
 	a := e.next(t)
 	a.accept()
-	if ack := b.wantAck(t, true); ack.Task.Whole() != "5cf67011094bab1b9a00a300" || (gateway.EngineTask{}).Whole() != "" {
+	if ack := b.wantAck(t, true); ack.Task.Whole() != "5cf67011094bab1b9a00a300" || (dialect.EngineTask{}).Whole() != "" {
 		t.Errorf("Acked has the task %q", ack.Task.Whole())
 	}
 	if err := n.complete(b, `{"answer":42}`); err != nil {
@@ -168,7 +169,7 @@ func TestNamesThatPanic(t *testing.T) {
 func TestAckedOnlyWithAnAnswer(t *testing.T) {
 	e := newEngine(t)
 	n, names := startNaming(t, e.URL, func(c *gateway.Config) { c.Engine.Timeout = 300 * time.Millisecond })
-	f := func(says func(*asked), status int, any bool) gateway.Ack {
+	f := func(says func(*asked), status int, any bool) dialect.Ack {
 		t.Helper()
 		reply := n.createLater(namedOp("r", "1"))
 		b := names.next(t)
@@ -254,7 +255,7 @@ func TestEndedSaysWhatIsKept(t *testing.T) {
 
 // A client that hangs up leaves its names as its result: kept, or not.
 func TestHangUpOfANamedCall(t *testing.T) {
-	for policy, kept := range map[string]bool{gateway.Keep: true, gateway.Drop: false} {
+	for policy, kept := range map[string]bool{dialect.Keep: true, dialect.Drop: false} {
 		n, names := startNaming(t, newEngine(t).URL, func(c *gateway.Config) { c.OnDisconnect = policy })
 		c := n.dial()
 		_, _ = io.WriteString(c, rawCreate(namedOp("local", "5")))
@@ -354,7 +355,7 @@ func (r *routed) completeByName(names *namer, mode, result string) {
 // A task that no engine has ends when its time has: who asks for it then hears that, whether its client waited or was handed over.
 func TestLocalCallThatTimesOut(t *testing.T) {
 	names := newNamer()
-	names.terms = &gateway.Terms{Lasts: 300 * time.Millisecond, Ends: true}
+	names.terms = &dialect.Terms{Lasts: 300 * time.Millisecond, Ends: true}
 	route, config := hookRoute(newHooks(t), func(*rest.RouteConfig, *httpengine.Config) {})
 	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
 		addRoutes(t, n.keys, p, []rest.RouteConfig{route}, config)

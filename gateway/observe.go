@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/redact"
 	"syncgate/internal/whereabouts"
 )
@@ -85,7 +86,7 @@ func (t *trip) outcome() string {
 		return whyOf(t.refusal).outcome
 	case t.whole != nil:
 		return outcomeEngineRefused
-	case errors.Is(t.why, ErrHandedOver), errors.Is(t.why, ErrReported), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
+	case errors.Is(t.why, dialect.ErrHandedOver), errors.Is(t.why, dialect.ErrReported), errors.Is(t.why, correlator.ErrDeadline) && t.isSentToTask():
 		return outcomeHandedOver
 	case errors.Is(t.why, correlator.ErrDeadline):
 		return outcomeTimeout

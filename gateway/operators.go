@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/admin"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/metrics"
@@ -235,7 +236,7 @@ func (t *trip) facts(f *whereabouts.Facts) {
 	f.ID, f.RequestID, f.Login, f.Accepted, f.Keyed, f.Joined = t.id, t.requestID, t.login(), t.accepted, t.keyed(), t.joined
 	f.Callbacks, f.FirstCallback, f.LastCallback = t.heard.n, t.heard.first, t.heard.last
 	if t.dialect == 0 {
-		f.Route = DefaultEngine // that of the Sync API has no name of its own
+		f.Route = dialect.DefaultEngine // that of the Sync API has no name of its own
 	}
 	if t.call == nil {
 		return

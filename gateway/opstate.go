@@ -8,25 +8,16 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
 // How far an op has come, for those who hold its token. An op of a call with Ends that is open when its time has passed is over: the first who looks at it
 // writes the final that says so, or the home node where its client still waits. So all hear the same, and a result that comes later changes nothing.
 
-// OpState is what is known of an op.
-type OpState struct {
-	Status correlator.Status // Open: nothing was reported
-	// Data is what was reported so far, over the request's members where the engine's merge is on. What a final says replaces it if that is a result,
-	// and is laid over it if that is a failure. nil: nothing is kept, or it is no JSON.
-	Data  []byte
-	Seq   uint32    // the number of the last event of the op's trip; 0: there was none, or it is not kept
-	Until time.Time // when the op times out; zero: it does not
-}
-
 // State says how far an op has come. Of an op without a record only the home node knows whether it is final; the others say Open until the deadline of
 // its trip. ErrGone: nothing is known of it. ErrUnavailable.
-func (g *Gateway) State(ctx context.Context, of correlator.Token) (s OpState, err error) {
+func (g *Gateway) State(ctx context.Context, of correlator.Token) (s dialect.OpState, err error) {
 	if _, known := g.engineOf(of.Engine); !known || !time.Now().Before(of.Trip.Expiry()) {
 		return s, correlator.ErrGone
 	}
@@ -44,7 +35,7 @@ func (g *Gateway) State(ctx context.Context, of correlator.Token) (s OpState, er
 	case of.Op >= len(rec.Finals):
 		return s, correlator.ErrGone
 	}
-	s = OpState{Status: rec.Finals[of.Op].Status, Data: dataOf(rec, m, of.Op), Seq: rec.Seq}
+	s = dialect.OpState{Status: rec.Finals[of.Op].Status, Data: dataOf(rec, m, of.Op), Seq: rec.Seq}
 	if m.Until != 0 {
 		s.Until = time.UnixMilli(m.Until)
 	}
@@ -68,7 +59,7 @@ func dataOf(rec correlator.Record, m meta, op int) []byte {
 }
 
 // unrecorded says what is known of an op of whose trip there is no record.
-func (g *Gateway) unrecorded(of correlator.Token) (s OpState, err error) {
+func (g *Gateway) unrecorded(of correlator.Token) (s dialect.OpState, err error) {
 	t, parked := g.correlator.Waiter(of.Trip).(*trip)
 	switch {
 	case parked:
@@ -81,7 +72,7 @@ func (g *Gateway) unrecorded(of correlator.Token) (s OpState, err error) {
 
 // Await waits until more is reported of an op than s says, or it is final, and gives its state then. At the deadline it gives what there is. It holds its
 // caller's goroutine, and counts as a client that waits: ErrBusy, ErrDraining, and State's errors.
-func (g *Gateway) Await(ctx context.Context, of correlator.Token, s OpState, deadline time.Time) (OpState, error) {
+func (g *Gateway) Await(ctx context.Context, of correlator.Token, s dialect.OpState, deadline time.Time) (dialect.OpState, error) {
 	if s.Status.Final() || g.keeper == nil {
 		return s, nil
 	}
@@ -197,4 +188,72 @@ func (t *trip) soFar() []byte {
 		return merged
 	}
 	return correlator.Overlay(t.call.Options.Data, []byte("{}"))
+}
+
+// Where an engine's merge is on, a result is laid over what was known before it: the members of the request, and over them those of the
+// engine's reports. Such a trip has a record from its beginning, so that what is reported is kept for the result.
+
+// merges reports whether the results of a call are laid over what came before them.
+func (t *trip) merges() bool {
+	return t.call != nil && t.call.Options != nil && t.g.engines[t.engine].cfg.Merge
+}
+
+// keepData keeps the members of the request for the result. Several ops have none in common.
+func (t *trip) keepData() {
+	asked := t.call.Options.Asked
+	if t.merges() && asked != nil && asked.Elements == nil && httpfield.IsJSON(asked.ContentType) {
+		t.call.Options.Data = correlator.Overlay(asked.Body)
+	}
+}
+
+// mergeLater completes the result of a callback by what is known of its trip, and delivers it. It does not wait for the store: a goroutine does.
+func (g *Gateway) mergeLater(id correlator.ID, cb correlator.Callback, x calling, answer []byte, now time.Time) {
+	g.work.run(func() {
+		if err := g.merge(id, &cb); err != nil {
+			g.answerCallback(x, answer, id, cb.Op, "", err)
+			return
+		}
+		g.deliverLater(id, cb, x, answer, now)
+	})
+}
+
+// merge lays a result over what is known of its trip. Where nothing is known any more the result stays as it is. ErrUnavailable.
+func (g *Gateway) merge(id correlator.ID, cb *correlator.Callback) error {
+	if g.keeper == nil {
+		return nil
+	}
+	if err := g.retries.Save(id); err != nil {
+		return fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	rec, err := g.keeper.Lookup(ctx, id)
+	if errors.Is(err, correlator.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, m, err := callOf(rec)
+	if err != nil || m.Created == 0 { // of no route
+		return err
+	}
+	cb.Body = onTop(cb.Body, m.Data, reported(rec, cb.Op))
+	return nil
+}
+
+// onTop lays a result over what was known before it. A result that is no object, or has too many members to be merged, stays as it is.
+func onTop(result []byte, before ...[]byte) []byte {
+	if merged := correlator.Overlay(append(before, result)...); merged != nil {
+		return merged
+	}
+	return result
+}
+
+// reported gives the members that an engine has reported of an op, as an object.
+func reported(rec correlator.Record, op int) []byte {
+	if op < len(rec.Merged) && rec.Merged[op] != nil {
+		return rec.Merged[op]
+	}
+	return []byte("{}")
 }

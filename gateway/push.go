@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/redact"
 )
 
@@ -69,14 +70,14 @@ func (t *trip) promise() error {
 		return fmt.Errorf("note that a result is to be pushed: %w", err)
 	}
 	t.call.Options.Lasts = t.id.Lasts()
-	return t.g.partners.register(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
+	return t.g.dialects.Register(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
 }
 
 // register serves a call that makes no task: its dialect keeps what it asks for. It asks a store.
 func (t *trip) register() {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := t.g.partners.register(ctx, t.dialect, t.call, ""); err != nil {
+	if err := t.g.dialects.Register(ctx, t.dialect, t.call, ""); err != nil {
 		t.refuse(err)
 		return
 	}
@@ -90,7 +91,7 @@ func (t *trip) forget(ctx context.Context) {
 	if !t.pushes() {
 		return
 	}
-	t.g.partners.forget(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
+	t.g.dialects.Forget(ctx, t.dialect, t.call, string(t.g.keys.AppendTaskID(nil, t.id)))
 	if err := t.g.outbox.Done(ctx, t.id); err != nil { // the look at it finds no record
 		t.g.log.Debug().Err(err).Stringer("trip", t.id).Msg("the outbox keeps a task that was not made")
 	}
@@ -134,15 +135,15 @@ func (g *Gateway) pushRecord(ctx context.Context, id correlator.ID, rec correlat
 	if err != nil {
 		return false, err
 	}
-	maker, err := g.partners.named(m.Dialect)
+	maker, err := g.dialects.Named(m.Dialect)
 	if err != nil {
 		return false, err
 	}
-	r := Reply{Finals: rec.Finals, Merged: rec.Merged, Task: string(g.keys.AppendTaskID(nil, id)), Accepted: time.UnixMilli(m.Created), Trace: m.Trace}
+	r := dialect.Reply{Finals: rec.Finals, Merged: rec.Merged, Task: string(g.keys.AppendTaskID(nil, id)), Accepted: time.UnixMilli(m.Created), Trace: m.Trace}
 	if sent {
-		return g.partners.delivering(ctx, maker, call, &r)
+		return g.dialects.Delivering(ctx, maker, call, &r)
 	}
-	return true, g.partners.push(ctx, maker, call, &r)
+	return true, g.dialects.Push(ctx, maker, call, &r)
 }
 
 // pushLater says when to look again at a task that has not ended. One that nobody can end any more ends here.

@@ -13,6 +13,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -36,14 +37,14 @@ func newPusher(d *rest.Dialect) *pusher {
 	return &pusher{Dialect: d, registered: make(chan string, 1000), pushed: make(chan string, 1000)}
 }
 
-func (p *pusher) Route(path []byte) (gateway.Route, bool) {
+func (p *pusher) Route(path []byte) (dialect.Route, bool) {
 	if strings.HasPrefix(string(path), "/things/") {
-		return gateway.Route{Kind: gateway.Resource, Methods: []string{"GET", "OPTIONS"}}, true
+		return dialect.Route{Kind: dialect.Resource, Methods: []string{"GET", "OPTIONS"}}, true
 	}
 	return p.Dialect.Route(path)
 }
 
-func (p *pusher) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (p *pusher) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	c, err := p.Dialect.Accept(req, r, now)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (p *pusher) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (
 	return c, nil
 }
 
-func (p *pusher) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+func (p *pusher) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
 	if len(c.Ops) == 0 {
 		dst.SetStatusCode(http.StatusCreated)
 		return
@@ -63,7 +64,7 @@ func (p *pusher) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Repl
 	p.Dialect.Answer(dst, c, r)
 }
 
-func (p *pusher) Register(_ context.Context, _ *gateway.Call, task string) error {
+func (p *pusher) Register(_ context.Context, _ *dialect.Call, task string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse != nil {
@@ -73,7 +74,7 @@ func (p *pusher) Register(_ context.Context, _ *gateway.Call, task string) error
 	return nil
 }
 
-func (p *pusher) Push(_ context.Context, _ *gateway.Call, r *gateway.Reply, own func(dst *fasthttp.Response)) error {
+func (p *pusher) Push(_ context.Context, _ *dialect.Call, r *dialect.Reply, own func(dst *fasthttp.Response)) error {
 	p.mu.Lock()
 	fails := p.fails > 0
 	p.fails--
@@ -87,19 +88,19 @@ func (p *pusher) Push(_ context.Context, _ *gateway.Call, r *gateway.Reply, own 
 	return nil
 }
 
-func (p *pusher) Delivering(context.Context, *gateway.Call, *gateway.Reply) (bool, error) {
+func (p *pusher) Delivering(context.Context, *dialect.Call, *dialect.Reply) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asks++
 	return p.delivering, nil
 }
 
-func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ gateway.ResourceCall) (string, error) {
+func (p *pusher) Resource(_ context.Context, dst *fasthttp.Response, req *fasthttp.Request, _ dialect.ResourceCall) (string, error) {
 	switch path := string(req.Header.RequestURI()); path {
 	case "/things/panic":
 		panic(path)
 	case "/things/none":
-		return "", &gateway.Fault{Status: http.StatusNotFound, Text: "no such thing"}
+		return "", &dialect.Fault{Status: http.StatusNotFound, Text: "no such thing"}
 	default:
 		dst.SetBodyString(path)
 		return "", nil

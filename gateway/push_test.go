@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -90,7 +91,7 @@ func wantNoMore(t *testing.T, c <-chan string) {
 func TestNothingIsPushedOfARefusedRequest(t *testing.T) {
 	n := startPushing(t)
 	n.set(func(p *pusher) {
-		p.refuse = &gateway.Fault{Status: http.StatusForbidden, Text: "this receiver is not allowed"}
+		p.refuse = &dialect.Fault{Status: http.StatusForbidden, Text: "this receiver is not allowed"}
 	})
 	a := got(t, n.post(`{}`, "Idempotency-Key", "k", "Prefer", "respond-async"))
 	wantReply(t, a, 403, "")
@@ -227,7 +228,7 @@ func TestPushedTaskIsKeptInRedis(t *testing.T) {
 
 // The receivers hear of a task that its client leaves, too.
 func TestTaskThatIsLeftIsPushed(t *testing.T) {
-	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = gateway.Cancel })
+	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = dialect.Cancel })
 	ctx, leave := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+"/v1/transfers/p2p", strings.NewReader(`{}`))
 	if err != nil {
@@ -344,6 +345,6 @@ func TestPushIsGivenUp(t *testing.T) {
 // unpushable is a dialect that can never hand a result over.
 type unpushable struct{ modal }
 
-func (unpushable) Push(context.Context, *gateway.Call, *gateway.Reply, func(*fasthttp.Response)) error {
+func (unpushable) Push(context.Context, *dialect.Call, *dialect.Reply, func(*fasthttp.Response)) error {
 	return errors.New("the key is gone")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -22,14 +23,14 @@ func TestEveryFinalIsPushed(t *testing.T) {
 		end                func(t *testing.T, n *pushNode)
 		want               string
 	}{
-		{"a stream is left", gateway.Cancel, func(t *testing.T, n *pushNode) {
+		{"a stream is left", dialect.Cancel, func(t *testing.T, n *pushNode) {
 			leave := n.leaving(t, "Accept", "text/event-stream", "Prefer", "wait=20")
 			h := n.next(t)
 			h.answer(202, "", "")
 			waitFor(t, func() bool { return strings.Contains(n.log.String(), `"outcome":"handed_over"`) })
 			leave()
 		}, "cancel "},
-		{"its client hangs up, and would have the result dropped", gateway.Drop, func(t *testing.T, n *pushNode) {
+		{"its client hangs up, and would have the result dropped", dialect.Drop, func(t *testing.T, n *pushNode) {
 			leave := n.leaving(t, "Prefer", "wait=20")
 			h := n.next(t)
 			h.answer(202, "", "")
@@ -130,7 +131,7 @@ func TestWhatIsSavedLaterIsPushed(t *testing.T) {
 
 // A stream of several ops that is left has all of them cancelled.
 func TestEveryOpOfAStreamThatIsLeftIsCancelled(t *testing.T) {
-	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = gateway.Cancel })
+	n := startPushing(t, func(r *rest.RouteConfig, _ *httpengine.Config) { r.OnDisconnect = dialect.Cancel })
 	id := n.memo.NewID(time.Now().Add(time.Hour)).Mark()
 	rec := correlator.Record{
 		Meta:   []byte(`{"login":"route/transfer","dialect":"rest","engine":"flow","route":"transfer","created":1,"ops":[{},{}]}`),

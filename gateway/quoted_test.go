@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/tlsfiles"
 )
@@ -274,9 +275,9 @@ func TestPanicsAreNotQuoted(t *testing.T) {
 	}
 }
 
-type panicking struct{ gateway.Dialect }
+type panicking struct{ dialect.Dialect }
 
-func (p panicking) Accept(ctx *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (p panicking) Accept(ctx *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	refuse(ctx.Body())
 	return p.Dialect.Accept(ctx, r, now)
 }
@@ -288,7 +289,7 @@ func refuse(body []byte) {
 	}
 }
 
-type panickingEngine struct{ gateway.Engine }
+type panickingEngine struct{ dialect.Engine }
 
 func (p panickingEngine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
 	refuse(req.Body())

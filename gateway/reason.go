@@ -1,44 +1,9 @@
 package gateway
 
-import "github.com/valyala/fasthttp"
+import (
+	"github.com/valyala/fasthttp"
 
-// Reason says in one word why a request was refused: for the metrics, the log and the list of trips. The zero value leaves it to the
-// status.
-type Reason string
-
-// Reasons of refusals.
-const (
-	BadBody           Reason = "body"         // it is not what the dialect reads
-	BadEncoding       Reason = "encoding"     // Content-Encoding
-	BodySize          Reason = "body_size"    // more than limits.body or limits.callback_body
-	HeadSize          Reason = "head_size"    //
-	BadRequest        Reason = "malformed"    // not HTTP/1.1
-	TooSlow           Reason = "slow"         // it has not come in time
-	BadKey            Reason = "key"          // the Idempotency-Key is malformed or was used with another body
-	BadSignature      Reason = "signature"    // or an unknown login
-	BadTime           Reason = "time"         // outside auth.window
-	BadOrigin         Reason = "origin"       // of a page
-	BadSubscription   Reason = "subscription" // its receiver, mode, topic or secret, or the caller's quota of them
-	BadAccept         Reason = "accept"       // there is no form that Accept allows
-	BadStatus         Reason = "status"       // none that a task or a subscription can be given
-	UnknownPath       Reason = "path"         //
-	UnknownMethod     Reason = "method"       //
-	ForgedName        Reason = "forged"       // a token or task id that was not made with our keys
-	NothingKept       Reason = "gone"         // nothing is known of a token or task id any more
-	LoginParked       Reason = "login_limit"  // limits.parked_per_login
-	LoginRate         Reason = "login_rate"   // limits.rate_per_login
-	RouteParked       Reason = "route_limit"  // limits.parked of a route
-	RouteRate         Reason = "route_rate"   // limits.rate of a route, or rate of an access entry
-	NodeParked        Reason = "parked"       // limits.parked
-	NodeFiles         Reason = "files"        // hardly any descriptor is left
-	NodeBodies        Reason = "memory"       // the bodies that are on their way
-	NodeResults       Reason = "results"      // limits.results
-	EngineBusy        Reason = "engine_busy"  // every connection
-	EngineUnreachable Reason = "engine_unreachable"
-	EngineUnusable    Reason = "engine_error"
-	CorrelatorDown    Reason = "correlator_down"
-	Draining          Reason = "draining"
-	InternalError     Reason = "internal_error"
+	"syncgate/dialect"
 )
 
 // Outcomes are how a create request ended: what syncgate_trips_total counts and the log says. Each request has one.
@@ -97,7 +62,7 @@ func callbackOutcomes() []string {
 
 // reasonRow says what a reason means for a create, and for a callback.
 type reasonRow struct {
-	reason   Reason
+	reason   dialect.Reason
 	outcome  string // of a create
 	callback string // of a callback, as syncgate_callbacks_total counts it
 	status   int    // not 0: faults without a reason of their own that have this status mean this
@@ -106,42 +71,42 @@ type reasonRow struct {
 // reasons is the one table of them.
 func reasons() [31]reasonRow {
 	return [31]reasonRow{
-		{BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
-		{BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
-		{BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
-		{HeadSize, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestHeaderFieldsTooLarge},
-		{BadRequest, outcomeBadRequest, callbackBadRequest, 0},
-		{TooSlow, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestTimeout},
-		{BadKey, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnprocessableEntity},
-		{BadSignature, outcomeUnauthorized, callbackBadRequest, fasthttp.StatusUnauthorized},
-		{BadTime, outcomeUnauthorized, callbackBadRequest, 0},
-		{BadOrigin, outcomeForbidden, callbackBadRequest, fasthttp.StatusForbidden},
-		{BadSubscription, outcomeForbidden, callbackBadRequest, 0},
-		{BadAccept, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotAcceptable},
-		{BadStatus, outcomeBadRequest, callbackBadRequest, 0},
-		{UnknownPath, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotFound},
-		{UnknownMethod, outcomeBadRequest, callbackBadRequest, fasthttp.StatusMethodNotAllowed},
-		{ForgedName, outcomeBadRequest, callbackForged, 0},
-		{NothingKept, outcomeBadRequest, callbackGone, fasthttp.StatusGone},
-		{LoginParked, outcomeLimited, callbackUnavailable, fasthttp.StatusTooManyRequests},
-		{LoginRate, outcomeLimited, callbackUnavailable, 0},
-		{RouteParked, outcomeLimited, callbackUnavailable, 0},
-		{RouteRate, outcomeLimited, callbackUnavailable, 0},
-		{NodeParked, outcomeOverloaded, callbackUnavailable, fasthttp.StatusServiceUnavailable},
-		{NodeFiles, outcomeOverloaded, callbackUnavailable, 0},
-		{NodeBodies, outcomeOverloaded, callbackUnavailable, 0},
-		{NodeResults, outcomeOverloaded, callbackUnavailable, 0},
-		{EngineBusy, outcomeEngineBusy, callbackUnavailable, 0},
-		{EngineUnreachable, outcomeEngineUnreachable, callbackUnavailable, 0},
-		{EngineUnusable, outcomeEngineError, callbackUnavailable, fasthttp.StatusBadGateway},
-		{CorrelatorDown, outcomeCorrelatorDown, callbackUnavailable, 0},
-		{Draining, outcomeDraining, callbackUnavailable, 0},
-		{InternalError, outcomeInternalError, callbackFailed, fasthttp.StatusInternalServerError},
+		{dialect.BadBody, outcomeBadRequest, callbackBadRequest, fasthttp.StatusBadRequest},
+		{dialect.BadEncoding, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnsupportedMediaType},
+		{dialect.BodySize, outcomeBadRequest, callbackTooLarge, fasthttp.StatusRequestEntityTooLarge},
+		{dialect.HeadSize, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestHeaderFieldsTooLarge},
+		{dialect.BadRequest, outcomeBadRequest, callbackBadRequest, 0},
+		{dialect.TooSlow, outcomeBadRequest, callbackBadRequest, fasthttp.StatusRequestTimeout},
+		{dialect.BadKey, outcomeBadRequest, callbackBadRequest, fasthttp.StatusUnprocessableEntity},
+		{dialect.BadSignature, outcomeUnauthorized, callbackBadRequest, fasthttp.StatusUnauthorized},
+		{dialect.BadTime, outcomeUnauthorized, callbackBadRequest, 0},
+		{dialect.BadOrigin, outcomeForbidden, callbackBadRequest, fasthttp.StatusForbidden},
+		{dialect.BadSubscription, outcomeForbidden, callbackBadRequest, 0},
+		{dialect.BadAccept, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotAcceptable},
+		{dialect.BadStatus, outcomeBadRequest, callbackBadRequest, 0},
+		{dialect.UnknownPath, outcomeBadRequest, callbackBadRequest, fasthttp.StatusNotFound},
+		{dialect.UnknownMethod, outcomeBadRequest, callbackBadRequest, fasthttp.StatusMethodNotAllowed},
+		{dialect.ForgedName, outcomeBadRequest, callbackForged, 0},
+		{dialect.NothingKept, outcomeBadRequest, callbackGone, fasthttp.StatusGone},
+		{dialect.LoginParked, outcomeLimited, callbackUnavailable, fasthttp.StatusTooManyRequests},
+		{dialect.LoginRate, outcomeLimited, callbackUnavailable, 0},
+		{dialect.RouteParked, outcomeLimited, callbackUnavailable, 0},
+		{dialect.RouteRate, outcomeLimited, callbackUnavailable, 0},
+		{dialect.NodeParked, outcomeOverloaded, callbackUnavailable, fasthttp.StatusServiceUnavailable},
+		{dialect.NodeFiles, outcomeOverloaded, callbackUnavailable, 0},
+		{dialect.NodeBodies, outcomeOverloaded, callbackUnavailable, 0},
+		{dialect.NodeResults, outcomeOverloaded, callbackUnavailable, 0},
+		{dialect.EngineBusy, outcomeEngineBusy, callbackUnavailable, 0},
+		{dialect.EngineUnreachable, outcomeEngineUnreachable, callbackUnavailable, 0},
+		{dialect.EngineUnusable, outcomeEngineError, callbackUnavailable, fasthttp.StatusBadGateway},
+		{dialect.CorrelatorDown, outcomeCorrelatorDown, callbackUnavailable, 0},
+		{dialect.Draining, outcomeDraining, callbackUnavailable, 0},
+		{dialect.InternalError, outcomeInternalError, callbackFailed, fasthttp.StatusInternalServerError},
 	}
 }
 
 // whyOf gives the row of a fault: of its reason, else of its status, else of an internal error.
-func whyOf(f *Fault) reasonRow {
+func whyOf(f *dialect.Fault) reasonRow {
 	all := reasons()
 	for _, row := range all {
 		if f.Reason == row.reason || f.Reason == "" && f.Status == row.status {
@@ -152,4 +117,4 @@ func whyOf(f *Fault) reasonRow {
 }
 
 // reasonOf names why a request was refused, for the log and the metrics.
-func reasonOf(f *Fault) string { return string(whyOf(f).reason) }
+func reasonOf(f *dialect.Fault) string { return string(whyOf(f).reason) }

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/redistest"
 )
@@ -23,18 +24,18 @@ type reporters struct {
 	held chan struct{} // what is reported at /report/held waits for it
 }
 
-func (r *reporters) Route(path []byte) (gateway.Route, bool) {
+func (r *reporters) Route(path []byte) (dialect.Route, bool) {
 	if strings.HasPrefix(string(path), "/report/") {
-		return gateway.Route{Kind: gateway.Report, Methods: []string{"POST"}, Wait: r.wait}, true
+		return dialect.Route{Kind: dialect.Report, Methods: []string{"POST"}, Wait: r.wait}, true
 	}
 	return r.namingDialect.Route(path)
 }
 
 // Resource answers how many seconds the request may take, the size of its body, and who sends it.
-func (r *reporters) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (string, error) {
+func (r *reporters) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at dialect.ResourceCall) (string, error) {
 	end, ok := ctx.Deadline()
 	path := string(req.Header.RequestURI())
-	if path == "/report/refused" || at.Route.Kind != gateway.Report || time.Since(at.Now).Abs() > time.Minute {
+	if path == "/report/refused" || at.Route.Kind != dialect.Report || time.Since(at.Now).Abs() > time.Minute {
 		return "", correlator.ErrForged
 	}
 	if path == "/report/held" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/internal/httpserver"
 )
 
@@ -14,7 +15,7 @@ import (
 // as Route.Wait says.
 func (g *Gateway) resource(in *httpserver.Incoming, a *heading) {
 	r := &resourceReply{g: g, h: *a, exchange: in.Exchange, req: fasthttp.AcquireRequest(), body: in.TakeBody()} // a is used again
-	at := ResourceCall{Route: r.h.at, Now: time.Now(), Remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), Stream: r.stream}
+	at := dialect.ResourceCall{Route: r.h.at, Now: time.Now(), Remote: g.proxies.Client(in.RemoteAddr().Addr(), &in.Request.Header), Stream: r.stream}
 	in.Request.CopyTo(r.req)
 	ctx, cancel := context.WithTimeout(context.Background(), max(storeTimeout, r.h.at.Wait))
 	if r.cancel = cancel; r.h.at.Watched {
@@ -54,11 +55,11 @@ func (r *resourceReply) ClientGone() {
 func (r *resourceReply) Replied(bool) {}
 
 // answer has the dialect answer.
-func (r *resourceReply) answer(ctx context.Context, at ResourceCall) {
+func (r *resourceReply) answer(ctx context.Context, at dialect.ResourceCall) {
 	g, h := r.g, &r.h
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	login, err := g.partners.resource(ctx, h.dialect, resp, r.req, at)
+	login, err := g.dialects.Resource(ctx, h.dialect, resp, r.req, at)
 	switch {
 	case r.gone.Load(), r.streams && err != nil: // half a connection may be there still, and the answer would be to a wait that has ended
 		r.exchange.Abort()
@@ -67,7 +68,7 @@ func (r *resourceReply) answer(ctx context.Context, at ResourceCall) {
 		r.exchange.End()
 		return
 	}
-	h.listed = h.listed && g.partners.allowsOrigin(h.dialect, h.at, h.origin, login)
+	h.listed = h.listed && g.dialects.AllowsOrigin(h.dialect, h.at, h.origin, login)
 	if err != nil {
 		f := g.failed(err, h.requestID)
 		g.metrics.Refused(reasonOf(f))

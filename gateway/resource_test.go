@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/gateway"
 )
 
@@ -21,15 +22,15 @@ type holder struct {
 	ended chan error // of ctx, when a wait ends
 }
 
-func (h *holder) Route(path []byte) (gateway.Route, bool) {
+func (h *holder) Route(path []byte) (dialect.Route, bool) {
 	if kind, ok := strings.CutPrefix(string(path), "/hold/"); ok {
-		return gateway.Route{Kind: gateway.Resource, Methods: []string{"POST"}, Wait: time.Minute, Watched: kind != "unwatched"}, true
+		return dialect.Route{Kind: dialect.Resource, Methods: []string{"POST"}, Wait: time.Minute, Watched: kind != "unwatched"}, true
 	}
 	return h.namingDialect.Route(path)
 }
 
 // Resource waits for a second, or streams until its client leaves, it fails or it ends.
-func (h *holder) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (string, error) {
+func (h *holder) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at dialect.ResourceCall) (string, error) {
 	switch path := string(req.Header.RequestURI()); path {
 	case "/hold/stream", "/hold/failing", "/hold/panicking", "/hold/leaving":
 		dst.SetBodyString("first,")

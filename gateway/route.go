@@ -9,9 +9,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/partner"
 	"syncgate/internal/redact"
 )
 
@@ -34,10 +36,6 @@ const (
 // routeNames are the routes as labels.
 var routeNames = [...]string{routeNone: "none", routeCreate: "create", routeCallback: "callback", routeTask: "task", routeResource: "resource", routeReport: "report", routeHealth: "health", routeReady: "ready"}
 
-// RawPath gives the path of a request target as it came, without its query: fasthttp's own Path decodes and normalises, and signatures are
-// over what was sent.
-func RawPath(target []byte) []byte { return httpserver.RawPath(target) }
-
 // find sets the route of a raw path at a listener, and gives the token of a callback. An error is the dialect's: nobody knows the route.
 func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token []byte, err error) {
 	if token, ok := callbackToken(path); ok && (l == g.callbackListener || g.callbackListener == nil) {
@@ -52,23 +50,23 @@ func (a *heading) find(g *Gateway, l *httpserver.Listener, path []byte) (token [
 		a.route = routeReady
 		return nil, nil
 	}
-	a.dialect, a.at, err = g.partners.route(path)
+	a.dialect, a.at, err = g.dialects.Route(path)
 	switch callbacks := l == g.callbackListener || g.callbackListener == nil; {
-	case a.at.Kind == Report && callbacks:
+	case a.at.Kind == dialect.Report && callbacks:
 		a.route = routeReport
 		return nil, err
-	case l != g.public, a.at.Kind == Report:
-		a.dialect, a.at = 0, Route{}
+	case l != g.public, a.at.Kind == dialect.Report:
+		a.dialect, a.at = 0, dialect.Route{}
 		return nil, nil
 	}
 	switch a.at.Kind {
-	case Create:
+	case dialect.Create:
 		a.route = routeCreate
-	case Task:
+	case dialect.Task:
 		a.route = routeTask
-	case Resource:
+	case dialect.Resource:
 		a.route = routeResource
-	case Report: // see above
+	case dialect.Report: // see above
 	}
 	return nil, err
 }
@@ -91,20 +89,20 @@ func (g *Gateway) methods(a *heading) []string {
 type heading struct {
 	route     route
 	dialect   uint8            // whose route it is
-	at        Route            // as the dialect knows it
-	fault     *Fault           // the answer, whatever the body says; nil: that depends
+	at        dialect.Route    // as the dialect knows it
+	fault     *dialect.Fault   // the answer, whatever the body says; nil: that depends
 	token     correlator.Token // of a callback
 	engine    *engine          // that was given the token
 	requestID string
 	origin    string
-	listed    bool   // the route's own list has the origin
-	method    string // of the request, if the route answers it
-	call      *Call  // of a create; nil: it was not accepted
+	listed    bool          // the route's own list has the origin
+	method    string        // of the request, if the route answers it
+	call      *dialect.Call // of a create; nil: it was not accepted
 }
 
 // refused gives what is known of a request that is refused.
-func (a *heading) refused() Refused {
-	return Refused{RequestID: a.requestID, Route: a.at, Method: a.method, Call: a.call}
+func (a *heading) refused() dialect.Refused {
+	return dialect.Refused{RequestID: a.requestID, Route: a.at, Method: a.method, Call: a.call}
 }
 
 // page says for whom an answer's headers are.
@@ -112,8 +110,8 @@ func (a *heading) page() cors.Page {
 	return cors.Page{Origin: a.origin, Listed: a.listed, Routed: a.dialect > 0}
 }
 
-func foreignOrigin() *Fault {
-	return &Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
+func foreignOrigin() *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusForbidden, Text: "Origin is not allowed: add it to cors.origins"}
 }
 
 // handler is the Gateway as its server calls it.
@@ -145,7 +143,7 @@ func (g handler) Head(l *httpserver.Listener, h *fasthttp.RequestHeader) httpser
 
 // read reads a head.
 func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHeader) {
-	token, err := a.find(g, l, RawPath(h.RequestURI()))
+	token, err := a.find(g, l, httpfield.RawPath(h.RequestURI()))
 	if a.route != routeCallback { // an engine reads neither
 		a.requestID, a.origin = httpfield.RequestID(h), string(h.Peek("Origin"))
 	}
@@ -163,15 +161,15 @@ func (g *Gateway) read(a *heading, l *httpserver.Listener, h *fasthttp.RequestHe
 			a.fault = faultOf(err)
 		}
 	}
-	a.listed = a.route != routeNone && g.partners.allowsOrigin(a.dialect, a.at, a.origin, "")
+	a.listed = a.route != routeNone && g.dialects.AllowsOrigin(a.dialect, a.at, a.origin, "")
 	switch {
 	case a.route == routeNone && err != nil:
 		a.fault = g.failed(err, a.requestID)
 	case a.route == routeNone:
-		a.fault = &Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+		a.fault = &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
 	case !known:
 		allow := strings.Join(methods, ", ")
-		a.fault = &Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
+		a.fault = &dialect.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed: " + allow + " would do", Allow: allow}
 	case a.route == routeCreate && !h.IsOptions() && g.stage.Load() >= refusing:
 		a.fault = faultOf(correlator.ErrDraining)
 	case (a.route == routeCreate || a.route == routeTask || a.route == routeResource) && !h.IsOptions() && !a.listed && g.cors.Refuses(a.origin):
@@ -280,8 +278,8 @@ func (g *Gateway) serveCreate(in *httpserver.Incoming, a *heading) (suspended bo
 }
 
 // unlist keeps an answer from a page that may not call the route, whatever other pages may. It gives the fault.
-func (a *heading) unlist(f *Fault) *Fault {
-	a.listed = a.listed && f.Reason != BadOrigin
+func (a *heading) unlist(f *dialect.Fault) *dialect.Fault {
+	a.listed = a.listed && f.Reason != dialect.BadOrigin
 	return f
 }
 
@@ -301,7 +299,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 	if !ok {
 		a = &heading{requestID: httpfield.NewRequestID(), origin: string(why.Origin)}
 		if l != g.admin {
-			_, _ = a.find(g.Gateway, l, RawPath(why.Target)) // without a route the words are those for clients
+			_, _ = a.find(g.Gateway, l, httpfield.RawPath(why.Target)) // without a route the words are those for clients
 			g.metrics.Route(int(a.route))
 		}
 	}
@@ -334,7 +332,7 @@ func (g handler) Refuse(l *httpserver.Listener, dst *fasthttp.Response, why *htt
 }
 
 // refusedUnread gives a create its line in the log that was not read whole.
-func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError) {
+func (g *Gateway) refusedUnread(a *heading, f *dialect.Fault, why *httpserver.ReadError) {
 	t := &trip{g: g, accepted: time.Now(), requestID: a.requestID, origin: a.origin, dialect: a.dialect, remote: why.Peer.Addr().Unmap().String()}
 	t.refusal, t.status = f, f.Status
 	t.observe(true)
@@ -342,13 +340,13 @@ func (g *Gateway) refusedUnread(a *heading, f *Fault, why *httpserver.ReadError)
 
 // noteRefused leaves a line at debug about a request that makes no task and was refused: a question about a task, a path or a method that is
 // none of ours.
-func (g *Gateway) noteRefused(f *Fault, remote string, h *fasthttp.RequestHeader, a *heading) {
+func (g *Gateway) noteRefused(f *dialect.Fault, remote string, h *fasthttp.RequestHeader, a *heading) {
 	if line := g.log.Debug(); line.Enabled() {
 		if f.Err != nil {
 			line.Str("error", redact.Error(f.Err))
 		}
 		line.Str("request_id", a.requestID).Str("remote", remote).Int("status", f.Status).
-			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(RawPath(h.RequestURI()))).Str("why", f.Text).Msg("request refused")
+			Str("method", redact.Text(string(h.Method()))).Str("path", redact.Path(httpfield.RawPath(h.RequestURI()))).Str("why", f.Text).Msg("request refused")
 	}
 }
 
@@ -367,19 +365,19 @@ func setForwarded(dst *fasthttp.Response, maybe bool) {
 }
 
 // readFault says why a request was not read.
-func readFault(why *httpserver.ReadError) *Fault {
+func readFault(why *httpserver.ReadError) *dialect.Fault {
 	switch why.Kind {
 	case httpserver.HeadTooLarge:
-		return &Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", httpserver.HeadLimit)}
+		return &dialect.Fault{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: fmt.Sprintf("Headers are larger than %d bytes", httpserver.HeadLimit)}
 	case httpserver.BodyTooLarge:
-		return &Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", why.Verdict.Limit)}
+		return &dialect.Fault{Status: fasthttp.StatusRequestEntityTooLarge, Text: fmt.Sprintf("Body is larger than %d bytes", why.Verdict.Limit)}
 	case httpserver.Overloaded:
-		return &Fault{Status: fasthttp.StatusServiceUnavailable, Reason: NodeBodies, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
+		return &dialect.Fault{Status: fasthttp.StatusServiceUnavailable, Reason: dialect.NodeBodies, Text: "Overloaded: too many bytes are on their way here, try again later", RetryAfter: retrySoon}
 	case httpserver.Slow:
-		return &Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive"}
+		return &dialect.Fault{Status: fasthttp.StatusRequestTimeout, Text: "Request took too long to arrive"}
 	case httpserver.Panicked:
-		return faultOf(errPartner)
+		return faultOf(partner.ErrFailed)
 	default:
-		return &Fault{Status: fasthttp.StatusBadRequest, Reason: BadRequest, Text: "Incorrect request: " + why.Problem}
+		return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadRequest, Text: "Incorrect request: " + why.Problem}
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 // cancellable is an engine that can be asked to cancel.
@@ -297,7 +297,7 @@ func TestEngineAnswersWhileItsClientLeaves(t *testing.T) {
 	store.first = func() { close(saved); <-leave }
 	r := startRoutedOver(t, func(m *correlator.Memory) correlator.Correlator { store.Memory = m; return store }, func(c *rest.RouteConfig, e *httpengine.Config) {
 		cancellable(c, e)
-		c.OnDisconnect = gateway.Cancel
+		c.OnDisconnect = dialect.Cancel
 	})
 	c := r.dial()
 	_, _ = io.WriteString(c, request(http.MethodPost, "/v1/transfers/p2p", `{}`, "Prefer: respond-async"))

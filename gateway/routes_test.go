@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
 	"syncgate/gateway"
@@ -105,7 +106,7 @@ func startRoutedOver(t *testing.T, over func(*correlator.Memory) correlator.Corr
 func addRoutes(t *testing.T, keys *correlator.Keys, p *gateway.Parts, routes []rest.RouteConfig, engines ...httpengine.Config) {
 	t.Helper()
 	cfg := rest.Config{
-		Routes: routes, MaxWait: time.Minute, Retention: time.Hour, Engines: []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}},
+		Routes: routes, MaxWait: time.Minute, Retention: time.Hour, Engines: []rest.Engine{{Name: dialect.DefaultEngine, Corezoid: true}},
 		Access: []rest.AccessConfig{{Name: "shop", Key: shopKey, Routes: []string{routes[0].Name}}, {Name: "other", Key: "a-key-of-another", Routes: []string{routes[0].Name}}},
 	}
 	for _, e := range engines {

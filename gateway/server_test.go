@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/setting"
 )
@@ -82,10 +83,10 @@ func TestResultOfAClientThatHungUp(t *testing.T) {
 	}
 	closed := func(c net.Conn) { _ = c.Close() }
 	reset := func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() }
-	f("closed, keep", closed, gateway.Keep, time.Hour, 200, 1)
-	f("reset, keep", reset, gateway.Keep, time.Hour, 200, 1)
-	f("closed, drop", closed, gateway.Drop, time.Hour, 200, 0)
-	f("closed, nothing is kept", closed, gateway.Keep, 0, 410, 0)
+	f("closed, keep", closed, dialect.Keep, time.Hour, 200, 1)
+	f("reset, keep", reset, dialect.Keep, time.Hour, 200, 1)
+	f("closed, drop", closed, dialect.Drop, time.Hour, 200, 0)
+	f("closed, nothing is kept", closed, dialect.Keep, 0, 410, 0)
 }
 
 func TestAHalfClosedClientGetsItsReply(t *testing.T) {

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/whereabouts"
 )
 
 // The table of reasons has every reason once, and every status of a fault has one.
 func TestReasons(t *testing.T) {
-	seen, statuses := map[Reason]bool{}, map[int]bool{}
+	seen, statuses := map[dialect.Reason]bool{}, map[int]bool{}
 	for _, row := range reasons() {
 		if seen[row.reason] || row.status != 0 && statuses[row.status] {
 			t.Errorf("%s or %d comes twice", row.reason, row.status)
@@ -27,7 +28,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%q has the reason %q, of which the table says %q", f.Text, f.Reason, whyOf(f).reason)
 		}
 	}
-	if got := whyOf(&Fault{Status: 418}).reason; got != InternalError {
+	if got := whyOf(&dialect.Fault{Status: 418}).reason; got != dialect.InternalError {
 		t.Errorf("a status that nobody knows is %q", got)
 	}
 }
@@ -46,11 +47,11 @@ func TestUnavailableSaysWhat(t *testing.T) {
 
 // What a plain trip pays for being remembered.
 func BenchmarkRemember(b *testing.B) {
-	call := &Call{Login: "12345", Ops: []Op{{Create: true, Process: []byte("1234"), Ref: []byte(`"order-7"`)}}, Wait: time.Minute}
-	g := &Gateway{cfg: Default(), recent: whereabouts.New(10_000), engines: []*engine{{name: DefaultEngine}}}
+	call := &dialect.Call{Login: "12345", Ops: []dialect.Op{{Create: true, Process: []byte("1234"), Ref: []byte(`"order-7"`)}}, Wait: time.Minute}
+	g := &Gateway{cfg: Default(), recent: whereabouts.New(10_000), engines: []*engine{{name: dialect.DefaultEngine}}}
 	t := &trip{g: g, call: call, requestID: "8f3a90c1d2e4b576", accepted: time.Now(), id: correlator.NewID(correlator.NewNodeID(), time.Now())}
 	t.finals = make([]correlator.Callback, 1)
-	t.engineTask = NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
+	t.engineTask = dialect.NewEngineTask([]byte("5cf67011094bab1b9a00a31d"))
 	t.forwarded.Store(time.Now().UnixNano())
 	t.engineTime.Store(1)
 	b.ReportAllocs()

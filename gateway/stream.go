@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/cors"
 	"syncgate/internal/eventstream"
 	"syncgate/internal/httpserver"
@@ -20,7 +21,7 @@ type stream struct {
 	g         *Gateway
 	id        correlator.ID
 	exchange  httpserver.Exchange
-	call      *Call
+	call      *dialect.Call
 	dialect   uint8 // of the request, which words the events
 	maker     uint8 // that made the task
 	own       bool  // the request made the task
@@ -38,9 +39,6 @@ type stream struct {
 	over   bool   // nothing more is written
 	left   bool   // nothing more is waited for
 }
-
-// errStream refuses a client that wants events of a dialect that has none.
-var errStream = &Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: there are no events here"}
 
 // newStream makes the stream of a trip whose task has a record. It takes the exchange over.
 func (t *trip) newStream() *stream {
@@ -64,8 +62,8 @@ func (t *trip) newStream() *stream {
 func (s *stream) begin(p cors.Page, deadline time.Time) {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	r := s.reply(ErrPending)
-	first, err := s.g.partners.appendAccepted(s.dialect, nil, s.call, r)
+	r := s.reply(dialect.ErrPending)
+	first, err := s.g.dialects.AppendAccepted(s.dialect, nil, s.call, r)
 	if err != nil {
 		s.refuse(resp, p, err)
 		return
@@ -106,7 +104,7 @@ func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
 	if s.places != nil {
 		s.places()
 	}
-	of := Refused{RequestID: s.requestID}
+	of := dialect.Refused{RequestID: s.requestID}
 	if s.maker == s.dialect { // who follows a task may read it
 		of.Call = s.call
 	}
@@ -117,11 +115,11 @@ func (s *stream) refuse(resp *fasthttp.Response, p cors.Page, err error) {
 }
 
 // reply is what is known of the task. Called with mu held, or before the stream is shared.
-func (s *stream) reply(open error) *Reply {
+func (s *stream) reply(open error) *dialect.Reply {
 	if s.open == 0 {
 		open = nil
 	}
-	return &Reply{
+	return &dialect.Reply{
 		Finals: s.finals, Open: open, RequestID: s.requestID, Accepted: s.accepted, Task: string(s.g.keys.AppendTaskID(nil, s.id)),
 		RetryAfter: retrySoon,
 	}
@@ -141,7 +139,7 @@ func (s *stream) take(cb correlator.Callback) (piece []byte, last bool) {
 	case s.over:
 	case cb.Status.Running() && cb.Seq > s.last:
 		s.last = cb.Seq
-		piece, _ = s.g.partners.appendEvent(s.dialect, nil, s.call, cb) // what cannot be worded is not shown
+		piece, _ = s.g.dialects.AppendEvent(s.dialect, nil, s.call, cb) // what cannot be worded is not shown
 	case cb.Status.Final() && cb.Op < len(s.finals) && !s.finals[cb.Op].Status.Final():
 		s.finals[cb.Op] = cb
 		if s.open--; s.open == 0 {
@@ -154,7 +152,7 @@ func (s *stream) take(cb correlator.Callback) (piece []byte, last bool) {
 // conclude gives the last event. Called with mu held.
 func (s *stream) conclude(open error) []byte {
 	s.over = true
-	piece, _ := s.g.partners.appendEnd(s.dialect, s.maker, nil, s.call, s.reply(open))
+	piece, _ := s.g.dialects.AppendEnd(s.dialect, s.maker, nil, s.call, s.reply(open))
 	return piece
 }
 
@@ -188,7 +186,7 @@ func (s *stream) end(reason error) {
 
 // ClientGone ends the stream of a client that has left.
 func (s *stream) ClientGone() {
-	if s.events.Leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == Cancel {
+	if s.events.Leave() && s.own && s.call.Options != nil && s.call.Options.OnDisconnect == dialect.Cancel {
 		s.g.work.run(func() { s.g.forsakeTask(s.id, len(s.call.Ops)) })
 	}
 	s.events.Abort()

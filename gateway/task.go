@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/httpserver"
 )
 
@@ -66,7 +67,7 @@ func (t *trip) metaOf() []byte {
 		m.Until = t.accepted.Add(terms.Lasts).UnixMilli()
 	}
 	if t.dialect > 0 {
-		m.Dialect = t.g.partners.dialects[t.dialect].Name()
+		m.Dialect = t.g.dialects.Name(t.dialect)
 	}
 	for i, op := range c.Ops {
 		m.Ops[i] = metaOp{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
@@ -79,26 +80,26 @@ func (t *trip) metaOf() []byte {
 }
 
 // callOf gives the call of a record, and what else it says.
-func callOf(rec correlator.Record) (c *Call, m meta, err error) {
+func callOf(rec correlator.Record) (c *dialect.Call, m meta, err error) {
 	if err := json.Unmarshal(rec.Meta, &m); err != nil {
 		return nil, m, errors.New("read a record: it is not one of this gateway's") // the library's error quotes it
 	}
 	if len(m.Ops) != len(rec.Finals) {
 		return nil, m, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
 	}
-	c = &Call{Login: m.Login, TimeoutGiven: m.TimeoutGiven, Ops: make([]Op, len(m.Ops))}
+	c = &dialect.Call{Login: m.Login, TimeoutGiven: m.TimeoutGiven, Ops: make([]dialect.Op, len(m.Ops))}
 	if m.Created != 0 {
-		c.Options = &Options{Route: m.Route, Engine: m.Engine, State: m.State, Data: m.Data, Guarded: m.Guarded, Accepted: m.Accepted}
+		c.Options = &dialect.Options{Route: m.Route, Engine: m.Engine, State: m.State, Data: m.Data, Guarded: m.Guarded, Accepted: m.Accepted}
 	}
 	for i, op := range m.Ops {
-		c.Ops[i] = Op{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
+		c.Ops[i] = dialect.Op{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
 	}
 	return c, m, nil
 }
 
 // task serves a client that comes back for a result: its dialect words what there is. With a wait it is parked like the original.
 func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended bool, err error) {
-	asked, err := g.partners.task(a.dialect, in.Request, a.at, t.accepted)
+	asked, err := g.dialects.Task(a.dialect, in.Request, a.at, t.accepted)
 	if err != nil {
 		return false, err
 	}
@@ -110,11 +111,11 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended 
 	case g.keeper == nil:
 		return false, correlator.ErrGone
 	case asked.Login == "" && g.cfg.Results.RequireLogin:
-		return false, ErrReader
+		return false, dialect.ErrReader
 	case in.OverLimit():
 		asked.Wait = 0
 	}
-	t.listed = t.listed && g.partners.allowsOrigin(a.dialect, a.at, a.origin, asked.Login)
+	t.listed = t.listed && g.dialects.AllowsOrigin(a.dialect, a.at, a.origin, asked.Login)
 	t.kind, t.task, t.exchange = fetches, &taskRequest{TaskCall: asked}, in.Exchange
 	in.Wait(t)
 	if g.local {
@@ -127,7 +128,7 @@ func (g *Gateway) task(in *httpserver.Incoming, t *trip, a *heading) (suspended 
 
 // taskRequest is a client's request about a task, with what is known of the task.
 type taskRequest struct {
-	TaskCall
+	dialect.TaskCall
 	timedOut bool // what was overdue of it was ended
 
 	// Of the record.
@@ -136,9 +137,6 @@ type taskRequest struct {
 	created  time.Time // zero: not known
 	readable bool      // it is there, and the client may read it
 }
-
-// ErrReader refuses a client that has not proved to be the login that made the task.
-var ErrReader = &Fault{Status: fasthttp.StatusUnauthorized, Text: "Incorrect signature or login: a result is for the login that asked for it"}
 
 // fetch reads a record, and answers at once or when the ops that are open have become final, or after the wait. It asks the store.
 func (g *Gateway) fetch(t *trip) {
@@ -152,11 +150,11 @@ func (g *Gateway) fetch(t *trip) {
 		g.work.run(func() { g.fetchOverdue(t) })
 		return
 	}
-	if t.task.Do == CancelTask {
+	if t.task.Do == dialect.CancelTask {
 		g.work.run(func() { g.cancelTask(t) })
 		return
 	}
-	if t.task.Do == Follow {
+	if t.task.Do == dialect.Follow {
 		t.follow()
 		return
 	}
@@ -200,7 +198,7 @@ func (g *Gateway) lookUp(t *trip) (overdue bool, err error) {
 	if m.Created != 0 {
 		t.task.created = time.UnixMilli(m.Created)
 	}
-	if t.task.maker, err = g.partners.named(m.Dialect); err != nil {
+	if t.task.maker, err = g.dialects.Named(m.Dialect); err != nil {
 		return false, err
 	}
 	if t.task.maker == t.dialect {
@@ -216,8 +214,8 @@ func (g *Gateway) lookUp(t *trip) (overdue bool, err error) {
 }
 
 // refusedTask is what a refusal can say of a request for a task: its call, if the client may read it, and its own dialect words the refusal.
-func (t *trip) refusedTask() Refused {
-	of := Refused{RequestID: t.requestID}
+func (t *trip) refusedTask() dialect.Refused {
+	of := dialect.Refused{RequestID: t.requestID}
 	if t.task.readable && t.task.maker == t.dialect {
 		of.Call = t.call
 	}
@@ -226,7 +224,7 @@ func (t *trip) refusedTask() Refused {
 
 // wordResult words the result, or what there is so far. The wait's own end is no fault.
 func (t *trip) wordResult(dst *fasthttp.Response) {
-	refusal, refused := errors.AsType[*Fault](t.why)
+	refusal, refused := errors.AsType[*dialect.Fault](t.why)
 	switch {
 	case refused:
 	case errors.Is(t.why, correlator.ErrReleased):
@@ -242,14 +240,14 @@ func (t *trip) wordResult(dst *fasthttp.Response) {
 
 // view words a task as its client asked for it.
 func (t *trip) view(dst *fasthttp.Response) {
-	r := Reply{Finals: t.finals, Merged: t.task.merged, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
+	r := dialect.Reply{Finals: t.finals, Merged: t.task.merged, RequestID: t.requestID, Accepted: t.task.created, Task: string(t.g.keys.AppendTaskID(nil, t.id))}
 	if t.openOps() > 0 {
-		r.Open, r.RetryAfter = ErrPending, retrySoon
+		r.Open, r.RetryAfter = dialect.ErrPending, retrySoon
 		if o := t.call.Options; o != nil {
 			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
-	if err := t.g.partners.view(t.dialect, t.task.maker, dst, &t.task.TaskCall, t.call, &r); err != nil {
+	if err := t.g.dialects.View(t.dialect, t.task.maker, dst, &t.task.TaskCall, t.call, &r); err != nil {
 		t.g.refuse(t.dialect, dst, t.g.failed(err, t.requestID), t.refusedTask())
 		return
 	}
@@ -311,9 +309,9 @@ func (g *Gateway) record(id correlator.ID, cb correlator.Callback) bool {
 }
 
 // termsOf gives the Terms of a call; the zero Terms where it has none.
-func termsOf(c *Call) Terms {
+func termsOf(c *dialect.Call) dialect.Terms {
 	if c.Terms == nil {
-		return Terms{}
+		return dialect.Terms{}
 	}
 	return *c.Terms
 }

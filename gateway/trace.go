@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/redact"
 )
@@ -111,7 +112,7 @@ func (t *Trace) forward(h *fasthttp.RequestHeader) {
 	}
 	t.Set(h)
 	if t.recorded() {
-		t.method, t.path = string(h.Method()), redact.Path(RawPath(h.RequestURI()))
+		t.method, t.path = string(h.Method()), redact.Path(httpfield.RawPath(h.RequestURI()))
 	}
 }
 

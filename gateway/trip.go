@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpserver"
 )
@@ -21,14 +22,14 @@ type trip struct {
 	// Set before the trip is parked, read-only afterwards.
 	g         *Gateway
 	id        correlator.ID
-	call      *Call
+	call      *dialect.Call
 	requestID string
 	origin    string
 	remote    string
 	accepted  time.Time
 	deadline  time.Time
-	leave     func()    // gives back the place that admission gave; nil: there is none
-	key       string    // the client's name for the request, empty if it has none
+	leave     func()       // gives back the place that admission gave; nil: there is none
+	key       string       // the client's name for the request, empty if it has none
 	task      *taskRequest // of a client that comes back: what it asks for
 	kind      kind
 	dialect   uint8 // of the request
@@ -45,18 +46,18 @@ type trip struct {
 
 	// Owned by the exchange with the engine, up to Finished; what does not change then may be read when engineTime is not 0.
 	exchanged    engineAnswer
-	engineStatus uint16      // of the engine's own answer; 0: there is none
-	engineTask   EngineTask  // of a call with one op
-	said         *engineSaid // nil: nothing but "taken"
+	engineStatus uint16             // of the engine's own answer; 0: there is none
+	engineTask   dialect.EngineTask // of a call with one op
+	said         *engineSaid        // nil: nothing but "taken"
 
 	forwarded  atomic.Int64 // when the request was made for the engine, in Unix nanoseconds; 0: not yet
 	engineTime atomic.Int64 // nanoseconds of the exchange with the engine; 0 while it lasts
 
 	// Owned by the goroutine that answers the client, and then by Replied.
-	kept     bool   // its finals are in its record
-	unworded bool   // the dialect could not word the reply: the client has not got its result
-	status   int    // of the reply
-	refusal  *Fault // why nothing was forwarded, or the reply not worded
+	kept     bool           // its finals are in its record
+	unworded bool           // the dialect could not word the reply: the client has not got its result
+	status   int            // of the reply
+	refusal  *dialect.Fault // why nothing was forwarded, or the reply not worded
 
 	mu      sync.Mutex // guards what follows; held for a few instructions, never over I/O
 	phase   phase
@@ -95,8 +96,8 @@ const (
 
 // create serves one create request: the whole product, top to bottom. An error means that nothing was forwarded and that the exchange is
 // not suspended; the table in fault.go makes it the answer.
-func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended bool, err error) {
-	if t.call, err = g.partners.accept(t.dialect, in.Request, r, t.accepted); err != nil {
+func (g *Gateway) create(in *httpserver.Incoming, t *trip, r dialect.Route) (suspended bool, err error) {
+	if t.call, err = g.dialects.Accept(t.dialect, in.Request, r, t.accepted); err != nil {
 		return false, err
 	}
 	if err = t.route(r); err != nil {
@@ -107,7 +108,7 @@ func (g *Gateway) create(in *httpserver.Incoming, t *trip, r Route) (suspended b
 	}
 	t.expect()
 	if t.open == 0 && !t.pushes() { // every op was refused: there is nothing to ask the engine for
-		return false, g.partners.answer(t.dialect, in.Response, t.call, &Reply{Finals: t.finals, RequestID: t.requestID})
+		return false, g.dialects.Answer(t.dialect, in.Response, t.call, &dialect.Reply{Finals: t.finals, RequestID: t.requestID})
 	}
 	if in.OverLimit() {
 		return false, errOverLimit
@@ -143,19 +144,19 @@ func (t *trip) runUnlessLocal(f func()) {
 }
 
 // route gives the call to its engine, as the route says.
-func (t *trip) route(r Route) error {
+func (t *trip) route(r dialect.Route) error {
 	o := t.call.Options
 	if o == nil {
 		return nil
 	}
-	t.listed = t.listed && t.g.partners.allowsOrigin(t.dialect, r, t.origin, t.call.Login)
+	t.listed = t.listed && t.g.dialects.AllowsOrigin(t.dialect, r, t.origin, t.call.Login)
 	index, ok := t.g.engineNamed(o.Engine)
 	if !ok {
 		return fmt.Errorf("route %s: there is no engine %s", o.Route, o.Engine)
 	}
 	t.engine = index
 	t.keepData()
-	return t.g.partners.prepare(t.g.engines[index], t.call)
+	return t.g.engines[index].code.Prepare(t.call)
 }
 
 // park puts the trip into the table and forwards it, in this order: the callback may overtake the engine's own answer.
@@ -260,7 +261,7 @@ func (t *trip) word(dst *fasthttp.Response) {
 		t.release()
 		t.end(correlator.Written)
 	case errors.As(t.why, &t.refusal):
-		t.g.refuse(t.dialect, dst, t.refusal, Refused{RequestID: t.requestID, Call: t.call})
+		t.g.refuse(t.dialect, dst, t.refusal, dialect.Refused{RequestID: t.requestID, Call: t.call})
 		t.release()
 		t.end(correlator.Gone)
 	default:
@@ -269,31 +270,31 @@ func (t *trip) word(dst *fasthttp.Response) {
 }
 
 // replies pools *Reply: what goes through the interface of a dialect does not stay on the stack.
-var replies = sync.Pool{New: func() any { return new(Reply) }}
+var replies = sync.Pool{New: func() any { return new(dialect.Reply) }}
 
 // wordReply words what has come of the ops, and keeps what the client may come back for.
 func (t *trip) wordReply(dst *fasthttp.Response) {
-	r := replies.Get().(*Reply) // New fills the pool with nothing else
+	r := replies.Get().(*dialect.Reply) // New fills the pool with nothing else
 	defer func() {
-		*r = Reply{}
+		*r = dialect.Reply{}
 		replies.Put(r)
 	}()
-	*r = Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
+	*r = dialect.Reply{Finals: t.finals, Open: t.why, RequestID: t.requestID, Accepted: t.accepted}
 	if o := t.call.Options; o != nil {
 		r.RateLimit = o.Rate
 		if t.why != nil { // a result says nothing of later
 			r.RetryAfter = t.g.medians.Of(o.Route)
 		}
 	}
-	if errors.Is(t.why, ErrReported) {
+	if errors.Is(t.why, dialect.ErrReported) {
 		r.Reported, r.Merged = t.call.Options.Reported.Status, [][]byte{t.soFar()}
 	}
 	if t.keep() {
 		r.Task = string(t.g.keys.AppendTaskID(nil, t.id))
 	}
-	if err := t.g.partners.answer(t.dialect, dst, t.call, r); err != nil {
+	if err := t.g.dialects.Answer(t.dialect, dst, t.call, r); err != nil {
 		t.unworded, t.refusal = true, faultOf(err)
-		t.g.refuse(t.dialect, dst, t.refusal, Refused{RequestID: t.requestID, Call: t.call})
+		t.g.refuse(t.dialect, dst, t.refusal, dialect.Refused{RequestID: t.requestID, Call: t.call})
 		if r.Task != "" {
 			dst.Header.Set("Location", taskPath+r.Task)
 		}
@@ -315,10 +316,10 @@ func (t *trip) abandon() {
 	switch policy := t.onDisconnect(); {
 	case t.kind == fetches, t.joined:
 		t.end(correlator.Written) // the engine hears 200
-	case policy == Drop && !t.keyed() && !t.pushes(): // else others than the client want the result
+	case policy == dialect.Drop && !t.keyed() && !t.pushes(): // else others than the client want the result
 		t.release()
 		t.end(correlator.Written)
-	case policy == Cancel && !t.keyed():
+	case policy == dialect.Cancel && !t.keyed():
 		t.forsake()
 	default:
 		t.keep()
@@ -382,7 +383,7 @@ func (t *trip) settle(written bool) {
 	case t.isOver():
 	case t.claimed.Load() && !t.kept: // the record waits for these finals: the engine has to send them until they are stored
 		t.end(correlator.Held)
-	case written && !t.unworded, t.kind == fetches, t.joined, t.kept, t.onDisconnect() != Keep, t.g.save(t):
+	case written && !t.unworded, t.kind == fetches, t.joined, t.kept, t.onDisconnect() != dialect.Keep, t.g.save(t):
 		t.end(correlator.Written)
 	default:
 		t.g.correlator.Forget(t.id)

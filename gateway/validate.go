@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/setting"
 	"syncgate/internal/whereabouts"
@@ -58,23 +59,23 @@ func (c *CallbackConfig) validate(p *setting.Problems) {
 	}
 }
 
-func validateEngine(e *Connection, p *setting.Problems) {
+func validateEngine(e *dialect.Connection, p *setting.Problems) {
 	p.BaseURL("engine.url", e.URL)
-	p.OneOf("engine.ack", e.Ack, AckProtocol, AckAny)
+	p.OneOf("engine.ack", e.Ack, dialect.AckProtocol, dialect.AckAny)
 	validateConnection(e, p, "engine.")
 }
 
 // ValidateConnection gives every problem of how an engine is connected to, but for its URL, joined; each begins with key and the name of what is
 // wrong.
-func ValidateConnection(c *Connection, key string) error {
+func ValidateConnection(c *dialect.Connection, key string) error {
 	var p setting.Problems
 	validateConnection(c, &p, key)
 	return p.Err()
 }
 
-func validateConnection(e *Connection, p *setting.Problems, key string) {
+func validateConnection(e *dialect.Connection, p *setting.Problems, key string) {
 	if _, err := proxyOf(e); err != nil {
-		p.Add(key+"proxy", "%w; or "+NoProxy, err)
+		p.Add(key+"proxy", "%w; or "+dialect.NoProxy, err)
 	}
 	p.Positive(key+"timeout", e.Timeout)
 	p.Positive(key+"idle", e.Idle)

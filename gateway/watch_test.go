@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/tlsfiles"
 )
@@ -47,12 +48,12 @@ func TestHangUpWhileParked(t *testing.T) {
 			}
 		})
 	}
-	f("closed, keep", closed, gateway.Keep, time.Hour, 200, 1)
-	f("reset, keep", reset, gateway.Keep, time.Hour, 200, 1)
-	f("half closed, keep", half, gateway.Keep, time.Hour, 200, 1)
-	f("half closed behind another request", behind, gateway.Keep, time.Hour, 200, 1)
-	f("closed, drop", closed, gateway.Drop, time.Hour, 200, 0)
-	f("closed, nothing is kept", closed, gateway.Keep, 0, 410, 0)
+	f("closed, keep", closed, dialect.Keep, time.Hour, 200, 1)
+	f("reset, keep", reset, dialect.Keep, time.Hour, 200, 1)
+	f("half closed, keep", half, dialect.Keep, time.Hour, 200, 1)
+	f("half closed behind another request", behind, dialect.Keep, time.Hour, 200, 1)
+	f("closed, drop", closed, dialect.Drop, time.Hour, 200, 0)
+	f("closed, nothing is kept", closed, dialect.Keep, 0, 410, 0)
 }
 
 // slowTable is a correlator that takes its time to park a trip.
@@ -112,7 +113,7 @@ func TestHangUpBehindTLS(t *testing.T) {
 // A client with a key has said that it will come back, so its result is kept in any case.
 func TestHangUpWithKey(t *testing.T) {
 	e := newEngine(t)
-	n := start(t, e.URL, func(c *gateway.Config) { c.OnDisconnect = gateway.Drop })
+	n := start(t, e.URL, func(c *gateway.Config) { c.OnDisconnect = dialect.Drop })
 	c := n.dial()
 	_, _ = io.WriteString(c, strings.Replace(rawCreate(oneOp(`{}`)), "\r\n", "\r\nIdempotency-Key: k\r\n", 1))
 	a := e.next(t)

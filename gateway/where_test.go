@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/gateway"
 	"syncgate/internal/whereabouts"
 )
@@ -261,7 +262,7 @@ func TestSizeOfWaiting(t *testing.T) {
 		t.Errorf("%d bytes", waiting)
 	}
 	const uuid = "0190b1c2-7e1f-7c3a-9f00-1d2e3f405162"
-	if gateway.NewEngineTask([]byte(uuid)) == gateway.NewEngineTask([]byte(uuid[:35])) {
+	if dialect.NewEngineTask([]byte(uuid)) == dialect.NewEngineTask([]byte(uuid[:35])) {
 		t.Error("there is no room for a UUID")
 	}
 }

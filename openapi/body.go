@@ -6,8 +6,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 // bodies reads the schemas of bodies. All of them have their names before the parts of one get theirs.
@@ -80,7 +80,7 @@ func (b *builder) body(r *rest.RouteConfig, method string) *yaml.Node {
 
 // wantsObject reports whether the members of the body become those of a task's data.
 func (b *builder) wantsObject(r *rest.RouteConfig) bool {
-	return r.Engine == gateway.DefaultEngine && (r.Data == "" || r.Data == rest.DataMembers || r.Data == rest.DataBoth)
+	return r.Engine == dialect.DefaultEngine && (r.Data == "" || r.Data == rest.DataMembers || r.Data == rest.DataBoth)
 }
 
 // beside gives the schema of an object with members of the gateway's beside those of a task's data. A schema of the data that refuses further members

@@ -9,9 +9,9 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"syncgate/dialect"
 	"syncgate/dialect/metrici"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 // call describes a route itself.
@@ -115,7 +115,7 @@ func (b *builder) kindOf(r *rest.RouteConfig) string {
 			return e.Kind
 		}
 	}
-	return gateway.DefaultEngine
+	return dialect.DefaultEngine
 }
 
 // callHeaders are those that each answer to a call can have.

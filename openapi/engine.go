@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"syncgate/configs"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/metrici"
-	"syncgate/gateway"
 )
 
 // engines describes what the engines of routes get, and what they call with the result. The gateway sends the first, and serves the second.
@@ -24,7 +24,7 @@ func (b *builder) engines() {
 		}
 	}
 	for _, name := range names {
-		if name == gateway.DefaultEngine {
+		if name == dialect.DefaultEngine {
 			b.hook(name, "post", b.corezoidEngine())
 			continue
 		}
@@ -190,7 +190,7 @@ func (b *builder) result(signed bool, words string) *yaml.Node {
 
 // corezoidEngine describes what Corezoid gets of routes, and what its process calls.
 func (b *builder) corezoidEngine() *yaml.Node {
-	op := object("operationId", "engine_"+gateway.DefaultEngine, "tags", []string{tagEngines}, "summary", "A package for Corezoid",
+	op := object("operationId", "engine_"+dialect.DefaultEngine, "tags", []string{tagEngines}, "summary", "A package for Corezoid",
 		"description", "The gateway sends this for each task, signed as Corezoid's API wants it. The answer is Corezoid's own.",
 		"requestBody", object("content", object(typeJSON, object("schema", b.part("schemas", "CorezoidPackage")))))
 	set(op, "responses", object("200", object("description", "Corezoid's own answer."), "default", object("description", "The client gets 502.")))

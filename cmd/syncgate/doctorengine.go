@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"syncgate/configs"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/upstream"
 	"syncgate/signer"
 )
@@ -63,7 +63,7 @@ func (d *checkup) askEngine(r *findings) {
 			"refuses a package that auth.credentials[0] has signed, with status %d", said.status)
 	case isPackage:
 		r.ok(key, "answers a package without an op as an engine does, after %v", rounded(said.took))
-	case d.c.Engine.Ack == gateway.AckAny && said.status < http.StatusMultipleChoices:
+	case d.c.Engine.Ack == dialect.AckAny && said.status < http.StatusMultipleChoices:
 		r.ok(key, "answers a package without an op with status %d, and engine.ack is any", said.status)
 	default:
 		r.add(isWarning, key, "see that engine.url is the address of the API and not of a page, and that no proxy answers in its place",

@@ -15,7 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/redistest"
 	"syncgate/notify"
 	"syncgate/signer"
@@ -71,7 +71,7 @@ func serveAdmin(t *testing.T, a notifyAdmin) string {
 		req.Header.SetMethod(r.Method)
 		req.SetRequestURI(r.RequestURI)
 		ctx.Init(req, nil, nil)
-		a.serve(ctx, strings.TrimPrefix(string(gateway.RawPath(ctx.RequestURI())), notificationsPath))
+		a.serve(ctx, strings.TrimPrefix(string(httpfield.RawPath(ctx.RequestURI())), notificationsPath))
 		w.Header().Set("Allow", string(ctx.Response.Header.Peek("Allow")))
 		w.WriteHeader(ctx.Response.StatusCode())
 		_, _ = w.Write(ctx.Response.Body())

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"syncgate/configs"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/upstream"
 )
 
@@ -21,9 +21,9 @@ func engineProxy(c *configs.Config, getenv func(string) (string, bool)) (proxy *
 }
 
 // proxyOf is engineProxy for the engine under a key.
-func proxyOf(key string, e gateway.Connection, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
+func proxyOf(key string, e dialect.Connection, getenv func(string) (string, bool)) (proxy *url.URL, from string, err error) {
 	switch e.Proxy {
-	case gateway.NoProxy:
+	case dialect.NoProxy:
 		return nil, key + ".proxy", nil
 	case "":
 	default:

@@ -16,6 +16,7 @@ import (
 	"syncgate/configs"
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/doctor"
 	"syncgate/dialect/httpengine"
@@ -132,7 +133,7 @@ func (n *node) listen() (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Engine.Proxy = gateway.NoProxy
+	cfg.Engine.Proxy = dialect.NoProxy
 	if through != nil {
 		cfg.Engine.Proxy = through.String()
 		n.log.Info().Str("proxy", through.Host).Str("from", from).Msg("the engine is reached through a proxy")
@@ -148,7 +149,7 @@ func (n *node) listen() (err error) {
 	n.probes = doctor.New(n.keys.Keys, n.probed(n.config))
 	parts := gateway.Parts{
 		Correlator: n.table, Keys: n.keys.Keys, Dialect: n.dialect, Engine: n.dialect, Log: n.log, Metrics: n.metrics, Version: versionText(),
-		Logins: n.dialect.Logins, Dialects: []gateway.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters), n.probes}, Engines: engines, AdminPaths: n.paths, AdminPage: web.Serve, Outbox: &n.pushing,
+		Logins: n.dialect.Logins, Dialects: []dialect.Dialect{n.reports, n.routes, waiter.NewDialect(n.waiters), n.probes}, Engines: engines, AdminPaths: n.paths, AdminPage: web.Serve, Outbox: &n.pushing,
 	}
 	parts.Backend, parts.Pushes = n.config.Correlator.Backend, n.pushing.begun
 	if n.tracing != nil {
@@ -175,7 +176,7 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}
-		connection.Proxy = gateway.NoProxy
+		connection.Proxy = dialect.NoProxy
 		if through != nil {
 			connection.Proxy = through.String()
 			n.log.Info().Str("engine", cfg.Name).Str("proxy", through.Host).Str("from", from).Msg("the engine is reached through a proxy")
@@ -187,7 +188,7 @@ func (n *node) engines() (all []gateway.NamedEngine, err error) {
 }
 
 // engine makes one of them.
-func (n *node) engine(cfg *configs.OtherEngine) (gateway.Engine, error) {
+func (n *node) engine(cfg *configs.OtherEngine) (dialect.Engine, error) {
 	o := httpengine.Options{CallbackURL: n.config.Callback.CallbackURL()}
 	switch cfg.Kind {
 	case os1.Kind:
@@ -215,7 +216,7 @@ func (n *node) engine(cfg *configs.OtherEngine) (gateway.Engine, error) {
 
 // showFields has engines keep of their callbacks what clients of routes may see.
 func (n *node) showFields(c *configs.Config) {
-	n.dialect.SetFields(c.Fields(gateway.DefaultEngine))
+	n.dialect.SetFields(c.Fields(dialect.DefaultEngine))
 	for name, e := range n.others {
 		e.SetFields(c.Fields(name))
 	}

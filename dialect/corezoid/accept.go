@@ -8,18 +8,18 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
 
 // Accept verifies a request and reads it, in the order signature, time, encoding, body.
-func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) (*gateway.Call, error) {
+func (d *Dialect) Accept(req *fasthttp.Request, _ dialect.Route, now time.Time) (*dialect.Call, error) {
 	access := d.access.Load()
-	from, inHeaders, ok := parsePath(gateway.RawPath(req.Header.RequestURI()))
+	from, inHeaders, ok := parsePath(httpfield.RawPath(req.Header.RequestURI()))
 	switch {
 	case !ok:
-		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
+		return nil, &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
 	case inHeaders:
 		from, _ = headerCredentials(&req.Header)
 	}
@@ -46,7 +46,7 @@ func (d *Dialect) Accept(req *fasthttp.Request, _ gateway.Route, now time.Time) 
 }
 
 // of says whose request it was that is refused.
-func of(login string, f *gateway.Fault) *gateway.Fault {
+func of(login string, f *dialect.Fault) *dialect.Fault {
 	f.Login = login
 	return f
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 	"syncgate/signer"
 )
@@ -175,7 +175,7 @@ func TestAcceptOrder(t *testing.T) {
 	d := newDialect(t)
 	f := func(uri, body, header string, status int, text string) {
 		t.Helper()
-		_, err := d.Accept(wiretest.Received(t, "POST", uri, body, header), gateway.Route{}, now)
+		_, err := d.Accept(wiretest.Received(t, "POST", uri, body, header), dialect.Route{}, now)
 		if status == 0 {
 			if err != nil {
 				t.Errorf("%s: %v", uri, err)
@@ -215,9 +215,9 @@ func TestAcceptOrder(t *testing.T) {
 func TestTimeIsRaw(t *testing.T) {
 	d := newDialect(t, func(c *corezoid.Config) {})
 	escaped := strings.Replace(path(login, "1700000000", secret, simple), "/1700000000/", "/%31700000000/", 1)
-	_, err := d.Accept(wiretest.Received(t, "POST", escaped, simple), gateway.Route{}, now)
+	_, err := d.Accept(wiretest.Received(t, "POST", escaped, simple), dialect.Route{}, now)
 	wantFault(t, err, 401, "Incorrect signature or login")
-	_, err = d.Accept(wiretest.Received(t, "POST", path(login, "%31700000000", secret, simple), simple), gateway.Route{}, now)
+	_, err = d.Accept(wiretest.Received(t, "POST", path(login, "%31700000000", secret, simple), simple), dialect.Route{}, now)
 	wantFault(t, err, 401, "Request time is outside the allowed window")
 }
 
@@ -232,9 +232,9 @@ func TestSetAccess(t *testing.T) {
 	_, err = accept(t, d, simple)
 	wantFault(t, err, 401, "Incorrect signature or login")
 	const two = `{"ops":[{"type":"create","obj":"task"},{"type":"create","obj":"task"}]}`
-	_, err = d.Accept(wiretest.Received(t, "POST", path("9", "5", "nine", two), two), gateway.Route{}, now)
+	_, err = d.Accept(wiretest.Received(t, "POST", path("9", "5", "nine", two), two), dialect.Route{}, now)
 	wantFault(t, err, 400, "Incorrect body: ops: has more than 1 operations")
-	if _, err = d.Accept(wiretest.Received(t, "POST", path("9", "any", "nine", simple), simple), gateway.Route{}, now); err != nil {
+	if _, err = d.Accept(wiretest.Received(t, "POST", path("9", "any", "nine", simple), simple), dialect.Route{}, now); err != nil {
 		t.Errorf("with the window off: %v", err)
 	}
 	var req fasthttp.Request
@@ -248,7 +248,7 @@ func TestAcceptCopies(t *testing.T) {
 	d := newDialect(t, func(c *corezoid.Config) { c.ForwardHeaders = []string{"x-id"} })
 	const body = `{"ops":[{"type":"create","obj":"task","id":"i1","ref":"r1","data":{"a":"b"}},{"type":"oops","obj":"x","ref":"r2"},{"type":"create","obj":"task"}]}`
 	req := wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body, "X-Id: seven")
-	c, err := d.Accept(req, gateway.Route{}, now)
+	c, err := d.Accept(req, dialect.Route{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.Accept(wiretest.Received(t, "POST", path("7", "1700000000.5", "seven", simple), simple), gateway.Route{}, now)
+	c, err := d.Accept(wiretest.Received(t, "POST", path("7", "1700000000.5", "seven", simple), simple), dialect.Route{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
@@ -15,10 +15,10 @@ import (
 // other proc is that op's end. An op of the answer that says neither, or that is missing, leaves the client parked, as the
 // task may exist. An answer that contradicts what was sent is another request's: its error is gateway.ErrForeignAnswer. No
 // error has bytes of the answer, which may hold a callback token.
-func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
+func (d *Dialect) Ack(c *dialect.Call, status int, _ *fasthttp.ResponseHeader, body []byte) (dialect.Ack, error) {
 	refused := status >= 400 && status < 500
 	if !refused && (status < 200 || status >= 300) {
-		return gateway.Ack{}, fmt.Errorf("read the engine's answer: status %d", status)
+		return dialect.Ack{}, fmt.Errorf("read the engine's answer: status %d", status)
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
@@ -31,18 +31,18 @@ func (d *Dialect) Ack(c *gateway.Call, status int, _ *fasthttp.ResponseHeader, b
 	case !ok && !refused && isRouted(c), (refused || !ok) && !isRouted(c) && hasLocal(c):
 		return a.refuseEach(body), nil
 	case refused || !ok:
-		return gateway.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
+		return dialect.Ack{Package: a.whole(body), Refused: true, Why: a.firstDescription()}, nil
 	default:
 		a.match()
 		if err = a.foreign; err == nil {
 			return forRoute(c, a.ack(body)), nil
 		}
 	}
-	return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
+	return dialect.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
 }
 
 // forRoute has the task of a route fail that the engine has refused.
-func forRoute(c *gateway.Call, ack gateway.Ack) gateway.Ack {
+func forRoute(c *dialect.Call, ack dialect.Ack) dialect.Ack {
 	if isRouted(c) {
 		for i := range ack.Finals {
 			ack.Finals[i].Status = correlator.Errored
@@ -58,7 +58,7 @@ var errNoPackage = errors.New("not a package of ops")
 // forwarded at most.
 type answer struct {
 	s         *scratch
-	c         *gateway.Call
+	c         *dialect.Call
 	forwarded int
 	sent      sentIDs
 	ops       int   // that were read so far, or matched
@@ -75,7 +75,7 @@ type answerOp struct {
 	names         int   // the op of the request with the same id, or none or several
 }
 
-func newAnswer(s *scratch, c *gateway.Call) answer {
+func newAnswer(s *scratch, c *dialect.Call) answer {
 	a := answer{s: s, c: c, sent: sentIDs{ops: c.Ops}}
 	s.found = s.found[:0]
 	for i := range c.Ops {
@@ -247,7 +247,7 @@ const otherRef = "an op has another ref than was sent"
 // reject notes why the answer is another request's, and at which of its ops that shows first.
 func (a *answer) reject(why string) {
 	if a.foreign == nil {
-		a.foreign = fmt.Errorf("ops[%d]: %s: %w", a.ops, why, gateway.ErrForeignAnswer)
+		a.foreign = fmt.Errorf("ops[%d]: %s: %w", a.ops, why, dialect.ErrForeignAnswer)
 	}
 }
 
@@ -266,7 +266,7 @@ func (a *answer) contradicts(i int, answer *answerOp) bool {
 }
 
 // isOurs reports whether an id is the one that the gateway gave to an op.
-func (a *answer) isOurs(op *gateway.Op, id value) bool {
+func (a *answer) isOurs(op *dialect.Op, id value) bool {
 	return op.Added && string(a.s.idText(id)) == op.Match
 }
 

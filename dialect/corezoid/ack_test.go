@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 )
 
 // call is a request of ops: c creates a task, m modifies one, x is refused; what follows a letter is its id, and behind a semicolon
 // its ref.
-func call(t testing.TB, d *corezoid.Dialect, ops ...string) *gateway.Call {
+func call(t testing.TB, d *corezoid.Dialect, ops ...string) *dialect.Call {
 	t.Helper()
 	var list []string
 	for _, op := range ops {
@@ -147,7 +147,7 @@ func TestAckForeign(t *testing.T) {
 		c := call(t, d, strings.Fields(ops)...)
 		for _, status := range []int{200, 400} {
 			got, err := d.Ack(c, status, nil, []byte(ided(c).Replace(ack)))
-			if !errors.Is(err, gateway.ErrForeignAnswer) || got.Package != nil || got.Finals != nil {
+			if !errors.Is(err, dialect.ErrForeignAnswer) || got.Package != nil || got.Finals != nil {
 				t.Errorf("%s after %d %s: %+v, %v", ops, status, ack, got, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "SECRET") {
@@ -185,7 +185,7 @@ func TestAckForeign(t *testing.T) {
 	h := func(ops, answer string) {
 		t.Helper()
 		c := call(t, d, strings.Fields(ops)...)
-		if got, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"ok","ops":`+answer+`}`)); !errors.Is(err, gateway.ErrForeignAnswer) {
+		if got, err := d.Ack(c, 200, nil, []byte(`{"request_proc":"ok","ops":`+answer+`}`)); !errors.Is(err, dialect.ErrForeignAnswer) {
 			t.Errorf("%s after %s: %+v, %v", ops, answer, got, err)
 		}
 	}
@@ -253,7 +253,7 @@ func TestAckNotTheProtocol(t *testing.T) {
 	f := func(status int, body, problem string) {
 		t.Helper()
 		ack, err := d.Ack(c, status, nil, []byte(body))
-		if err == nil || errors.Is(err, gateway.ErrForeignAnswer) || !strings.HasPrefix(err.Error(), "read the engine's answer: "+problem) {
+		if err == nil || errors.Is(err, dialect.ErrForeignAnswer) || !strings.HasPrefix(err.Error(), "read the engine's answer: "+problem) {
 			t.Errorf("%d %s: %+v, %v", status, body, ack, err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
@@ -14,7 +14,7 @@ const contentType = "application/json"
 
 // Answer writes a reply: ops in the client's order, each with the id and ref that the client gave it. A member that the
 // client sent is sent back; proc comes first, then id, ref, and data or description.
-func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+func (*Dialect) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
 	open, status := openOps(c, r)
 	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"ok","ops":[`...)
 	for i := range c.Ops {
@@ -31,7 +31,7 @@ func (*Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply
 	}
 }
 
-func appendOp(dst []byte, op *gateway.Op, final correlator.Callback, open string) []byte {
+func appendOp(dst []byte, op *dialect.Op, final correlator.Callback, open string) []byte {
 	switch {
 	case op.Refused != "":
 		return appendError(dst, op, op.Refused)
@@ -78,13 +78,13 @@ func message(body []byte, absent string) string {
 	}
 }
 
-func appendError(dst []byte, op *gateway.Op, description string) []byte {
+func appendError(dst []byte, op *dialect.Op, description string) []byte {
 	dst = appendEcho(append(dst, `{"proc":"error"`...), op)
 	dst = append(dst, `,"description":`...)
 	return append(appendQuoted(dst, description), '}')
 }
 
-func appendEcho(dst []byte, op *gateway.Op) []byte {
+func appendEcho(dst []byte, op *dialect.Op) []byte {
 	if op.ID != nil {
 		dst = append(append(dst, `,"id":`...), op.ID...)
 	}
@@ -95,11 +95,11 @@ func appendEcho(dst []byte, op *gateway.Op) []byte {
 }
 
 // openOps gives the description of the open ops of a reply, empty for pending, and the status of the reply.
-func openOps(c *gateway.Call, r *gateway.Reply) (description string, status int) {
+func openOps(c *dialect.Call, r *dialect.Reply) (description string, status int) {
 	switch {
 	case complete(c, r):
 		return "", fasthttp.StatusOK
-	case errors.Is(r.Open, gateway.ErrPending):
+	case errors.Is(r.Open, dialect.ErrPending):
 		return "", fasthttp.StatusAccepted
 	case errors.Is(r.Open, correlator.ErrDraining):
 		return "Shutting down", fasthttp.StatusServiceUnavailable
@@ -117,7 +117,7 @@ const (
 	badGateway = "Bad gateway"
 )
 
-func complete(c *gateway.Call, r *gateway.Reply) bool {
+func complete(c *dialect.Call, r *dialect.Reply) bool {
 	for i := range c.Ops {
 		if c.Ops[i].Refused == "" && !r.Finals[i].Status.Final() {
 			return false
@@ -127,7 +127,7 @@ func complete(c *gateway.Call, r *gateway.Reply) bool {
 }
 
 // Refuse writes a fault in the shape of the engine's own errors.
-func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
+func (*Dialect) Refuse(dst *fasthttp.Response, f *dialect.Fault, _ string) {
 	body := append(dst.SwapBody(nil)[:0], `{"request_proc":"error","ops":[{"proc":"error","description":`...)
 	dst.SwapBody(append(appendQuoted(body, f.Text), "}]}"...))
 	dst.SetStatusCode(f.Status)

@@ -8,12 +8,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 func TestAnswer(t *testing.T) {
 	d := newDialect(t)
-	ops := []gateway.Op{{Create: true, ID: []byte(`"i"`), Ref: []byte(`1.0`)}, {Create: true, Ref: []byte(`null`)}, {Refused: `no "x"`, ID: []byte(`[ ]`)}}
+	ops := []dialect.Op{{Create: true, ID: []byte(`"i"`), Ref: []byte(`1.0`)}, {Create: true, Ref: []byte(`null`)}, {Refused: `no "x"`, ID: []byte(`[ ]`)}}
 	done := correlator.Callback{Op: 0, Status: correlator.Complete, Body: []byte(`{"a" : 1}`)}
 	said := correlator.Callback{Op: 1, Status: correlator.Answered, Body: []byte(`{"proc":"x"}`)}
 	f := func(given bool, open error, finals []correlator.Callback, status int, want string) {
@@ -22,8 +22,8 @@ func TestAnswer(t *testing.T) {
 		for _, cb := range finals {
 			all[cb.Op] = cb
 		}
-		c := &gateway.Call{Ops: ops, TimeoutGiven: given}
-		gotStatus, got := answer(d, c, &gateway.Reply{Finals: all, Open: open})
+		c := &dialect.Call{Ops: ops, TimeoutGiven: given}
+		gotStatus, got := answer(d, c, &dialect.Reply{Finals: all, Open: open})
 		want = `{"request_proc":"ok","ops":[` + want + `,{"proc":"error","id":[ ],"description":"no \"x\""}]}`
 		if gotStatus != status || got != want {
 			t.Errorf("got  %d %s\nwant %d %s", gotStatus, got, status, want)
@@ -36,16 +36,16 @@ func TestAnswer(t *testing.T) {
 	f(true, correlator.ErrDeadline, some, 200, ok+`,{"proc":"error","ref":null,"description":"Timeout for create task"}`)
 	f(false, correlator.ErrDeadline, some, 504, ok+`,{"proc":"error","ref":null,"description":"Timeout for create task"}`)
 	f(true, correlator.ErrDraining, some, 503, ok+`,{"proc":"error","ref":null,"description":"Shutting down"}`)
-	f(true, gateway.ErrBadGateway, some, 502, ok+`,{"proc":"error","ref":null,"description":"Bad gateway"}`)
+	f(true, dialect.ErrBadGateway, some, 502, ok+`,{"proc":"error","ref":null,"description":"Bad gateway"}`)
 	f(true, errors.New("else"), some, 502, ok+`,{"proc":"error","ref":null,"description":"Bad gateway"}`)
-	f(true, gateway.ErrPending, some, 202, ok+`,{"proc":"pending","ref":null}`)
+	f(true, dialect.ErrPending, some, 202, ok+`,{"proc":"pending","ref":null}`)
 }
 
 // A response may hold another body already, in either of fasthttp's two ways.
 func TestAnswerReplaces(t *testing.T) {
 	d := newDialect(t)
-	c := &gateway.Call{Ops: make([]gateway.Op, 1)}
-	r := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
+	c := &dialect.Call{Ops: make([]dialect.Op, 1)}
+	r := &dialect.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte("1")}}}
 	const want = `{"request_proc":"ok","ops":[{"proc":"ok","data":1}]}`
 	for name, before := range map[string]func(*fasthttp.Response){
 		"copied": func(r *fasthttp.Response) {
@@ -70,7 +70,7 @@ func TestRefuse(t *testing.T) {
 	d := newDialect(t)
 	for _, text := range []string{"Incorrect signature or login", "a \"b\" \\ \n\x00 <é> \u2028", "bad \xff"} {
 		var dst fasthttp.Response
-		d.Refuse(&dst, &gateway.Fault{Status: 418, Text: text, Err: errors.New("inner")}, "")
+		d.Refuse(&dst, &dialect.Fault{Status: 418, Text: text, Err: errors.New("inner")}, "")
 		var got struct {
 			RequestProc string `json:"request_proc"`
 			Ops         []struct{ Proc, Description string }

@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/wiretest"
 )
 
@@ -29,7 +29,7 @@ func TestAllocations(t *testing.T) {
 	var req fasthttp.Request
 	var dst fasthttp.Response
 	callback := wiretest.Received(t, "POST", "/cb/t", calling, "Content-Type: "+typeJSON)
-	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	reply := &dialect.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	ack := []byte(ided(c).Replace(taken))
 	f := func(name string, most float64, fn func()) {
 		t.Helper()
@@ -37,12 +37,12 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s allocates %v times, at most %v are its own", name, got, most)
 		}
 	}
-	f("Accept", 3, func() { _, _ = d.Accept(create, gateway.Route{}, now) })
+	f("Accept", 3, func() { _, _ = d.Accept(create, dialect.Route{}, now) })
 	f("Encode", 0, func() { _ = d.Encode(&req, c, all, now) })
 	f("Ack", 0, func() { _, _ = d.Ack(c, 200, nil, ack) })
 	f("Callback", 1, func() { _, _, _ = d.Callback(callback, 0) })
 	f("Answer", 0, func() { d.Answer(&dst, c, reply) })
-	f("Refuse", 0, func() { d.Refuse(&dst, &gateway.Fault{Status: 400, Text: "Incorrect body"}, "") })
+	f("Refuse", 0, func() { d.Refuse(&dst, &dialect.Fault{Status: 400, Text: "Incorrect body"}, "") })
 }
 
 func BenchmarkAccept(b *testing.B) {
@@ -57,7 +57,7 @@ func BenchmarkAccept(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := d.Accept(req, gateway.Route{}, now); err != nil {
+				if _, err := d.Accept(req, dialect.Route{}, now); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -128,7 +128,7 @@ func BenchmarkCallbackXMLHostile(b *testing.B) {
 func BenchmarkAnswer(b *testing.B) {
 	d := newDialect(b)
 	c := mustAccept(b, d, typical)
-	reply := &gateway.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
+	reply := &dialect.Reply{Finals: []correlator.Callback{{Status: correlator.Complete, Body: []byte(calling)}}}
 	var dst fasthttp.Response
 	b.ReportAllocs()
 	for b.Loop() {

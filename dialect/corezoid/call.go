@@ -3,18 +3,18 @@ package corezoid
 import (
 	"bytes"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
 // call makes the Call of a body that was read.
-func (q *request) call() *gateway.Call {
+func (q *request) call() *dialect.Call {
 	c, slots, room := newCall(len(q.s.ops))
 	c.Login, c.Wait, c.TimeoutGiven = q.login, q.wait, q.given
 	forwarded := 0
 	for i := range q.s.ops {
 		op := &q.s.ops[i]
-		c.Ops[i] = gateway.Op{
+		c.Ops[i] = dialect.Op{
 			Create: op.create, Local: op.local, Refused: op.refused,
 			ID: op.id.of(q.body, &room), Ref: op.ref.of(q.body, &room), Process: op.process.name(q.body, &room),
 		}
@@ -35,18 +35,18 @@ func (q *request) call() *gateway.Call {
 
 // newCall gives a call of so many ops, and room for its slots and for what they say. Most calls have one op: theirs is one piece
 // of memory, with room for a short ref and the number of a process.
-func newCall(ops int) (c *gateway.Call, slots []int, room []byte) {
+func newCall(ops int) (c *dialect.Call, slots []int, room []byte) {
 	if ops == 1 {
 		one := new(struct {
-			call gateway.Call
-			ops  [1]gateway.Op
+			call dialect.Call
+			ops  [1]dialect.Op
 			slot [1]int
 			room [24]byte
 		})
 		one.call.Ops = one.ops[:]
 		return &one.call, one.slot[:0], one.room[:0]
 	}
-	return &gateway.Call{Ops: make([]gateway.Op, ops)}, make([]int, 0, ops), nil
+	return &dialect.Call{Ops: make([]dialect.Op, ops)}, make([]int, 0, ops), nil
 }
 
 // mostName is how much of the name of a process is kept, in bytes: more than anybody is shown.

@@ -7,7 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/callbackdata"
 	"syncgate/internal/httpfield"
 )
@@ -18,7 +18,7 @@ func (d *Dialect) Callback(req *fasthttp.Request, op int) (cb correlator.Callbac
 	if httpfield.ContentCoding(&req.Header) != nil {
 		return cb, nil, encodingFault("")
 	}
-	status, err := gateway.StatusOf(req)
+	status, err := dialect.StatusOf(req)
 	if err != nil {
 		return cb, nil, err
 	}

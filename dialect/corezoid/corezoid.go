@@ -21,7 +21,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
@@ -39,13 +39,13 @@ type Config struct {
 	CallbackURL    string           // of every task, before its token
 	Ops            []string         // what clients may ask for, each as type:obj
 	ForwardHeaders []string         // request headers that tasks get; none: not even an empty object
-	Timeouts       gateway.Timeouts // of clients that name none, and of all
+	Timeouts       dialect.Timeouts // of clients that name none, and of all
 	Trace          bool             // tasks get the member __traceparent. Requests then have the header traceparent, which is the engine's
 }
 
 // Default lets clients create and modify tasks. The URLs have no default.
 func Default() Config {
-	return Config{APIVersion: 2, Ops: []string{"create:task", "modify:task"}, Timeouts: gateway.DefaultTimeouts()}
+	return Config{APIVersion: 2, Ops: []string{"create:task", "modify:task"}, Timeouts: dialect.DefaultTimeouts()}
 }
 
 // Validate reports every problem of what the configuration file says to this package alone, each with its key.
@@ -89,7 +89,7 @@ type Dialect struct {
 	// Set by New, read-only afterwards.
 	ops                        []operation // few: what clients may ask for
 	headers                    []header
-	timeouts                   gateway.Timeouts
+	timeouts                   dialect.Timeouts
 	engineHost                 []byte   // of the engine's URL
 	enginePath                 []byte   // fixed too; what comes before the login
 	callbackURL                string   // the member of a task's data, with a hole for the token
@@ -106,9 +106,9 @@ type Dialect struct {
 }
 
 var (
-	_ gateway.Dialect     = (*Dialect)(nil)
-	_ gateway.TaskDialect = (*Dialect)(nil)
-	_ gateway.Engine      = (*Dialect)(nil)
+	_ dialect.Dialect     = (*Dialect)(nil)
+	_ dialect.TaskDialect = (*Dialect)(nil)
+	_ dialect.Engine      = (*Dialect)(nil)
 )
 
 // operation is what an op asks for. Those that create tasks are parked.
@@ -178,12 +178,12 @@ func (*Dialect) Name() string { return "corezoid" }
 
 // Route knows create requests, /api/{1|2}/json/{login}/{time}/{signature}, or /api/{1|2}/json with the credentials in headers, and
 // results, /api/1/tasks/{task id}.
-func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
+func (d *Dialect) Route(path []byte) (r dialect.Route, ok bool) {
 	if _, _, ok := parsePath(path); ok {
-		return gateway.Route{Kind: gateway.Create, Methods: d.createMethods}, true
+		return dialect.Route{Kind: dialect.Create, Methods: d.createMethods}, true
 	}
 	if _, ok := taskName(path); ok {
-		return gateway.Route{Kind: gateway.Task, Methods: d.taskMethods}, true
+		return dialect.Route{Kind: dialect.Task, Methods: d.taskMethods}, true
 	}
-	return gateway.Route{}, false
+	return dialect.Route{}, false
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 	"syncgate/signer"
 )
@@ -59,12 +59,12 @@ func path(login, stamp, secret, body string) string {
 }
 
 // accept signs a body and lets d read it.
-func accept(t testing.TB, d *corezoid.Dialect, body string, header ...string) (*gateway.Call, error) {
+func accept(t testing.TB, d *corezoid.Dialect, body string, header ...string) (*dialect.Call, error) {
 	t.Helper()
-	return d.Accept(wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body, header...), gateway.Route{}, now)
+	return d.Accept(wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body, header...), dialect.Route{}, now)
 }
 
-func mustAccept(t testing.TB, d *corezoid.Dialect, body string, header ...string) *gateway.Call {
+func mustAccept(t testing.TB, d *corezoid.Dialect, body string, header ...string) *dialect.Call {
 	t.Helper()
 	c, err := accept(t, d, body, header...)
 	if err != nil {
@@ -74,7 +74,7 @@ func mustAccept(t testing.TB, d *corezoid.Dialect, body string, header ...string
 }
 
 // tokens are as long as real ones, each of one letter.
-func tokens(c *gateway.Call) (all []string) {
+func tokens(c *dialect.Call) (all []string) {
 	for i := range c.Slots {
 		all = append(all, strings.Repeat(string(rune('A'+i)), correlator.TokenLen))
 	}
@@ -82,7 +82,7 @@ func tokens(c *gateway.Call) (all []string) {
 }
 
 // forwarded is the package for the engine, tokens written as <0>, <1>, …, and the ids that ops got as <id 0>, <id 1>, …
-func forwarded(t testing.TB, d *corezoid.Dialect, c *gateway.Call) string {
+func forwarded(t testing.TB, d *corezoid.Dialect, c *dialect.Call) string {
 	t.Helper()
 	var req fasthttp.Request
 	if err := d.Encode(&req, c, tokens(c), now); err != nil {
@@ -96,12 +96,12 @@ func forwarded(t testing.TB, d *corezoid.Dialect, c *gateway.Call) string {
 }
 
 // named writes the ids that the ops of a call got as <id 0>, <id 1>, …
-func named(c *gateway.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, false)...) }
+func named(c *dialect.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, false)...) }
 
 // ided puts those ids where <id 0>, <id 1>, … are written.
-func ided(c *gateway.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, true)...) }
+func ided(c *dialect.Call) *strings.Replacer { return strings.NewReplacer(pairs(c, true)...) }
 
-func pairs(c *gateway.Call, back bool) (all []string) {
+func pairs(c *dialect.Call, back bool) (all []string) {
 	for i, op := range c.Ops {
 		if pair := []string{op.Match, fmt.Sprintf("<id %d>", i)}; op.Added {
 			if back {
@@ -113,14 +113,14 @@ func pairs(c *gateway.Call, back bool) (all []string) {
 	return all
 }
 
-func answer(d *corezoid.Dialect, c *gateway.Call, r *gateway.Reply) (status int, body string) {
+func answer(d *corezoid.Dialect, c *dialect.Call, r *dialect.Reply) (status int, body string) {
 	var dst fasthttp.Response
 	d.Answer(&dst, c, r)
 	return dst.StatusCode(), string(dst.Body())
 }
 
 // none are the finals of a call of which nothing is known.
-func none(c *gateway.Call) []correlator.Callback {
+func none(c *dialect.Call) []correlator.Callback {
 	finals := make([]correlator.Callback, len(c.Ops))
 	for i := range finals {
 		finals[i].Op = i
@@ -130,7 +130,7 @@ func none(c *gateway.Call) []correlator.Callback {
 
 func wantFault(t testing.TB, err error, status int, text string) {
 	t.Helper()
-	f, ok := err.(*gateway.Fault) //nolint:errorlint // the contract is the type itself
+	f, ok := err.(*dialect.Fault) //nolint:errorlint // the contract is the type itself
 	if !ok || f.Status != status || f.Text != text {
 		t.Errorf("got %v\nwant %d %s", err, status, text)
 	}
@@ -140,7 +140,7 @@ func TestRoute(t *testing.T) {
 	d := newDialect(t)
 	f := func(path string, want bool) {
 		t.Helper()
-		if got, _ := d.Route([]byte(path)); (got.Kind == gateway.Create) != want {
+		if got, _ := d.Route([]byte(path)); (got.Kind == dialect.Create) != want {
 			t.Errorf("Route(%q) = %v", path, got)
 		}
 	}

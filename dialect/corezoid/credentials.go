@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/signer"
 )
 
@@ -65,7 +65,7 @@ func headerCredentials(h *fasthttp.RequestHeader) (c credentials, given bool) {
 }
 
 // Verify gives the login that signed body at an acceptable time: for paths of others that end with {login}/{time}/{signature}. Its errors are
-// *gateway.Fault.
+// *dialect.Fault.
 func (d *Dialect) Verify(login, stamp, signature, body []byte, now time.Time) (name string, err error) {
 	name, fault := d.access.Load().verify(credentials{login, stamp, signature}, body, now)
 	if fault != nil {
@@ -91,14 +91,14 @@ func (d *Dialect) identify(h *fasthttp.RequestHeader, path []byte, now time.Time
 }
 
 // verify gives the login that signed body at an acceptable time.
-func (a *Access) verify(from credentials, body []byte, now time.Time) (login string, fault *gateway.Fault) {
+func (a *Access) verify(from credentials, body []byte, now time.Time) (login string, fault *dialect.Fault) {
 	login, ok := a.Keys.Verify(from.login, from.stamp, from.signature, body)
 	if !ok {
-		return "", &gateway.Fault{Status: fasthttp.StatusUnauthorized, Reason: gateway.BadSignature, Text: "Incorrect signature or login"}
+		return "", &dialect.Fault{Status: fasthttp.StatusUnauthorized, Reason: dialect.BadSignature, Text: "Incorrect signature or login"}
 	}
 	if err := signer.CheckTime(from.stamp, now, a.Window); err != nil {
-		return "", &gateway.Fault{
-			Status: fasthttp.StatusUnauthorized, Reason: gateway.BadTime, Login: login, Text: "Request time is outside the allowed window", Err: err,
+		return "", &dialect.Fault{
+			Status: fasthttp.StatusUnauthorized, Reason: dialect.BadTime, Login: login, Text: "Request time is outside the allowed window", Err: err,
 		}
 	}
 	return login, nil

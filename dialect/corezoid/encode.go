@@ -7,13 +7,13 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/signer"
 )
 
 // Encode makes the request for the engine: the tokens go into c.Body, which dst then points to, and it is signed for now.
 // The engine verifies what it got, so the signature is over the finished package.
-func (d *Dialect) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+func (d *Dialect) Encode(dst *fasthttp.Request, c *dialect.Call, tokens []string, now time.Time) error {
 	signs, routed := c.Login, false
 	if c.Options != nil {
 		var by signedBy

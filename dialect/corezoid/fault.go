@@ -5,17 +5,17 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // bodyFault refuses a body. Its text says why.
-func bodyFault(why error) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + why.Error()}
+func bodyFault(why error) *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + why.Error()}
 }
 
 // encodingFault refuses a compressed body: what was signed, spliced and forwarded must be what was sent.
-func encodingFault(which string) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported" + which}
+func encodingFault(which string) *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported" + which}
 }
 
 // short is as much of what a client sent as an answer to it quotes.

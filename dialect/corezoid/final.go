@@ -6,12 +6,12 @@ import (
 	"slices"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
 // ack gives the ops of the call that the answer ends, and what it says of the others.
-func (a *answer) ack(body []byte) (ack gateway.Ack) {
+func (a *answer) ack(body []byte) (ack dialect.Ack) {
 	for i := range a.c.Ops {
 		if a.s.found[i] == none {
 			continue
@@ -31,17 +31,17 @@ func (a *answer) ack(body []byte) (ack gateway.Ack) {
 }
 
 // addTask notes the engine's own id of the task of an op.
-func (a *answer) addTask(ack *gateway.Ack, op int, answer *answerOp) {
+func (a *answer) addTask(ack *dialect.Ack, op int, answer *answerOp) {
 	id := a.s.idText(answer.objID)
 	switch {
 	case len(id) == 0:
 	case len(a.c.Ops) == 1:
-		ack.Task = gateway.NewEngineTask(id)
+		ack.Task = dialect.NewEngineTask(id)
 	default:
 		if ack.Tasks == nil {
-			ack.Tasks = make([]gateway.EngineTask, len(a.c.Ops))
+			ack.Tasks = make([]dialect.EngineTask, len(a.c.Ops))
 		}
-		ack.Tasks[op] = gateway.NewEngineTask(id)
+		ack.Tasks[op] = dialect.NewEngineTask(id)
 	}
 }
 
@@ -58,14 +58,14 @@ func (a *answer) descriptionOf(answer *answerOp) string {
 }
 
 // hasLocal reports whether a call has ops that the engine did not get: what it says of the package does not concern them.
-func hasLocal(c *gateway.Call) bool {
-	return slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return op.Local })
+func hasLocal(c *dialect.Call) bool {
+	return slices.ContainsFunc(c.Ops, func(op dialect.Op) bool { return op.Local })
 }
 
 // refuseEach gives the ops of a package that the engine has refused as a whole. The client of a route must not read a 200, and the ops that the engine
 // did not get go on.
-func (a *answer) refuseEach(body []byte) gateway.Ack {
-	ack := gateway.Ack{Refused: true, Why: a.firstDescription()}
+func (a *answer) refuseEach(body []byte) dialect.Ack {
+	ack := dialect.Ack{Refused: true, Why: a.firstDescription()}
 	for i := range a.c.Ops {
 		op := &a.c.Ops[i]
 		switch {
@@ -90,7 +90,7 @@ func (a *answer) firstDescription() string {
 
 // final is an op of the answer as the client reads it, in bytes of its own: verbatim, but that an id of ours is taken out, and that
 // the client's id and ref stand where the engine gave none.
-func (a *answer) final(op *gateway.Op, answer *answerOp, body []byte) []byte {
+func (a *answer) final(op *dialect.Op, answer *answerOp, body []byte) []byte {
 	text := answer.at.Of(body)
 	if !a.isOurs(op, answer.id) && (op.ID == nil || a.isGiven(answer.id)) && (op.Ref == nil || a.isGiven(answer.ref)) {
 		return bytes.Clone(text)
@@ -121,7 +121,7 @@ func (a *answer) whole(body []byte) []byte {
 }
 
 // restored gives an op of the engine's answer the id and the ref that the client sent, where it has none of its own.
-func restored(op *gateway.Op, text []byte) []byte {
+func restored(op *dialect.Op, text []byte) []byte {
 	var j splice.Reader
 	var edits splice.Edits
 	if err := restore(op, &j, &edits, text); err != nil {
@@ -131,7 +131,7 @@ func restored(op *gateway.Op, text []byte) []byte {
 	return text
 }
 
-func restore(op *gateway.Op, j *splice.Reader, edits *splice.Edits, text []byte) error {
+func restore(op *dialect.Op, j *splice.Reader, edits *splice.Edits, text []byte) error {
 	if err := j.Reset(text); err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func restore(op *gateway.Op, j *splice.Reader, edits *splice.Edits, text []byte)
 
 // replaced gives what stands in the place of a member of the op, nil where the member stays, or cuts it. left has what the client sent
 // and the op has not said yet: it is said once, however often the member comes.
-func replaced(left, sent *gateway.Op, name string, value []byte) (with []byte, cut bool) {
+func replaced(left, sent *dialect.Op, name string, value []byte) (with []byte, cut bool) {
 	text := textOf(value)
 	ours := sent.Added && string(text) == sent.Match
 	switch name {

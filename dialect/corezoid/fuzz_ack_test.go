@@ -15,8 +15,8 @@ import (
 	"unicode/utf8"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/splice"
 	"syncgate/internal/wiretest"
 )
@@ -78,7 +78,7 @@ func number(value string) float64 {
 func given(value string) bool { return isID(value) && says(value) != "" }
 
 // sentID is the id that the engine got for an op.
-func sentID(op gateway.Op) string {
+func sentID(op dialect.Op) string {
 	if op.Added {
 		return strconv.Quote(op.Match)
 	}
@@ -86,7 +86,7 @@ func sentID(op gateway.Op) string {
 }
 
 // called gives the ops that an id may mean: those with its text, else those with its number.
-func called(c *gateway.Call, id string) (ops []int) {
+func called(c *dialect.Call, id string) (ops []int) {
 	for _, alike := range []func(a, b string) bool{func(a, b string) bool { return says(a) == says(b) }, func(a, b string) bool { return number(a) == number(b) }} {
 		for i, op := range c.Ops {
 			if op.Refused == "" && alike(sentID(op), id) {
@@ -100,7 +100,7 @@ func called(c *gateway.Call, id string) (ops []int) {
 	return ops
 }
 
-func otherRef(op gateway.Op, a modelAnswer) bool {
+func otherRef(op dialect.Op, a modelAnswer) bool {
 	switch {
 	case !given(a.ref):
 		return false
@@ -113,7 +113,7 @@ func otherRef(op gateway.Op, a modelAnswer) bool {
 }
 
 // foreign reports whether an op of the answer has an id or more than were sent.
-func foreign(c *gateway.Call, lists [][]modelAnswer) bool {
+func foreign(c *dialect.Call, lists [][]modelAnswer) bool {
 	forwarded := 0
 	for _, op := range c.Ops {
 		if op.Refused == "" {
@@ -129,7 +129,7 @@ func foreign(c *gateway.Call, lists [][]modelAnswer) bool {
 }
 
 // answered gives the answer to each op, -1 where there is none. other: one at an op's position has another ref.
-func answered(c *gateway.Call, list []modelAnswer) (found []int, other bool) {
+func answered(c *dialect.Call, list []modelAnswer) (found []int, other bool) {
 	position := 0
 	for i, op := range c.Ops {
 		at := -1
@@ -147,7 +147,7 @@ func answered(c *gateway.Call, list []modelAnswer) (found []int, other bool) {
 }
 
 // byID gives the only answer that has the id of op i, and of no other, -1 when there are several or none.
-func byID(c *gateway.Call, list []modelAnswer, i int) int {
+func byID(c *dialect.Call, list []modelAnswer, i int) int {
 	at := -1
 	for j, a := range list {
 		if given(a.id) && slices.Equal(called(c, a.id), []int{i}) {
@@ -160,13 +160,13 @@ func byID(c *gateway.Call, list []modelAnswer, i int) int {
 	return at
 }
 
-func mayAnswer(c *gateway.Call, i int, a modelAnswer) bool {
+func mayAnswer(c *dialect.Call, i int, a modelAnswer) bool {
 	ops := called(c, a.id)
 	return !given(a.id) || slices.Contains(ops, i) || len(ops) > 1 && same(a.id, string(c.Ops[i].ID))
 }
 
 // asRead gives the members of an op of the answer as the client reads them.
-func asRead(op gateway.Op, a modelAnswer) (all []member) {
+func asRead(op dialect.Op, a modelAnswer) (all []member) {
 	theirs := map[string][]byte{"id": op.ID, "ref": op.Ref}
 	said := map[string]bool{}
 	for _, m := range a.members {
@@ -218,7 +218,7 @@ func sortOf(status int, body string) sort {
 }
 
 // checkAck holds an answer to the model. No op may end with what names another one, and what is another request's ends none.
-func checkAck(t *testing.T, d *corezoid.Dialect, c *gateway.Call, status int, body string) {
+func checkAck(t *testing.T, d *corezoid.Dialect, c *dialect.Call, status int, body string) {
 	t.Helper()
 	ack, err := d.Ack(c, status, nil, []byte(body))
 	is := sortOf(status, body)
@@ -228,7 +228,7 @@ func checkAck(t *testing.T, d *corezoid.Dialect, c *gateway.Call, status int, bo
 		found, isForeign = answered(c, lastOf(answersOf(body)))
 	}
 	switch {
-	case errors.Is(err, gateway.ErrForeignAnswer) != isForeign, (err != nil) != (is == unusable || isForeign):
+	case errors.Is(err, dialect.ErrForeignAnswer) != isForeign, (err != nil) != (is == unusable || isForeign):
 		t.Fatalf("%d %q: %+v, %v; another's: %v", status, body, ack, err, isForeign)
 	case err != nil && (ack.Package != nil || ack.Finals != nil):
 		t.Fatalf("%d %q: %+v, %v", status, body, ack, err)
@@ -242,7 +242,7 @@ func checkAck(t *testing.T, d *corezoid.Dialect, c *gateway.Call, status int, bo
 
 func lastOf(lists [][]modelAnswer) []modelAnswer { return lists[len(lists)-1] }
 
-func checkPackage(t *testing.T, c *gateway.Call, ack gateway.Ack, body string) {
+func checkPackage(t *testing.T, c *dialect.Call, ack dialect.Ack, body string) {
 	t.Helper()
 	was, is := answersOf(body), answersOf(string(ack.Package))
 	if ack.Finals != nil || !json.Valid(ack.Package) || len(was) != len(is) {
@@ -262,7 +262,7 @@ func checkPackage(t *testing.T, c *gateway.Call, ack gateway.Ack, body string) {
 }
 
 // lessOurs gives the members of an op without an id of ours, of which the client has sent another, or none.
-func lessOurs(c *gateway.Call, a modelAnswer) []member {
+func lessOurs(c *dialect.Call, a modelAnswer) []member {
 	for _, op := range c.Ops {
 		if op.Added && isID(a.id) && says(a.id) == op.Match {
 			op.Ref = nil
@@ -272,7 +272,7 @@ func lessOurs(c *gateway.Call, a modelAnswer) []member {
 	return a.members
 }
 
-func checkFinals(t *testing.T, c *gateway.Call, ack gateway.Ack, list []modelAnswer, found []int) {
+func checkFinals(t *testing.T, c *dialect.Call, ack dialect.Ack, list []modelAnswer, found []int) {
 	t.Helper()
 	finals := ack.Finals
 	for i, op := range c.Ops {
@@ -294,7 +294,7 @@ func checkFinals(t *testing.T, c *gateway.Call, ack gateway.Ack, list []modelAns
 	}
 }
 
-func ends(op gateway.Op, a modelAnswer) bool {
+func ends(op dialect.Op, a modelAnswer) bool {
 	proc := last(a.members, "proc")
 	return a.isObject && (!op.Create || strings.HasPrefix(proc, `"`) && says(proc) != "ok")
 }
@@ -312,7 +312,7 @@ func FuzzAck(f *testing.F) {
 		}
 	}
 	d := newDialect(f)
-	var calls []*gateway.Call
+	var calls []*dialect.Call
 	for _, ops := range ackRequests() {
 		calls = append(calls, call(f, d, strings.Fields(ops)...))
 	}
@@ -345,7 +345,7 @@ func TestAckShuffled(t *testing.T) {
 }
 
 // shuffled answers each op of c never, once or twice, by its id or without, and now and then what was not asked.
-func shuffled(random *rand.Rand, pick func(...string) string, c *gateway.Call) string {
+func shuffled(random *rand.Rand, pick func(...string) string, c *dialect.Call) string {
 	var answers []string
 	say := func(i int, ids, refs []string) {
 		answers = append(answers, fmt.Sprintf(`{"proc":"%d"%s%s}`, i, pick(ids...), pick(refs...)))

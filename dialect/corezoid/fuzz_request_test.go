@@ -10,8 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/splice"
 	"syncgate/internal/wiretest"
 )
@@ -200,7 +200,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-func checkCall(t *testing.T, d *corezoid.Dialect, c *gateway.Call, want model) {
+func checkCall(t *testing.T, d *corezoid.Dialect, c *dialect.Call, want model) {
 	t.Helper()
 	if len(c.Ops) != len(want.ops) {
 		t.Fatalf("%d ops, want %d", len(c.Ops), len(want.ops))

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 )
 
@@ -49,7 +49,7 @@ func TestIdentify(t *testing.T) {
 		if credentials != "" {
 			path += "/" + credentials
 		}
-		asked, err := d.Task(wiretest.Received(t, "GET", path, "", header...), gateway.Route{}, now)
+		asked, err := d.Task(wiretest.Received(t, "GET", path, "", header...), dialect.Route{}, now)
 		who := asked.Login
 		if text != "" {
 			wantFault(t, err, status, text)
@@ -72,7 +72,7 @@ func TestIdentify(t *testing.T) {
 	f("", inHeaders(good)[2:], 401, wrong)
 	f(good, inHeaders(bad), 0, "") // the path counts where it has credentials
 	f(bad, inHeaders(good), 401, wrong)
-	if asked, err := d.Task(wiretest.Received(t, "GET", "/api/1/tasks/x", ""), gateway.Route{}, now); asked.Login != "" || string(asked.Task) != "x" || err != nil {
+	if asked, err := d.Task(wiretest.Received(t, "GET", "/api/1/tasks/x", ""), dialect.Route{}, now); asked.Login != "" || string(asked.Task) != "x" || err != nil {
 		t.Errorf("without credentials: %+v, %v", asked, err)
 	}
 	for _, odd := range []string{login, good + "/x"} {
@@ -97,13 +97,13 @@ func TestAcceptByHeaders(t *testing.T) {
 			wantByHeaders(t, d, target, good)
 		}
 		old := inHeaders(strings.TrimPrefix(path(login, "1", secret, simple), "/api/2/json/"))
-		_, err := d.Accept(wiretest.Received(t, "POST", "/api/1/json", simple, old...), gateway.Route{}, now)
+		_, err := d.Accept(wiretest.Received(t, "POST", "/api/1/json", simple, old...), dialect.Route{}, now)
 		wantFault(t, err, 401, "Request time is outside the allowed window")
-		_, err = d.Accept(wiretest.Received(t, "POST", "/api/1/json/a/b/c", simple, good...), gateway.Route{}, now) // the path counts
+		_, err = d.Accept(wiretest.Received(t, "POST", "/api/1/json/a/b/c", simple, good...), dialect.Route{}, now) // the path counts
 		wantFault(t, err, 401, "Incorrect signature or login")
 	}
 	for _, target := range []string{"/api/1/json", "/api/2/json", "/api/1/json/a/b/c"} {
-		if r, ok := d.Route([]byte(target)); !ok || r.Kind != gateway.Create {
+		if r, ok := d.Route([]byte(target)); !ok || r.Kind != dialect.Create {
 			t.Errorf("%s is no path of a create", target)
 		}
 	}
@@ -119,7 +119,7 @@ func wantByHeaders(t *testing.T, d *corezoid.Dialect, target string, good []stri
 	t.Helper()
 	f := func(ok bool, body string, header ...string) {
 		t.Helper()
-		c, err := d.Accept(wiretest.Received(t, "POST", target, body, header...), gateway.Route{}, now)
+		c, err := d.Accept(wiretest.Received(t, "POST", target, body, header...), dialect.Route{}, now)
 		if !ok {
 			wantFault(t, err, 401, "Incorrect signature or login")
 		} else if err != nil || c.Login != login {

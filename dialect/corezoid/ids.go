@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
@@ -53,7 +53,7 @@ func ownID(random [idChars]byte, op int) (member, id string) {
 // identify gives each forwarded op the id by which its answer is found: the client's where it is unique in the request, ours where the
 // client sent no number or text. So an answer to another trip has an id that this trip did not send. Ops whose ids repeat are
 // matched by position.
-func (q *request) identify(ops []gateway.Op) {
+func (q *request) identify(ops []dialect.Op) {
 	var random [idChars]byte
 	theirs, ours := 0, 0
 	for i := range ops {
@@ -83,7 +83,7 @@ func (q *request) identify(ops []gateway.Op) {
 }
 
 // unmatchRepeated clears the ids that several ops have.
-func unmatchRepeated(ops []gateway.Op) {
+func unmatchRepeated(ops []dialect.Op) {
 	count := make(map[string]int, len(ops))
 	for i := range ops {
 		count[ops[i].Match]++
@@ -104,7 +104,7 @@ const (
 
 // sentIDs finds the ops of a request by the ids that they were forwarded with.
 type sentIDs struct {
-	ops      []gateway.Op
+	ops      []dialect.Op
 	byText   map[string]int
 	byNumber map[float64]int
 }

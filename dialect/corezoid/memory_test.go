@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/wiretest"
 )
 
@@ -37,7 +37,7 @@ func TestRequestMemory(t *testing.T) {
 		ctx := wiretest.Received(t, "POST", path(login, "1700000000", secret, body), body)
 		mustAccept(t, d, simple)
 		var err error
-		took := allocated(func() { _, err = d.Accept(ctx, gateway.Route{}, now) })
+		took := allocated(func() { _, err = d.Accept(ctx, dialect.Route{}, now) })
 		if most := 10 * len(body); took > float64(most) && !raced {
 			t.Errorf("%s: %.0f bytes for %d", name, took, len(body))
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/waiter"
-	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
 
@@ -53,7 +53,7 @@ const (
 
 // Bind gives the creates their names, and has the modifies begin that the engine does not get. A create whose name another op has is taken out of the
 // package. The modifies come last: they may complete creates of this call.
-func (n *callNames) Bind(ctx context.Context, id correlator.ID, _ time.Time, c *gateway.Call) (finals []correlator.Callback, err error) {
+func (n *callNames) Bind(ctx context.Context, id correlator.ID, _ time.Time, c *dialect.Call) (finals []correlator.Callback, err error) {
 	n.id = id
 	var taken []int
 	for i := range n.ops {
@@ -84,7 +84,7 @@ func (n *callNames) Bind(ctx context.Context, id correlator.ID, _ time.Time, c *
 }
 
 // startTimers has creates that no engine gets end with their timers, where these end before the wait.
-func (n *callNames) startTimers(c *gateway.Call) {
+func (n *callNames) startTimers(c *dialect.Call) {
 	for i := range n.ops {
 		op := &n.ops[i]
 		if !op.bound || !op.process.Local() || op.process.Timer() >= n.wait {
@@ -105,7 +105,7 @@ func (n *callNames) begin() {
 
 // startModifies has the modifies begin that the engine does not get. Each has a goroutine, which ends with the trip. finals are those for which there
 // is no room.
-func (n *callNames) startModifies(c *gateway.Call) (finals []correlator.Callback) {
+func (n *callNames) startModifies(c *dialect.Call) (finals []correlator.Callback) {
 	for i := range n.ops {
 		op := &n.ops[i]
 		if op.create || !op.process.Local() {
@@ -123,7 +123,7 @@ func (n *callNames) startModifies(c *gateway.Call) (finals []correlator.Callback
 }
 
 // modify completes the op that a modify names, and gives the trip the answer.
-func (n *callNames) modify(op *namedOp, sent *gateway.Op) {
+func (n *callNames) modify(op *namedOp, sent *dialect.Op) {
 	defer n.d.modifies.Add(-1)
 	outcome, task := op.process.Modify(n.over, waiter.Modify{Login: n.login, Ref: op.ref, Task: op.task, Data: op.data})
 	final := n.refused(sent, op.index, wordOf(outcome))
@@ -149,7 +149,7 @@ func wordOf(o waiter.Outcome) string {
 }
 
 // modified is the answer to a modify that has completed an op, as an engine words it.
-func modified(sent *gateway.Op, task string) []byte {
+func modified(sent *dialect.Op, task string) []byte {
 	text := []byte("{")
 	if sent.ID != nil {
 		text = append(append(append(text, idMember...), sent.ID...), ',')
@@ -163,7 +163,7 @@ func modified(sent *gateway.Op, task string) []byte {
 }
 
 // refused is the final of an op that has no result, and why.
-func (n *callNames) refused(sent *gateway.Op, index int, why string) correlator.Callback {
+func (n *callNames) refused(sent *dialect.Op, index int, why string) correlator.Callback {
 	if n.routed {
 		return correlator.Callback{Op: index, Status: correlator.Errored, Body: append(appendQuoted([]byte(`{"message":`), why), '}')}
 	}
@@ -188,7 +188,7 @@ func (n *callNames) settle(cb correlator.Callback) {
 
 // Acked gives the creates that the engine has taken its ids, takes the names of those back that it has refused, and has the modifies complete ops that
 // it has done.
-func (n *callNames) Acked(ctx context.Context, c *gateway.Call, ack *gateway.Ack) {
+func (n *callNames) Acked(ctx context.Context, c *dialect.Call, ack *dialect.Ack) {
 	said := make([]*correlator.Callback, len(c.Ops))
 	for i := range ack.Finals {
 		said[ack.Finals[i].Op] = &ack.Finals[i]
@@ -214,7 +214,7 @@ func (n *callNames) Acked(ctx context.Context, c *gateway.Call, ack *gateway.Ack
 
 // taskOf gives the engine's own id of the task of an op, empty where it gave none, or one that is too long to be a name: two with the same
 // beginning must not be taken for one.
-func taskOf(c *gateway.Call, ack *gateway.Ack, op int) string {
+func taskOf(c *dialect.Call, ack *dialect.Ack, op int) string {
 	switch {
 	case len(c.Ops) == 1:
 		return ack.Task.Whole()

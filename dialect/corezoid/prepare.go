@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/callbackdata"
 	"syncgate/internal/splice"
 )
@@ -26,14 +26,14 @@ const gatewayMember = "api_gateway" // of a task's data: the request, and where 
 // signedBy is what Prepare keeps for Encode: the login that signs.
 type signedBy string
 
-// Prepare makes the package of what a route asks for: one task, or one for each of its elements. Its errors are *gateway.Fault.
-func (d *Dialect) Prepare(c *gateway.Call) error {
+// Prepare makes the package of what a route asks for: one task, or one for each of its elements. Its errors are *dialect.Fault.
+func (d *Dialect) Prepare(c *dialect.Call) error {
 	asked := *c.Options.Asked
 	if asked.Elements == nil {
 		asked.Elements = [][]byte{asked.Body}
 	}
 	if len(asked.Elements) != len(c.Ops) {
-		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the call has not one op for each of its elements"}
+		return &dialect.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the call has not one op for each of its elements"}
 	}
 	s := d.borrow()
 	defer d.giveBack(s)
@@ -92,7 +92,7 @@ func (p *taskPackage) task(id string) error {
 type taskPackage struct {
 	d     *Dialect
 	s     *scratch
-	asked *gateway.Asked // whose Body is that of the task
+	asked *dialect.Asked // whose Body is that of the task
 	dst   []byte
 	holes []int // in dst: where tokens go, as many for each task
 }
@@ -136,7 +136,7 @@ func (p *taskPackage) content(url bool) error {
 			p.gateway()
 		}
 	default:
-		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route's data is none of members, request, both, raw"}
+		return &dialect.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route's data is none of members, request, both, raw"}
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (p *taskPackage) request(whole bool) error {
 }
 
 // object appends names with their values. Of repeated names the values are joined, as RFC 9110 (5.3) allows.
-func (p *taskPackage) object(list []gateway.Param) {
+func (p *taskPackage) object(list []dialect.Param) {
 	p.put("{")
 	joined, order := make(map[string]string, len(list)), make([]string, 0, len(list))
 	for _, one := range list {
@@ -278,7 +278,7 @@ func (p *taskPackage) raw() {
 }
 
 // isRouted reports whether a route has made a call, so that its client speaks no Corezoid.
-func isRouted(c *gateway.Call) bool {
+func isRouted(c *dialect.Call) bool {
 	if c.Options == nil {
 		return false
 	}

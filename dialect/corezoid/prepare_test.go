@@ -10,22 +10,22 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 )
 
 var routeToken = strings.Repeat("T", correlator.TokenLen)
 
 // routed gives the package that the engine gets for what a route asks for.
-func routed(t *testing.T, asked gateway.Asked) (body string, err error) {
+func routed(t *testing.T, asked dialect.Asked) (body string, err error) {
 	t.Helper()
 	d := newDialect(t)
 	asked.Signer = login
 	if asked.Process == "" {
 		asked.Process = "1234"
 	}
-	c := &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
+	c := &dialect.Call{Login: "access/shop", Ops: []dialect.Op{{Create: true}}, Options: &dialect.Options{Asked: &asked}}
 	if err := d.Prepare(c); err != nil {
 		return "", err
 	}
@@ -44,7 +44,7 @@ func routed(t *testing.T, asked gateway.Asked) (body string, err error) {
 
 func wantBodyFault(t *testing.T, err error) {
 	t.Helper()
-	if f, ok := errors.AsType[*gateway.Fault](err); !ok || f.Status != 400 || !strings.HasPrefix(f.Text, "Incorrect body: ") {
+	if f, ok := errors.AsType[*dialect.Fault](err); !ok || f.Status != 400 || !strings.HasPrefix(f.Text, "Incorrect body: ") {
 		t.Errorf("got %v, want a fault about the body", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestPrepareMembers(t *testing.T) {
 		{`{"a":{"__callback_url":"inner"}}`, `{"a":{"__callback_url":"inner"},"__callback_url":"`},
 		{`{"a":"\"\":0","__headers":{"x":"evil"}}`, `{"a":"\"\":0","__callback_url":"`},
 	} {
-		body, err := routed(t, gateway.Asked{Data: "members", Body: []byte(f.body)})
+		body, err := routed(t, dialect.Asked{Data: "members", Body: []byte(f.body)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestPrepareMembers(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`[]`, `"x"`, `{"a":`, `{} x`, "{\"a\":\"\xff\"}", "\ufeff{}"} {
-		_, err := routed(t, gateway.Asked{Data: "members", Body: []byte(body)})
+		_, err := routed(t, dialect.Asked{Data: "members", Body: []byte(body)})
 		wantBodyFault(t, err)
 	}
 }
@@ -98,16 +98,16 @@ func TestPrepareMembers(t *testing.T) {
 // The process is a number, or the alias of one.
 func TestPrepareProcess(t *testing.T) {
 	for process, want := range map[string]string{"1234": `,"conv_id":1234,`, "transfers": `,"obj_alias":"transfers",`, `a"b`: `,"obj_alias":"a\"b",`} {
-		if body, err := routed(t, gateway.Asked{Process: process}); err != nil || !strings.Contains(body, want) {
+		if body, err := routed(t, dialect.Asked{Process: process}); err != nil || !strings.Contains(body, want) {
 			t.Errorf("%s: %s, %v", process, body, err)
 		}
 	}
 }
 
 func TestPrepareRequest(t *testing.T) {
-	asked := gateway.Asked{
-		Data: "request", Method: "PUT", Path: []byte("/v1/x"), Query: []byte("a=1&a=2&b="), Params: []gateway.Param{{Name: "kind", Value: "p2p"}},
-		Headers: []gateway.Param{{Name: "X-A", Value: "1"}, {Name: "X-A", Value: "2"}}, Forwarded: []gateway.Param{{Name: "x-a", Value: "1"}}, Body: []byte(`{"n":1.0}`),
+	asked := dialect.Asked{
+		Data: "request", Method: "PUT", Path: []byte("/v1/x"), Query: []byte("a=1&a=2&b="), Params: []dialect.Param{{Name: "kind", Value: "p2p"}},
+		Headers: []dialect.Param{{Name: "X-A", Value: "1"}, {Name: "X-A", Value: "2"}}, Forwarded: []dialect.Param{{Name: "x-a", Value: "1"}}, Body: []byte(`{"n":1.0}`),
 	}
 	body, err := routed(t, asked)
 	if err != nil {
@@ -129,7 +129,7 @@ func TestPrepareRequest(t *testing.T) {
 }
 
 func TestPrepareBoth(t *testing.T) {
-	body, err := routed(t, gateway.Asked{Data: "both", Method: "POST", Path: []byte("/v1/x"), Body: []byte(`{"n":2,"api_gateway":"evil"}`)})
+	body, err := routed(t, dialect.Asked{Data: "both", Method: "POST", Path: []byte("/v1/x"), Body: []byte(`{"n":2,"api_gateway":"evil"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestPrepareRaw(t *testing.T) {
 		"\x89PNG\n": {"body": "iVBORwo=", "encoding": "base64"},
 		"":          {"body": ""},
 	} {
-		body, err := routed(t, gateway.Asked{Data: "raw", Body: []byte(in)})
+		body, err := routed(t, dialect.Asked{Data: "raw", Body: []byte(in)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestPrepareRaw(t *testing.T) {
 // A route's client reads no 200 for a task that the engine has refused.
 func TestAckOfARoute(t *testing.T) {
 	d := newDialect(t)
-	c := &gateway.Call{Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &gateway.Asked{Process: "1", Signer: login}}}
+	c := &dialect.Call{Ops: []dialect.Op{{Create: true}}, Options: &dialect.Options{Asked: &dialect.Asked{Process: "1", Signer: login}}}
 	if err := d.Prepare(c); err != nil {
 		t.Fatal(err)
 	}
@@ -213,8 +213,8 @@ func TestAnswerWithoutAResult(t *testing.T) {
 		{correlator.Cancelled, `{"a":{"message":"inner"},"message":"by hand"}`, `by hand`},
 		{correlator.Cancelled, ``, `Cancelled`},
 	} {
-		c := &gateway.Call{Ops: []gateway.Op{{Create: true, Ref: []byte(`"r"`)}}}
-		_, body := answer(d, c, &gateway.Reply{Finals: []correlator.Callback{{Status: f.status, Body: []byte(f.body)}}})
+		c := &dialect.Call{Ops: []dialect.Op{{Create: true, Ref: []byte(`"r"`)}}}
+		_, body := answer(d, c, &dialect.Reply{Finals: []correlator.Callback{{Status: f.status, Body: []byte(f.body)}}})
 		if want := `{"request_proc":"ok","ops":[{"proc":"error","ref":"r","description":"` + f.said + `"}]}`; body != want {
 			t.Errorf("%v %s: %s", f.status, f.body, body)
 		}
@@ -229,9 +229,9 @@ type elementOp struct {
 }
 
 // batchOf gives the package of a call with three elements, with three tokens.
-func batchOf(t *testing.T, d *corezoid.Dialect, data string, tokens []string) (c *gateway.Call, ops []elementOp) {
+func batchOf(t *testing.T, d *corezoid.Dialect, data string, tokens []string) (c *dialect.Call, ops []elementOp) {
 	t.Helper()
-	c = &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}, {Create: true}, {Create: true}}, Options: &gateway.Options{Asked: &gateway.Asked{
+	c = &dialect.Call{Login: "access/shop", Ops: []dialect.Op{{Create: true}, {Create: true}, {Create: true}}, Options: &dialect.Options{Asked: &dialect.Asked{
 		Method: "POST", Path: []byte("/v1/batch"), Signer: login, Process: "1234", Data: data, Body: []byte(`{"all":"of them"}`),
 		Elements: [][]byte{[]byte(`{"refID":"a","__callback_url":"evil"}`), []byte(`{"refID":2.50}`), []byte(` {} `)},
 	}}}
@@ -285,8 +285,8 @@ func wantOwnToken(t *testing.T, data, token string) {
 
 func TestPrepareWantsAnOpForEachElement(t *testing.T) {
 	d := newDialect(t)
-	c := &gateway.Call{Ops: make([]gateway.Op, 2), Options: &gateway.Options{Asked: &gateway.Asked{Signer: login, Elements: [][]byte{[]byte(`{}`)}}}}
-	if f, ok := errors.AsType[*gateway.Fault](d.Prepare(c)); !ok || f.Status != 500 {
+	c := &dialect.Call{Ops: make([]dialect.Op, 2), Options: &dialect.Options{Asked: &dialect.Asked{Signer: login, Elements: [][]byte{[]byte(`{}`)}}}}
+	if f, ok := errors.AsType[*dialect.Fault](d.Prepare(c)); !ok || f.Status != 500 {
 		t.Errorf("%v", f)
 	}
 }

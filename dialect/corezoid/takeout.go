@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"slices"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
 // forwardedOps gives the indices of the ops that are in the package of a call, in order.
-func forwardedOps(c *gateway.Call) (all []int) {
+func forwardedOps(c *dialect.Call) (all []int) {
 	for i := range c.Ops {
 		if isForwarded(&c.Ops[i]) {
 			all = append(all, i)
@@ -19,11 +19,11 @@ func forwardedOps(c *gateway.Call) (all []int) {
 }
 
 // isForwarded reports whether the engine gets an op.
-func isForwarded(op *gateway.Op) bool { return op.Refused == "" && !op.Local }
+func isForwarded(op *dialect.Op) bool { return op.Refused == "" && !op.Local }
 
 // takeOut takes ops out of the package of a call, which are Local then. Every other byte of the package stays as it is. When none is left there is no
 // package.
-func (d *Dialect) takeOut(c *gateway.Call, ops []int) error {
+func (d *Dialect) takeOut(c *dialect.Call, ops []int) error {
 	forwarded := forwardedOps(c)
 	for _, i := range ops {
 		c.Ops[i].Local = true

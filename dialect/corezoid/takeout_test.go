@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 )
 
 // bindAll binds the names of a call, and gives its package before and after.
-func bindAll(t testing.TB, c *gateway.Call, memory *correlator.Memory) (before, after []byte, finals []correlator.Callback) {
+func bindAll(t testing.TB, c *dialect.Call, memory *correlator.Memory) (before, after []byte, finals []correlator.Callback) {
 	t.Helper()
 	before = bytes.Clone(c.Body)
 	id := memory.NewID(time.Now().Add(time.Hour))
@@ -114,7 +114,7 @@ func FuzzTakeOut(f *testing.F) {
 }
 
 // wantRest wants that a package has what it had before, but for the ops that were taken out.
-func wantRest(t *testing.T, d *corezoid.Dialect, c *gateway.Call, taken map[int]bool, before, after []byte) {
+func wantRest(t *testing.T, d *corezoid.Dialect, c *dialect.Call, taken map[int]bool, before, after []byte) {
 	t.Helper()
 	if len(before) == 0 {
 		if len(after) != 0 {
@@ -146,7 +146,7 @@ func wantRest(t *testing.T, d *corezoid.Dialect, c *gateway.Call, taken map[int]
 }
 
 // leftOf gives those of the ops of a package that stay in it, and how many tokens they have.
-func leftOf(t *testing.T, c *gateway.Call, taken map[int]bool, all []json.RawMessage) (left []json.RawMessage, slots int) {
+func leftOf(t *testing.T, c *dialect.Call, taken map[int]bool, all []json.RawMessage) (left []json.RawMessage, slots int) {
 	t.Helper()
 	for i := range c.Ops {
 		op := &c.Ops[i]

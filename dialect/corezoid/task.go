@@ -7,7 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
@@ -15,20 +15,20 @@ const taskPath = "/api/1/tasks/"
 
 // Task verifies a request for a result and reads it: the path names the task, and may have {login}/{time}/{signature} over an empty body
 // behind that.
-func (d *Dialect) Task(req *fasthttp.Request, _ gateway.Route, now time.Time) (gateway.TaskCall, error) {
-	name, _ := taskName(gateway.RawPath(req.Header.RequestURI()))
+func (d *Dialect) Task(req *fasthttp.Request, _ dialect.Route, now time.Time) (dialect.TaskCall, error) {
+	name, _ := taskName(httpfield.RawPath(req.Header.RequestURI()))
 	id, path, _ := bytes.Cut(name, []byte("/"))
 	login, err := d.identify(&req.Header, path, now)
 	if err != nil {
-		return gateway.TaskCall{}, err
+		return dialect.TaskCall{}, err
 	}
-	c := gateway.TaskCall{Task: id, Login: login, Wait: httpfield.PreferredWait(&req.Header, d.timeouts.Max)}
+	c := dialect.TaskCall{Task: id, Login: login, Wait: httpfield.PreferredWait(&req.Header, d.timeouts.Max)}
 	if c.Wait > 0 {
 		c.Applied = "wait=" + strconv.FormatInt(int64((c.Wait+time.Second-1)/time.Second), 10)
 	}
 	c.MayRead = func(of string, guarded bool) error {
 		if login != of && (login != "" || guarded) {
-			return gateway.ErrReader
+			return dialect.ErrReader
 		}
 		return nil
 	}
@@ -36,7 +36,7 @@ func (d *Dialect) Task(req *fasthttp.Request, _ gateway.Route, now time.Time) (g
 }
 
 // View shows a task as the dialect does that made it: 200 with the reply when it is final, 202 with the reply so far.
-func (*Dialect) View(dst *fasthttp.Response, _ *gateway.TaskCall, r *gateway.Reply, own func(dst *fasthttp.Response)) {
+func (*Dialect) View(dst *fasthttp.Response, _ *dialect.TaskCall, r *dialect.Reply, own func(dst *fasthttp.Response)) {
 	own(dst)
 	dst.Header.Del("Location")
 	if r.RetryAfter > 0 {

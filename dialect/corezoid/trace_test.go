@@ -6,8 +6,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 )
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -48,8 +48,8 @@ func TestTraceOfARoute(t *testing.T) {
 	f := func(on bool, data, body, trace, want, lacks string) {
 		t.Helper()
 		d := newDialect(t, func(c *corezoid.Config) { c.Trace = on })
-		asked := gateway.Asked{Signer: login, Process: "1", Data: data, Method: "POST", Path: []byte("/v1"), Body: []byte(body), Traceparent: trace}
-		c := &gateway.Call{Login: "access/shop", Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
+		asked := dialect.Asked{Signer: login, Process: "1", Data: data, Method: "POST", Path: []byte("/v1"), Body: []byte(body), Traceparent: trace}
+		c := &dialect.Call{Login: "access/shop", Ops: []dialect.Op{{Create: true}}, Options: &dialect.Options{Asked: &asked}}
 		if err := d.Prepare(c); err != nil {
 			t.Fatal(err)
 		}

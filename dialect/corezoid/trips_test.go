@@ -14,8 +14,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 )
 
@@ -75,11 +75,11 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // trip is one that is played.
 type trip struct {
 	d      *corezoid.Dialect
-	call   *gateway.Call
+	call   *dialect.Call
 	fault  error
-	whole  *gateway.Ack
+	whole  *dialect.Ack
 	status int // of the engine's answer
-	reply  gateway.Reply
+	reply  dialect.Reply
 	heard  []byte
 }
 
@@ -129,7 +129,7 @@ func (p *trip) begin(t *testing.T, comment string) (headers []string) {
 			forward = strings.Split(value, ", ")
 		case "open":
 			p.reply.Open = map[string]error{
-				"deadline": correlator.ErrDeadline, "draining": correlator.ErrDraining, "pending": gateway.ErrPending,
+				"deadline": correlator.ErrDeadline, "draining": correlator.ErrDraining, "pending": dialect.ErrPending,
 			}[value]
 		}
 	}
@@ -142,9 +142,9 @@ func (p *trip) ack(t *testing.T, status, body string) {
 	p.status, _ = strconv.Atoi(status)
 	ack, err := p.d.Ack(p.call, p.status, nil, []byte(ided(p.call).Replace(body)))
 	switch {
-	case errors.Is(err, gateway.ErrForeignAnswer): // the client waits on
+	case errors.Is(err, dialect.ErrForeignAnswer): // the client waits on
 	case err != nil:
-		p.reply.Open = gateway.ErrBadGateway
+		p.reply.Open = dialect.ErrBadGateway
 	case ack.Package != nil:
 		p.whole = &ack
 	}
@@ -172,7 +172,7 @@ func (p *trip) callback(t *testing.T, args, body string) {
 }
 
 func (p *trip) answer() (status int, body string) {
-	var fault *gateway.Fault
+	var fault *dialect.Fault
 	switch {
 	case errors.As(p.fault, &fault):
 		var dst fasthttp.Response

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/waiter"
-	"syncgate/gateway"
 	"syncgate/internal/splice"
 )
 
@@ -130,7 +130,7 @@ func (q *request) dataOf(op *requestOp, without []string) []byte {
 
 // name gives the tasks of a route their names, if its process is a waiter's. local: the engine does not get them. What lacks a name is refused: a
 // task of a route has no ref, so that it needs a member of its data.
-func (p *taskPackage) name(w *waiters, c *gateway.Call) (local bool, err error) {
+func (p *taskPackage) name(w *waiters, c *dialect.Call) (local bool, err error) {
 	if !isNumber([]byte(p.asked.Process)) { // the name of a process is an obj_alias
 		return false, nil
 	}
@@ -159,7 +159,7 @@ func (p *taskPackage) name(w *waiters, c *gateway.Call) (local bool, err error) 
 
 // newNames gives a call the names of its ops. Its wait then ends with the timers of its waiters, where no engine gets an op, and its callbacks are
 // accepted for as long as these last. Nothing can complete such a task afterwards: it has timed out.
-func (w *waiters) newNames(d *Dialect, c *gateway.Call, ops []namedOp) {
+func (w *waiters) newNames(d *Dialect, c *dialect.Call, ops []namedOp) {
 	var longest time.Duration
 	for i := range ops {
 		if ops[i].create {
@@ -167,8 +167,8 @@ func (w *waiters) newNames(d *Dialect, c *gateway.Call, ops []namedOp) {
 		}
 	}
 	if longest > 0 {
-		ends := !slices.ContainsFunc(c.Ops, func(op gateway.Op) bool { return isForwarded(&op) })
-		c.Terms = &gateway.Terms{Lasts: longest, Ends: ends}
+		ends := !slices.ContainsFunc(c.Ops, func(op dialect.Op) bool { return isForwarded(&op) })
+		c.Terms = &dialect.Terms{Lasts: longest, Ends: ends}
 		if ends {
 			c.Wait = min(c.Wait, longest)
 		}

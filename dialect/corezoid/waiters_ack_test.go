@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/waiter"
-	"syncgate/gateway"
 )
 
 // The engine's answer is about the ops that it got, by id and by position, and what it refuses as a whole are these.
@@ -144,7 +144,7 @@ func TestOnlyOKCompletes(t *testing.T) {
 			if _, err := c.Names.Bind(t.Context(), mine, mine.Expiry(), c); err != nil {
 				t.Fatal(err)
 			}
-			c.Names.Acked(t.Context(), c, &gateway.Ack{Finals: []correlator.Callback{{Status: correlator.Answered, Body: []byte(answer)}}})
+			c.Names.Acked(t.Context(), c, &dialect.Ack{Finals: []correlator.Callback{{Status: correlator.Answered, Body: []byte(answer)}}})
 			synctest.Wait()
 			if got := to.all(); (len(got) == 1) != want {
 				t.Errorf("%s: %v", answer, got)

@@ -18,6 +18,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/rest"
 	"syncgate/dialect/waiter"
@@ -132,7 +133,7 @@ func (s *station) join(engineURL string, keys *correlator.Keys, list []waiter.Co
 	who.MaxOps, who.Window = 100, 0
 	d.SetAccess(who)
 	n.gateway, err = gateway.New(cfg, gateway.Parts{
-		Correlator: table, Keys: keys, Dialect: d, Engine: d, Dialects: []gateway.Dialect{routesOf(s.t, keys)}, Log: zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.WarnLevel),
+		Correlator: table, Keys: keys, Dialect: d, Engine: d, Dialects: []dialect.Dialect{routesOf(s.t, keys)}, Log: zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.WarnLevel),
 		Metrics: prometheus.NewRegistry(), Version: "test",
 	})
 	if err != nil {
@@ -179,12 +180,12 @@ const (
 )
 
 // routesOf makes a dialect with a route to each process.
-func routesOf(t *testing.T, keys *correlator.Keys) gateway.Dialect {
+func routesOf(t *testing.T, keys *correlator.Keys) dialect.Dialect {
 	t.Helper()
-	cfg := rest.Config{MaxWait: time.Minute, Retention: time.Hour, Engines: []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}}}
+	cfg := rest.Config{MaxWait: time.Minute, Retention: time.Hour, Engines: []rest.Engine{{Name: dialect.DefaultEngine, Corezoid: true}}}
 	for _, process := range []string{"1", "2", "3"} {
 		r := rest.DefaultRoute()
-		r.Name, r.Path, r.Engine, r.Auth, r.ConvID, r.Login = "r"+process, "/r/"+process, gateway.DefaultEngine, rest.AuthNone, process, login
+		r.Name, r.Path, r.Engine, r.Auth, r.ConvID, r.Login = "r"+process, "/r/"+process, dialect.DefaultEngine, rest.AuthNone, process, login
 		cfg.Routes = append(cfg.Routes, r)
 	}
 	d, err := rest.New(cfg, rest.Outside{Keys: keys})

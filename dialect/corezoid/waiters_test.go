@@ -11,9 +11,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/waiter"
-	"syncgate/gateway"
 	"syncgate/internal/wiretest"
 )
 
@@ -179,7 +179,7 @@ func TestAllocationsBesideWaiters(t *testing.T) {
 	d := newDialect(t)
 	waiting(t, d)
 	create := wiretest.Received(t, "POST", path(login, "1700000000", secret, typical), typical)
-	if got := testing.AllocsPerRun(500, func() { _, _ = d.Accept(create, gateway.Route{}, now) }); got > 3 && !raced {
+	if got := testing.AllocsPerRun(500, func() { _, _ = d.Accept(create, dialect.Route{}, now) }); got > 3 && !raced {
 		t.Errorf("Accept allocates %v times", got)
 	}
 	if c := mustAccept(t, d, typical); c.Names != nil {
@@ -197,7 +197,7 @@ func TestPersonalURLIsNoCreate(t *testing.T) {
 	for p, create := range map[string]bool{
 		"/api/1/json/callback/0123/4567": false, "/api/2/json/callback/0123/4567": true, "/api/1/json/callback2/0123/4567": true, "/api/1/json/Callback/0123/4567": true,
 	} {
-		if r, ok := d.Route([]byte(p)); ok != create || create && r.Kind != gateway.Create {
+		if r, ok := d.Route([]byte(p)); ok != create || create && r.Kind != dialect.Create {
 			t.Errorf("%s: %+v", p, r)
 		}
 	}
@@ -206,7 +206,7 @@ func TestPersonalURLIsNoCreate(t *testing.T) {
 // In a mixed package an op that no engine gets ends with its timer, and its names with the trip.
 func TestTimerEndsAnOp(t *testing.T) {
 	const pack = `{"timeout":100,"ops":[{"type":"create","obj":"task","conv_id":7,"data":{}},{"id":"x","type":"create","obj":"task","conv_id":3,"data":{"order":{"no":1}}},{"type":"create","obj":"task","conv_id":2,"ref":"r"},{"type":"create","obj":"task","conv_id":1,"ref":"forwarded"}]}`
-	begin := func(t *testing.T) (c *gateway.Call, to *noted) {
+	begin := func(t *testing.T) (c *dialect.Call, to *noted) {
 		d := newDialect(t)
 		to, memory := waiting(t, d)
 		c = mustAccept(t, d, pack)
@@ -244,7 +244,7 @@ func TestTimerEndsAnOp(t *testing.T) {
 }
 
 // lasts gives how long the engine may take.
-func lasts(c *gateway.Call) time.Duration {
+func lasts(c *dialect.Call) time.Duration {
 	if c.Terms == nil {
 		return 0
 	}

@@ -28,7 +28,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/probe"
 )
 
@@ -76,8 +76,8 @@ type fate struct {
 }
 
 var (
-	_ gateway.Dialect         = (*Dialect)(nil)
-	_ gateway.ResourceDialect = (*Dialect)(nil)
+	_ dialect.Dialect         = (*Dialect)(nil)
+	_ dialect.ResourceDialect = (*Dialect)(nil)
 )
 
 // New makes a Dialect. Tokens are those of keys.
@@ -105,16 +105,16 @@ func (*Dialect) Name() string { return "doctor" }
 
 // Route knows the paths of probes whose tokens were made with one of the keys, also when their time is over. Probes are held on the way of clients
 // alone, and without a body: a gateway keeps the body of a request until it has answered, and a Report may have as many bytes as a callback.
-func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
+func (d *Dialect) Route(path []byte) (r dialect.Route, ok bool) {
 	token, _, callbacks, ok := probe.Split(path)
 	if !ok {
-		return gateway.Route{}, false
+		return dialect.Route{}, false
 	}
 	asked, ok := probe.Parse(token, d.keys)
 	if !ok || callbacks && asked.Do.Held() {
-		return gateway.Route{}, false
+		return dialect.Route{}, false
 	}
-	r = gateway.Route{Kind: gateway.Resource, Own: asked, Methods: d.methods, Wait: sayTime}
+	r = dialect.Route{Kind: dialect.Resource, Own: asked, Methods: d.methods, Wait: sayTime}
 	switch {
 	case asked.Do.Held():
 		r.Wait, r.Watched = asked.Wait+sayTime, true
@@ -122,33 +122,33 @@ func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
 		r.Body = d.cfg.Load().Body
 	}
 	if callbacks {
-		r.Kind = gateway.Report
+		r.Kind = dialect.Report
 	}
 	return r, true
 }
 
 // Accept refuses: there is nothing to create.
-func (*Dialect) Accept(*fasthttp.Request, gateway.Route, time.Time) (*gateway.Call, error) {
+func (*Dialect) Accept(*fasthttp.Request, dialect.Route, time.Time) (*dialect.Call, error) {
 	return nil, correlator.ErrForged
 }
 
 // Answer does nothing: the dialect makes no task.
-func (*Dialect) Answer(*fasthttp.Response, *gateway.Call, *gateway.Reply) {}
+func (*Dialect) Answer(*fasthttp.Response, *dialect.Call, *dialect.Reply) {}
 
 // Refuse words a fault as plain text.
-func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
+func (*Dialect) Refuse(dst *fasthttp.Response, f *dialect.Fault, _ string) {
 	dst.Header.SetContentType("text/plain; charset=utf-8")
 	dst.SetBodyString(f.Text)
 }
 
 // Resource answers a probe.
-func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (login string, err error) {
+func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at dialect.ResourceCall) (login string, err error) {
 	asked, ok := at.Route.Own.(probe.Request)
 	if !ok {
 		return "", correlator.ErrForged
 	}
 	if left := asked.Until.Sub(at.Now); left <= 0 || left > probe.MaxLife {
-		return "", &gateway.Fault{Status: fasthttp.StatusGone, Text: "Gone: the time of this probe is over, or its clock is wrong"}
+		return "", &dialect.Fault{Status: fasthttp.StatusGone, Text: "Gone: the time of this probe is over, or its clock is wrong"}
 	}
 	switch asked.Do {
 	case probe.Hold:
@@ -165,7 +165,7 @@ func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fas
 }
 
 // answer says what was asked for.
-func (d *Dialect) answer(req *fasthttp.Request, asked probe.Request, at gateway.ResourceCall, rest string) *probe.Answer {
+func (d *Dialect) answer(req *fasthttp.Request, asked probe.Request, at dialect.ResourceCall, rest string) *probe.Answer {
 	cfg := d.cfg.Load()
 	a := &probe.Answer{Node: cfg.Node, Version: cfg.Version, Now: time.Now()}
 	switch asked.Do {
@@ -204,7 +204,7 @@ func (d *Dialect) write(dst *fasthttp.Response, token string, a *probe.Answer) e
 }
 
 // errHeld refuses a probe when as many are held as may.
-var errHeld = &gateway.Fault{
+var errHeld = &dialect.Fault{
 	Status: fasthttp.StatusTooManyRequests, Text: "Too many probes: as many are held here as may, try again later", RetryAfter: time.Second,
 }
 
@@ -267,7 +267,7 @@ func (d *Dialect) hold(ctx context.Context, asked probe.Request) (err error) {
 }
 
 // stream sends events for as long as a probe asks for.
-func (d *Dialect) stream(ctx context.Context, dst *fasthttp.Response, asked probe.Request, at gateway.ResourceCall) (err error) {
+func (d *Dialect) stream(ctx context.Context, dst *fasthttp.Response, asked probe.Request, at dialect.ResourceCall) (err error) {
 	f, err := d.begin(asked.ID)
 	if err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/doctor"
-	"syncgate/gateway"
 	"syncgate/internal/probe"
 )
 
@@ -41,7 +41,7 @@ func (p *patient) ask(ctx context.Context, r probe.Request, events *[]string) (a
 	}
 	token := r.Token(p.keys)
 	route, ok := p.Route([]byte(probe.ClientPath + token))
-	if !ok || route.Kind != gateway.Resource {
+	if !ok || route.Kind != dialect.Resource {
 		p.t.Fatalf("a probe has the route %+v, %v", route, ok)
 	}
 	ctx, cancel := context.WithTimeout(ctx, route.Wait)
@@ -51,7 +51,7 @@ func (p *patient) ask(ctx context.Context, r probe.Request, events *[]string) (a
 	req.SetRequestURI(probe.ClientPath + token + "/rest?q=%2f")
 	req.Header.Set("Prefer", "wait=3")
 	req.SetBodyString("four")
-	_, err = p.Resource(ctx, &resp, &req, gateway.ResourceCall{Route: route, Now: time.Now(), Remote: "192.0.2.1", Stream: func(head *fasthttp.Response) (func([]byte) bool, bool) {
+	_, err = p.Resource(ctx, &resp, &req, dialect.ResourceCall{Route: route, Now: time.Now(), Remote: "192.0.2.1", Stream: func(head *fasthttp.Response) (func([]byte) bool, bool) {
 		*events = append(*events, string(head.Body()))
 		return func(piece []byte) bool {
 			*events = append(*events, string(piece))
@@ -87,7 +87,7 @@ func TestRoute(t *testing.T) {
 	}
 	r.Do = probe.Say
 	route, ok := p.Route([]byte(probe.CallbackPath + r.Token(p.keys)))
-	if !ok || route.Kind != gateway.Report || route.Watched {
+	if !ok || route.Kind != dialect.Report || route.Watched {
 		t.Errorf("%+v, %v", route, ok)
 	}
 }
@@ -190,7 +190,7 @@ func (p *patient) fill() {
 		})
 	}
 	synctest.Wait()
-	if f, ok := errors.AsType[*gateway.Fault](p.hold()); !ok || f.Status != 429 {
+	if f, ok := errors.AsType[*dialect.Fault](p.hold()); !ok || f.Status != 429 {
 		p.t.Errorf("one more: %v", f)
 	}
 	if _, err := p.ask(p.t.Context(), probe.Request{Do: probe.Say}, nil); err != nil {
@@ -231,7 +231,7 @@ func TestMostSeen(t *testing.T) {
 func TestTimeIsOver(t *testing.T) {
 	p := newPatient(t)
 	for _, until := range []time.Time{time.Now().Add(-time.Second), time.Now().Add(probe.MaxLife + time.Minute)} {
-		var f *gateway.Fault
+		var f *dialect.Fault
 		if _, err := p.ask(t.Context(), probe.Request{Do: probe.Say, Until: until}, nil); !errors.As(err, &f) || f.Status != 410 {
 			t.Errorf("%v: %v", until, err)
 		}

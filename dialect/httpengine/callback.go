@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
@@ -20,13 +20,13 @@ import (
 const mostFields = 8 << 10
 
 // Callback reads what the engine calls back with: the result as it is, or a status with data. The engine hears an empty object. Its errors are
-// *gateway.Fault, and quote nothing.
+// *dialect.Fault, and quote nothing.
 func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback, answer []byte, err error) {
 	h := &req.Header
 	if httpfield.ContentCoding(h) != nil {
-		return cb, nil, &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported"}
+		return cb, nil, &dialect.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported"}
 	}
-	status, err := gateway.StatusOf(req)
+	status, err := dialect.StatusOf(req)
 	if err != nil {
 		return cb, nil, err
 	}
@@ -35,7 +35,7 @@ func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback
 		contentType, body = []byte(jsonType), queryData(h.RequestURI())
 	}
 	if cb, err = e.read(contentType, h.PeekAll, body, status); err != nil {
-		return cb, nil, &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect callback: " + splice.WithoutBytes(err).Error()}
+		return cb, nil, &dialect.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect callback: " + splice.WithoutBytes(err).Error()}
 	}
 	cb.Op = op
 	return cb, []byte("{}"), nil
@@ -96,7 +96,7 @@ func (e *Engine) statusIn(r *splice.Reader, whole splice.Span, isJSON bool) (cor
 	if ok && len(e.cfg.Status.Map) > 0 {
 		word, ok = e.cfg.Status.Map[word]
 	}
-	status, known := gateway.StatusNamed(word)
+	status, known := dialect.StatusNamed(word)
 	if !ok || !known {
 		return correlator.Open, errors.New("the status at " + e.cfg.Status.From + " is none that status.map knows")
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
@@ -62,7 +62,7 @@ const Kind = "http"
 
 // Default is what an engine has whose configuration says nothing.
 func Default() Config {
-	c := gateway.DefaultConnection()
+	c := dialect.DefaultConnection()
 	return Config{
 		Kind: Kind, Method: http.MethodPost, CallbackURL: CallbackURL{Header: "X-Callback-Url"},
 		Accepted: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent},
@@ -97,11 +97,11 @@ func (c Config) Filled() Config {
 	return c
 }
 
-// Connection is what package gateway needs to connect.
-func (c Config) Connection() gateway.Connection {
+// Connection says how the engine is reached.
+func (c Config) Connection() dialect.Connection {
 	c = c.Filled()
-	return gateway.Connection{
-		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: gateway.AckProtocol, Headers: c.Headers, Merge: c.Merge,
+	return dialect.Connection{
+		URL: c.URL, Proxy: c.Proxy, Timeout: c.Timeout, Idle: c.Idle, MaxConnections: c.MaxConnections, Ack: dialect.AckProtocol, Headers: c.Headers, Merge: c.Merge,
 	}
 }
 
@@ -205,7 +205,7 @@ func (s Status) validate(p *problems) {
 		p.add("status.from", "must be set, as status.map is: it says where in the callback the words are")
 	}
 	for _, word := range s.Map {
-		if _, ok := gateway.StatusNamed(word); !ok {
+		if _, ok := dialect.StatusNamed(word); !ok {
 			p.add("status.map", "has a word of ours that there is not; these are start, progress, complete, cancel, error")
 		}
 	}

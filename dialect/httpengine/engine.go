@@ -23,7 +23,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 	"syncgate/signer"
@@ -63,8 +63,8 @@ type scratch struct {
 }
 
 var (
-	_ gateway.Engine    = (*Engine)(nil)
-	_ gateway.Canceller = (*Engine)(nil)
+	_ dialect.Engine    = (*Engine)(nil)
+	_ dialect.Canceller = (*Engine)(nil)
 )
 
 // New makes an Engine. The error is that of cfg.Validate.
@@ -119,23 +119,23 @@ func (e *Engine) giveBack(s *scratch) {
 type prepared struct {
 	target      []byte // path and query, up to the token where that comes last
 	contentType string
-	headers     []gateway.Param
-	params      []gateway.Param
+	headers     []dialect.Param
+	params      []dialect.Param
 }
 
-// Prepare makes the request of what a route asks for. Its errors are *gateway.Fault.
-func (e *Engine) Prepare(c *gateway.Call) error {
+// Prepare makes the request of what a route asks for. Its errors are *dialect.Fault.
+func (e *Engine) Prepare(c *dialect.Call) error {
 	asked := c.Options.Asked
 	if len(c.Ops) != 1 || asked.Elements != nil {
-		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the engine gets one task with each request"}
+		return &dialect.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the engine gets one task with each request"}
 	}
 	p := &prepared{contentType: e.typeOf(asked), params: asked.Params}
 	var ok bool
 	if p.target, ok = e.url.append(nil, p.param); !ok {
-		return &gateway.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route has no value for a parameter of its engine's URL"}
+		return &dialect.Fault{Status: fasthttp.StatusInternalServerError, Text: "Internal error: the route has no value for a parameter of its engine's URL"}
 	}
 	if leadsAway(p.target) {
-		return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect path: a part of it is . or .. for the engine"}
+		return &dialect.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect path: a part of it is . or .. for the engine"}
 	}
 	if name := e.cfg.CallbackURL.Query; name != "" {
 		mark := byte('?')
@@ -170,7 +170,7 @@ func (p *prepared) param(name string) (string, bool) {
 }
 
 // spliced makes the body with a hole for the token in the member where the callback URL is.
-func (e *Engine) spliced(c *gateway.Call, body []byte) error {
+func (e *Engine) spliced(c *dialect.Call, body []byte) error {
 	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
 		body = []byte("{}")
 	}
@@ -199,7 +199,7 @@ func (e *Engine) spliced(c *gateway.Call, body []byte) error {
 
 // typeOf gives the Content-Type of the request: the client's own. JSON that the client has not named is named, as an engine that reads by the
 // type would find no callback URL.
-func (e *Engine) typeOf(asked *gateway.Asked) string {
+func (e *Engine) typeOf(asked *dialect.Asked) string {
 	if len(asked.ContentType) == 0 && len(e.member) > 0 {
 		return jsonType
 	}
@@ -207,11 +207,11 @@ func (e *Engine) typeOf(asked *gateway.Asked) string {
 }
 
 func badBody(why string) error {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + why}
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Text: "Incorrect body: " + why}
 }
 
 // Encode makes the request: the token goes to where the engine looks for it, and the signature is over the finished body.
-func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+func (e *Engine) Encode(dst *fasthttp.Request, c *dialect.Call, tokens []string, now time.Time) error {
 	p, ok := c.Options.Prepared.(*prepared)
 	if !ok || len(tokens) != 1 || len(tokens[0]) != correlator.LongTokenLen {
 		return fmt.Errorf("encode for engine %s: the call is not prepared for one token of %d characters", e.cfg.Name, correlator.LongTokenLen)
@@ -262,27 +262,27 @@ func (e *Engine) sign(dst *fasthttp.Request, id string, now time.Time) {
 const mostWhy = 256
 
 // Ack reads the engine's own answer by its status.
-func (e *Engine) Ack(c *gateway.Call, status int, header *fasthttp.ResponseHeader, body []byte) (gateway.Ack, error) {
+func (e *Engine) Ack(c *dialect.Call, status int, header *fasthttp.ResponseHeader, body []byte) (dialect.Ack, error) {
 	contentType := header.ContentType()
 	switch {
 	case slices.Contains(e.cfg.Final, status):
 		cb, err := e.read(contentType, header.PeekAll, body, correlator.Open)
 		if err != nil {
-			return gateway.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
+			return dialect.Ack{}, fmt.Errorf("read the engine's answer: %w", splice.WithoutBytes(err))
 		}
 		if cb.Status.Running() {
 			return e.taken(c, body), nil
 		}
-		return gateway.Ack{Finals: []correlator.Callback{cb}}, nil
+		return dialect.Ack{Finals: []correlator.Callback{cb}}, nil
 	case slices.Contains(e.cfg.Accepted, status):
 		return e.taken(c, body), nil
 	case status >= 400 && status < 500:
-		return gateway.Ack{
+		return dialect.Ack{
 			Package: append([]byte{}, body...), ContentType: cmpOr(string(contentType), "application/octet-stream"), Refused: true,
 			Why: string(body[:min(len(body), mostWhy)]),
 		}, nil
 	default:
-		return gateway.Ack{}, fmt.Errorf("read the engine's answer: status %d is neither accepted nor final", status)
+		return dialect.Ack{}, fmt.Errorf("read the engine's answer: status %d is neither accepted nor final", status)
 	}
 }
 
@@ -294,14 +294,14 @@ func cmpOr(text, absent string) string {
 }
 
 // taken is an answer that says that the engine will call back.
-func (e *Engine) taken(c *gateway.Call, body []byte) (ack gateway.Ack) {
+func (e *Engine) taken(c *dialect.Call, body []byte) (ack dialect.Ack) {
 	s := e.borrow()
 	defer e.giveBack(s)
 	said := message{r: &s.json}
 	whole, err := walked(said.r, body)
 	said.whole, said.isJSON = whole, err == nil
 	if id, ok := said.text(e.taskID); ok {
-		ack.Task = gateway.NewEngineTask([]byte(id))
+		ack.Task = dialect.NewEngineTask([]byte(id))
 	}
 	if e.cfg.Cancel.URL == "" {
 		return ack

@@ -13,8 +13,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -41,15 +41,15 @@ func engine(t *testing.T, change func(*httpengine.Config)) *httpengine.Engine {
 	return e
 }
 
-func call(asked gateway.Asked) *gateway.Call {
+func call(asked dialect.Asked) *dialect.Call {
 	if asked.Params == nil {
-		asked.Params = []gateway.Param{{Name: "kind", Value: "p2p"}}
+		asked.Params = []dialect.Param{{Name: "kind", Value: "p2p"}}
 	}
-	return &gateway.Call{Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
+	return &dialect.Call{Ops: []dialect.Op{{Create: true}}, Options: &dialect.Options{Asked: &asked}}
 }
 
 // sent gives what an engine gets.
-func sent(t *testing.T, e *httpengine.Engine, c *gateway.Call) *fasthttp.Request {
+func sent(t *testing.T, e *httpengine.Engine, c *dialect.Call) *fasthttp.Request {
 	t.Helper()
 	if err := e.Prepare(c); err != nil {
 		t.Fatal(err)
@@ -62,9 +62,9 @@ func sent(t *testing.T, e *httpengine.Engine, c *gateway.Call) *fasthttp.Request
 }
 
 func TestEncode(t *testing.T) {
-	req := sent(t, engine(t, nil), call(gateway.Asked{
-		ContentType: []byte("text/csv"), Body: []byte("a;b\n"), Params: []gateway.Param{{Name: "kind", Value: "a/b c?ї"}},
-		Forwarded: []gateway.Param{{Name: "X-Trace", Value: "1"}, {Name: "Host", Value: "evil"}, {Name: "X-Callback-Url", Value: "https://evil"}},
+	req := sent(t, engine(t, nil), call(dialect.Asked{
+		ContentType: []byte("text/csv"), Body: []byte("a;b\n"), Params: []dialect.Param{{Name: "kind", Value: "a/b c?ї"}},
+		Forwarded: []dialect.Param{{Name: "X-Trace", Value: "1"}, {Name: "Host", Value: "evil"}, {Name: "X-Callback-Url", Value: "https://evil"}},
 	}))
 	h := &req.Header
 	if string(h.RequestURI()) != "/hooks/a%2Fb%20c%3F%D1%97" || string(h.Host()) != "flow.internal:8443" || string(h.Method()) != "POST" {
@@ -82,7 +82,7 @@ func TestEncode(t *testing.T) {
 func TestPathsDoNotLeadAway(t *testing.T) {
 	with := func(url, a, b string) error {
 		e := engine(t, func(c *httpengine.Config) { c.URL = url })
-		return e.Prepare(call(gateway.Asked{Params: []gateway.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}}))
+		return e.Prepare(call(dialect.Asked{Params: []dialect.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}}))
 	}
 	for _, f := range []struct{ url, a, b string }{
 		{"https://e/x/{a}", "..", ""},
@@ -115,7 +115,7 @@ func FuzzTarget(f *testing.F) {
 	f.Add("p2p", "a b&c=d#?/%41")
 	f.Add("..", "\xff")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		c := call(gateway.Asked{Params: []gateway.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}})
+		c := call(dialect.Asked{Params: []dialect.Param{{Name: "a", Value: a}, {Name: "b", Value: b}}})
 		if e.Prepare(c) != nil {
 			return
 		}
@@ -141,7 +141,7 @@ func TestCallbackURLInTheQuery(t *testing.T) {
 		e := engine(t, func(c *httpengine.Config) {
 			c.URL, c.CallbackURL, c.Method = f.url, httpengine.CallbackURL{Query: "cb"}, "GET"
 		})
-		if req := sent(t, e, call(gateway.Asked{})); string(req.Header.RequestURI()) != f.want || len(req.Header.Peek("X-Callback-Url")) > 0 {
+		if req := sent(t, e, call(dialect.Asked{})); string(req.Header.RequestURI()) != f.want || len(req.Header.Peek("X-Callback-Url")) > 0 {
 			t.Errorf("%s", &req.Header)
 		}
 	}
@@ -163,7 +163,7 @@ func TestCallbackURLInTheBody(t *testing.T) {
 		{"a.b.cb", `{"a":{"b":null}}`, `{"a":{"b":{"cb":` + url + `}}}`},
 	} {
 		e := engine(t, func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Member: f.member} })
-		req := sent(t, e, call(gateway.Asked{Body: []byte(f.body)}))
+		req := sent(t, e, call(dialect.Asked{Body: []byte(f.body)}))
 		if got := string(req.Body()); got != f.want {
 			t.Errorf("%s in %s:\n%s\nwant\n%s", f.member, f.body, got, f.want)
 		}
@@ -173,22 +173,22 @@ func TestCallbackURLInTheBody(t *testing.T) {
 	}
 	e := engine(t, func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Member: "cb"} })
 	for _, body := range []string{`[]`, `1`, `{"a":`, `{"a":1}x`, "{\"a\":\"\xff\"}"} {
-		wantFault(t, e.Prepare(call(gateway.Asked{Body: []byte(body)})), 400)
+		wantFault(t, e.Prepare(call(dialect.Asked{Body: []byte(body)})), 400)
 	}
 }
 
 // Each request to the engine is one task.
 func TestSeveralTasksAreRefused(t *testing.T) {
-	c := call(gateway.Asked{Body: []byte(`{}`), Elements: [][]byte{[]byte(`{}`), []byte(`{}`)}})
+	c := call(dialect.Asked{Body: []byte(`{}`), Elements: [][]byte{[]byte(`{}`), []byte(`{}`)}})
 	wantFault(t, engine(t, nil).Prepare(c), 500)
-	c = call(gateway.Asked{Body: []byte(`{}`)})
-	c.Ops = append(c.Ops, gateway.Op{Create: true})
+	c = call(dialect.Asked{Body: []byte(`{}`)})
+	c.Ops = append(c.Ops, dialect.Op{Create: true})
 	wantFault(t, engine(t, nil).Prepare(c), 500)
 }
 
 func wantFault(t *testing.T, err error, status int) {
 	t.Helper()
-	if f, ok := errors.AsType[*gateway.Fault](err); !ok || f.Status != status {
+	if f, ok := errors.AsType[*dialect.Fault](err); !ok || f.Status != status {
 		t.Errorf("%v, want a fault of %d", err, status)
 	}
 }
@@ -203,7 +203,7 @@ func FuzzMember(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		c := call(gateway.Asked{Body: []byte(body)})
+		c := call(dialect.Asked{Body: []byte(body)})
 		if e.Prepare(c) != nil {
 			return
 		}
@@ -238,7 +238,7 @@ func wantMember(t *testing.T, body string, sent []byte) {
 
 func TestSigned(t *testing.T) {
 	e := engine(t, func(c *httpengine.Config) { c.Secret = secret })
-	req := sent(t, e, call(gateway.Asked{Body: []byte(`{"a":1}`)}))
+	req := sent(t, e, call(dialect.Asked{Body: []byte(`{"a":1}`)}))
 	key, err := signer.ParseWebhookSecret(secret)
 	if err != nil {
 		t.Fatal(err)
@@ -251,10 +251,10 @@ func TestSigned(t *testing.T) {
 }
 
 // acked gives what is made of an engine's answer.
-func acked(t *testing.T, change func(*httpengine.Config), status int, contentType, body string) (gateway.Ack, error) {
+func acked(t *testing.T, change func(*httpengine.Config), status int, contentType, body string) (dialect.Ack, error) {
 	t.Helper()
 	e := engine(t, change)
-	c := call(gateway.Asked{})
+	c := call(dialect.Asked{})
 	if err := e.Prepare(c); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func final(c *httpengine.Config) { c.Final = []int{200} }
 func TestAckTaken(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204} {
 		ack, err := acked(t, nil, status, "application/json", `{"id":"t-1"}`)
-		if err != nil || len(ack.Finals) > 0 || ack.Package != nil || ack.Task != gateway.NewEngineTask([]byte("t-1")) {
+		if err != nil || len(ack.Finals) > 0 || ack.Package != nil || ack.Task != dialect.NewEngineTask([]byte("t-1")) {
 			t.Errorf("%d: %+v, %v", status, ack, err)
 		}
 	}
@@ -405,7 +405,7 @@ func TestGetCallback(t *testing.T) {
 func TestCancel(t *testing.T) {
 	f := func(cancel string, taken string) (target string, err error) {
 		e := engine(t, func(c *httpengine.Config) { c.Cancel = httpengine.Cancel{Method: "DELETE", URL: cancel} })
-		c := call(gateway.Asked{})
+		c := call(dialect.Asked{})
 		if err := e.Prepare(c); err != nil {
 			t.Fatal(err)
 		}

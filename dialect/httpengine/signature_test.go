@@ -11,8 +11,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
-	"syncgate/gateway"
 )
 
 // verifier is the reference library of Standard Webhooks as an engine uses it.
@@ -52,7 +52,7 @@ func received(t *testing.T, req *fasthttp.Request) (h http.Header, body []byte) 
 }
 
 // signed makes the request of a task at a time.
-func signed(t *testing.T, e *httpengine.Engine, asked gateway.Asked, at time.Time) *fasthttp.Request {
+func signed(t *testing.T, e *httpengine.Engine, asked dialect.Asked, at time.Time) *fasthttp.Request {
 	t.Helper()
 	c, req := call(asked), new(fasthttp.Request)
 	if err := e.Prepare(c); err != nil {
@@ -70,22 +70,22 @@ func TestReferenceLibraryVerifies(t *testing.T) {
 	for _, f := range []struct {
 		name   string
 		change func(*httpengine.Config)
-		asked  gateway.Asked
+		asked  dialect.Asked
 	}{
-		{"JSON", nil, gateway.Asked{ContentType: json, Body: []byte(`{"amount": 1.0, "name": "Олена"}`)}},
+		{"JSON", nil, dialect.Asked{ContentType: json, Body: []byte(`{"amount": 1.0, "name": "Олена"}`)}},
 		{
 			"URL in a member", func(c *httpengine.Config) { c.CallbackURL = httpengine.CallbackURL{Member: "callback.url"} },
-			gateway.Asked{ContentType: json, Body: []byte(`{ "a" : 1 }`)},
+			dialect.Asked{ContentType: json, Body: []byte(`{ "a" : 1 }`)},
 		},
-		{"bytes", nil, gateway.Asked{ContentType: []byte("image/png"), Body: []byte("\x89PNG\x00\xff\r\n.")}},
-		{"no body", nil, gateway.Asked{}},
+		{"bytes", nil, dialect.Asked{ContentType: []byte("image/png"), Body: []byte("\x89PNG\x00\xff\r\n.")}},
+		{"no body", nil, dialect.Asked{}},
 		{
 			"GET", func(c *httpengine.Config) { c.Method, c.CallbackURL = "GET", httpengine.CallbackURL{Query: "cb"} },
-			gateway.Asked{},
+			dialect.Asked{},
 		},
-		{"a client's own headers", nil, gateway.Asked{
+		{"a client's own headers", nil, dialect.Asked{
 			ContentType: json, Body: []byte(`{}`),
-			Forwarded: []gateway.Param{{Name: "Webhook-Id", Value: "evil"}, {Name: "webhook-timestamp", Value: "1"}, {Name: "WEBHOOK-SIGNATURE", Value: "v1,evil"}},
+			Forwarded: []dialect.Param{{Name: "Webhook-Id", Value: "evil"}, {Name: "webhook-timestamp", Value: "1"}, {Name: "WEBHOOK-SIGNATURE", Value: "v1,evil"}},
 		}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestReferenceLibraryKnowsARepeat(t *testing.T) {
 	e := engine(t, func(c *httpengine.Config) {
 		c.Secret, c.Cancel = secret, httpengine.Cancel{Method: "DELETE", URL: "https://flow.internal:8443/jobs/{task}"}
 	})
-	asked := gateway.Asked{ContentType: []byte("application/json"), Body: []byte(`{}`)}
+	asked := dialect.Asked{ContentType: []byte("application/json"), Body: []byte(`{}`)}
 	first, _ := received(t, signed(t, e, asked, time.Now().Add(-time.Minute)))
 	second, body := received(t, signed(t, e, asked, time.Now()))
 	if err := verifier(t, secret).Verify(body, second); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 const typeJSON = "application/json"
@@ -23,7 +23,7 @@ func wordOf(s correlator.Status) string {
 }
 
 // dataOf gives the data of an answer.
-func dataOf(s gateway.OpState) []byte {
+func dataOf(s dialect.OpState) []byte {
 	if len(s.Data) == 0 {
 		return []byte("{}")
 	}
@@ -31,7 +31,7 @@ func dataOf(s gateway.OpState) []byte {
 }
 
 // appendReported appends the answer to a report: the message without its type, with the engine's names.
-func (e *EngineConfig) appendReported(dst []byte, token string, s gateway.OpState) []byte {
+func (e *EngineConfig) appendReported(dst []byte, token string, s dialect.OpState) []byte {
 	status, data := wordOf(s.Status), dataOf(s)
 	dst = append(dst, `{"`+e.TokenAttribute+`":"`+token+`","`+e.StatusAttribute+`":"`+status+`","`+e.DataAttribute+`":`...)
 	dst = append(dst, data...)
@@ -43,7 +43,7 @@ func (e *EngineConfig) appendReported(dst []byte, token string, s gateway.OpStat
 }
 
 // appendState appends the answer to a question [Metrici's full response object].
-func appendState(dst []byte, token string, s gateway.OpState) []byte {
+func appendState(dst []byte, token string, s dialect.OpState) []byte {
 	dst = append(dst, `{"token":"`+token+`","status":"`+wordOf(s.Status)+`","data":`...)
 	return append(append(dst, dataOf(s)...), '}')
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // Tasks is what the Dialect asks of the gateway.
 type Tasks interface {
 	Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error
-	State(ctx context.Context, of correlator.Token) (gateway.OpState, error)
-	Await(ctx context.Context, of correlator.Token, s gateway.OpState, deadline time.Time) (gateway.OpState, error)
+	State(ctx context.Context, of correlator.Token) (dialect.OpState, error)
+	Await(ctx context.Context, of correlator.Token, s dialect.OpState, deadline time.Time) (dialect.OpState, error)
 }
 
 // mostAsks is how many askers wait at a node at the same time: each holds a goroutine.
@@ -41,9 +41,8 @@ type Dialect struct {
 }
 
 var (
-	_ gateway.ResourceDialect = (*Dialect)(nil)
-	_ gateway.RefusalDialect  = (*Dialect)(nil)
-	_ Tasks                   = (*gateway.Gateway)(nil)
+	_ dialect.ResourceDialect = (*Dialect)(nil)
+	_ dialect.RefusalDialect  = (*Dialect)(nil)
 )
 
 // New makes a Dialect. Connect has to be called before it is asked for anything.
@@ -86,14 +85,14 @@ func Paths() []string {
 }
 
 // Route knows the paths where workers report. Those of the call forms are there if there is an engine of this kind.
-func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
-	r.Kind = gateway.Report
+func (d *Dialect) Route(path []byte) (r dialect.Route, ok bool) {
+	r.Kind = dialect.Report
 	r.View = uint8(1 + slices.Index(Paths(), string(path))) //nolint:gosec // the forms have the order of the paths
 	switch {
 	case r.View == formDispatch:
 		r.Name, r.Methods, r.Wait = "dispatch", []string{fasthttp.MethodPost, fasthttp.MethodGet}, d.report
 	case r.View == 0, len(d.engines) == 0:
-		return gateway.Route{}, false
+		return dialect.Route{}, false
 	default:
 		r.Name, r.Methods, r.Wait = Kind, []string{fasthttp.MethodPost}, max(d.await, d.report)+d.report
 	}
@@ -101,32 +100,32 @@ func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
 }
 
 // Accept refuses everything: there are no creates here.
-func (d *Dialect) Accept(*fasthttp.Request, gateway.Route, time.Time) (*gateway.Call, error) {
+func (d *Dialect) Accept(*fasthttp.Request, dialect.Route, time.Time) (*dialect.Call, error) {
 	return nil, correlator.ErrForged
 }
 
 // Answer writes nothing: there are no creates here.
-func (d *Dialect) Answer(*fasthttp.Response, *gateway.Call, *gateway.Reply) {}
+func (d *Dialect) Answer(*fasthttp.Response, *dialect.Call, *dialect.Reply) {}
 
 // Refuse words a fault as an error of Metrici's.
-func (d *Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
+func (d *Dialect) Refuse(dst *fasthttp.Response, f *dialect.Fault, _ string) {
 	write(dst, formNode, errorBody(f.Status, f.Text))
 }
 
 // RefuseRequest words a fault in the form that was asked in.
-func (d *Dialect) RefuseRequest(dst *fasthttp.Response, f *gateway.Fault, of gateway.Refused) bool {
+func (d *Dialect) RefuseRequest(dst *fasthttp.Response, f *dialect.Fault, of dialect.Refused) bool {
 	write(dst, of.Route.View, errorBody(f.Status, f.Text))
 	return true
 }
 
 // Resource serves a report, or a question. What goes wrong in a call form is said in the body of a 200, as callers read bodies; a missing password is a 401.
-func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, c gateway.ResourceCall) (login string, err error) {
+func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, c dialect.ResourceCall) (login string, err error) {
 	r := c.Route
 	if r.View == formDispatch {
 		return "", d.dispatch(ctx, dst, req)
 	}
 	body, err := d.call(ctx, req, r.View, c.Now)
-	switch refused, ok := errors.AsType[*gateway.Fault](err); {
+	switch refused, ok := errors.AsType[*dialect.Fault](err); {
 	case ok && refused.Status == fasthttp.StatusUnauthorized:
 		return "", refused
 	case ok:
@@ -201,11 +200,11 @@ func (d *Dialect) call(ctx context.Context, req *fasthttp.Request, form uint8, n
 }
 
 func badMessage(err error) error {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect message: " + err.Error()}
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect message: " + err.Error()}
 }
 
 // take hands on a report, and gives how far the op is then. Of an op that was final before that is what it was: the worker can stop.
-func (d *Dialect) take(ctx context.Context, token correlator.Token, cb correlator.Callback, now time.Time) (s gateway.OpState, err error) {
+func (d *Dialect) take(ctx context.Context, token correlator.Token, cb correlator.Callback, now time.Time) (s dialect.OpState, err error) {
 	if !d.running.inTime(token.Trip, now) {
 		if s, err = d.tasks.State(ctx, token); err != nil || s.Status.Final() {
 			return s, err
@@ -226,7 +225,7 @@ func (d *Dialect) take(ctx context.Context, token correlator.Token, cb correlato
 }
 
 // next waits until something is reported, and gives how far the op is then.
-func (d *Dialect) next(ctx context.Context, token correlator.Token, now time.Time) (s gateway.OpState, err error) {
+func (d *Dialect) next(ctx context.Context, token correlator.Token, now time.Time) (s dialect.OpState, err error) {
 	defer d.asking.Add(-1)
 	if d.asking.Add(1) > mostAsks {
 		return s, correlator.ErrBusy
@@ -295,8 +294,8 @@ func (e *EngineConfig) opens(user []byte) bool {
 }
 
 func unauthorized() error {
-	return &gateway.Fault{
-		Status: fasthttp.StatusUnauthorized, Reason: gateway.BadSignature, Authenticate: `Basic realm="syncgate", charset="UTF-8"`,
+	return &dialect.Fault{
+		Status: fasthttp.StatusUnauthorized, Reason: dialect.BadSignature, Authenticate: `Basic realm="syncgate", charset="UTF-8"`,
 		Text: "A user and a password are needed: those of auth of the engine",
 	}
 }

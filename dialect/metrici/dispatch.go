@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/callbackdata"
 	"syncgate/internal/httpfield"
 )
@@ -36,14 +36,14 @@ func (d *Dialect) dispatch(ctx context.Context, dst *fasthttp.Response, req *fas
 		return d.describe(ctx, dst, string(all[0]), token, e)
 	}
 	if d.signed[token.Engine] {
-		return &gateway.Fault{Status: fasthttp.StatusForbidden, Reason: gateway.BadSignature, Text: "The engine of this token signs its callbacks, and what is dispatched is not signed: it has to call its callback URL"}
+		return &dialect.Fault{Status: fasthttp.StatusForbidden, Reason: dialect.BadSignature, Text: "The engine of this token signs its callbacks, and what is dispatched is not signed: it has to call its callback URL"}
 	}
 	status, err := statusOf(req, &query)
 	if err != nil {
 		return err
 	}
 	if httpfield.ContentCoding(&req.Header) != nil {
-		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
+		return &dialect.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
 	data, answer, err := callbackdata.Read(req)
 	if err != nil {
@@ -66,7 +66,7 @@ func (d *Dialect) dispatch(ctx context.Context, dst *fasthttp.Response, req *fas
 }
 
 func badDispatch(why string) error {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadRequest, Text: "Incorrect callback: " + why}
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadRequest, Text: "Incorrect callback: " + why}
 }
 
 // parseAny reads a token of any engine; e is nil where that is of another kind. ErrForged: also for one of this kind that is spelled as others are.
@@ -85,7 +85,7 @@ func (d *Dialect) parseAny(text []byte) (token correlator.Token, e *EngineConfig
 
 // statusOf reads the status: of the head, else the parameter status; complete where there is none.
 func statusOf(req *fasthttp.Request, query *fasthttp.Args) (correlator.Status, error) {
-	status, err := gateway.StatusOf(req)
+	status, err := dialect.StatusOf(req)
 	if err != nil || status != correlator.Open {
 		return status, err
 	}
@@ -93,7 +93,7 @@ func statusOf(req *fasthttp.Request, query *fasthttp.Args) (correlator.Status, e
 	if word == "" {
 		return correlator.Complete, nil
 	}
-	status, ok := gateway.StatusNamed(word)
+	status, ok := dialect.StatusNamed(word)
 	if !ok {
 		return status, badDispatch("status must be one of start, progress, complete, cancel, error")
 	}

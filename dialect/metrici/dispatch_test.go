@@ -11,16 +11,17 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/metrici"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // resource asks a Dialect that is in no gateway. An error is given as its text.
 func resource(t *testing.T, d *metrici.Dialect, target, body string) string {
 	t.Helper()
-	r, ok := d.Route(gateway.RawPath([]byte(target)))
-	if !ok || r.Kind != gateway.Report {
+	r, ok := d.Route(httpfield.RawPath([]byte(target)))
+	if !ok || r.Kind != dialect.Report {
 		t.Fatalf("%s has no route", target)
 	}
 	req, dst := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -28,7 +29,7 @@ func resource(t *testing.T, d *metrici.Dialect, target, body string) string {
 	req.SetRequestURI(target)
 	req.Header.SetContentType("application/json")
 	req.SetBodyString(body)
-	_, err := d.Resource(context.Background(), dst, req, gateway.ResourceCall{Route: r, Now: time.Now()})
+	_, err := d.Resource(context.Background(), dst, req, dialect.ResourceCall{Route: r, Now: time.Now()})
 	switch {
 	case errors.Is(err, correlator.ErrForged):
 		return "not a genuine token"

@@ -18,8 +18,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
-	"syncgate/gateway"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
@@ -34,8 +34,8 @@ type Engine struct {
 }
 
 var (
-	_ gateway.Engine    = (*Engine)(nil)
-	_ gateway.Canceller = (*Engine)(nil)
+	_ dialect.Engine    = (*Engine)(nil)
+	_ dialect.Canceller = (*Engine)(nil)
 )
 
 // NewEngine makes an Engine. The error is that of Validate.
@@ -64,8 +64,8 @@ const idLen = 8
 const formType = "application/x-www-form-urlencoded"
 
 // Prepare makes the start request: the task's members with the token, the id, and the parent's token where the client has sent one. Its errors are
-// *gateway.Fault.
-func (e *Engine) Prepare(c *gateway.Call) error {
+// *dialect.Fault.
+func (e *Engine) Prepare(c *dialect.Call) error {
 	asked := *c.Options.Asked
 	if len(asked.ContentType) > 0 && !httpfield.IsJSON(asked.ContentType) {
 		return badTask("it must be JSON, as the worker gets its members")
@@ -74,7 +74,7 @@ func (e *Engine) Prepare(c *gateway.Call) error {
 	if err != nil {
 		return badTask(err.Error())
 	}
-	c.Terms = &gateway.Terms{Ends: true, Recorded: true, Lasts: e.timeout, Retention: e.retention}
+	c.Terms = &dialect.Terms{Ends: true, Recorded: true, Lasts: e.timeout, Retention: e.retention}
 	if task.timeout > 0 {
 		c.Terms.Lasts = task.timeout
 	}
@@ -102,7 +102,7 @@ func (e *Engine) Prepare(c *gateway.Call) error {
 }
 
 func badTask(why string) error {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + why}
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + why}
 }
 
 // task is what a client asks for.
@@ -198,7 +198,7 @@ func timeoutOf(value []byte, now time.Time) (time.Duration, error) {
 }
 
 // Encode makes the start request, signed where the engine has a secret.
-func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string, now time.Time) error {
+func (e *Engine) Encode(dst *fasthttp.Request, c *dialect.Call, tokens []string, now time.Time) error {
 	if len(c.Slots) != 1 || len(tokens) != 1 || len(tokens[0]) < idLen || c.Slots[0] < e.idBefore {
 		return errors.New("encode for a worker: the call is not prepared for one token")
 	}
@@ -209,8 +209,8 @@ func (e *Engine) Encode(dst *fasthttp.Request, c *gateway.Call, tokens []string,
 
 // Callback refuses what comes by a callback URL: workers of this kind have none, and their tokens have one spelling.
 func (e *Engine) Callback(*fasthttp.Request, int) (cb correlator.Callback, answer []byte, err error) {
-	return cb, nil, &gateway.Fault{
-		Status: fasthttp.StatusNotFound, Reason: gateway.ForgedName, Text: "Not found: workers of kind metrici report with their whole token to " + node + ", or to " + strings.TrimPrefix(dispatchPath, "/"),
+	return cb, nil, &dialect.Fault{
+		Status: fasthttp.StatusNotFound, Reason: dialect.ForgedName, Text: "Not found: workers of kind metrici report with their whole token to " + node + ", or to " + strings.TrimPrefix(dispatchPath, "/"),
 	}
 }
 

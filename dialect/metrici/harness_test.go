@@ -18,6 +18,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/metrici"
@@ -170,7 +171,7 @@ func (s *site) join(c *setup) *node {
 	}
 	d := newCorezoid(s.t, c.gateway)
 	n.Gateway, err = gateway.New(c.gateway, gateway.Parts{
-		Correlator: n.table, Keys: s.keys, Dialect: d, Engine: d, Dialects: []gateway.Dialect{reports, routes}, Log: zerolog.Nop(), Metrics: prometheus.NewRegistry(), Version: "test",
+		Correlator: n.table, Keys: s.keys, Dialect: d, Engine: d, Dialects: []dialect.Dialect{reports, routes}, Log: zerolog.Nop(), Metrics: prometheus.NewRegistry(), Version: "test",
 		Engines: []gateway.NamedEngine{{Name: "worker", Code: engine, Config: metrici.HTTP(c.engine, c.http).Connection()}, {Name: "plain", Code: other, Config: plain.Connection()}},
 	})
 	if err != nil {

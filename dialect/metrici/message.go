@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/callbackdata"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
@@ -147,7 +147,7 @@ func (m *message) member(r *splice.Reader, name string, seen map[string]bool) er
 
 // callback makes the callback that a message reports. Its errors say which words would do.
 func (m *message) callback() (cb correlator.Callback, err error) {
-	status, ok := gateway.StatusNamed(m.status)
+	status, ok := dialect.StatusNamed(m.status)
 	switch {
 	case m.status == "create", m.status == "accept", m.status == "timeout":
 		return cb, fmt.Errorf("%s %s is set by the gateway alone: report start, progress, complete, cancel or error", memberStatus, m.status)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // mostRunning bounds running, in tasks.
@@ -25,7 +25,7 @@ func (r *running) inTime(id correlator.ID, now time.Time) bool {
 }
 
 // note takes what is known of a task. When there are too many tasks all are forgotten: then each is asked for once more.
-func (r *running) note(id correlator.ID, s gateway.OpState) {
+func (r *running) note(id correlator.ID, s dialect.OpState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Status.Final() {

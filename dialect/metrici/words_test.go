@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // Durations are those of ISO 8601 without years and months, or Go's.
@@ -55,7 +55,7 @@ func TestRunningIsBounded(t *testing.T) {
 	var r running
 	now := time.Now()
 	for i := range mostRunning + 10 {
-		r.note(correlator.ID{byte(i), byte(i >> 8), byte(i >> 16)}, gateway.OpState{Until: now.Add(time.Hour)})
+		r.note(correlator.ID{byte(i), byte(i >> 8), byte(i >> 16)}, dialect.OpState{Until: now.Add(time.Hour)})
 		if len(r.until) > mostRunning {
 			t.Fatalf("%d are remembered", len(r.until))
 		}
@@ -64,11 +64,11 @@ func TestRunningIsBounded(t *testing.T) {
 	if r.inTime(id, now) {
 		t.Error("nothing is known of it")
 	}
-	r.note(id, gateway.OpState{Until: now.Add(time.Minute)})
+	r.note(id, dialect.OpState{Until: now.Add(time.Minute)})
 	if !r.inTime(id, now) || r.inTime(id, now.Add(time.Minute)) {
 		t.Error("its time is another one")
 	}
-	r.note(id, gateway.OpState{Status: correlator.Complete})
+	r.note(id, dialect.OpState{Status: correlator.Complete})
 	if r.inTime(id, now) {
 		t.Error("it is over")
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 )
 
@@ -28,7 +28,7 @@ const (
 
 // Split takes the body of a batch apart, for a route that has Config.Batch. most bounds the number of elements. A fault has status 400, and says of
 // every element what is wrong with it, of the first 20.
-func (c *Config) Split(r *Request, most int) ([]Element, *gateway.Fault) {
+func (c *Config) Split(r *Request, most int) ([]Element, *dialect.Fault) {
 	if meta := bytes.TrimLeft(r.Callback.Meta, " \t\r\n"); len(meta) > 0 && meta[0] != '{' {
 		return nil, badCallback(*callbackDetail("meta", "it must be an object, as the meta of a batch has members of its own"))
 	}
@@ -53,8 +53,8 @@ func (c *Config) Split(r *Request, most int) ([]Element, *gateway.Fault) {
 	return b.elements, nil
 }
 
-func badBatch(text string) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + text}
+func badBatch(text string) *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + text}
 }
 
 // batch is a body while it is taken apart.
@@ -65,7 +65,7 @@ type batch struct {
 	found    bool
 	elements []Element
 	seen     map[string]int // by refID: the element that has it
-	problems []gateway.Detail
+	problems []dialect.Detail
 }
 
 // mostProblems bounds what one answer says.
@@ -136,7 +136,7 @@ func (b *batch) element(i int, is splice.Kind, at splice.Span) {
 			if is == splice.Object {
 				pointer += "/" + refMember
 			}
-			b.problems = append(b.problems, gateway.Detail{Pointer: pointer, Text: problem})
+			b.problems = append(b.problems, dialect.Detail{Pointer: pointer, Text: problem})
 		}
 		return
 	}

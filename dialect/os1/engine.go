@@ -13,8 +13,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
-	"syncgate/gateway"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 	"syncgate/signer"
@@ -109,8 +109,8 @@ type Engine struct {
 }
 
 var (
-	_ gateway.Engine    = (*Engine)(nil)
-	_ gateway.Canceller = (*Engine)(nil)
+	_ dialect.Engine    = (*Engine)(nil)
+	_ dialect.Canceller = (*Engine)(nil)
 )
 
 // New makes an Engine. The error is that of e.Validate.
@@ -127,9 +127,9 @@ func New(e EngineConfig, c httpengine.Config, o httpengine.Options) (*Engine, er
 }
 
 // Prepare makes the request of what a route asks for. The member callback is ours alone: the client's own does not reach the engine.
-func (e *Engine) Prepare(c *gateway.Call) error {
+func (e *Engine) Prepare(c *dialect.Call) error {
 	asked := *c.Options.Asked
-	id, forwarded := "", []gateway.Param(nil)
+	id, forwarded := "", []dialect.Param(nil)
 	for _, p := range asked.Forwarded {
 		switch lower := strings.ToLower(p.Name); {
 		case IsCredential(lower):
@@ -142,16 +142,16 @@ func (e *Engine) Prepare(c *gateway.Call) error {
 	if id == "" {
 		id = newRequestID()
 	}
-	forwarded = append(forwarded, gateway.Param{Name: HeaderRequestID, Value: id})
+	forwarded = append(forwarded, dialect.Param{Name: HeaderRequestID, Value: id})
 	if len(e.secret) > 0 {
-		forwarded = append(forwarded, gateway.Param{Name: HeaderCallbackSecret, Value: string(e.secret)})
+		forwarded = append(forwarded, dialect.Param{Name: HeaderCallbackSecret, Value: string(e.secret)})
 	}
 	body, err := withMeta(asked.Body, id)
 	if err != nil {
-		return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
+		return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + err.Error()}
 	}
 	asked.Forwarded, asked.Body = forwarded, body
-	defer func(theirs *gateway.Asked) { c.Options.Asked = theirs }(c.Options.Asked)
+	defer func(theirs *dialect.Asked) { c.Options.Asked = theirs }(c.Options.Asked)
 	c.Options.Asked = &asked
 	return e.Engine.Prepare(c)
 }
@@ -198,7 +198,7 @@ func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback
 		}
 	}
 	whole := correlator.Callback{Op: op, Status: correlator.Complete, Body: req.Body()}
-	if status, err := gateway.StatusOf(req); err == nil && status == correlator.Open && httpfield.ContentCoding(&req.Header) == nil {
+	if status, err := dialect.StatusOf(req); err == nil && status == correlator.Open && httpfield.ContentCoding(&req.Header) == nil {
 		if _, ok := reported(&whole); ok {
 			whole.Body = bytes.Clone(whole.Body)
 			return whole, []byte("{}"), nil
@@ -219,7 +219,7 @@ func (e *Engine) Callback(req *fasthttp.Request, op int) (cb correlator.Callback
 // verify refuses what the secret has not signed: only what is in a body is.
 func (e *Engine) verify(req *fasthttp.Request) error {
 	refused := func(text string) error {
-		return &gateway.Fault{Status: fasthttp.StatusUnauthorized, Reason: gateway.BadSignature, Text: "Incorrect callback: " + text}
+		return &dialect.Fault{Status: fasthttp.StatusUnauthorized, Reason: dialect.BadSignature, Text: "Incorrect callback: " + text}
 	}
 	all := req.Header.PeekAll(HeaderSignature)
 	if len(all) != 1 {
@@ -229,7 +229,7 @@ func (e *Engine) verify(req *fasthttp.Request) error {
 	if subtle.ConstantTimeCompare(bytes.ToLower(all[0]), want) != 1 {
 		return refused("its signature is not that of os1.callback_secret")
 	}
-	status, err := gateway.StatusOf(req)
+	status, err := dialect.StatusOf(req)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -44,15 +44,15 @@ func engine(t *testing.T, own os1.EngineConfig, change func(*httpengine.Config))
 	return e
 }
 
-func call(asked gateway.Asked) *gateway.Call {
-	asked.Params = []gateway.Param{{Name: "kind", Value: "containers"}}
-	return &gateway.Call{Ops: []gateway.Op{{Create: true}}, Options: &gateway.Options{Asked: &asked}}
+func call(asked dialect.Asked) *dialect.Call {
+	asked.Params = []dialect.Param{{Name: "kind", Value: "containers"}}
+	return &dialect.Call{Ops: []dialect.Op{{Create: true}}, Options: &dialect.Options{Asked: &asked}}
 }
 
 // sent gives what the engine gets of a body and headers that are forwarded.
-func sent(t *testing.T, e *os1.Engine, body string, forwarded ...gateway.Param) *fasthttp.Request {
+func sent(t *testing.T, e *os1.Engine, body string, forwarded ...dialect.Param) *fasthttp.Request {
 	t.Helper()
-	c := call(gateway.Asked{ContentType: []byte("application/json"), Body: []byte(body), Forwarded: forwarded})
+	c := call(dialect.Asked{ContentType: []byte("application/json"), Body: []byte(body), Forwarded: forwarded})
 	before := *c.Options.Asked
 	if err := e.Prepare(c); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestEngineGetsOurCallback(t *testing.T) {
 		t.Error("two tasks have the same request id")
 	}
 	for _, body := range []string{`[]`, `{"a":`, `{}x`, "\xff"} {
-		if f, ok := errors.AsType[*gateway.Fault](e.Prepare(call(gateway.Asked{Body: []byte(body)}))); !ok || f.Status != 400 {
+		if f, ok := errors.AsType[*dialect.Fault](e.Prepare(call(dialect.Asked{Body: []byte(body)}))); !ok || f.Status != 400 {
 			t.Errorf("%s: %v", body, f)
 		}
 	}
@@ -101,8 +101,8 @@ func TestEngineGetsOurCallback(t *testing.T) {
 func TestEngineHeaders(t *testing.T) {
 	e := engine(t, os1.EngineConfig{CallbackSecret: secret}, nil)
 	req := sent(t, e, `{}`,
-		gateway.Param{Name: "X-Coreos-Request-Id", Value: "rq-1"}, gateway.Param{Name: "X-Coreos-Callback-Secret", Value: "evil"},
-		gateway.Param{Name: "x-coreos-access", Value: "evil"}, gateway.Param{Name: "X-COREOS-ORIGIN-TOKEN", Value: "evil"}, gateway.Param{Name: "X-Coreos-Userinfo", Value: "{}"})
+		dialect.Param{Name: "X-Coreos-Request-Id", Value: "rq-1"}, dialect.Param{Name: "X-Coreos-Callback-Secret", Value: "evil"},
+		dialect.Param{Name: "x-coreos-access", Value: "evil"}, dialect.Param{Name: "X-COREOS-ORIGIN-TOKEN", Value: "evil"}, dialect.Param{Name: "X-Coreos-Userinfo", Value: "{}"})
 	for name, want := range map[string]string{"X-COREOS-REQUEST-ID": "rq-1", "X-COREOS-CALLBACK-SECRET": secret, "X-COREOS-USERINFO": "{}"} {
 		if all := req.Header.PeekAll(name); len(all) != 1 || string(all[0]) != want {
 			t.Errorf("%s: %q", name, all)
@@ -120,8 +120,8 @@ func TestEngineAnswers(t *testing.T) {
 	e := engine(t, os1.EngineConfig{}, func(c *httpengine.Config) {
 		c.Cancel = httpengine.Cancel{URL: "https://os1.internal/jobs/{accepted.data.id}"}
 	})
-	ack := func(e *os1.Engine, status int, body string) (gateway.Ack, error) {
-		c := call(gateway.Asked{Body: []byte(`{}`)})
+	ack := func(e *os1.Engine, status int, body string) (dialect.Ack, error) {
+		c := call(dialect.Asked{Body: []byte(`{}`)})
 		if err := e.Prepare(c); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestEngineAnswers(t *testing.T) {
 		return e.Ack(c, status, h, []byte(body))
 	}
 	a, err := ack(e, 202, `{"data":{"id":"o 7"},"request":{}}`)
-	if err != nil || len(a.Finals) > 0 || a.Package != nil || a.Task != gateway.NewEngineTask([]byte("o 7")) {
+	if err != nil || len(a.Finals) > 0 || a.Package != nil || a.Task != dialect.NewEngineTask([]byte("o 7")) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	req := new(fasthttp.Request)
@@ -212,9 +212,9 @@ func TestEngineCallback(t *testing.T) {
 func wantStatus(t *testing.T, e *os1.Engine, req *fasthttp.Request, status int) {
 	t.Helper()
 	_, _, err := e.Callback(req, 0)
-	if f, ok := errors.AsType[*gateway.Fault](err); !ok || f.Status != status || strings.Contains(err.Error(), secret) {
+	if f, ok := errors.AsType[*dialect.Fault](err); !ok || f.Status != status || strings.Contains(err.Error(), secret) {
 		t.Errorf("%s%s: %v, want %d", &req.Header, req.Body(), err, status)
-	} else if status == 401 && f.Reason != gateway.BadSignature {
+	} else if status == 401 && f.Reason != dialect.BadSignature {
 		t.Errorf("the reason is %s", f.Reason)
 	}
 }

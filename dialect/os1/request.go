@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
@@ -72,7 +72,7 @@ func IsCredential(name string) bool {
 }
 
 // Read reads what OS1 adds to a request. A fault has status 400. What was read before it is given beside it, so that an error can show the request.
-func Read(req *fasthttp.Request) (r Request, fault *gateway.Fault) {
+func Read(req *fasthttp.Request) (r Request, fault *dialect.Fault) {
 	h := &req.Header
 	if _, query, ok := bytes.Cut(h.RequestURI(), []byte{'?'}); ok {
 		r.query = query
@@ -88,25 +88,25 @@ func Read(req *fasthttp.Request) (r Request, fault *gateway.Fault) {
 }
 
 // readHeaders reads all of them, so that a client hears at once what is missing.
-func (r *Request) readHeaders(h *fasthttp.RequestHeader) *gateway.Fault {
-	var problems []gateway.Detail
+func (r *Request) readHeaders(h *fasthttp.RequestHeader) *dialect.Fault {
+	var problems []dialect.Detail
 	read := func(name string, required bool, most int) []byte {
 		switch all := h.PeekAll(name); {
 		case len(all) > 1:
-			problems = append(problems, gateway.Detail{Text: "The header " + name + " stands there more than once"})
+			problems = append(problems, dialect.Detail{Text: "The header " + name + " stands there more than once"})
 		case len(all) == 1 && len(all[0]) > most:
-			problems = append(problems, gateway.Detail{Text: fmt.Sprintf("The header %s has more than %d bytes", name, most)})
+			problems = append(problems, dialect.Detail{Text: fmt.Sprintf("The header %s has more than %d bytes", name, most)})
 		case len(all) == 1 && len(all[0]) > 0:
 			return all[0]
 		case required:
-			problems = append(problems, gateway.Detail{Text: "The header " + name + " is missing"})
+			problems = append(problems, dialect.Detail{Text: "The header " + name + " is missing"})
 		}
 		return nil
 	}
 	plain := func(name string) string {
 		value := read(name, true, MostHeader)
 		if bytes.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
-			problems = append(problems, gateway.Detail{Text: "The header " + name + " must have ASCII characters alone"})
+			problems = append(problems, dialect.Detail{Text: "The header " + name + " must have ASCII characters alone"})
 		}
 		return string(value)
 	}
@@ -120,11 +120,11 @@ func (r *Request) readHeaders(h *fasthttp.RequestHeader) *gateway.Fault {
 	for i := range problems {
 		texts[i] = problems[i].Text
 	}
-	return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadRequest, Text: strings.Join(texts, ". "), Details: problems}
+	return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadRequest, Text: strings.Join(texts, ". "), Details: problems}
 }
 
 // readBody takes the member callback out of the body, whatever its Content-Type says. What is no JSON has none.
-func (r *Request) readBody() *gateway.Fault {
+func (r *Request) readBody() *dialect.Fault {
 	var reader splice.Reader
 	var edits splice.Edits
 	problem := r.walk(&reader, &edits)
@@ -133,7 +133,7 @@ func (r *Request) readBody() *gateway.Fault {
 	case problem.Pointer != "":
 		return badCallback(*problem)
 	case httpfield.IsJSON(r.contentType) && len(r.Body) > 0:
-		return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + problem.Text}
+		return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + problem.Text}
 	default:
 		return nil
 	}
@@ -143,32 +143,32 @@ func (r *Request) readBody() *gateway.Fault {
 	return nil
 }
 
-func badCallback(d gateway.Detail) *gateway.Fault {
-	return &gateway.Fault{
-		Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect callback: " + d.Text, Details: []gateway.Detail{d},
+func badCallback(d dialect.Detail) *dialect.Fault {
+	return &dialect.Fault{
+		Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect callback: " + d.Text, Details: []dialect.Detail{d},
 	}
 }
 
 // walk reads the body, and records the cut of its callback. A problem without a pointer is one of the JSON itself.
-func (r *Request) walk(reader *splice.Reader, edits *splice.Edits) *gateway.Detail {
+func (r *Request) walk(reader *splice.Reader, edits *splice.Edits) *dialect.Detail {
 	if err := reader.Reset(r.Body); err != nil {
-		return &gateway.Detail{Text: err.Error()}
+		return &dialect.Detail{Text: err.Error()}
 	}
 	if reader.Peek() == splice.Object {
 		if problem := r.members(reader, edits); problem != nil {
 			return problem
 		}
 	} else if _, err := reader.Value(); err != nil {
-		return &gateway.Detail{Text: err.Error()}
+		return &dialect.Detail{Text: err.Error()}
 	}
 	if err := reader.Close(); err != nil {
-		return &gateway.Detail{Text: err.Error()}
+		return &dialect.Detail{Text: err.Error()}
 	}
 	return nil
 }
 
 // members reads those of the body's object.
-func (r *Request) members(reader *splice.Reader, edits *splice.Edits) *gateway.Detail {
+func (r *Request) members(reader *splice.Reader, edits *splice.Edits) *dialect.Detail {
 	open, _ := reader.Enter() // an object comes next
 	items := splice.NewItems(edits, open)
 	for seen := false; ; {
@@ -179,7 +179,7 @@ func (r *Request) members(reader *splice.Reader, edits *splice.Edits) *gateway.D
 		}
 		value, err := reader.Value() // which repeats an error
 		if err != nil {
-			return &gateway.Detail{Text: err.Error()}
+			return &dialect.Detail{Text: err.Error()}
 		}
 		item := splice.Span{Start: m.Start, End: value.End}
 		if string(m.Name) != callbackMember {
@@ -197,16 +197,16 @@ func (r *Request) members(reader *splice.Reader, edits *splice.Edits) *gateway.D
 	}
 }
 
-func callbackDetail(member, text string) *gateway.Detail {
+func callbackDetail(member, text string) *dialect.Detail {
 	pointer := "/" + callbackMember
 	if member != "" {
 		pointer += "/" + member
 	}
-	return &gateway.Detail{Pointer: pointer, Text: text}
+	return &dialect.Detail{Pointer: pointer, Text: text}
 }
 
 // read reads the value of the member, which was walked.
-func (c *Callback) read(again splice.Reader, value splice.Span) *gateway.Detail {
+func (c *Callback) read(again splice.Reader, value splice.Span) *dialect.Detail {
 	switch again.Peek() {
 	case splice.Null:
 		return nil
@@ -219,7 +219,7 @@ func (c *Callback) read(again splice.Reader, value splice.Span) *gateway.Detail 
 	}
 }
 
-func (c *Callback) readObject(r *splice.Reader) *gateway.Detail {
+func (c *Callback) readObject(r *splice.Reader) *dialect.Detail {
 	_, _ = r.Enter() // none of these fails: the text was walked
 	seen := make(map[string]bool, 2)
 	for {
@@ -253,7 +253,7 @@ func (c *Callback) readObject(r *splice.Reader) *gateway.Detail {
 	return nil
 }
 
-func (c *Callback) setURL(text []byte, member string) *gateway.Detail {
+func (c *Callback) setURL(text []byte, member string) *dialect.Detail {
 	if string(text) == EventsURL {
 		c.Events = true
 		return nil

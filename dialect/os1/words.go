@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
@@ -55,7 +55,7 @@ func (s *State) Result(dst *fasthttp.Response, finals []correlator.Callback) {
 }
 
 // Refuse writes a fault as OS1's error. code is a word for programs. s is nil where the request is not known.
-func Refuse(dst *fasthttp.Response, s *State, f *gateway.Fault, code string) {
+func Refuse(dst *fasthttp.Response, s *State, f *dialect.Fault, code string) {
 	if s == nil {
 		s = new(State)
 	}
@@ -233,7 +233,7 @@ type failure struct {
 	status     int
 	code, text string
 	said       string // the engine's own words, if text has them
-	details    []gateway.Detail
+	details    []dialect.Detail
 	data       []byte // what the engine says, JSON; nil: nothing
 }
 

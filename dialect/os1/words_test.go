@@ -12,8 +12,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 		`{"description":"The header X-COREOS-TID is missing"}]}},"request":{}}`)
 
 	s := state(t, config(), `{"a":1}`)
-	os1.Refuse(dst, &s, &gateway.Fault{Status: 422, Text: `It is "wrong"`, Details: []gateway.Detail{{Pointer: "/a", Text: "must be a string"}, {Pointer: "", Text: "x"}}}, "schema")
+	os1.Refuse(dst, &s, &dialect.Fault{Status: 422, Text: `It is "wrong"`, Details: []dialect.Detail{{Pointer: "/a", Text: "must be a string"}, {Pointer: "", Text: "x"}}}, "schema")
 	wantReply(t, dst, 422, `{"error":{"code":"schema","description":"It is \"wrong\"","additionalInfo":{"errorTrace":[`+
 		`{"pointer":"/a","description":"must be a string"},{"description":"x"}]}},"request":{"uri":"/v1/containers","method":"POST","queryString":"dry=1","body":{"a":1}}}`)
 }

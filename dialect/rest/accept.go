@@ -11,7 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/internal/splice"
 )
@@ -24,16 +24,16 @@ const (
 )
 
 // Accept verifies a request and reads it, in the order signature or key, encoding, body, schema.
-func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) (*gateway.Call, error) {
+func (d *Dialect) Accept(req *fasthttp.Request, r dialect.Route, now time.Time) (*dialect.Call, error) {
 	p := d.placeOf(r, req)
 	if p == nil {
-		return nil, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+		return nil, &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
 	}
 	to := p.of(string(req.Header.Method()))
 	if to == nil {
-		return nil, &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
+		return nil, &dialect.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
 	}
-	params, path, signature := to.parameters(gateway.RawPath(req.Header.RequestURI()))
+	params, path, signature := to.parameters(httpfield.RawPath(req.Header.RequestURI()))
 	login, by, err := d.caller(p, to, req, signature, now)
 	if err != nil {
 		return nil, err
@@ -46,8 +46,8 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 		}
 		return nil, fault
 	}
-	c := &gateway.Call{Login: login, Ops: []gateway.Op{{Create: true, Process: []byte(to.ConvID)}}}
-	o := &gateway.Options{
+	c := &dialect.Call{Login: login, Ops: []dialect.Op{{Create: true, Process: []byte(to.ConvID)}}}
+	o := &dialect.Options{
 		Route: to.Name, Engine: to.Engine, Idle: to.Idle, OnDisconnect: to.OnDisconnect, FirstReport: to.States[groupActive] != 0, Guarded: to.Auth != AuthNone, Quotas: to.quotas,
 		Asked: to.asked(req, login, path, params),
 	}
@@ -76,7 +76,7 @@ func (d *Dialect) Accept(req *fasthttp.Request, r gateway.Route, now time.Time) 
 }
 
 // readBody gives what the engine is to get of a body, and what the body asks for beside that. path is that of the request, without a signature.
-func (d *Dialect) readBody(to *route, req *fasthttp.Request, path []byte) (body []byte, w wish, fault *gateway.Fault) {
+func (d *Dialect) readBody(to *route, req *fasthttp.Request, path []byte) (body []byte, w wish, fault *dialect.Fault) {
 	if to.View == ViewOS1 {
 		w.os1, fault = d.readOS1(to, req, path)
 		return w.os1.body, w, fault
@@ -119,15 +119,15 @@ func (d *Dialect) caller(p *place, to *route, req *fasthttp.Request, s [signatur
 }
 
 // checkBody refuses a body that the engine is not to get.
-func (r *route) checkBody(req *fasthttp.Request) *gateway.Fault {
+func (r *route) checkBody(req *fasthttp.Request) *dialect.Fault {
 	if httpfield.ContentCoding(&req.Header) != nil {
-		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
+		return &dialect.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
 	body := req.Body()
 	members := r.Data == DataMembers || r.Data == DataBoth
 	if len(body) > 0 && (members || r.schema != nil || httpfield.IsJSON(req.Header.ContentType())) {
 		if err := checkJSON(body, members); err != nil {
-			return &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
+			return &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + err.Error()}
 		}
 	}
 	return nil
@@ -153,7 +153,7 @@ func checkJSON(body []byte, object bool) error {
 }
 
 // prefer reads when and how the client wants to be answered.
-func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, to addressed) *gateway.Fault {
+func (r *route) prefer(c *dialect.Call, h *fasthttp.RequestHeader, to addressed) *dialect.Fault {
 	wants := httpfield.Preferred(h, typeJSON, typeHAL, typeEvents)
 	if fault := r.checkAccept(h); fault != nil {
 		return fault
@@ -167,16 +167,16 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, to addressed)
 	async := to.isAsync(wants)
 	switch {
 	case async:
-		c.Options.Mode = gateway.HandOver
+		c.Options.Mode = dialect.HandOver
 		p.Redirect, p.HasWait, end, c.Wait = false, false, "", r.Wait.Max
 	case wants == typeEvents:
-		c.Options.Mode = gateway.Stream
+		c.Options.Mode = dialect.Stream
 		p.RespondAsync, p.Redirect = false, false
 		if p.Wait == 0 {
 			c.Wait, p.HasWait = r.Wait.Max, false
 		}
 	case c.Wait == 0, p.RespondAsync && p.Wait == 0:
-		c.Options.Mode = gateway.HandOver
+		c.Options.Mode = dialect.HandOver
 		p.Redirect = false
 		c.Wait = r.Wait.Max // for which the callback is awaited
 	case p.RespondAsync: // after a wait (RFC 7240, 4.3)
@@ -191,9 +191,9 @@ func (r *route) prefer(c *gateway.Call, h *fasthttp.RequestHeader, to addressed)
 }
 
 // checkAccept refuses a request that takes no form that a route with view hal has.
-func (r *route) checkAccept(h *fasthttp.RequestHeader) *gateway.Fault {
+func (r *route) checkAccept(h *fasthttp.RequestHeader) *dialect.Fault {
 	if r.View == ViewHAL && !takesHAL(h) {
-		return &gateway.Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: this route answers " + typeHAL}
+		return &dialect.Fault{Status: fasthttp.StatusNotAcceptable, Text: "Not acceptable: this route answers " + typeHAL}
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func honoured(p httpfield.Preferences) string {
 }
 
 // fingerprint is the same for requests that ask for the same.
-func fingerprint(a *gateway.Asked) (sum [sha256.Size]byte) {
+func fingerprint(a *dialect.Asked) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte(a.Method), a.Path, a.Query, a.Body} {
 		var size [8]byte

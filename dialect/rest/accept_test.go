@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 func TestAsked(t *testing.T) {
@@ -22,19 +22,19 @@ func TestAsked(t *testing.T) {
 	c := must(t, d, "POST /h/a%20b?x=1&y", "text", "Content-Type: text/plain", "X-Tenant: 7", "X-Tenant: 8", "Authorization: Bearer s", "X-Api-Key: s", "Cookie: s", "Connection: x-other", "X-Other: 1")
 	a, o := c.Options.Asked, c.Options
 	if a.Method != "POST" || string(a.Path) != "/h/a%20b" || string(a.Query) != "x=1&y" || string(a.ContentType) != "text/plain" || string(a.Body) != "text" ||
-		a.Process != "" || a.Signer != "" || a.Data != "" || len(a.Params) != 1 || a.Params[0] != (gateway.Param{Name: "kind", Value: "a b"}) {
+		a.Process != "" || a.Signer != "" || a.Data != "" || len(a.Params) != 1 || a.Params[0] != (dialect.Param{Name: "kind", Value: "a b"}) {
 		t.Errorf("%+v", a)
 	}
 	if got := fmt.Sprint(a.Forwarded); got != "[{X-Tenant 7, 8}]" {
 		t.Error(got)
 	}
-	if o.Route != "http" || o.Engine != "flow" || o.OnDisconnect != "drop" || o.Guarded || len(o.Quotas) != 1 || o.Quotas[0] != (gateway.Quota{Name: "route/http", Parked: 3, Rate: 2}) {
+	if o.Route != "http" || o.Engine != "flow" || o.OnDisconnect != "drop" || o.Guarded || len(o.Quotas) != 1 || o.Quotas[0] != (dialect.Quota{Name: "route/http", Parked: 3, Rate: 2}) {
 		t.Errorf("%+v", o)
 	}
 	if r, _ := d.Route([]byte("/h/x")); r.Body != 10 || r.Name != "http" {
 		t.Errorf("%+v", r)
 	}
-	if len(c.Ops) != 1 || !c.Ops[0].Create || c.Wait != 20*time.Second || o.Mode != gateway.Hold {
+	if len(c.Ops) != 1 || !c.Ops[0].Create || c.Wait != 20*time.Second || o.Mode != dialect.Hold {
 		t.Errorf("%+v", c)
 	}
 	if c := must(t, d, "HEAD /h/x", ""); c.Options.Asked.Method != "GET" {
@@ -110,35 +110,35 @@ func preferring(t *testing.T) *rest.Dialect {
 
 func TestPreferences(t *testing.T) {
 	d := preferring(t)
-	f := func(mode gateway.Mode, wait time.Duration, applied, path string, headers ...string) {
+	f := func(mode dialect.Mode, wait time.Duration, applied, path string, headers ...string) {
 		t.Helper()
 		c := must(t, d, "POST "+path, "", headers...)
-		dst := answer(d, c, open(gateway.ErrHandedOver, taskID(t)))
+		dst := answer(d, c, open(dialect.ErrHandedOver, taskID(t)))
 		if got := string(dst.Header.Peek("Preference-Applied")); c.Options.Mode != mode || c.Wait != wait || got != applied {
 			t.Errorf("%s %q: %v, %v, %q", path, headers, c.Options.Mode, c.Wait, got)
 		}
 		wantHeaders(t, dst, "Vary: Prefer, Accept")
 	}
 	const s = time.Second
-	f(gateway.Hold, 20*s, "", "/held")
-	f(gateway.Hold, 5*s, "wait=5", "/held", "Prefer: wait=5")
-	f(gateway.Hold, 120*s, "wait=120", "/held", "Prefer: wait=9999")
-	f(gateway.Hold, 20*s, "", "/held", "Prefer: wait=x, wait=5, y")
-	f(gateway.Hold, 5*s, "wait=5", "/held", "Prefer: wait=5, wait=7", "Prefer: wait=8")
-	f(gateway.HandOver, 120*s, "wait=0", "/held", "Prefer: wait=0")
-	f(gateway.HandOver, 120*s, "respond-async", "/held", "Prefer: respond-async")
-	f(gateway.HandOver, 120*s, "respond-async, wait=0", "/held", "Prefer: wait=0, respond-async")
-	f(gateway.Hold, 5*s, "respond-async, wait=5", "/held", "Prefer: wait=5", "Prefer: respond-async")
-	f(gateway.Hold, 5*s, "redirect, wait=5", "/held", `Prefer: redirect, wait="5"`)
-	f(gateway.Hold, 20*s, "redirect", "/held", "Prefer: redirect")
-	f(gateway.HandOver, 120*s, "", "/never")
-	f(gateway.Hold, 5*s, "wait=5", "/never", "Prefer: wait=5")
-	f(gateway.HandOver, 120*s, "", "/never", "Prefer: redirect")
-	f(gateway.Stream, 120*s, "", "/held", "Accept: text/event-stream")
-	f(gateway.Stream, 120*s, "", "/never", "Accept: text/event-stream", "Prefer: respond-async, wait=0")
-	f(gateway.Stream, 7*s, "wait=7", "/held", "Accept: text/event-stream", "Prefer: redirect, wait=7")
-	f(gateway.Hold, 20*s, "", "/held", "Accept: application/json, text/event-stream")
-	f(gateway.Hold, 20*s, "", "/held", "Accept: image/png")
+	f(dialect.Hold, 20*s, "", "/held")
+	f(dialect.Hold, 5*s, "wait=5", "/held", "Prefer: wait=5")
+	f(dialect.Hold, 120*s, "wait=120", "/held", "Prefer: wait=9999")
+	f(dialect.Hold, 20*s, "", "/held", "Prefer: wait=x, wait=5, y")
+	f(dialect.Hold, 5*s, "wait=5", "/held", "Prefer: wait=5, wait=7", "Prefer: wait=8")
+	f(dialect.HandOver, 120*s, "wait=0", "/held", "Prefer: wait=0")
+	f(dialect.HandOver, 120*s, "respond-async", "/held", "Prefer: respond-async")
+	f(dialect.HandOver, 120*s, "respond-async, wait=0", "/held", "Prefer: wait=0, respond-async")
+	f(dialect.Hold, 5*s, "respond-async, wait=5", "/held", "Prefer: wait=5", "Prefer: respond-async")
+	f(dialect.Hold, 5*s, "redirect, wait=5", "/held", `Prefer: redirect, wait="5"`)
+	f(dialect.Hold, 20*s, "redirect", "/held", "Prefer: redirect")
+	f(dialect.HandOver, 120*s, "", "/never")
+	f(dialect.Hold, 5*s, "wait=5", "/never", "Prefer: wait=5")
+	f(dialect.HandOver, 120*s, "", "/never", "Prefer: redirect")
+	f(dialect.Stream, 120*s, "", "/held", "Accept: text/event-stream")
+	f(dialect.Stream, 120*s, "", "/never", "Accept: text/event-stream", "Prefer: respond-async, wait=0")
+	f(dialect.Stream, 7*s, "wait=7", "/held", "Accept: text/event-stream", "Prefer: redirect, wait=7")
+	f(dialect.Hold, 20*s, "", "/held", "Accept: application/json, text/event-stream")
+	f(dialect.Hold, 20*s, "", "/held", "Accept: image/png")
 }
 
 func TestEndsOfWaits(t *testing.T) {
@@ -157,7 +157,7 @@ func TestEndsOfWaits(t *testing.T) {
 
 	kind := func(want, path string, headers ...string) {
 		t.Helper()
-		dst := answer(d, must(t, d, "POST "+path, "", headers...), open(gateway.ErrHandedOver, taskID(t)))
+		dst := answer(d, must(t, d, "POST "+path, "", headers...), open(dialect.ErrHandedOver, taskID(t)))
 		if got := string(dst.Header.ContentType()); got != want {
 			t.Errorf("%s %q: %s", path, headers, got)
 		}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -23,7 +23,7 @@ type caller struct {
 	name    string // as tasks know it: access/NAME
 	routes  map[string]bool
 	origins []string
-	quota   *gateway.Quota // nil: none
+	quota   *dialect.Quota // nil: none
 	signing signer.Secret  // signs what its receivers get; empty: none
 	os1     signer.Secret  // signs what they get in the words of OS1; empty: none
 }
@@ -46,7 +46,7 @@ func newCallers(entries []AccessConfig) callers {
 			one.routes[r] = true
 		}
 		if e.Rate > 0 {
-			one.quota = &gateway.Quota{Name: one.name, Rate: e.Rate, PerAddress: true}
+			one.quota = &dialect.Quota{Name: one.name, Rate: e.Rate, PerAddress: true}
 		}
 		c.all, c.named[one.name] = append(c.all, one), one
 		for _, k := range e.liveKeys() {
@@ -136,8 +136,8 @@ func challenge(scheme string) string {
 }
 
 // unauthorized refuses a request whose credential is missing or wrong.
-func unauthorized(scheme string, given bool) *gateway.Fault {
-	f := &gateway.Fault{Status: fasthttp.StatusUnauthorized, Reason: gateway.BadSignature, Authenticate: challenge(scheme)}
+func unauthorized(scheme string, given bool) *dialect.Fault {
+	f := &dialect.Fault{Status: fasthttp.StatusUnauthorized, Reason: dialect.BadSignature, Authenticate: challenge(scheme)}
 	switch {
 	case given && scheme == AuthBasic:
 		f.Text = "Incorrect user or password"
@@ -156,7 +156,7 @@ func (c *caller) allowsOrigin(origin string) bool { return slices.Contains(c.ori
 
 // checkOrigin refuses a browser key in any other hands. A page that calls its own host may send no Origin with a GET: that is refused too, as
 // programs can leave it out.
-func (c *caller) checkOrigin(h *fasthttp.RequestHeader) *gateway.Fault {
+func (c *caller) checkOrigin(h *fasthttp.RequestHeader) *dialect.Fault {
 	if len(c.origins) == 0 {
 		return nil
 	}
@@ -166,9 +166,9 @@ func (c *caller) checkOrigin(h *fasthttp.RequestHeader) *gateway.Fault {
 	return badOrigin(c.name)
 }
 
-func badOrigin(login string) *gateway.Fault {
-	return &gateway.Fault{
-		Status: fasthttp.StatusForbidden, Reason: gateway.BadOrigin, Login: login, Text: "This key is for pages of other origins, and for nobody else",
+func badOrigin(login string) *dialect.Fault {
+	return &dialect.Fault{
+		Status: fasthttp.StatusForbidden, Reason: dialect.BadOrigin, Login: login, Text: "This key is for pages of other origins, and for nobody else",
 	}
 }
 
@@ -182,7 +182,7 @@ func (c *callers) mayHear(login, origin string) error {
 }
 
 // authenticate gives whom the tasks of a request belong to, and its caller where that is an access entry.
-func (p *place) authenticate(r *route, h *fasthttp.RequestHeader) (*caller, *gateway.Fault) {
+func (p *place) authenticate(r *route, h *fasthttp.RequestHeader) (*caller, *dialect.Fault) {
 	said := present(h)
 	c := p.table.callers.whose(said)
 	if c == nil || said.scheme != r.Auth {
@@ -198,8 +198,8 @@ func (p *place) authenticate(r *route, h *fasthttp.RequestHeader) (*caller, *gat
 }
 
 // notYours refuses a caller whose credential is right.
-func notYours(login string) *gateway.Fault {
-	return &gateway.Fault{
-		Status: fasthttp.StatusForbidden, Reason: gateway.BadSignature, Login: login, Text: "This key is not one of those that may call this route",
+func notYours(login string) *dialect.Fault {
+	return &dialect.Fault{
+		Status: fasthttp.StatusForbidden, Reason: dialect.BadSignature, Login: login, Text: "This key is not one of those that may call this route",
 	}
 }

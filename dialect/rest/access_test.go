@@ -4,8 +4,8 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -79,11 +79,11 @@ func TestBrowserKeys(t *testing.T) {
 	d := shop(t)
 	const key = "Authorization: Bearer four"
 	c := must(t, d, "POST /pay", "", key, "Origin: https://shop.example")
-	if c.Login != "access/page" || len(c.Options.Quotas) != 1 || c.Options.Quotas[0] != (gateway.Quota{Name: "access/page", Rate: 5, PerAddress: true}) {
+	if c.Login != "access/page" || len(c.Options.Quotas) != 1 || c.Options.Quotas[0] != (dialect.Quota{Name: "access/page", Rate: 5, PerAddress: true}) {
 		t.Errorf("%+v", c.Options.Quotas)
 	}
 	for _, headers := range [][]string{{key}, {key, "Origin: https://evil.example"}, {key, "Origin: null"}, {key, "Origin: https://shop.example", "Origin: https://shop.example"}} {
-		if _, f := accept(t, d, "POST /pay", "", headers...); f == nil || f.Status != 403 || f.Reason != gateway.BadOrigin {
+		if _, f := accept(t, d, "POST /pay", "", headers...); f == nil || f.Status != 403 || f.Reason != dialect.BadOrigin {
 			t.Errorf("%q: %v", headers, f)
 		}
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
 const taskPath = "/tasks/"
 
 // Answer writes the reply to a call: the result as the engine gave it, or where it can be found, or why there is none.
-func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Reply) {
+func (d *Dialect) Answer(dst *fasthttp.Response, c *dialect.Call, r *dialect.Reply) {
 	s := d.current.Load().stateOf(stateBytes(c))
 	own := subscribingOf(c)
 	switch {
@@ -30,9 +30,9 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 		if r.Task != "" {
 			dst.Header.Set("Location", d.taskURL(r.Task, ""))
 		}
-	case errors.Is(r.Open, gateway.ErrHandedOver), errors.Is(r.Open, gateway.ErrPending):
+	case errors.Is(r.Open, dialect.ErrHandedOver), errors.Is(r.Open, dialect.ErrPending):
 		d.accepted(dst, &s, r)
-	case errors.Is(r.Open, gateway.ErrReported):
+	case errors.Is(r.Open, dialect.ErrReported):
 		d.reported(dst, &s, r)
 	case errors.Is(r.Open, correlator.ErrDeadline):
 		d.waited(dst, &s, r)
@@ -49,7 +49,7 @@ func (d *Dialect) Answer(dst *fasthttp.Response, c *gateway.Call, r *gateway.Rep
 }
 
 // setRateLimit says what is left of a limit (draft-ietf-httpapi-ratelimit-headers-05, section 3); nil: there is none.
-func setRateLimit(dst *fasthttp.Response, l *gateway.RateLimit) {
+func setRateLimit(dst *fasthttp.Response, l *dialect.RateLimit) {
 	if l == nil {
 		return
 	}
@@ -59,7 +59,7 @@ func setRateLimit(dst *fasthttp.Response, l *gateway.RateLimit) {
 }
 
 // subscribingOf gives what a request asks for beside its task, nil when that is nothing.
-func subscribingOf(c *gateway.Call) *subscribing {
+func subscribingOf(c *dialect.Call) *subscribing {
 	if c.Options == nil {
 		return nil
 	}
@@ -67,7 +67,7 @@ func subscribingOf(c *gateway.Call) *subscribing {
 	return own
 }
 
-func stateBytes(c *gateway.Call) []byte {
+func stateBytes(c *dialect.Call) []byte {
 	if c.Options == nil {
 		return nil
 	}
@@ -75,12 +75,12 @@ func stateBytes(c *gateway.Call) []byte {
 }
 
 // final reports whether the result is there, of each op.
-func final(r *gateway.Reply) bool {
+func final(r *dialect.Reply) bool {
 	return len(r.Finals) > 0 && !slices.ContainsFunc(r.Finals, func(f correlator.Callback) bool { return !f.Status.Final() })
 }
 
 // waited words the end of a wait without a result.
-func (d *Dialect) waited(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+func (d *Dialect) waited(dst *fasthttp.Response, s *state, r *dialect.Reply) {
 	switch {
 	case r.Task == "" || s.end() == EndTimeout: // where nothing is kept there is nothing to come back for
 		p := problemOfTask("timeout", fasthttp.StatusGatewayTimeout, "The result has not come in time", r.RequestID)
@@ -94,7 +94,7 @@ func (d *Dialect) waited(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 }
 
 // unfinished is the problem of a call that ends without a result, and not by its deadline.
-func unfinished(r *gateway.Reply) problem {
+func unfinished(r *dialect.Reply) problem {
 	switch {
 	case errors.Is(r.Open, correlator.ErrDraining):
 		return problemOfTask("draining", fasthttp.StatusServiceUnavailable, "This node is shutting down", r.RequestID)
@@ -105,7 +105,7 @@ func unfinished(r *gateway.Reply) problem {
 }
 
 // accepted is the 202 of a task that its client can ask for. Without a record there is none.
-func (d *Dialect) accepted(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+func (d *Dialect) accepted(dst *fasthttp.Response, s *state, r *dialect.Reply) {
 	if r.Task == "" {
 		p := problemOfTask("unavailable", fasthttp.StatusServiceUnavailable, "The task was begun, and cannot be kept for its client", r.RequestID)
 		s.write(dst, &p)
@@ -125,7 +125,7 @@ func (d *Dialect) accepted(dst *fasthttp.Response, s *state, r *gateway.Reply) {
 }
 
 // locate says where the task is, if it is kept.
-func (d *Dialect) locate(dst *fasthttp.Response, r *gateway.Reply) {
+func (d *Dialect) locate(dst *fasthttp.Response, r *dialect.Reply) {
 	if r.Task == "" {
 		return
 	}
@@ -139,21 +139,21 @@ func (d *Dialect) taskURL(task, form string) string {
 }
 
 // sendOn sends the client to the task, where it waits again. The wait is in the URL, as clients drop their Prefer.
-func (d *Dialect) sendOn(dst *fasthttp.Response, r *gateway.Reply, hop, wait int) {
+func (d *Dialect) sendOn(dst *fasthttp.Response, r *dialect.Reply, hop, wait int) {
 	dst.SetStatusCode(fasthttp.StatusSeeOther)
 	dst.Header.Set("Location", d.taskURL(r.Task, "?hop="+strconv.Itoa(hop)+"&wait="+strconv.Itoa(max(wait, 1))))
 	dst.Header.Set("Operation-Location", d.taskURL(r.Task, "/status"))
 }
 
 // setRetryAfter says when it is worth asking again, in whole seconds.
-func setRetryAfter(dst *fasthttp.Response, r *gateway.Reply) {
+func setRetryAfter(dst *fasthttp.Response, r *dialect.Reply) {
 	dst.Header.Set("Retry-After", strconv.Itoa(retryAfter(r)))
 }
 
-func retryAfter(r *gateway.Reply) int { return max(seconds(r.RetryAfter), 1) }
+func retryAfter(r *dialect.Reply) int { return max(seconds(r.RetryAfter), 1) }
 
 // result writes what has become of a task.
-func (d *Dialect) result(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+func (d *Dialect) result(dst *fasthttp.Response, s *state, r *dialect.Reply) {
 	if s.os1 != nil {
 		s.os1.Result(dst, r.Finals)
 		return
@@ -265,7 +265,7 @@ func (s *state) mapped(is correlator.Status, absent int) int {
 }
 
 // reported writes what the engine has reported so far, to a client that waits for no more.
-func (d *Dialect) reported(dst *fasthttp.Response, s *state, r *gateway.Reply) {
+func (d *Dialect) reported(dst *fasthttp.Response, s *state, r *dialect.Reply) {
 	dst.SetStatusCode(s.mapped(r.Reported, fasthttp.StatusOK))
 	d.locate(dst, r)
 	setRetryAfter(dst, r)

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 var errDeadline = fmt.Errorf("wrapped: %w", correlator.ErrDeadline) // a constant
@@ -65,14 +65,14 @@ func TestFailures(t *testing.T) {
 		t.Error(p)
 	}
 	id := taskID(t)
-	for why, want := range map[error]string{correlator.ErrDraining: "503 draining", gateway.ErrBadGateway: "502 bad-gateway", errors.New("other"): "502 bad-gateway"} {
+	for why, want := range map[error]string{correlator.ErrDraining: "503 draining", dialect.ErrBadGateway: "502 bad-gateway", errors.New("other"): "502 bad-gateway"} {
 		status, name, _ := strings.Cut(want, " ")
 		dst := answer(d, c, open(why, id))
 		isProblem(t, dst, map[string]int{"503": 503, "502": 502}[status], name)
 		wantHeaders(t, dst, "Location: /tasks/"+id)
 	}
-	isProblem(t, answer(d, c, open(gateway.ErrBadGateway, "")), 502, "bad-gateway")
-	isProblem(t, answer(d, c, open(gateway.ErrHandedOver, "")), 503, "unavailable") // nobody could ever read it
+	isProblem(t, answer(d, c, open(dialect.ErrBadGateway, "")), 502, "bad-gateway")
+	isProblem(t, answer(d, c, open(dialect.ErrHandedOver, "")), 503, "unavailable") // nobody could ever read it
 	isProblem(t, answer(d, c, open(errDeadline, "")), 504, "timeout")
 }
 
@@ -86,7 +86,7 @@ func TestHandedOver(t *testing.T) {
 	for _, base := range []string{"", "https://api.example.com", "https://api.example.com/"} {
 		cfg.PublicURL = base
 		d, root := newDialect(t, cfg), strings.TrimSuffix(base, "/")
-		r := open(gateway.ErrHandedOver, id)
+		r := open(dialect.ErrHandedOver, id)
 		r.Merged = [][]byte{[]byte(`{"n":12345678901234567890}`)}
 		dst := answer(d, must(t, d, "POST /a", ""), r)
 		m := members(t, dst.Body())
@@ -95,7 +95,7 @@ func TestHandedOver(t *testing.T) {
 			t.Errorf("%s", dst.Body())
 		}
 		wantHeaders(t, dst, "Location: "+root+"/tasks/"+id, "Operation-Location: "+root+"/tasks/"+id+"/status", "Retry-After: 2", "Content-Type: application/json")
-		dst = answer(d, must(t, d, "POST /hal", ""), open(gateway.ErrHandedOver, id))
+		dst = answer(d, must(t, d, "POST /hal", ""), open(dialect.ErrHandedOver, id))
 		m = members(t, dst.Body())
 		links := m["_links"].(map[string]any)
 		if self := links["self"].(map[string]any)["href"]; dst.StatusCode() != 202 || self != "/tasks/"+id || m["retryAfter"] != 2.0 || m["message"] == "" ||
@@ -120,10 +120,10 @@ func TestStateOutlivesItsRoute(t *testing.T) {
 		r.AtWaitEnd, r.View, r.Respond = rest.EndRedirect, rest.ViewHAL, rest.Respond{StatusHeader: "X-Status", Headers: []string{"X-Show"}}
 	})}))
 	c := must(t, d, "POST /a", "", "Prefer: wait=3")
-	recorded := &gateway.Call{Login: c.Login, Ops: c.Ops, Options: &gateway.Options{State: append([]byte(nil), c.Options.State...)}}
+	recorded := &dialect.Call{Login: c.Login, Ops: c.Ops, Options: &dialect.Options{State: append([]byte(nil), c.Options.State...)}}
 	other := newDialect(t, config(nil))
-	for _, r := range []*gateway.Reply{
-		open(gateway.ErrHandedOver, taskID(t)), open(errDeadline, taskID(t)), final(correlator.Complete, "x", head("text/plain", "X-Status: 201", "X-Show: 1", "Y: 1")),
+	for _, r := range []*dialect.Reply{
+		open(dialect.ErrHandedOver, taskID(t)), open(errDeadline, taskID(t)), final(correlator.Complete, "x", head("text/plain", "X-Status: 201", "X-Show: 1", "Y: 1")),
 	} {
 		a, b := answer(d, c, r), answer(other, recorded, r)
 		wantHeaders(t, a, "Preference-Applied: wait=3")
@@ -132,7 +132,7 @@ func TestStateOutlivesItsRoute(t *testing.T) {
 			t.Errorf("%s\n%s", a, b)
 		}
 	}
-	if dst := answer(other, &gateway.Call{Ops: c.Ops}, final(correlator.Complete, "x", nil)); dst.StatusCode() != 200 {
+	if dst := answer(other, &dialect.Call{Ops: c.Ops}, final(correlator.Complete, "x", nil)); dst.StatusCode() != 200 {
 		t.Errorf("%s", dst)
 	}
 }
@@ -140,7 +140,7 @@ func TestStateOutlivesItsRoute(t *testing.T) {
 // TestConnectionHeadersStay: what is about the connection to the engine does not come to the client, whatever a record says.
 func TestConnectionHeadersStay(t *testing.T) {
 	d := newDialect(t, config(nil))
-	c := &gateway.Call{Options: &gateway.Options{State: []byte(`{"h":["Connection","Content-Length","Transfer-Encoding","Date","X-A"]}`)}}
+	c := &dialect.Call{Options: &dialect.Options{State: []byte(`{"h":["Connection","Content-Length","Transfer-Encoding","Date","X-A"]}`)}}
 	dst := answer(d, c, final(correlator.Complete, "{}", head("application/json", "Connection: close", "Content-Length: 7", "Transfer-Encoding: chunked", "Date: never", "X-A: 1")))
 	wantHeaders(t, dst, "X-A: 1", "Transfer-Encoding:", "Date:")
 	if dst.ConnectionClose() || dst.Header.ContentLength() == 7 {

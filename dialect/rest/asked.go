@@ -7,15 +7,15 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/internal/httpfield"
 )
 
 // asked is the request for the engine. It points into the client's.
-func (r *route) asked(req *fasthttp.Request, login string, path []byte, params []gateway.Param) *gateway.Asked {
+func (r *route) asked(req *fasthttp.Request, login string, path []byte, params []dialect.Param) *dialect.Asked {
 	h := &req.Header
-	a := &gateway.Asked{
+	a := &dialect.Asked{
 		Method: string(h.Method()), Path: path, Params: params, ContentType: h.ContentType(), Body: req.Body(),
 		Process: r.ConvID, Signer: r.Login, Data: r.Data, Traceparent: string(h.Peek("Traceparent")),
 	}
@@ -41,17 +41,17 @@ func (r *route) asked(req *fasthttp.Request, login string, path []byte, params [
 
 // publicHeaders gives the headers of a request without those that authenticate its sender, and those that are about the connection or the
 // message. Lines of one name are joined, as RFC 9110 (5.3) allows.
-func publicHeaders(h *fasthttp.RequestHeader) (all []gateway.Param) {
+func publicHeaders(h *fasthttp.RequestHeader) (all []dialect.Param) {
 	private := connectionHeaders(h)
 	for name, value := range h.All() {
 		lower := strings.ToLower(string(name))
 		if isCredential(lower) || isOurs(lower) || slices.Contains(private, lower) {
 			continue
 		}
-		if i := slices.IndexFunc(all, func(p gateway.Param) bool { return strings.EqualFold(p.Name, lower) }); i >= 0 {
+		if i := slices.IndexFunc(all, func(p dialect.Param) bool { return strings.EqualFold(p.Name, lower) }); i >= 0 {
 			all[i].Value += ", " + string(value)
 		} else {
-			all = append(all, gateway.Param{Name: string(name), Value: string(value)})
+			all = append(all, dialect.Param{Name: string(name), Value: string(value)})
 		}
 	}
 	return all

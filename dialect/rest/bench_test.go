@@ -7,7 +7,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // BenchmarkTrip is what the dialect does for a held request: it finds the route, reads the request, and words the answer.
@@ -18,7 +18,7 @@ func BenchmarkTrip(b *testing.B) {
 	var dst fasthttp.Response
 	b.ReportAllocs()
 	for b.Loop() {
-		r, _ := d.Route(gateway.RawPath(req.Header.RequestURI()))
+		r, _ := d.Route(httpfield.RawPath(req.Header.RequestURI()))
 		c, err := d.Accept(req, r, now)
 		if err != nil {
 			b.Fatal(err)

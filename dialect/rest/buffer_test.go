@@ -7,8 +7,9 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // overwrite changes each byte of a request's buffers, as the next request of its connection does.
@@ -33,7 +34,7 @@ func TestCallsKeepNoBuffers(t *testing.T) {
 		"POST /c/plain/777/1/good?x=1": {"X-Tenant: 7", "Prefer: redirect"},
 	} {
 		req := request(line, `{"a":1}`, headers...)
-		r, _ := d.Route(gateway.RawPath(req.Header.RequestURI()))
+		r, _ := d.Route(httpfield.RawPath(req.Header.RequestURI()))
 		c, err := d.Accept(req, r, now)
 		if err != nil {
 			t.Fatal(line, err)
@@ -54,13 +55,13 @@ func TestCallsKeepNoBuffers(t *testing.T) {
 // TestReadersKeepNoBuffers: who may read a task is asked after the store has answered.
 func TestReadersKeepNoBuffers(t *testing.T) {
 	d := shop(t)
-	stream := members(t, answer(d, must(t, d, "POST /open", ""), open(gateway.ErrHandedOver, taskID(t))).Body())["stream"].(string)
+	stream := members(t, answer(d, must(t, d, "POST /open", ""), open(dialect.ErrHandedOver, taskID(t))).Body())["stream"].(string)
 	for line, headers := range map[string][]string{
 		"GET " + stream: {"Origin: https://shop.example"},
 		"GET /tasks/x":  {"X-Api-Key: four", "Origin: https://shop.example"},
 	} {
 		req := request(line, "", headers...)
-		r, _ := d.Route(gateway.RawPath(req.Header.RequestURI()))
+		r, _ := d.Route(httpfield.RawPath(req.Header.RequestURI()))
 		c, err := d.Task(req, r, now)
 		if err != nil {
 			t.Fatal(line, err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // table reads a configuration. Its error has every problem.
@@ -140,7 +140,7 @@ func (c *Config) build(p *problems, key string, r *RouteConfig) *route {
 		}
 	}
 	if r.Limits.Rate > 0 || r.Limits.Parked > 0 {
-		built.quotas = []gateway.Quota{{Name: built.entry, Parked: r.Limits.Parked, Rate: r.Limits.Rate}}
+		built.quotas = []dialect.Quota{{Name: built.entry, Parked: r.Limits.Parked, Rate: r.Limits.Rate}}
 	}
 	for _, name := range r.ForwardHeaders {
 		built.forwarded = append(built.forwarded, strings.ToLower(name))

@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/internal/setting"
 	"syncgate/signer"
 )
@@ -141,7 +141,7 @@ const (
 func DefaultRoute() RouteConfig {
 	return RouteConfig{
 		Methods:   []string{"POST"},
-		Engine:    gateway.DefaultEngine,
+		Engine:    dialect.DefaultEngine,
 		Auth:      AuthKey,
 		Wait:      Wait{Default: 20 * time.Second, Max: 2 * time.Minute},
 		AtWaitEnd: EndTask,
@@ -177,7 +177,7 @@ type Engine struct {
 	Parameters []string // of the route's path that its URLs need
 }
 
-// Verifier checks the signature of a request of Corezoid's Sync API. Its errors are *gateway.Fault.
+// Verifier checks the signature of a request of Corezoid's Sync API. Its errors are *dialect.Fault.
 type Verifier interface {
 	Verify(login, stamp, signature, body []byte, now time.Time) (name string, err error)
 }

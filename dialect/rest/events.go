@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
@@ -18,7 +18,7 @@ import (
 const lastEvent = "end"
 
 // AppendEvent appends what an engine has reported.
-func (*Dialect) AppendEvent(dst []byte, _ *gateway.Call, cb correlator.Callback) []byte {
+func (*Dialect) AppendEvent(dst []byte, _ *dialect.Call, cb correlator.Callback) []byte {
 	body := cb.Body
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -27,7 +27,7 @@ func (*Dialect) AppendEvent(dst []byte, _ *gateway.Call, cb correlator.Callback)
 }
 
 // AppendAccepted appends that the engine has the task, and where it is.
-func (d *Dialect) AppendAccepted(dst []byte, _ *gateway.Call, r *gateway.Reply) []byte {
+func (d *Dialect) AppendAccepted(dst []byte, _ *dialect.Call, r *dialect.Reply) []byte {
 	data, _ := json.Marshal(struct { // two strings
 		ID       string `json:"id"`
 		Location string `json:"location"`
@@ -36,7 +36,7 @@ func (d *Dialect) AppendAccepted(dst []byte, _ *gateway.Call, r *gateway.Reply) 
 }
 
 // AppendEnd appends how a stream ends.
-func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own func(dst *fasthttp.Response)) []byte {
+func (d *Dialect) AppendEnd(dst []byte, c *dialect.Call, r *dialect.Reply, own func(dst *fasthttp.Response)) []byte {
 	var s *state
 	if text := stateBytes(c); text != nil {
 		was := stateOf(text)
@@ -46,7 +46,7 @@ func (d *Dialect) AppendEnd(dst []byte, c *gateway.Call, r *gateway.Reply, own f
 	if is == running {
 		p := unfinished(r)
 		name := "timeout" // also of a node that ends: the task goes on
-		if p.name() == "bad-gateway" && !errors.Is(r.Open, gateway.ErrPending) {
+		if p.name() == "bad-gateway" && !errors.Is(r.Open, dialect.ErrPending) {
 			return appendEvent(dst, lastEvent, "error", s.encodeProblem(&p))
 		}
 		return appendEvent(dst, "", name, s.encodeProblem(&p))

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/rest"
@@ -85,7 +86,7 @@ func startWholeWith(t *testing.T, more []gateway.NamedEngine, edits ...func(*res
 	}
 	of := wholeEngine(t, engine.URL)
 	g, err := gateway.New(cfg, gateway.Parts{
-		Correlator: memory, Keys: keys, Dialect: corezoidDialect(t, cfg), Engine: corezoidDialect(t, cfg), Dialects: []gateway.Dialect{w.Dialect}, Outbox: outbox,
+		Correlator: memory, Keys: keys, Dialect: corezoidDialect(t, cfg), Engine: corezoidDialect(t, cfg), Dialects: []dialect.Dialect{w.Dialect}, Outbox: outbox,
 		Engines: append(more, of), Log: zerolog.New(&w.log), Metrics: prometheus.NewRegistry(), Version: "test",
 	})
 	if err != nil {

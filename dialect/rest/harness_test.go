@@ -9,8 +9,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 var now = time.Date(2026, 11, 29, 7, 0, 0, 0, time.UTC) // a constant
@@ -44,13 +45,13 @@ func withMethods(methods ...string) func(*rest.RouteConfig) {
 
 // ofCorezoid makes a route one of a process.
 func ofCorezoid(r *rest.RouteConfig) {
-	r.Engine, r.ConvID, r.Login = gateway.DefaultEngine, "1234", "12345"
+	r.Engine, r.ConvID, r.Login = dialect.DefaultEngine, "1234", "12345"
 }
 
 func config(routes []rest.RouteConfig, access ...rest.AccessConfig) rest.Config {
 	return rest.Config{
 		Routes: routes, Access: access, MaxWait: 300 * time.Second, Retention: time.Hour,
-		Engines: []rest.Engine{{Name: gateway.DefaultEngine, Corezoid: true}, {Name: "flow"}, {Name: "steps", Progress: true, Parameters: []string{"kind"}}, {Name: "peer"}},
+		Engines: []rest.Engine{{Name: dialect.DefaultEngine, Corezoid: true}, {Name: "flow"}, {Name: "steps", Progress: true, Parameters: []string{"kind"}}, {Name: "peer"}},
 		Ops:     3,
 	}
 }
@@ -60,7 +61,7 @@ type verifier struct{}
 
 func (verifier) Verify(login, _, signature, _ []byte, _ time.Time) (string, error) {
 	if string(signature) != "good" {
-		return "", &gateway.Fault{Status: 401, Text: "Incorrect signature or login"}
+		return "", &dialect.Fault{Status: 401, Text: "Incorrect signature or login"}
 	}
 	return string(login), nil
 }
@@ -90,16 +91,16 @@ func request(line, body string, headers ...string) *fasthttp.Request {
 }
 
 // accept gives the call of a request, or its fault.
-func accept(t testing.TB, d *rest.Dialect, line, body string, headers ...string) (*gateway.Call, *gateway.Fault) {
+func accept(t testing.TB, d *rest.Dialect, line, body string, headers ...string) (*dialect.Call, *dialect.Fault) {
 	t.Helper()
 	req := request(line, body, headers...)
-	r, ok := d.Route(gateway.RawPath(req.Header.RequestURI()))
-	if !ok || r.Kind != gateway.Create {
+	r, ok := d.Route(httpfield.RawPath(req.Header.RequestURI()))
+	if !ok || r.Kind != dialect.Create {
 		t.Fatalf("%s is no route: %+v, %v", line, r, ok)
 	}
 	c, err := d.Accept(req, r, now)
 	if err != nil {
-		f, ok := err.(*gateway.Fault) //nolint:errorlint // the contract
+		f, ok := err.(*dialect.Fault) //nolint:errorlint // the contract
 		if !ok {
 			t.Fatalf("%s: %v", line, err)
 		}
@@ -109,7 +110,7 @@ func accept(t testing.TB, d *rest.Dialect, line, body string, headers ...string)
 }
 
 // must gives the call of a request that is good.
-func must(t testing.TB, d *rest.Dialect, line, body string, headers ...string) *gateway.Call {
+func must(t testing.TB, d *rest.Dialect, line, body string, headers ...string) *dialect.Call {
 	t.Helper()
 	c, f := accept(t, d, line, body, headers...)
 	if f != nil {
@@ -134,17 +135,17 @@ func head(contentType string, fields ...string) *correlator.Head {
 }
 
 // final makes a reply with a result.
-func final(status correlator.Status, body string, h *correlator.Head) *gateway.Reply {
-	return &gateway.Reply{Finals: []correlator.Callback{{Status: status, Body: []byte(body), Head: h}}, RequestID: "rq1"}
+func final(status correlator.Status, body string, h *correlator.Head) *dialect.Reply {
+	return &dialect.Reply{Finals: []correlator.Callback{{Status: status, Body: []byte(body), Head: h}}, RequestID: "rq1"}
 }
 
 // open makes a reply without one.
-func open(why error, task string) *gateway.Reply {
-	return &gateway.Reply{Finals: make([]correlator.Callback, 1), Open: why, Task: task, RequestID: "rq1", RetryAfter: 1500 * time.Millisecond}
+func open(why error, task string) *dialect.Reply {
+	return &dialect.Reply{Finals: make([]correlator.Callback, 1), Open: why, Task: task, RequestID: "rq1", RetryAfter: 1500 * time.Millisecond}
 }
 
 // answer words a reply to a call.
-func answer(d *rest.Dialect, c *gateway.Call, r *gateway.Reply) *fasthttp.Response {
+func answer(d *rest.Dialect, c *dialect.Call, r *dialect.Reply) *fasthttp.Response {
 	dst := new(fasthttp.Response)
 	d.Answer(dst, c, r)
 	return dst

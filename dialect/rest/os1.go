@@ -9,8 +9,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
-	"syncgate/gateway"
 	"syncgate/notify"
 )
 
@@ -55,7 +55,7 @@ type os1Wishes struct {
 }
 
 // readOS1 reads a request to a route with view os1. After a fault its answer can show what was read.
-func (d *Dialect) readOS1(to *route, req *fasthttp.Request, path []byte) (*os1Wishes, *gateway.Fault) {
+func (d *Dialect) readOS1(to *route, req *fasthttp.Request, path []byte) (*os1Wishes, *dialect.Fault) {
 	r, fault := os1.Read(req)
 	w := &os1Wishes{state: to.OS1.NewState(&r, string(req.Header.Method()), path), body: r.Body, secret: r.Secret}
 	if bad := to.checkBody(req); bad != nil { // an encoding that is not supported is the first to say
@@ -83,7 +83,7 @@ func (d *Dialect) readOS1(to *route, req *fasthttp.Request, path []byte) (*os1Wi
 }
 
 // callBackLater completes a call to a route with view os1: its ops, and who is to have the result.
-func (d *Dialect) callBackLater(c *gateway.Call, to *route, w *os1Wishes) {
+func (d *Dialect) callBackLater(c *dialect.Call, to *route, w *os1Wishes) {
 	o := c.Options
 	if len(w.elements) > 0 && to.corezoid {
 		c.Ops = slices.Repeat(c.Ops, len(w.elements))
@@ -106,13 +106,13 @@ func os1SecretUse(login, route, url string) []byte {
 }
 
 // acceptedOS1 writes the body of a 202, and where the events of the task are: OS1's words have no place for that.
-func (d *Dialect) acceptedOS1(dst *fasthttp.Response, s *os1.State, r *gateway.Reply) {
+func (d *Dialect) acceptedOS1(dst *fasthttp.Response, s *os1.State, r *dialect.Reply) {
 	s.Accepted(dst, r.Task)
 	dst.Header.Set("Link", "<"+d.current.Load().publicURL+d.streamPath(r.Task)+`>; rel="monitor"; type="`+typeEvents+`"`) // RFC 5989 has the relation
 }
 
 // os1Secret gives what signs the callback of a task: the secret of the request, or else that of the caller. Empty: nothing does.
-func (d *Dialect) os1Secret(c *gateway.Call, s *os1.State) ([]byte, error) {
+func (d *Dialect) os1Secret(c *dialect.Call, s *os1.State) ([]byte, error) {
 	if len(s.Sealed) > 0 {
 		secret, err := d.outside.Push.Sealer.Open(nil, s.Sealed, os1SecretUse(c.Login, c.Options.Route, s.URL))
 		if err != nil {
@@ -127,7 +127,7 @@ func (d *Dialect) os1Secret(c *gateway.Call, s *os1.State) ([]byte, error) {
 }
 
 // callBack has the callback of a task sent.
-func (d *Dialect) callBack(ctx context.Context, c *gateway.Call, to *receiver, s *os1.State, r *gateway.Reply) error {
+func (d *Dialect) callBack(ctx context.Context, c *dialect.Call, to *receiver, s *os1.State, r *dialect.Reply) error {
 	secret, err := d.os1Secret(c, s)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (d *Dialect) callBack(ctx context.Context, c *gateway.Call, to *receiver, s
 }
 
 // linked gives finals of which the large ones name the result in place of having it. Together they have room in a notification.
-func linked(r *gateway.Reply) []correlator.Callback {
+func linked(r *dialect.Reply) []correlator.Callback {
 	link := []byte(`{"_links":{"result":{"href":"` + resultPath(r.Task) + `"}}}`) // an id needs no escapes
 	all := slices.Clone(r.Finals)
 	for i := range all {
@@ -167,7 +167,7 @@ func (s *state) write(dst *fasthttp.Response, p *problem) {
 		p.write(dst)
 		return
 	}
-	os1.Refuse(dst, s.os1, &gateway.Fault{Status: p.Status, Text: p.Detail}, p.name())
+	os1.Refuse(dst, s.os1, &dialect.Fault{Status: p.Status, Text: p.Detail}, p.name())
 }
 
 // encodeProblem gives the body that write writes. s may be nil.
@@ -195,7 +195,7 @@ func os1ErrorOf(reply *fasthttp.Response, code string) *monitorError {
 }
 
 // RefuseRequest words a fault, and an engine's answer, in the words of OS1 where the route of the request has that view.
-func (d *Dialect) RefuseRequest(dst *fasthttp.Response, f *gateway.Fault, of gateway.Refused) bool {
+func (d *Dialect) RefuseRequest(dst *fasthttp.Response, f *dialect.Fault, of dialect.Refused) bool {
 	s, ok := d.os1Of(f, &of)
 	if !ok {
 		return false
@@ -211,7 +211,7 @@ func (d *Dialect) RefuseRequest(dst *fasthttp.Response, f *gateway.Fault, of gat
 }
 
 // os1Of gives what is known of a request that is refused, an empty state where that is nothing. Not ok: its route has another view.
-func (d *Dialect) os1Of(f *gateway.Fault, of *gateway.Refused) (s *os1.State, ok bool) {
+func (d *Dialect) os1Of(f *dialect.Fault, of *dialect.Refused) (s *os1.State, ok bool) {
 	if s, ok = f.Own.(*os1.State); ok {
 		return s, true
 	}

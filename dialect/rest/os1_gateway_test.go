@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"syncgate/dialect"
 	"syncgate/dialect/httpengine"
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
@@ -344,7 +345,7 @@ func tokensOf(t *testing.T, a asked) (tokens []string) {
 // TestOS1Batches: each element is a task of its process, and there is one callback, or one reply, for all.
 func TestOS1Batches(t *testing.T) {
 	w := startWholeOS1(t, func(r *rest.RouteConfig) {
-		r.OS1.Batch, r.Engine, r.ConvID, r.Login = "items", gateway.DefaultEngine, "1234", "1"
+		r.OS1.Batch, r.Engine, r.ConvID, r.Login = "items", dialect.DefaultEngine, "1234", "1"
 	})
 	const outcomes = `{"status":"partial","success":2,"failed":1,"total":3},"success":[{"refID":"a","data":{"n":0}},{"refID":"c","data":{"n":2}}],` +
 		`"errors":[{"refID":2.50,"error":{"code":"engine-error","description":"full","additionalInfo":{"errorTrace":[],"data":{"message":"full"}}}}]`

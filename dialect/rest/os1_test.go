@@ -16,8 +16,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -78,12 +78,12 @@ func TestOS1Accepted(t *testing.T) {
 	p := startOS1(t)
 	m := p.os1Call(t, "k-shop", "Prefer: wait=5")
 	o := m.c.Options
-	if string(o.Asked.Body) != `{"a":1.0}` || o.Mode != gateway.HandOver || !o.Pushes || !o.Guarded || o.Applied != "" || len(m.c.Ops) != 1 {
+	if string(o.Asked.Body) != `{"a":1.0}` || o.Mode != dialect.HandOver || !o.Pushes || !o.Guarded || o.Applied != "" || len(m.c.Ops) != 1 {
 		t.Errorf("%+v %s", o, o.Asked.Body)
 	}
 	want := `{"data":{"id":"` + m.task + `"},"request":` + echoOf(`{"a":1.0,"callback":{"url":"`+p.url+`","meta":{"n":1.00}}}`) + `}`
 	located := []string{"Location: /tasks/" + m.task, "Operation-Location: /tasks/" + m.task + "/status", "Vary: Prefer, Accept"}
-	for _, r := range []*gateway.Reply{open(gateway.ErrHandedOver, m.task), open(gateway.ErrPending, m.task), open(correlator.ErrDeadline, m.task), done(`{"b":2}`)} {
+	for _, r := range []*dialect.Reply{open(dialect.ErrHandedOver, m.task), open(dialect.ErrPending, m.task), open(correlator.ErrDeadline, m.task), done(`{"b":2}`)} {
 		r.Task = m.task
 		dst := answer(p.Dialect, m.c, r)
 		wantWhole(t, dst, 202, want, append(located, "Retry-After: "+map[bool]string{true: "2", false: "1"}[r.RetryAfter > 0])...)
@@ -93,7 +93,7 @@ func TestOS1Accepted(t *testing.T) {
 		}
 	}
 	// What is not taken has no 202.
-	dst := answer(p.Dialect, m.c, open(gateway.ErrBadGateway, m.task))
+	dst := answer(p.Dialect, m.c, open(dialect.ErrBadGateway, m.task))
 	if dst.StatusCode() != 502 || !strings.HasPrefix(string(dst.Body()), `{"error":{"code":"bad-gateway","description":"The engine's answer is not usable"`) {
 		t.Errorf("%d %s", dst.StatusCode(), dst.Body())
 	}
@@ -103,11 +103,11 @@ func TestOS1Accepted(t *testing.T) {
 func TestOS1Held(t *testing.T) {
 	p := startOS1(t)
 	m := p.ok(t, "POST /v1/orders/card?dry=1", `{"a":1.0}`, coreos("k-shop", "Prefer: wait=5")...)
-	if o := m.c.Options; o.Mode != gateway.Hold || o.Pushes || o.Own != nil || m.c.Wait != 5*time.Second {
+	if o := m.c.Options; o.Mode != dialect.Hold || o.Pushes || o.Own != nil || m.c.Wait != 5*time.Second {
 		t.Errorf("%+v", o)
 	}
 	request := `,"request":` + echoOf(`{"a":1.0}`) + `}`
-	answered := func(r *gateway.Reply) *fasthttp.Response { return answer(p.Dialect, m.c, r) }
+	answered := func(r *dialect.Reply) *fasthttp.Response { return answer(p.Dialect, m.c, r) }
 	wantWhole(t, answered(final(correlator.Complete, `{"b": 2.0}`, head("application/json", "CZ-AG-Status-Code: 404"))), 200, `{"data":{"b": 2.0}`+request, "Preference-Applied: wait=5", "Location:")
 	wantWhole(t, answered(final(correlator.Errored, `{"message":"full"}`, nil)), 502,
 		`{"error":{"code":"engine-error","description":"full","additionalInfo":{"errorTrace":[],"data":{"message":"full"}}}`+request)
@@ -117,7 +117,7 @@ func TestOS1Held(t *testing.T) {
 	wantWhole(t, answered(final(correlator.Cancelled, ``, nil)), 409, failure("cancelled", "The task is cancelled"))
 	wantWhole(t, answered(open(correlator.ErrDraining, m.task)), 503, failure("draining", "This node is shutting down"), "Location: /tasks/"+m.task)
 	wantWhole(t, answered(open(correlator.ErrDeadline, m.task)), 202, `{"data":{"id":"`+m.task+`"}`+request)
-	wantWhole(t, answered(open(gateway.ErrHandedOver, "")), 503, failure("unavailable", "The task was begun, and cannot be kept for its client"))
+	wantWhole(t, answered(open(dialect.ErrHandedOver, "")), 503, failure("unavailable", "The task was begun, and cannot be kept for its client"))
 
 	p = startOS1(t, func(r *rest.RouteConfig) { r.AtWaitEnd = rest.EndTimeout })
 	m = p.ok(t, "POST /v1/orders/card?dry=1", `{"a":1.0}`, coreos("k-shop")...)
@@ -168,7 +168,7 @@ func callbackOf(task, status, reason, more string) string {
 func TestOS1Callback(t *testing.T) {
 	p := startOS1(t)
 	p.push.SetSecrets([]signer.Secret{houseSecret})
-	f := func(m made, r *gateway.Reply, want, secret, webhooks string) {
+	f := func(m made, r *dialect.Reply, want, secret, webhooks string) {
 		t.Helper()
 		for range 2 { // it is pushed again, as after a kill
 			if err := p.end(m, r); err != nil {
@@ -322,7 +322,7 @@ func TestOS1NeedsASender(t *testing.T) {
 func TestOS1EventsAreNotPushed(t *testing.T) {
 	p := startOS1(t)
 	m := p.ok(t, "POST /v1/orders/card?dry=1", `{"callback":"{{SSE_CALLBACK}}"}`, coreos("k-shop", "X-COREOS-CALLBACK-SECRET: "+os1Secret)...)
-	if o := m.c.Options; o.Pushes || o.Mode != gateway.HandOver || bytes.Contains(o.State, []byte(`"k":`)) {
+	if o := m.c.Options; o.Pushes || o.Mode != dialect.HandOver || bytes.Contains(o.State, []byte(`"k":`)) {
 		t.Errorf("%+v %s", o, o.State)
 	}
 	if err := p.end(m, done(`{}`)); err != nil {
@@ -343,14 +343,14 @@ func TestOS1Schema(t *testing.T) {
 	if fault == nil {
 		t.Fatal("accepted")
 	}
-	dst := refuse(p.Dialect, fault, gateway.Refused{})
+	dst := refuse(p.Dialect, fault, dialect.Refused{})
 	if said := string(dst.Body()); dst.StatusCode() != 422 || !strings.Contains(said, `"errorTrace":[{"pointer":"/a","description":"`) || !strings.HasSuffix(said, `"request":`+echoOf(`{"a":1}`)+`}`) {
 		t.Errorf("%d %s", dst.StatusCode(), said)
 	}
 }
 
 // refuse words a fault as a gateway has it worded.
-func refuse(d *rest.Dialect, f *gateway.Fault, of gateway.Refused) *fasthttp.Response {
+func refuse(d *rest.Dialect, f *dialect.Fault, of dialect.Refused) *fasthttp.Response {
 	dst := new(fasthttp.Response)
 	of.RequestID = "rq1"
 	if !d.RefuseRequest(dst, f, of) {
@@ -367,11 +367,11 @@ func TestOS1Faults(t *testing.T) {
 		req := request("POST /v1/orders/card?dry=1", body, headers...)
 		r, _ := p.Route([]byte("/v1/orders/card"))
 		_, err := p.Accept(req, r, now)
-		fault, ok := errors.AsType[*gateway.Fault](err)
+		fault, ok := errors.AsType[*dialect.Fault](err)
 		if !ok {
 			t.Fatal(err)
 		}
-		dst := refuse(p.Dialect, fault, gateway.Refused{Route: r, Method: "POST"})
+		dst := refuse(p.Dialect, fault, dialect.Refused{Route: r, Method: "POST"})
 		said := string(dst.Body())
 		if dst.StatusCode() != status || !strings.HasPrefix(said, `{"error":{"code":"`+code+`","description":"`+text) || !strings.HasSuffix(said, `,"request":`+echo+`}`) {
 			t.Errorf("%d %s\nwant %d %s %s %s", dst.StatusCode(), said, status, code, text, echo)
@@ -398,27 +398,27 @@ func TestOS1FaultsOfTheGateway(t *testing.T) {
 	}))
 	at, _ := p.Route([]byte("/v1/orders/card"))
 	plain, _ := p.Route([]byte("/v1/plain"))
-	busy := &gateway.Fault{Status: 429, Text: "Too many", Reason: gateway.RouteRate, RateLimit: &gateway.RateLimit{Limit: 2, Reset: 1}}
+	busy := &dialect.Fault{Status: 429, Text: "Too many", Reason: dialect.RouteRate, RateLimit: &dialect.RateLimit{Limit: 2, Reset: 1}}
 	const envelope = `{"error":{"code":"too-many-requests","description":"Too many","additionalInfo":{"errorTrace":[]}},"request":`
 	for _, method := range []string{"POST", ""} {
-		wantWhole(t, refuse(p.Dialect, busy, gateway.Refused{Route: at, Method: method}), 429, envelope+`{}}`, "RateLimit-Limit: 2", "RateLimit-Remaining: 0", "Vary: Prefer, Accept")
+		wantWhole(t, refuse(p.Dialect, busy, dialect.Refused{Route: at, Method: method}), 429, envelope+`{}}`, "RateLimit-Limit: 2", "RateLimit-Remaining: 0", "Vary: Prefer, Accept")
 	}
-	isProblem(t, refuse(p.Dialect, busy, gateway.Refused{Route: at, Method: "GET"}), 429, "too-many-requests")
-	isProblem(t, refuse(p.Dialect, busy, gateway.Refused{Route: plain, Method: "POST"}), 429, "too-many-requests")
-	isProblem(t, refuse(p.Dialect, busy, gateway.Refused{}), 429, "too-many-requests")
-	isProblem(t, refuse(p.Dialect, busy, gateway.Refused{Call: must(t, p.Dialect, "POST /v1/plain", `{}`)}), 429, "too-many-requests")
+	isProblem(t, refuse(p.Dialect, busy, dialect.Refused{Route: at, Method: "GET"}), 429, "too-many-requests")
+	isProblem(t, refuse(p.Dialect, busy, dialect.Refused{Route: plain, Method: "POST"}), 429, "too-many-requests")
+	isProblem(t, refuse(p.Dialect, busy, dialect.Refused{}), 429, "too-many-requests")
+	isProblem(t, refuse(p.Dialect, busy, dialect.Refused{Call: must(t, p.Dialect, "POST /v1/plain", `{}`)}), 429, "too-many-requests")
 	c := must(t, p.Dialect, "POST /v1/orders/card?dry=1", `{"a":1}`, coreos("")...)
-	wantWhole(t, refuse(p.Dialect, busy, gateway.Refused{Call: c}), 429, envelope+echoOf(`{"a":1}`)+`}`)
+	wantWhole(t, refuse(p.Dialect, busy, dialect.Refused{Call: c}), 429, envelope+echoOf(`{"a":1}`)+`}`)
 
 	// The engine's own answer to what it has refused.
 	refused := func(kind, body string) *fasthttp.Response {
-		return refuse(p.Dialect, &gateway.Fault{Status: 422}, gateway.Refused{Call: c, Body: []byte(body), ContentType: kind})
+		return refuse(p.Dialect, &dialect.Fault{Status: 422}, dialect.Refused{Call: c, Body: []byte(body), ContentType: kind})
 	}
 	tail := `,"request":` + echoOf(`{"a":1}`) + `}`
 	wantWhole(t, refused("application/json", `{"detail":"no such card"}`), 422,
 		`{"error":{"code":"engine-error","description":"no such card","additionalInfo":{"errorTrace":[],"data":{"detail":"no such card"}}}`+tail)
 	wantWhole(t, refused("text/plain", `no`), 422, `{"error":{"code":"engine-error","description":"The engine has refused the request","additionalInfo":{"errorTrace":[]}}`+tail)
-	if p.RefuseRequest(new(fasthttp.Response), &gateway.Fault{Status: 422}, gateway.Refused{Call: must(t, p.Dialect, "POST /v1/plain", `{}`), Body: []byte(`{}`)}) {
+	if p.RefuseRequest(new(fasthttp.Response), &dialect.Fault{Status: 422}, dialect.Refused{Call: must(t, p.Dialect, "POST /v1/plain", `{}`), Body: []byte(`{}`)}) {
 		t.Error("a plain route's engine is not heard as it is")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // vary is what answers about routes and tasks depend on, beside the URL.
@@ -60,7 +60,7 @@ func (p *problem) write(dst *fasthttp.Response) {
 func (p *problem) name() string { return strings.TrimPrefix(p.Type, problemPath) }
 
 // Refuse words a fault as a problem.
-func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, requestID string) {
+func (*Dialect) Refuse(dst *fasthttp.Response, f *dialect.Fault, requestID string) {
 	p := problemOfTask(typeOf(f), f.Status, f.Text, requestID)
 	for _, d := range f.Details {
 		p.Errors = append(p.Errors, inputProblem{d.Pointer, d.Text})
@@ -115,7 +115,7 @@ func title(name string) string {
 }
 
 // typeOf gives the type of the problem of a fault.
-func typeOf(f *gateway.Fault) string {
+func typeOf(f *dialect.Fault) string {
 	if name, ok := byReason(f); ok {
 		return name
 	}
@@ -159,23 +159,23 @@ func typeOf(f *gateway.Fault) string {
 }
 
 // byReason gives the type where the status does not tell.
-func byReason(f *gateway.Fault) (name string, ok bool) {
+func byReason(f *dialect.Fault) (name string, ok bool) {
 	switch f.Reason {
-	case gateway.BadRequest:
+	case dialect.BadRequest:
 		return "malformed", true
-	case gateway.BadKey:
+	case dialect.BadKey:
 		return "idempotency-key", true
-	case gateway.BadSubscription:
+	case dialect.BadSubscription:
 		return "subscription", true
-	case gateway.BadOrigin:
+	case dialect.BadOrigin:
 		return "origin", true
-	case gateway.Draining:
+	case dialect.Draining:
 		return "draining", true
-	case gateway.CorrelatorDown:
+	case dialect.CorrelatorDown:
 		return "unavailable", true
-	case gateway.EngineBusy:
+	case dialect.EngineBusy:
 		return "engine-busy", true
-	case gateway.BadStatus:
+	case dialect.BadStatus:
 		return "unknown-status", true
 	default:
 		return "", false

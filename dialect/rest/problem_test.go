@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // TestErrorPages compares the types of problems with the pages about them.
@@ -42,15 +42,15 @@ func TestErrorPages(t *testing.T) {
 // TestTypesOfFaults: every fault has a type that there is, and no status that a client can hear is an internal error by mistake.
 func TestTypesOfFaults(t *testing.T) {
 	seen := make(map[string]bool)
-	reasons := []gateway.Reason{
-		"", gateway.BadBody, gateway.BadEncoding, gateway.BodySize, gateway.HeadSize, gateway.BadRequest, gateway.TooSlow, gateway.BadKey, gateway.BadSignature, gateway.BadTime,
-		gateway.BadOrigin, gateway.BadSubscription, gateway.UnknownPath, gateway.UnknownMethod, gateway.ForgedName, gateway.NothingKept, gateway.LoginParked, gateway.LoginRate, gateway.RouteParked,
-		gateway.RouteRate, gateway.NodeParked, gateway.NodeFiles, gateway.NodeBodies, gateway.NodeResults, gateway.EngineBusy, gateway.EngineUnreachable, gateway.EngineUnusable,
-		gateway.CorrelatorDown, gateway.Draining, gateway.InternalError, gateway.BadStatus,
+	reasons := []dialect.Reason{
+		"", dialect.BadBody, dialect.BadEncoding, dialect.BodySize, dialect.HeadSize, dialect.BadRequest, dialect.TooSlow, dialect.BadKey, dialect.BadSignature, dialect.BadTime,
+		dialect.BadOrigin, dialect.BadSubscription, dialect.UnknownPath, dialect.UnknownMethod, dialect.ForgedName, dialect.NothingKept, dialect.LoginParked, dialect.LoginRate, dialect.RouteParked,
+		dialect.RouteRate, dialect.NodeParked, dialect.NodeFiles, dialect.NodeBodies, dialect.NodeResults, dialect.EngineBusy, dialect.EngineUnreachable, dialect.EngineUnusable,
+		dialect.CorrelatorDown, dialect.Draining, dialect.InternalError, dialect.BadStatus,
 	}
 	for _, reason := range reasons {
 		for _, status := range []int{400, 401, 403, 404, 405, 406, 408, 409, 410, 413, 415, 422, 429, 431, 500, 502, 503, 504} {
-			name := typeOf(&gateway.Fault{Status: status, Reason: reason})
+			name := typeOf(&dialect.Fault{Status: status, Reason: reason})
 			seen[name] = true
 			if title(name) == "" || name == "internal" && status != fasthttp.StatusInternalServerError {
 				t.Errorf("%d %s: %q", status, reason, name)

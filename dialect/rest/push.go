@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -61,7 +61,7 @@ type receiver struct {
 }
 
 // Push hands a result over for all who are to have it. Its error joins those of the receivers that have to be tried again.
-func (d *Dialect) Push(ctx context.Context, c *gateway.Call, r *gateway.Reply, own func(dst *fasthttp.Response)) error {
+func (d *Dialect) Push(ctx context.Context, c *dialect.Call, r *dialect.Reply, own func(dst *fasthttp.Response)) error {
 	s := d.current.Load().stateOf(stateBytes(c))
 	all, err := d.receivers(ctx, c, &s, r.Task)
 	if err != nil || len(all) == 0 {
@@ -88,7 +88,7 @@ func (d *Dialect) Push(ctx context.Context, c *gateway.Call, r *gateway.Reply, o
 }
 
 // Delivering reports whether a receiver of a result may still get it. A subscription for this task alone ends when it may not.
-func (d *Dialect) Delivering(ctx context.Context, c *gateway.Call, r *gateway.Reply) (bool, error) {
+func (d *Dialect) Delivering(ctx context.Context, c *dialect.Call, r *dialect.Reply) (bool, error) {
 	s := d.current.Load().stateOf(stateBytes(c))
 	all, err := d.receivers(ctx, c, &s, r.Task)
 	if err != nil {
@@ -133,7 +133,7 @@ func (d *Dialect) end(ctx context.Context, id string, state notify.SubscriptionS
 }
 
 // receivers gives who is to have the result of a task now.
-func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task string) (all []receiver, err error) {
+func (d *Dialect) receivers(ctx context.Context, c *dialect.Call, s *state, task string) (all []receiver, err error) {
 	p := d.outside.Push
 	switch {
 	case s.Push == nil && (s.os1 == nil || s.os1.URL == ""):
@@ -171,7 +171,7 @@ func (d *Dialect) receivers(ctx context.Context, c *gateway.Call, s *state, task
 }
 
 // sign gives a notification its secrets: those of the receiver, or else of the caller.
-func (d *Dialect) sign(c *gateway.Call, s *state, to *receiver) error {
+func (d *Dialect) sign(c *dialect.Call, s *state, to *receiver) error {
 	if to.sub == nil && len(s.Push.Secret) > 0 {
 		secret, err := d.outside.Push.Sealer.Open(nil, s.Push.Secret, secretUse(c.Login, c.Options.Route, s.Push.URL))
 		if err != nil {
@@ -261,7 +261,7 @@ type notification struct {
 }
 
 // notificationOf words a result. reply is what its client would get.
-func notificationOf(s *state, r *gateway.Reply, reply *fasthttp.Response) *notification {
+func notificationOf(s *state, r *dialect.Reply, reply *fasthttp.Response) *notification {
 	n := &notification{task: r.Task, data: eventData(reply)}
 	switch outcome(s, r) {
 	case succeeded:

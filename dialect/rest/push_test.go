@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -41,7 +41,7 @@ func TestNotification(t *testing.T) {
 	p := startOrders(t)
 	m := p.ok(t, "POST /v1/orders/card", `{"callbackUrl":"`+p.url+`"}`)
 	for _, f := range []struct {
-		reply        *gateway.Reply
+		reply        *dialect.Reply
 		status, data string
 	}{
 		{done(`{ "n": 1.0, "n": 12345678901234567890 , "s":"\ud800"}`), "Succeeded", `{ "n": 1.0, "n": 12345678901234567890 , "s":"\ud800"}`},
@@ -238,7 +238,7 @@ func TestPushIsTriedAgain(t *testing.T) {
 	if err := p.end(m, done(`{}`)); !errors.Is(err, notify.ErrFull) || len(streams.read(t, key)) != 1 {
 		t.Errorf("%v, and the topic has %q", err, streams.read(t, key))
 	}
-	if _, err := p.Delivering(context.Background(), m.recorded(), &gateway.Reply{Task: m.task}); !errors.Is(err, notify.ErrUnavailable) {
+	if _, err := p.Delivering(context.Background(), m.recorded(), &dialect.Reply{Task: m.task}); !errors.Is(err, notify.ErrUnavailable) {
 		t.Error(err)
 	}
 	p.push.Sender = full

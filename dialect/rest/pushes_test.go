@@ -14,9 +14,10 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/os1"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -163,12 +164,12 @@ func (p *pushing) wantQuiet(t testing.TB) {
 
 // made is a call that was registered.
 type made struct {
-	c    *gateway.Call
+	c    *dialect.Call
 	task string // empty: none
 }
 
 // call has a request accepted and registered.
-func (p *pushing) call(t testing.TB, line, body string, headers ...string) (made, *gateway.Fault) {
+func (p *pushing) call(t testing.TB, line, body string, headers ...string) (made, *dialect.Fault) {
 	t.Helper()
 	if len(headers) == 0 {
 		headers = []string{"X-Api-Key: k-shop"}
@@ -184,10 +185,10 @@ func (p *pushing) call(t testing.TB, line, body string, headers ...string) (made
 	return m, p.register(t, m)
 }
 
-func (p *pushing) register(t testing.TB, m made) *gateway.Fault {
+func (p *pushing) register(t testing.TB, m made) *dialect.Fault {
 	t.Helper()
 	err := p.Register(context.Background(), m.c, m.task)
-	if fault, ok := errors.AsType[*gateway.Fault](err); ok {
+	if fault, ok := errors.AsType[*dialect.Fault](err); ok {
 		return fault
 	}
 	if err != nil {
@@ -208,21 +209,21 @@ func (p *pushing) ok(t testing.TB, line, body string, headers ...string) made {
 
 // answered words the first answer to a call whose engine has its task.
 func (p *pushing) answered(m made) *fasthttp.Response {
-	r := &gateway.Reply{RequestID: "rq1"}
+	r := &dialect.Reply{RequestID: "rq1"}
 	if m.task != "" {
-		r = open(gateway.ErrHandedOver, m.task)
+		r = open(dialect.ErrHandedOver, m.task)
 	}
 	return answer(p.Dialect, m.c, r)
 }
 
 // recorded is a call as it is read from its record.
-func (m made) recorded() *gateway.Call {
+func (m made) recorded() *dialect.Call {
 	o := m.c.Options
-	return &gateway.Call{Login: m.c.Login, Ops: m.c.Ops, Options: &gateway.Options{Route: o.Route, Engine: o.Engine, State: o.State, Guarded: o.Guarded}}
+	return &dialect.Call{Login: m.c.Login, Ops: m.c.Ops, Options: &dialect.Options{Route: o.Route, Engine: o.Engine, State: o.State, Guarded: o.Guarded}}
 }
 
 // end has the result of a call pushed.
-func (p *pushing) end(m made, r *gateway.Reply) error {
+func (p *pushing) end(m made, r *dialect.Reply) error {
 	c := m.recorded()
 	r.Task, r.RequestID = m.task, ""
 	return p.Push(context.Background(), c, r, func(dst *fasthttp.Response) { p.Answer(dst, c, r) })
@@ -231,7 +232,7 @@ func (p *pushing) end(m made, r *gateway.Reply) error {
 // delivering asks whether a result is still being delivered.
 func (p *pushing) delivering(t testing.TB, m made) bool {
 	t.Helper()
-	is, err := p.Delivering(context.Background(), m.recorded(), &gateway.Reply{Task: m.task})
+	is, err := p.Delivering(context.Background(), m.recorded(), &dialect.Reply{Task: m.task})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,12 +246,12 @@ func (p *pushing) resource(t testing.TB, line, body string, headers ...string) *
 		headers = []string{"X-Api-Key: k-shop"}
 	}
 	req, dst := request(line, body, headers...), new(fasthttp.Response)
-	r, ok := p.Route(gateway.RawPath(req.Header.RequestURI()))
-	if !ok || r.Kind != gateway.Resource {
+	r, ok := p.Route(httpfield.RawPath(req.Header.RequestURI()))
+	if !ok || r.Kind != dialect.Resource {
 		t.Fatalf("%s is no resource: %+v, %v", line, r, ok)
 	}
-	_, err := p.Resource(context.Background(), dst, req, gateway.ResourceCall{Route: r, Now: now})
-	if fault, ok := errors.AsType[*gateway.Fault](err); ok {
+	_, err := p.Resource(context.Background(), dst, req, dialect.ResourceCall{Route: r, Now: now})
+	if fault, ok := errors.AsType[*dialect.Fault](err); ok {
 		dst.Reset()
 		p.Refuse(dst, fault, "rq1")
 	} else if err != nil {
@@ -260,7 +261,7 @@ func (p *pushing) resource(t testing.TB, line, body string, headers ...string) *
 }
 
 // done is a result.
-func done(body string) *gateway.Reply {
+func done(body string) *dialect.Reply {
 	return final(correlator.Complete, body, head("application/json"))
 }
 

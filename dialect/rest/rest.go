@@ -13,7 +13,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
+	"syncgate/internal/httpfield"
 )
 
 // Name is what records call the dialect.
@@ -26,15 +27,15 @@ type Dialect struct {
 }
 
 var (
-	_ gateway.Dialect        = (*Dialect)(nil)
-	_ gateway.TaskDialect    = (*Dialect)(nil)
-	_ gateway.StreamDialect  = (*Dialect)(nil)
-	_ gateway.BrowserDialect = (*Dialect)(nil)
+	_ dialect.Dialect        = (*Dialect)(nil)
+	_ dialect.TaskDialect    = (*Dialect)(nil)
+	_ dialect.StreamDialect  = (*Dialect)(nil)
+	_ dialect.BrowserDialect = (*Dialect)(nil)
 
-	_ gateway.PushDialect     = (*Dialect)(nil)
-	_ gateway.ForgetDialect   = (*Dialect)(nil)
-	_ gateway.ResourceDialect = (*Dialect)(nil)
-	_ gateway.RefusalDialect  = (*Dialect)(nil)
+	_ dialect.PushDialect     = (*Dialect)(nil)
+	_ dialect.ForgetDialect   = (*Dialect)(nil)
+	_ dialect.ResourceDialect = (*Dialect)(nil)
+	_ dialect.RefusalDialect  = (*Dialect)(nil)
 )
 
 // New makes a Dialect.
@@ -61,21 +62,21 @@ func (*Dialect) Name() string { return Name }
 
 // Route knows every path that does not begin with /api/, if there are routes: also those that are none are answered in words of this dialect. Of a request that
 // was not read as far as its path nobody knows whom it is for.
-func (d *Dialect) Route(path []byte) (gateway.Route, bool) {
+func (d *Dialect) Route(path []byte) (dialect.Route, bool) {
 	t := d.current.Load()
 	if len(t.config.Routes) == 0 || bytes.HasPrefix(path, []byte("/api/")) || !bytes.HasPrefix(path, []byte("/")) {
-		return gateway.Route{}, false
+		return dialect.Route{}, false
 	}
 	if rest, ok := bytes.CutPrefix(path, []byte(taskPath)); ok {
 		return t.taskRoute(rest), true
 	}
 	p := t.lookUp(path)
 	if p == nil {
-		return gateway.Route{}, true
+		return dialect.Route{}, true
 	}
-	r := gateway.Route{Kind: gateway.Create, Methods: p.methods, Own: p}
+	r := dialect.Route{Kind: dialect.Create, Methods: p.methods, Own: p}
 	if p.routes[0].role == subscription {
-		r.Kind = gateway.Resource
+		r.Kind = dialect.Resource
 	}
 	for _, one := range p.routes { // which of them it is depends on the method
 		r.Body = max(r.Body, one.body)
@@ -91,7 +92,7 @@ func (d *Dialect) Route(path []byte) (gateway.Route, bool) {
 }
 
 // AllowsOrigin reports whether a page may use a key: that of login, or, before that is known, one of those that may call the route.
-func (d *Dialect) AllowsOrigin(r gateway.Route, origin, login string) bool {
+func (d *Dialect) AllowsOrigin(r dialect.Route, origin, login string) bool {
 	var routes []*route // none: any, as of tasks
 	t := d.current.Load()
 	switch own := r.Own.(type) {
@@ -117,9 +118,9 @@ func (d *Dialect) AllowsOrigin(r gateway.Route, origin, login string) bool {
 }
 
 // placeOf gives what a route of this dialect is.
-func (d *Dialect) placeOf(r gateway.Route, req *fasthttp.Request) *place {
+func (d *Dialect) placeOf(r dialect.Route, req *fasthttp.Request) *place {
 	if p, ok := r.Own.(*place); ok {
 		return p
 	}
-	return d.current.Load().lookUp(gateway.RawPath(req.Header.RequestURI()))
+	return d.current.Load().lookUp(httpfield.RawPath(req.Header.RequestURI()))
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 // routed gives the names of the route of each method of a path: "GET a, POST b".
@@ -18,7 +18,7 @@ func routed(t testing.TB, d *rest.Dialect, path string) (said string, methods []
 	if !ok {
 		return "not ours", nil
 	}
-	if r.Kind != gateway.Create {
+	if r.Kind != dialect.Create {
 		return "", r.Methods
 	}
 	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
@@ -85,7 +85,7 @@ func TestTaskRoutes(t *testing.T) {
 		"/tasks/x/result": "GET HEAD OPTIONS", "/tasks/x/events": "GET HEAD OPTIONS", "/tasks/x/status/l/t/s": "GET HEAD OPTIONS",
 	} {
 		r, ok := d.Route([]byte(path))
-		if !ok || r.Kind != gateway.Task || strings.Join(r.Methods, " ") != methods {
+		if !ok || r.Kind != dialect.Task || strings.Join(r.Methods, " ") != methods {
 			t.Errorf("%s: %+v", path, r)
 		}
 	}
@@ -203,7 +203,7 @@ func FuzzPath(f *testing.F) {
 		if ok != (strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/api/")) {
 			t.Fatalf("%q: %v", path, ok)
 		}
-		if r.Kind != gateway.Create || strings.ContainsAny(path, " ?#\r\n\x00") {
+		if r.Kind != dialect.Create || strings.ContainsAny(path, " ?#\r\n\x00") {
 			return
 		}
 		for _, m := range r.Methods {
@@ -215,7 +215,7 @@ func FuzzPath(f *testing.F) {
 }
 
 // wantSegments wants every parameter to be a segment of the path.
-func wantSegments(t *testing.T, a *gateway.Asked) {
+func wantSegments(t *testing.T, a *dialect.Asked) {
 	t.Helper()
 	var segments []string
 	for part := range strings.SplitSeq(string(a.Path), "/") {

@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
@@ -24,12 +24,12 @@ type runningTask struct {
 }
 
 // running writes the plain body of a task that runs.
-func (d *Dialect) running(dst *fasthttp.Response, r *gateway.Reply) {
+func (d *Dialect) running(dst *fasthttp.Response, r *dialect.Reply) {
 	writeJSON(dst, typeJSON, &runningTask{r.Task, "running", progress(r), d.current.Load().publicURL + d.streamPath(r.Task)})
 }
 
 // progress gives what the engine has reported, nil where it is nothing. Of several ops it is an array, with null for each without progress.
-func progress(r *gateway.Reply) []byte {
+func progress(r *dialect.Reply) []byte {
 	reported := func(m []byte) bool { return m != nil }
 	switch {
 	case !slices.ContainsFunc(r.Merged, reported):
@@ -78,7 +78,7 @@ type halLink struct {
 }
 
 // halRunning writes the hal+json body of a task that runs.
-func (d *Dialect) halRunning(dst *fasthttp.Response, r *gateway.Reply) {
+func (d *Dialect) halRunning(dst *fasthttp.Response, r *dialect.Reply) {
 	writeJSON(dst, typeHAL, &halBody{
 		Links:      halLinks{Self: halLink{taskPath + r.Task}, Stream: halLink{d.streamPath(r.Task)}},
 		Message:    "The task is running",
@@ -103,7 +103,7 @@ type monitorError struct {
 }
 
 // monitored writes the status monitor of a task. The reply itself is that of own.
-func monitored(dst *fasthttp.Response, s *state, r *gateway.Reply, own func(dst *fasthttp.Response), now time.Time) {
+func monitored(dst *fasthttp.Response, s *state, r *dialect.Reply, own func(dst *fasthttp.Response), now time.Time) {
 	m := monitor{ID: r.Task, LastAction: timeText(now)}
 	if !r.Accepted.IsZero() {
 		m.Created = timeText(r.Accepted)
@@ -191,7 +191,7 @@ const (
 
 // outcome is that of a task. One op that has failed makes it one that has. s is nil where another dialect has made the task: an op that
 // its engine has answered itself is a result there.
-func outcome(s *state, r *gateway.Reply) how {
+func outcome(s *state, r *dialect.Reply) how {
 	is := succeeded
 	for i := range r.Finals {
 		switch f := &r.Finals[i]; {

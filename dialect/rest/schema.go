@@ -15,7 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // schema is a JSON Schema that bodies have to fulfil.
@@ -77,36 +77,36 @@ func (l *foreignLoader) Load(string) (any, error) {
 }
 
 // check refuses a body that does not fulfil the schema.
-func (s *schema) check(body []byte) *gateway.Fault {
+func (s *schema) check(body []byte) *dialect.Fault {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
 	plain, err := plainNumbers(body)
 	if err == nil && !plain {
-		return unfulfilled([]gateway.Detail{{Text: fmt.Sprintf("has a number of more than %d digits, which the schema cannot look at", mostDigits)}})
+		return unfulfilled([]dialect.Detail{{Text: fmt.Sprintf("has a number of more than %d digits, which the schema cannot look at", mostDigits)}})
 	}
 	var value any
 	if err == nil {
 		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	}
 	if err != nil { // it was checked before, but names that repeat could hide one of them from the schema
-		return &gateway.Fault{
-			Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: it is not JSON, has a name twice, or an escape that is no character",
+		return &dialect.Fault{
+			Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: it is not JSON, has a name twice, or an escape that is no character",
 		}
 	}
 	if err = s.compiled.Validate(value); err == nil {
 		return nil
 	}
-	var details []gateway.Detail
+	var details []dialect.Detail
 	if bad, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		details = detailsOf(bad, nil)
 	}
 	return unfulfilled(details)
 }
 
-func unfulfilled(details []gateway.Detail) *gateway.Fault {
-	return &gateway.Fault{
-		Status: fasthttp.StatusUnprocessableEntity, Reason: gateway.BadBody, Text: "The body does not fulfil the schema of this route", Details: details,
+func unfulfilled(details []dialect.Detail) *dialect.Fault {
+	return &dialect.Fault{
+		Status: fasthttp.StatusUnprocessableEntity, Reason: dialect.BadBody, Text: "The body does not fulfil the schema of this route", Details: details,
 	}
 }
 
@@ -135,14 +135,14 @@ func plainNumber(text string) bool {
 }
 
 // detailsOf adds the problems of which an error consists: those that have no causes of their own.
-func detailsOf(e *jsonschema.ValidationError, details []gateway.Detail) []gateway.Detail {
+func detailsOf(e *jsonschema.ValidationError, details []dialect.Detail) []dialect.Detail {
 	for _, cause := range e.Causes {
 		details = detailsOf(cause, details)
 	}
 	if len(e.Causes) > 0 || len(details) >= mostDetails {
 		return details
 	}
-	return append(details, gateway.Detail{Pointer: pointerOf(e.InstanceLocation), Text: problemOf(e.ErrorKind)})
+	return append(details, dialect.Detail{Pointer: pointerOf(e.InstanceLocation), Text: problemOf(e.ErrorKind)})
 }
 
 // pointerOf gives the JSON Pointer of a location.

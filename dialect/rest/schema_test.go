@@ -11,8 +11,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 )
 
 func schemaFile(t testing.TB, text string) string {
@@ -130,7 +130,7 @@ func TestSchemaIsLoadedOnce(t *testing.T) {
 	if err := d.Set(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if _, f := accept(t, d, "POST /a", `{"a":1}`); f == nil || f.Reason != gateway.BadBody {
+	if _, f := accept(t, d, "POST /a", `{"a":1}`); f == nil || f.Reason != dialect.BadBody {
 		t.Error(f)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/signer"
 )
 
@@ -67,7 +67,7 @@ func serveOne(t *testing.T, d *rest.Dialect) {
 	if accepted != 1 {
 		t.Errorf("%d keys were good for one route", accepted)
 	}
-	if _, err := d.Task(request("GET /tasks/x", ""), gateway.Route{}, now); err != nil {
+	if _, err := d.Task(request("GET /tasks/x", ""), dialect.Route{}, now); err != nil {
 		t.Error(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -57,7 +57,7 @@ func (a *addressed) isAsync(wants string) bool {
 }
 
 // pushedOf says who is to have the result of a call, nil for a route without subscriptions.
-func (d *Dialect) pushedOf(c *gateway.Call, r *route, w *wish) *pushed {
+func (d *Dialect) pushedOf(c *dialect.Call, r *route, w *wish) *pushed {
 	if !r.Subscriptions {
 		return nil
 	}
@@ -88,7 +88,7 @@ type subscriber struct {
 }
 
 // subscribe completes a call to a route with subscriptions.
-func subscribe(c *gateway.Call, r *route, w *wish, push *pushed, by subscriber) {
+func subscribe(c *dialect.Call, r *route, w *wish, push *pushed, by subscriber) {
 	o := c.Options
 	o.Pushes = true
 	own := &subscribing{most: r.Limits.Subscriptions, unsigned: w.secret == "" && (by.by == nil || by.by.signing == "")}
@@ -113,7 +113,7 @@ func subscribe(c *gateway.Call, r *route, w *wish, push *pushed, by subscriber) 
 	if by.key != "" {
 		own.sub.ID = derivedUUID("key", c.Login, r.Name, by.key)
 	}
-	c.Ops, o.Asked, o.Mode, o.Applied, c.Fingerprint = nil, nil, gateway.Hold, "", nil // nothing is waited for, whatever is preferred
+	c.Ops, o.Asked, o.Mode, o.Applied, c.Fingerprint = nil, nil, dialect.Hold, "", nil // nothing is waited for, whatever is preferred
 }
 
 // ownerOf is who has a subscription: a caller on one route, as a route's limit is for each caller. A name of a route has no "@".
@@ -128,7 +128,7 @@ func ownerOf(login, route string) string {
 }
 
 // groupOf names the tasks of one caller on a route with the same parameters of its path.
-func groupOf(login, route string, params []gateway.Param) string {
+func groupOf(login, route string, params []dialect.Param) string {
 	parts := []string{"group", login, route}
 	for _, p := range params {
 		parts = append(parts, p.Name, p.Value)
@@ -175,7 +175,7 @@ func uuid(b [16]byte, version byte) string {
 }
 
 // Register keeps the subscription that a call asks for, if it asks for one.
-func (d *Dialect) Register(ctx context.Context, c *gateway.Call, task string) error {
+func (d *Dialect) Register(ctx context.Context, c *dialect.Call, task string) error {
 	own, ok := c.Options.Own.(*subscribing)
 	if !ok || own.sub.Mode == "" {
 		return nil
@@ -217,7 +217,7 @@ func sameWish(kept, asked *notify.Subscription) bool {
 
 // subscriptionFault words why a subscription is not kept, or cannot be read.
 func subscriptionFault(err error, login string) error {
-	var f *gateway.Fault
+	var f *dialect.Fault
 	switch {
 	case errors.Is(err, notify.ErrQuota):
 		f = notAccepted("as many subscriptions of this route as this caller may have are active: cancel one, or wait until one ends")
@@ -235,19 +235,19 @@ func subscriptionFault(err error, login string) error {
 }
 
 // Forget ends the subscription of a task that was not made.
-func (d *Dialect) Forget(ctx context.Context, c *gateway.Call, task string) {
+func (d *Dialect) Forget(ctx context.Context, c *dialect.Call, task string) {
 	if own, ok := c.Options.Own.(*subscribing); ok && own.sub.Mode == notify.Once && d.outside.Push.works() {
 		_ = d.outside.Push.Subscriptions.End(ctx, onceUUID(task), notify.Ended) // one that stays counts for its owner until that cancels it
 	}
 }
 
 // subscribed answers a request that names a receiver, if its task was made, or none was to be. A result that is there already goes to the receiver alone.
-func (d *Dialect) subscribed(dst *fasthttp.Response, own *subscribing, s *state, r *gateway.Reply) bool {
+func (d *Dialect) subscribed(dst *fasthttp.Response, own *subscribing, s *state, r *dialect.Reply) bool {
 	if own.sub.Mode == notify.Continuous {
 		d.created(dst, own, own.sub.ID, r)
 		return true
 	}
-	goesOn := final(r) || errors.Is(r.Open, gateway.ErrHandedOver) || errors.Is(r.Open, gateway.ErrPending) || errors.Is(r.Open, correlator.ErrDeadline)
+	goesOn := final(r) || errors.Is(r.Open, dialect.ErrHandedOver) || errors.Is(r.Open, dialect.ErrPending) || errors.Is(r.Open, correlator.ErrDeadline)
 	switch {
 	case r.Task == "" || !goesOn:
 		return false
@@ -260,7 +260,7 @@ func (d *Dialect) subscribed(dst *fasthttp.Response, own *subscribing, s *state,
 }
 
 // created is the 201 of a subscription.
-func (d *Dialect) created(dst *fasthttp.Response, own *subscribing, id string, r *gateway.Reply) {
+func (d *Dialect) created(dst *fasthttp.Response, own *subscribing, id string, r *dialect.Reply) {
 	at := own.path + "/" + id
 	body := subscriptionBody{Message: "The subscription is active", UUID: id, Topic: own.sub.Topic, SigningSecret: string(own.made)}
 	body.Links.Self.Href = at

@@ -11,8 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -44,7 +45,7 @@ func TestCallback(t *testing.T) {
 		if got := string(o.Asked.Body); got != `{"amount": 5.0}` || string(o.Asked.Path) != "/v1/orders/card" {
 			t.Errorf("the engine gets %s at %s", got, o.Asked.Path)
 		}
-		if o.Mode != gateway.HandOver || !o.Pushes || len(m.c.Ops) != 1 || p.adds != 0 {
+		if o.Mode != dialect.HandOver || !o.Pushes || len(m.c.Ops) != 1 || p.adds != 0 {
 			t.Errorf("%q: %+v", headers, o)
 		}
 		if strings.Contains(string(o.State), ownSecret[6:]) {
@@ -54,7 +55,7 @@ func TestCallback(t *testing.T) {
 	}
 	// What names no receiver is an ordinary call, whose end continuous subscriptions hear of.
 	m := p.ok(t, "POST /v1/orders/card", `{"a":1,"mode":"fast","topic":"t","mode":2,"secret":null}`)
-	if o := m.c.Options; o.Mode != gateway.Hold || !o.Pushes || string(o.Asked.Body) != `{"a":1,"mode":"fast","topic":"t","mode":2,"secret":null}` || o.Own != nil {
+	if o := m.c.Options; o.Mode != dialect.Hold || !o.Pushes || string(o.Asked.Body) != `{"a":1,"mode":"fast","topic":"t","mode":2,"secret":null}` || o.Own != nil {
 		t.Errorf("%+v", o)
 	}
 	if dst := answer(p.Dialect, m.c, done(`{"b":2}`)); dst.StatusCode() != 200 || string(dst.Body()) != `{"b":2}` {
@@ -71,7 +72,7 @@ func (p *pushing) wantTaskOf(t testing.TB, m made) {
 		}
 		wantHeaders(t, dst, "Content-Type: application/hal+json", "Location: /tasks/"+m.task, "Operation-Location: /tasks/"+m.task+"/status")
 	}
-	isProblem(t, answer(p.Dialect, m.c, open(gateway.ErrBadGateway, m.task)), 502, "bad-gateway")
+	isProblem(t, answer(p.Dialect, m.c, open(dialect.ErrBadGateway, m.task)), 502, "bad-gateway")
 	isProblem(t, answer(p.Dialect, m.c, open(correlator.ErrDeadline, "")), 504, "timeout")
 }
 
@@ -83,7 +84,7 @@ func hrefOf(body map[string]any, name string) string {
 	return href
 }
 
-func withTask(r *gateway.Reply, task string) *gateway.Reply {
+func withTask(r *dialect.Reply, task string) *dialect.Reply {
 	r.Task = task
 	return r
 }
@@ -93,7 +94,7 @@ func TestSubscriptionOfOneTask(t *testing.T) {
 	p := startOrders(t)
 	body := `{"amount":5,"callbackUrl":"` + p.url + `"}`
 	m := p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a")
-	if o := m.c.Options; string(o.Asked.Body) != `{"amount":5}` || string(o.Asked.Path) != "/v1/orders/card" || o.Mode != gateway.HandOver || !o.Pushes {
+	if o := m.c.Options; string(o.Asked.Body) != `{"amount":5}` || string(o.Asked.Path) != "/v1/orders/card" || o.Mode != dialect.HandOver || !o.Pushes {
 		t.Errorf("%+v", o)
 	}
 	uuid, said := created(t, p.answered(m), "/v1/orders/card/tasks")
@@ -114,7 +115,7 @@ func TestSubscriptionOfOneTask(t *testing.T) {
 	if *joined.Fingerprint != *m.c.Fingerprint {
 		t.Error("the repeat is another request")
 	}
-	again, said := created(t, answer(p.Dialect, joined, open(gateway.ErrHandedOver, m.task)), "/v1/orders/card/tasks")
+	again, said := created(t, answer(p.Dialect, joined, open(dialect.ErrHandedOver, m.task)), "/v1/orders/card/tasks")
 	if _, shown := said["signingSecret"]; again != uuid || shown {
 		t.Errorf("the repeat has %s, and its secret is shown again: %v", again, shown)
 	}
@@ -163,7 +164,7 @@ func TestContinuousSubscription(t *testing.T) {
 	p := startOrders(t, func(r *rest.RouteConfig) { r.View = rest.ViewHAL })
 	body := `{"callbackUrl":"` + p.url + `","mode":"continuous"}`
 	m := p.ok(t, "POST /v1/orders/card/tasks", body, "X-Api-Key: k-shop", "Idempotency-Key: a", "Accept: application/hal+json")
-	if o := m.c.Options; len(m.c.Ops) != 0 || o.Asked != nil || !o.Pushes || o.Mode != gateway.Hold {
+	if o := m.c.Options; len(m.c.Ops) != 0 || o.Asked != nil || !o.Pushes || o.Mode != dialect.Hold {
 		t.Errorf("%+v", m.c)
 	}
 	uuid, said := created(t, p.answered(m), "/v1/orders/card/tasks")
@@ -283,7 +284,7 @@ func TestQuotaOfSubscriptions(t *testing.T) {
 	for range 2 {
 		p.ok(t, "POST /v1/orders/card/tasks", body)
 	}
-	if _, fault := p.call(t, "POST /v1/orders/cash/tasks", body); fault == nil || fault.Status != 403 || fault.Reason != gateway.BadSubscription {
+	if _, fault := p.call(t, "POST /v1/orders/cash/tasks", body); fault == nil || fault.Status != 403 || fault.Reason != dialect.BadSubscription {
 		t.Error(fault)
 	}
 	p.ok(t, "POST /v1/other/card/tasks", body) // each route has a limit of its own for each caller
@@ -322,8 +323,8 @@ func TestStoreOfSubscriptionsIsAway(t *testing.T) {
 		t.Error(err)
 	}
 	req := request("GET /v1/orders/card/tasks/"+"00000000-0000-4000-8000-000000000000", "", "X-Api-Key: k-shop")
-	r, _ := p.Route(gateway.RawPath(req.Header.RequestURI()))
-	if _, err := p.Resource(context.Background(), new(fasthttp.Response), req, gateway.ResourceCall{Route: r, Now: now}); !errors.Is(err, correlator.ErrUnavailable) {
+	r, _ := p.Route(httpfield.RawPath(req.Header.RequestURI()))
+	if _, err := p.Resource(context.Background(), new(fasthttp.Response), req, dialect.ResourceCall{Route: r, Now: now}); !errors.Is(err, correlator.ErrUnavailable) {
 		t.Error(err)
 	}
 }

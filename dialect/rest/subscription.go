@@ -10,7 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
+	"syncgate/internal/httpfield"
 	"syncgate/notify"
 )
 
@@ -42,19 +43,19 @@ type attemptBody struct {
 }
 
 // Resource reads or cancels a subscription.
-func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (login string, err error) {
+func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at dialect.ResourceCall) (login string, err error) {
 	p := d.placeOf(at.Route, req)
 	if p == nil {
 		return "", notFound("no such path")
 	}
 	r := p.of(string(req.Header.Method()))
 	if r == nil {
-		return "", &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
+		return "", &dialect.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: strings.Join(p.methods, ", ")}
 	}
 	if r.role != subscription || !d.outside.Push.works() {
 		return "", notFound("no such path")
 	}
-	params, path, signature := r.parameters(gateway.RawPath(req.Header.RequestURI()))
+	params, path, signature := r.parameters(httpfield.RawPath(req.Header.RequestURI()))
 	if login, _, err = d.caller(p, r, req, signature, at.Now); err != nil {
 		return login, err
 	}
@@ -150,7 +151,7 @@ func (d *Dialect) cancelSubscription(ctx context.Context, dst *fasthttp.Response
 }
 
 // checkCancel refuses a body that does not ask to cancel this subscription. An empty one does.
-func checkCancel(body []byte, id string) *gateway.Fault {
+func checkCancel(body []byte, id string) *dialect.Fault {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
@@ -160,13 +161,13 @@ func checkCancel(body []byte, id string) *gateway.Fault {
 	}
 	switch {
 	case checkJSON(body, true) != nil || json.Unmarshal(body, &said) != nil:
-		return &gateway.Fault{
-			Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: `Incorrect body: it must be empty, or {"UUID":"…","status":"cancelled"}`,
+		return &dialect.Fault{
+			Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: `Incorrect body: it must be empty, or {"UUID":"…","status":"cancelled"}`,
 		}
 	case said.Status != nil && *said.Status != string(notify.Cancelled):
-		return &gateway.Fault{
-			Status: fasthttp.StatusUnprocessableEntity, Reason: gateway.BadStatus, Text: "A subscription can only be given the status cancelled",
-			Details: []gateway.Detail{{Pointer: "/status", Text: "must be cancelled"}},
+		return &dialect.Fault{
+			Status: fasthttp.StatusUnprocessableEntity, Reason: dialect.BadStatus, Text: "A subscription can only be given the status cancelled",
+			Details: []dialect.Detail{{Pointer: "/status", Text: "must be cancelled"}},
 		}
 	case said.UUID != nil && !strings.EqualFold(*said.UUID, id):
 		return notAccepted("the UUID is that of another subscription")
@@ -189,8 +190,8 @@ func messageOf(s notify.SubscriptionState) string {
 	return fmt.Sprintf("The subscription is %s", s)
 }
 
-func notFound(what string) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: " + what}
+func notFound(what string) *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: " + what}
 }
 
 // isUUID reports whether a text has the form of one, in lower case.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
 	"syncgate/notify"
 	"syncgate/signer"
 )
@@ -132,7 +132,7 @@ func TestSubscriptionsOfPages(t *testing.T) {
 			}
 		}
 	}
-	if _, fault := accept(t, p.Dialect, "POST /v1/orders/card/tasks", `{"topic":true}`, "X-Api-Key: k-page", "Origin: https://evil.example"); fault == nil || fault.Reason != gateway.BadOrigin {
+	if _, fault := accept(t, p.Dialect, "POST /v1/orders/card/tasks", `{"topic":true}`, "X-Api-Key: k-page", "Origin: https://evil.example"); fault == nil || fault.Reason != dialect.BadOrigin {
 		t.Error(fault)
 	}
 }
@@ -143,18 +143,18 @@ func TestSubscriptionPaths(t *testing.T) {
 	p := startPushing(t, config([]rest.RouteConfig{
 		route("a", "/v1/a/{x}", subscribable, withMethods("PUT")), route("b", "/v1/a/{x}/{y}", withMethods("GET", "POST")), route("c", "/v1/a/{x}/{y}/{z}", withMethods("DELETE", "GET")),
 	}))
-	f := func(path string, kind gateway.Kind, methods ...string) {
+	f := func(path string, kind dialect.Kind, methods ...string) {
 		t.Helper()
 		r, ok := p.Route([]byte(path))
 		if got := fmt.Sprint(r.Methods); !ok || r.Kind != kind || got != fmt.Sprint(append(methods, "OPTIONS")) {
 			t.Errorf("%s is of kind %d, with %s", path, r.Kind, got)
 		}
 	}
-	f("/v1/a/1", gateway.Create, "PUT")
-	f("/v1/a/1/tasks", gateway.Create, "POST", "GET", "HEAD")
-	f("/v1/a/1/%74asks", gateway.Create, "POST", "GET", "HEAD")
-	f("/v1/a/1/tasks/"+uuid, gateway.Resource, "GET", "HEAD", "PUT")
-	f("/v1/a/1/else/"+uuid, gateway.Create, "DELETE", "GET", "HEAD")
+	f("/v1/a/1", dialect.Create, "PUT")
+	f("/v1/a/1/tasks", dialect.Create, "POST", "GET", "HEAD")
+	f("/v1/a/1/%74asks", dialect.Create, "POST", "GET", "HEAD")
+	f("/v1/a/1/tasks/"+uuid, dialect.Resource, "GET", "HEAD", "PUT")
+	f("/v1/a/1/else/"+uuid, dialect.Create, "DELETE", "GET", "HEAD")
 	if c := must(t, p.Dialect, "POST /v1/a/1/%74asks", `{"topic":true}`); c.Options.Route != "a" || string(c.Options.Asked.Path) != "/v1/a/1" {
 		t.Errorf("%+v", c.Options)
 	}
@@ -203,7 +203,7 @@ func TestHALTakesNoOtherForm(t *testing.T) {
 	isProblem(t, p.resource(t, "GET "+at, "", image...), 406, "not-acceptable")
 	isProblem(t, p.resource(t, "PUT "+at, "", image...), 406, "not-acceptable")
 	m := p.ok(t, "POST /v1/orders/card", `{}`, "X-Api-Key: k-shop", "Prefer: respond-async")
-	view := func(line, accept string, r *gateway.Reply) *fasthttp.Response {
+	view := func(line, accept string, r *dialect.Reply) *fasthttp.Response {
 		t.Helper()
 		c, fault := taskCall(t, p.Dialect, line, "", "X-Api-Key: k-shop", "Accept: "+accept)
 		if fault != nil {
@@ -214,10 +214,10 @@ func TestHALTakesNoOtherForm(t *testing.T) {
 		p.View(dst, &c, withTask(r, m.task), func(dst *fasthttp.Response) { p.Answer(dst, m.recorded(), r) })
 		return dst
 	}
-	isProblem(t, view("GET /tasks/"+m.task, "image/png", open(gateway.ErrPending, m.task)), 406, "not-acceptable")
+	isProblem(t, view("GET /tasks/"+m.task, "image/png", open(dialect.ErrPending, m.task)), 406, "not-acceptable")
 	isProblem(t, view("GET /tasks/"+m.task, "image/png", done(`{}`)), 406, "not-acceptable")
 	for _, good := range []string{"application/hal+json", "application/*", "*/*", "application/problem+json, image/png"} {
-		if dst := view("GET /tasks/"+m.task, good, open(gateway.ErrPending, m.task)); dst.StatusCode() != 200 || string(dst.Header.ContentType()) != "application/hal+json" {
+		if dst := view("GET /tasks/"+m.task, good, open(dialect.ErrPending, m.task)); dst.StatusCode() != 200 || string(dst.Header.ContentType()) != "application/hal+json" {
 			t.Errorf("%s: %d %s", good, dst.StatusCode(), dst.Body())
 		}
 	}
@@ -225,7 +225,7 @@ func TestHALTakesNoOtherForm(t *testing.T) {
 		t.Errorf("%d %s", dst.StatusCode(), dst.Body())
 	}
 	dst := new(fasthttp.Response)
-	p.Refuse(dst, &gateway.Fault{Status: 503}, "rq1")
+	p.Refuse(dst, &dialect.Fault{Status: 503}, "rq1")
 	isProblem(t, dst, 503, "overloaded")
 	if !strings.Contains(string(dst.Body()), `"detail":"The gateway is overloaded"`) {
 		t.Errorf("%s", dst.Body())
@@ -235,12 +235,12 @@ func TestHALTakesNoOtherForm(t *testing.T) {
 // TestRateLimitHeaders: what is left of a limit is said where there is one.
 func TestRateLimitHeaders(t *testing.T) {
 	p := startOrders(t)
-	limit := &gateway.RateLimit{Limit: 10, Remaining: 3, Reset: 7}
+	limit := &dialect.RateLimit{Limit: 10, Remaining: 3, Reset: 7}
 	m := p.ok(t, "POST /v1/orders/card", `{}`)
 	r := done(`{}`)
 	r.RateLimit = limit
 	refused := new(fasthttp.Response)
-	p.Refuse(refused, &gateway.Fault{Status: 429, Text: "x", RateLimit: limit}, "rq1")
+	p.Refuse(refused, &dialect.Fault{Status: 429, Text: "x", RateLimit: limit}, "rq1")
 	for _, dst := range []*fasthttp.Response{answer(p.Dialect, m.c, r), refused} {
 		wantHeaders(t, dst, "RateLimit-Limit: 10", "RateLimit-Remaining: 3", "RateLimit-Reset: 7")
 	}

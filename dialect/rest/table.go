@@ -5,7 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // table is a whole configuration. It never changes: requests that found their route in one go on with it when there is a next one.
@@ -50,7 +50,7 @@ type route struct {
 	schema    *schema
 	state     state // of a call that says nothing
 	body      int64
-	quotas    []gateway.Quota
+	quotas    []dialect.Quota
 	forwarded []string // as they are looked up
 	entry     string   // whom its tasks belong to, where Auth is none
 	ops       int      // the most elements of a batch
@@ -156,7 +156,7 @@ func methodsOf(routes []*route) (methods []string) {
 }
 
 // parameters gives what the segments of a path say for the parameters of the route, and the path without the signature behind it.
-func (r *route) parameters(path []byte) (params []gateway.Param, own []byte, signature [signatureParts][]byte) {
+func (r *route) parameters(path []byte) (params []dialect.Param, own []byte, signature [signatureParts][]byte) {
 	own = path
 	if r.Auth == AuthCorezoid {
 		own, signature = cutSignature(path, len(r.pattern))
@@ -168,7 +168,7 @@ func (r *route) parameters(path []byte) (params []gateway.Param, own []byte, sig
 	segments, _ := splitPath(room[:], own)
 	for i, s := range r.pattern {
 		if s.parameter && i < len(segments) {
-			params = append(params, gateway.Param{Name: s.text, Value: string(segments[i])})
+			params = append(params, dialect.Param{Name: s.text, Value: string(segments[i])})
 		}
 	}
 	return params, own, signature

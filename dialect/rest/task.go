@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 )
 
@@ -35,12 +35,12 @@ const (
 )
 
 // taskRoute gives the route of what stands behind /tasks/.
-func (t *table) taskRoute(rest []byte) gateway.Route {
+func (t *table) taskRoute(rest []byte) dialect.Route {
 	p, ok := parseTaskPath(rest)
 	if !ok {
-		return gateway.Route{}
+		return dialect.Route{}
 	}
-	r := gateway.Route{Kind: gateway.Task, View: p.form, Own: t.tasks, Methods: t.tasks.reads}
+	r := dialect.Route{Kind: dialect.Task, View: p.form, Own: t.tasks, Methods: t.tasks.reads}
 	if p.form == formTask {
 		r.Methods = t.tasks.methods
 	}
@@ -86,37 +86,37 @@ func parseTaskPath(rest []byte) (p taskTarget, ok bool) {
 }
 
 // Task verifies a request about a task and reads it.
-func (d *Dialect) Task(req *fasthttp.Request, r gateway.Route, now time.Time) (gateway.TaskCall, error) {
+func (d *Dialect) Task(req *fasthttp.Request, r dialect.Route, now time.Time) (dialect.TaskCall, error) {
 	h := &req.Header
-	rest, _ := bytes.CutPrefix(gateway.RawPath(h.RequestURI()), []byte(taskPath))
+	rest, _ := bytes.CutPrefix(httpfield.RawPath(h.RequestURI()), []byte(taskPath))
 	p, ok := parseTaskPath(rest)
 	if !ok {
-		return gateway.TaskCall{}, &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
+		return dialect.TaskCall{}, &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found: no such path"}
 	}
 	t := d.current.Load()
 	if own, ok := r.Own.(*taskPlace); ok {
 		t = own.table
 	}
 	query := queryOf(h.RequestURI())
-	c := gateway.TaskCall{Task: p.id, View: p.form}
+	c := dialect.TaskCall{Task: p.id, View: p.form}
 	if err := d.reader(&c, t, req, p, query, now); err != nil {
-		return gateway.TaskCall{}, err
+		return dialect.TaskCall{}, err
 	}
 	switch string(h.Method()) {
 	case fasthttp.MethodDelete:
-		c.Do = gateway.CancelTask
+		c.Do = dialect.CancelTask
 	case fasthttp.MethodPut:
 		if fault := cancels(req.Body()); fault != nil {
-			return gateway.TaskCall{}, fault
+			return dialect.TaskCall{}, fault
 		}
-		c.Do = gateway.CancelTask
+		c.Do = dialect.CancelTask
 	}
 	t.readWishes(&c, h, query)
 	return c, nil
 }
 
 // reader says who asks, and what that one may read.
-func (d *Dialect) reader(c *gateway.TaskCall, t *table, req *fasthttp.Request, p taskTarget, query *fasthttp.Args, now time.Time) error {
+func (d *Dialect) reader(c *dialect.TaskCall, t *table, req *fasthttp.Request, p taskTarget, query *fasthttp.Args, now time.Time) error {
 	said := present(&req.Header)
 	switch token := query.Peek("t"); {
 	case p.signed:
@@ -131,7 +131,7 @@ func (d *Dialect) reader(c *gateway.TaskCall, t *table, req *fasthttp.Request, p
 	case p.form == formEvents && len(token) > 0:
 		id, err := d.outside.Keys.ParseTaskID(p.id)
 		if err != nil || !d.outside.Keys.ParseEventsToken(token, id) {
-			return &gateway.Fault{Status: fasthttp.StatusNotFound, Reason: gateway.ForgedName, Text: "Not found: no such task"}
+			return &dialect.Fault{Status: fasthttp.StatusNotFound, Reason: dialect.ForgedName, Text: "Not found: no such task"}
 		}
 		// Several lines make no origin that a key allows.
 		if origin := string(bytes.Join(req.Header.PeekAll(fasthttp.HeaderOrigin), []byte(", "))); origin != "" {
@@ -170,11 +170,11 @@ func mayRead(login, of string, guarded bool) error {
 	case login == "":
 		return unauthorized(AuthKey, false)
 	}
-	return &gateway.Fault{Status: fasthttp.StatusNotFound, Reason: gateway.ForgedName, Login: login, Text: "Not found: no such task"}
+	return &dialect.Fault{Status: fasthttp.StatusNotFound, Reason: dialect.ForgedName, Login: login, Text: "Not found: no such task"}
 }
 
 // readWishes reads how a client wants to hear of a task, and for how long it waits.
-func (t *table) readWishes(c *gateway.TaskCall, h *fasthttp.RequestHeader, query *fasthttp.Args) {
+func (t *table) readWishes(c *dialect.TaskCall, h *fasthttp.RequestHeader, query *fasthttp.Args) {
 	p := httpfield.ReadPreferences(h, t.config.MaxWait)
 	form := c.View
 	wants := ""
@@ -187,7 +187,7 @@ func (t *table) readWishes(c *gateway.TaskCall, h *fasthttp.RequestHeader, query
 	if wants == typeHAL {
 		c.View |= wantsHAL
 	}
-	if c.Do == gateway.CancelTask {
+	if c.Do == dialect.CancelTask {
 		return
 	}
 	if form == formEvents || wants == typeEvents {
@@ -209,7 +209,7 @@ func (t *table) readWishes(c *gateway.TaskCall, h *fasthttp.RequestHeader, query
 }
 
 // follow reads where a stream of events begins, and for how long it goes on.
-func (t *table) follow(c *gateway.TaskCall, h *fasthttp.RequestHeader, query *fasthttp.Args, p httpfield.Preferences) {
+func (t *table) follow(c *dialect.TaskCall, h *fasthttp.RequestHeader, query *fasthttp.Args, p httpfield.Preferences) {
 	last := h.Peek("Last-Event-ID")
 	if len(last) == 0 {
 		last = query.Peek("lastEventId")
@@ -218,7 +218,7 @@ func (t *table) follow(c *gateway.TaskCall, h *fasthttp.RequestHeader, query *fa
 		c.View = formOver
 		return
 	}
-	c.Do, c.After = gateway.Follow, uint32(number(last, math.MaxUint32)) //nolint:gosec // at most that
+	c.Do, c.After = dialect.Follow, uint32(number(last, math.MaxUint32)) //nolint:gosec // at most that
 	c.Wait = t.config.MaxWait
 	if p.Wait > 0 {
 		c.Wait = p.Wait
@@ -250,7 +250,7 @@ func queryOf(target []byte) *fasthttp.Args {
 }
 
 // cancels refuses a body that does not ask to cancel a task.
-func cancels(body []byte) *gateway.Fault {
+func cancels(body []byte) *dialect.Fault {
 	var said struct {
 		Status *string `json:"status"`
 	}
@@ -258,12 +258,12 @@ func cancels(body []byte) *gateway.Fault {
 		if *said.Status == "cancelled" {
 			return nil
 		}
-		return &gateway.Fault{
-			Status: fasthttp.StatusUnprocessableEntity, Reason: gateway.BadStatus, Text: "A task can only be given the status cancelled",
-			Details: []gateway.Detail{{Pointer: "/status", Text: "must be cancelled"}},
+		return &dialect.Fault{
+			Status: fasthttp.StatusUnprocessableEntity, Reason: dialect.BadStatus, Text: "A task can only be given the status cancelled",
+			Details: []dialect.Detail{{Pointer: "/status", Text: "must be cancelled"}},
 		}
 	}
-	return &gateway.Fault{
-		Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: `Incorrect body: it must be {"status":"cancelled"}`,
+	return &dialect.Fault{
+		Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: `Incorrect body: it must be {"status":"cancelled"}`,
 	}
 }

@@ -8,21 +8,22 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/rest"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 )
 
 // taskCall reads a request about a task.
-func taskCall(t testing.TB, d *rest.Dialect, line, body string, headers ...string) (gateway.TaskCall, *gateway.Fault) {
+func taskCall(t testing.TB, d *rest.Dialect, line, body string, headers ...string) (dialect.TaskCall, *dialect.Fault) {
 	t.Helper()
 	req := request(line, body, headers...)
-	r, ok := d.Route(gateway.RawPath(req.Header.RequestURI()))
-	if !ok || r.Kind != gateway.Task {
+	r, ok := d.Route(httpfield.RawPath(req.Header.RequestURI()))
+	if !ok || r.Kind != dialect.Task {
 		t.Fatalf("%s is no task: %+v", line, r)
 	}
 	c, err := d.Task(req, r, now)
 	if err != nil {
-		f, ok := err.(*gateway.Fault) //nolint:errorlint // the contract
+		f, ok := err.(*dialect.Fault) //nolint:errorlint // the contract
 		if !ok {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func may(t testing.TB, d *rest.Dialect, login string, guarded bool, line string,
 		return 0
 	}
 	if err := c.MayRead(login, guarded); err != nil {
-		return err.(*gateway.Fault).Status //nolint:errorlint // the contract
+		return err.(*dialect.Fault).Status //nolint:errorlint // the contract
 	}
 	return 0
 }
@@ -78,7 +79,7 @@ func TestReaders(t *testing.T) {
 func TestTokenOfEvents(t *testing.T) {
 	d := shop(t)
 	id, other := taskID(t), taskID(t)
-	stream := members(t, answer(d, must(t, d, "POST /open", ""), open(gateway.ErrHandedOver, id)).Body())["stream"].(string)
+	stream := members(t, answer(d, must(t, d, "POST /open", ""), open(dialect.ErrHandedOver, id)).Body())["stream"].(string)
 	if got := may(t, d, "access/web", true, "GET "+stream); got != 0 {
 		t.Errorf("its own events: %d", got)
 	}
@@ -108,7 +109,7 @@ func TestTokenOfEvents(t *testing.T) {
 
 func TestWishes(t *testing.T) {
 	d := newDialect(t, config([]rest.RouteConfig{route("one", "/one")}))
-	f := func(do gateway.TaskVerb, wait time.Duration, applied, line string, headers ...string) gateway.TaskCall {
+	f := func(do dialect.TaskVerb, wait time.Duration, applied, line string, headers ...string) dialect.TaskCall {
 		t.Helper()
 		c, fault := taskCall(t, d, line, "", headers...)
 		if fault != nil || string(c.Task) != "x" || c.Do != do || c.Wait != wait || c.Applied != applied {
@@ -117,31 +118,31 @@ func TestWishes(t *testing.T) {
 		return c
 	}
 	const s = time.Second
-	f(gateway.Read, 0, "", "GET /tasks/x")
-	f(gateway.Read, 5*s, "wait=5", "GET /tasks/x", "Prefer: wait=5, respond-async")
-	f(gateway.Read, 300*s, "wait=300", "GET /tasks/x/status", "Prefer: wait=999")
-	f(gateway.Read, 5*s, "redirect, wait=5", "GET /tasks/x", "Prefer: wait=5, redirect")
-	f(gateway.Read, 0, "", "GET /tasks/x", "Prefer: redirect")
-	if c := f(gateway.Read, 7*s, "", "GET /tasks/x?hop=2&wait=7"); c.Hop != 2 {
+	f(dialect.Read, 0, "", "GET /tasks/x")
+	f(dialect.Read, 5*s, "wait=5", "GET /tasks/x", "Prefer: wait=5, respond-async")
+	f(dialect.Read, 300*s, "wait=300", "GET /tasks/x/status", "Prefer: wait=999")
+	f(dialect.Read, 5*s, "redirect, wait=5", "GET /tasks/x", "Prefer: wait=5, redirect")
+	f(dialect.Read, 0, "", "GET /tasks/x", "Prefer: redirect")
+	if c := f(dialect.Read, 7*s, "", "GET /tasks/x?hop=2&wait=7"); c.Hop != 2 {
 		t.Error(c.Hop)
 	}
-	f(gateway.Read, 5*s, "wait=5", "GET /tasks/x?hop=2&wait=7", "Prefer: wait=5")
-	f(gateway.Read, 300*s, "", "GET /tasks/x?hop=2&wait=99999999999999999999")
-	f(gateway.Read, 300*s, "", "GET /tasks/x?hop=2&wait=9999999999")
-	f(gateway.Read, 0, "", "GET /tasks/x?hop=-1&wait=7")
-	if c := f(gateway.Follow, 300*s, "", "GET /tasks/x/events"); c.After != 0 {
+	f(dialect.Read, 5*s, "wait=5", "GET /tasks/x?hop=2&wait=7", "Prefer: wait=5")
+	f(dialect.Read, 300*s, "", "GET /tasks/x?hop=2&wait=99999999999999999999")
+	f(dialect.Read, 300*s, "", "GET /tasks/x?hop=2&wait=9999999999")
+	f(dialect.Read, 0, "", "GET /tasks/x?hop=-1&wait=7")
+	if c := f(dialect.Follow, 300*s, "", "GET /tasks/x/events"); c.After != 0 {
 		t.Error(c.After)
 	}
-	if c := f(gateway.Follow, 5*s, "wait=5", "GET /tasks/x", "Accept: text/event-stream", "Prefer: wait=5", "Last-Event-ID: 17"); c.After != 17 {
+	if c := f(dialect.Follow, 5*s, "wait=5", "GET /tasks/x", "Accept: text/event-stream", "Prefer: wait=5", "Last-Event-ID: 17"); c.After != 17 {
 		t.Error(c.After)
 	}
-	if c := f(gateway.Follow, 300*s, "", "GET /tasks/x/events?lastEventId=18"); c.After != 18 {
+	if c := f(dialect.Follow, 300*s, "", "GET /tasks/x/events?lastEventId=18"); c.After != 18 {
 		t.Error(c.After)
 	}
-	if c := f(gateway.Follow, 300*s, "", "GET /tasks/x/events", "Last-Event-ID: nonsense"); c.After != 0 {
+	if c := f(dialect.Follow, 300*s, "", "GET /tasks/x/events", "Last-Event-ID: nonsense"); c.After != 0 {
 		t.Error(c.After)
 	}
-	f(gateway.CancelTask, 0, "", "DELETE /tasks/x", "Prefer: wait=5", "Accept: text/event-stream")
+	f(dialect.CancelTask, 0, "", "DELETE /tasks/x", "Prefer: wait=5", "Accept: text/event-stream")
 }
 
 func TestPutStatus(t *testing.T) {
@@ -150,7 +151,7 @@ func TestPutStatus(t *testing.T) {
 		t.Helper()
 		c, fault := taskCall(t, d, "PUT /tasks/x", body)
 		switch {
-		case status == 0 && (fault != nil || c.Do != gateway.CancelTask), status != 0 && (fault == nil || fault.Status != status):
+		case status == 0 && (fault != nil || c.Do != dialect.CancelTask), status != 0 && (fault == nil || fault.Status != status):
 			t.Errorf("%s: %+v, %v", body, c, fault)
 		}
 	}
@@ -173,7 +174,7 @@ func TestPutStatus(t *testing.T) {
 }
 
 // view words a task, made by a call, as a request asks for it.
-func view(t testing.TB, d *rest.Dialect, made *gateway.Call, r *gateway.Reply, line string, headers ...string) *fasthttp.Response {
+func view(t testing.TB, d *rest.Dialect, made *dialect.Call, r *dialect.Reply, line string, headers ...string) *fasthttp.Response {
 	t.Helper()
 	body := ""
 	if strings.HasPrefix(line, "PUT") {
@@ -209,7 +210,7 @@ func TestPlainView(t *testing.T) {
 	made := must(t, d, "POST /a", "", "Prefer: wait=5")
 	id := taskID(t)
 	for _, line := range []string{"GET /tasks/x", "HEAD /tasks/x", "GET /tasks/x/result", "GET /tasks/x?hop=9&wait=5", "GET /tasks/x?hop=1"} {
-		dst := view(t, d, made, open(gateway.ErrPending, id), line)
+		dst := view(t, d, made, open(dialect.ErrPending, id), line)
 		if m := members(t, dst.Body()); dst.StatusCode() != 202 || m["id"] != id || m["status"] != "running" {
 			t.Errorf("%s: %s", line, dst)
 		}
@@ -226,7 +227,7 @@ func TestPlainView(t *testing.T) {
 		isProblem(t, view(t, d, made, final(correlator.Cancelled, "", nil), line), 409, "cancelled")
 		isProblem(t, view(t, d, made, final(correlator.Failed, "", nil), line), 502, "bad-gateway")
 	}
-	dst := view(t, d, nil, open(gateway.ErrPending, id), "GET /tasks/x") // Corezoid's
+	dst := view(t, d, nil, open(dialect.ErrPending, id), "GET /tasks/x") // Corezoid's
 	if dst.StatusCode() != 202 || members(t, dst.Body())["status"] != "running" {
 		t.Errorf("%s", dst)
 	}
@@ -240,7 +241,7 @@ func TestHops(t *testing.T) {
 	made, id := must(t, d, "POST /a", ""), taskID(t)
 	f := func(status int, location, line string, headers ...string) {
 		t.Helper()
-		dst := view(t, d, made, open(gateway.ErrPending, id), line, headers...)
+		dst := view(t, d, made, open(dialect.ErrPending, id), line, headers...)
 		if dst.StatusCode() != status {
 			t.Errorf("%s: %d", line, dst.StatusCode())
 		}
@@ -258,7 +259,7 @@ func TestHops(t *testing.T) {
 func TestStatusMonitor(t *testing.T) {
 	d := newDialect(t, config([]rest.RouteConfig{route("a", "/a")}))
 	made, id := must(t, d, "POST /a", ""), taskID(t)
-	f := func(r *gateway.Reply, made *gateway.Call, status string, headers ...string) map[string]any {
+	f := func(r *dialect.Reply, made *dialect.Call, status string, headers ...string) map[string]any {
 		t.Helper()
 		r.Task, r.Accepted = id, now
 		dst := view(t, d, made, r, "GET /tasks/x/status", "Accept: application/hal+json")
@@ -269,7 +270,7 @@ func TestStatusMonitor(t *testing.T) {
 		wantHeaders(t, dst, append(headers, "Content-Type: application/json", "Location:")...)
 		return m
 	}
-	r := open(gateway.ErrPending, "")
+	r := open(dialect.ErrPending, "")
 	r.Merged = [][]byte{[]byte(`{"percentComplete":40.5}`)}
 	if m := f(r, made, "Running", "Retry-After: 2"); m["percentComplete"] != 40.5 {
 		t.Error(m)
@@ -312,10 +313,10 @@ func TestHALView(t *testing.T) {
 	const wants = "Accept: application/hal+json"
 	auto, hal, status := must(t, d, "POST /auto", ""), must(t, d, "POST /hal", ""), must(t, d, "POST /status", "")
 	for _, c := range []struct {
-		made   *gateway.Call
+		made   *dialect.Call
 		accept string
 	}{{auto, wants}, {hal, "Accept: */*"}, {hal, wants}, {nil, wants}} {
-		dst := view(t, d, c.made, open(gateway.ErrPending, id), "GET /tasks/x", c.accept)
+		dst := view(t, d, c.made, open(dialect.ErrPending, id), "GET /tasks/x", c.accept)
 		m := members(t, dst.Body())
 		if dst.StatusCode() != 200 || m["retryAfter"] != 2.0 || m["message"] == nil || m["_links"].(map[string]any)["self"].(map[string]any)["href"] != "/tasks/"+id {
 			t.Errorf("%s", dst)
@@ -334,7 +335,7 @@ func TestHALView(t *testing.T) {
 	if dst.StatusCode() != 200 || string(dst.Body()) != "x" {
 		t.Errorf("%s", dst)
 	}
-	for made, want := range map[*gateway.Call]int{hal: 200, status: 409} {
+	for made, want := range map[*dialect.Call]int{hal: 200, status: 409} {
 		dst := view(t, d, made, final(correlator.Cancelled, "", nil), "GET /tasks/x")
 		if p := members(t, dst.Body()); dst.StatusCode() != want || p["status"] != 409.0 || p["type"] != "/errors/cancelled" || string(dst.Header.ContentType()) != "application/problem+json" {
 			t.Errorf("%s", dst)
@@ -344,7 +345,7 @@ func TestHALView(t *testing.T) {
 	if p := isProblem(t, dst, 502, "engine-error"); p["detail"] != "broken" {
 		t.Error(p)
 	}
-	if dst := view(t, d, must(t, d, "POST /plain", ""), open(gateway.ErrPending, id), "GET /tasks/x", wants); dst.StatusCode() != 202 {
+	if dst := view(t, d, must(t, d, "POST /plain", ""), open(dialect.ErrPending, id), "GET /tasks/x", wants); dst.StatusCode() != 202 {
 		t.Errorf("%s", dst)
 	}
 }
@@ -352,7 +353,7 @@ func TestHALView(t *testing.T) {
 func TestCancelView(t *testing.T) {
 	d := newDialect(t, config([]rest.RouteConfig{route("a", "/a"), route("hal", "/hal", func(r *rest.RouteConfig) { r.View = rest.ViewHAL })}))
 	id := taskID(t)
-	for kind, made := range map[string]*gateway.Call{"application/json": must(t, d, "POST /a", ""), "application/hal+json": must(t, d, "POST /hal", "")} {
+	for kind, made := range map[string]*dialect.Call{"application/json": must(t, d, "POST /a", ""), "application/hal+json": must(t, d, "POST /hal", "")} {
 		for _, line := range []string{"DELETE /tasks/x", "PUT /tasks/x"} {
 			r := final(correlator.Cancelled, "", nil)
 			r.Task = id
@@ -362,7 +363,7 @@ func TestCancelView(t *testing.T) {
 			}
 			wantHeaders(t, dst, "Content-Type: "+kind, "Location: /tasks/"+id)
 			dst = new(fasthttp.Response)
-			d.View(dst, &gateway.TaskCall{Do: gateway.CancelTask, Ended: true, State: made.Options.State}, r, func(*fasthttp.Response) {})
+			d.View(dst, &dialect.TaskCall{Do: dialect.CancelTask, Ended: true, State: made.Options.State}, r, func(*fasthttp.Response) {})
 			isProblem(t, dst, 409, "task-over")
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/httpfield"
 	"syncgate/signer"
 )
@@ -68,7 +68,7 @@ func (c *Config) check(p *problems, key string, r *RouteConfig, unique map[strin
 	p.oneOf(at("view"), r.View, ViewAuto, ViewPlain, ViewHAL, ViewOS1)
 	r.checkOS1(p, at)
 	p.oneOf(at("hal.failed"), r.HAL.Failed, FailedOK, FailedStatus)
-	p.oneOf(at("on_disconnect"), r.OnDisconnect, "", gateway.Keep, gateway.Drop, onDisconnectCancel)
+	p.oneOf(at("on_disconnect"), r.OnDisconnect, "", dialect.Keep, dialect.Drop, onDisconnectCancel)
 	if n := r.Limits.Subscriptions; r.Subscriptions && (n < 1 || n > MostSubscriptions) {
 		p.add(at("limits.subscriptions"), "must be 1 to %d", MostSubscriptions)
 	}
@@ -126,7 +126,7 @@ func (c *Config) checkEngine(p *problems, key string, r *RouteConfig) {
 	at := func(name string) string { return key + "." + name }
 	i := slices.IndexFunc(c.Engines, func(e Engine) bool { return e.Name == r.Engine })
 	if i < 0 {
-		p.add(at("engine"), "is not one of engines, nor %s", gateway.DefaultEngine)
+		p.add(at("engine"), "is not one of engines, nor %s", dialect.DefaultEngine)
 		return
 	}
 	e := c.Engines[i]

@@ -5,11 +5,11 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 )
 
 // View words what is known of a task in the form that the request asks for.
-func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, own func(dst *fasthttp.Response)) {
+func (d *Dialect) View(dst *fasthttp.Response, c *dialect.TaskCall, r *dialect.Reply, own func(dst *fasthttp.Response)) {
 	s := d.current.Load().stateOf(c.State)
 	var ours *state
 	if c.State != nil {
@@ -21,7 +21,7 @@ func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.R
 	case form == formOver:
 		dst.SetStatusCode(fasthttp.StatusNoContent)
 		dst.Header.SetNoDefaultContentType(true)
-	case c.Do == gateway.CancelTask:
+	case c.Do == dialect.CancelTask:
 		d.cancelled(dst, &s, c, r, hal)
 	case s.View == ViewHAL && c.View&takesNone != 0:
 		p := problemOfTask("not-acceptable", fasthttp.StatusNotAcceptable, "Not acceptable: this task is answered as "+typeHAL, r.RequestID)
@@ -39,7 +39,7 @@ func (d *Dialect) View(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.R
 }
 
 // pending words a task that runs. A client that was sent here is sent on.
-func (d *Dialect) pending(dst *fasthttp.Response, c *gateway.TaskCall, r *gateway.Reply, hal bool) {
+func (d *Dialect) pending(dst *fasthttp.Response, c *dialect.TaskCall, r *dialect.Reply, hal bool) {
 	sent := c.Hop > 0 || c.View&wantsNext != 0
 	switch {
 	case sent && c.Wait > 0 && c.Hop < MostHops:
@@ -63,7 +63,7 @@ func ends(dst *fasthttp.Response, own func(dst *fasthttp.Response)) {
 }
 
 // halEnd words a task that is over in hal+json: it names the result, or it is the problem.
-func (d *Dialect) halEnd(dst *fasthttp.Response, s *state, is how, r *gateway.Reply, own func(dst *fasthttp.Response)) {
+func (d *Dialect) halEnd(dst *fasthttp.Response, s *state, is how, r *dialect.Reply, own func(dst *fasthttp.Response)) {
 	if is == succeeded {
 		dst.SetStatusCode(fasthttp.StatusSeeOther)
 		dst.Header.Set("Location", d.taskURL(r.Task, "/result"))
@@ -94,7 +94,7 @@ func problemOfHAL(reply *fasthttp.Response, is how, requestID string) problem {
 }
 
 // cancelled answers who wants a task to end.
-func (d *Dialect) cancelled(dst *fasthttp.Response, s *state, c *gateway.TaskCall, r *gateway.Reply, hal bool) {
+func (d *Dialect) cancelled(dst *fasthttp.Response, s *state, c *dialect.TaskCall, r *dialect.Reply, hal bool) {
 	switch {
 	case c.Ended:
 		p := problemOfTask("task-over", fasthttp.StatusConflict, "The task was over before it could be cancelled", r.RequestID)

@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
 	"syncgate/internal/splice"
 	"syncgate/notify"
 	"syncgate/signer"
@@ -35,7 +35,7 @@ const (
 
 // readWish takes our members out of a body. rest is the body without them, byte for byte. A call without a receiver has none but topic true, which
 // is refused: mode and the others are data of its task. What does not begin as an object has none, whatever its Content-Type; what does has to be one: an engine may read more than we can.
-func (r *route) readWish(body []byte) (rest []byte, w wish, fault *gateway.Fault) {
+func (r *route) readWish(body []byte) (rest []byte, w wish, fault *dialect.Fault) {
 	if len(body) == 0 {
 		return body, w, nil
 	}
@@ -50,7 +50,7 @@ func (r *route) readWish(body []byte) (rest []byte, w wish, fault *gateway.Fault
 	case err == nil:
 		return rest, w, w.read(said)
 	case r.role == subscribes, beginsObject(body):
-		return nil, w, &gateway.Fault{Status: fasthttp.StatusBadRequest, Reason: gateway.BadBody, Text: "Incorrect body: " + err.Error()}
+		return nil, w, &dialect.Fault{Status: fasthttp.StatusBadRequest, Reason: dialect.BadBody, Text: "Incorrect body: " + err.Error()}
 	}
 	return body, w, nil
 }
@@ -150,7 +150,7 @@ func ours(name []byte) string {
 }
 
 // read takes what our members say.
-func (w *wish) read(said map[string][]byte) *gateway.Fault {
+func (w *wish) read(said map[string][]byte) *dialect.Fault {
 	var secret string
 	for _, m := range []struct {
 		name, must string
@@ -178,7 +178,7 @@ func (w *wish) read(said map[string][]byte) *gateway.Fault {
 }
 
 // checkWish refuses what a route cannot do.
-func (d *Dialect) checkWish(r *route, w *wish) *gateway.Fault {
+func (d *Dialect) checkWish(r *route, w *wish) *dialect.Fault {
 	w.continuous = w.mode == string(notify.Continuous)
 	switch {
 	case w.mode != "" && w.mode != string(notify.Once) && !w.continuous:
@@ -198,7 +198,7 @@ func (d *Dialect) checkWish(r *route, w *wish) *gateway.Fault {
 }
 
 // checkReceiver refuses a URL that a member of a body names, if nothing may be sent there.
-func (d *Dialect) checkReceiver(member, url string) *gateway.Fault {
+func (d *Dialect) checkReceiver(member, url string) *dialect.Fault {
 	err := d.outside.Push.Sender.Check(url)
 	refused, ok := errors.AsType[*notify.RefusedError](err)
 	switch {
@@ -211,6 +211,6 @@ func (d *Dialect) checkReceiver(member, url string) *gateway.Fault {
 }
 
 // notAccepted refuses a subscription.
-func notAccepted(format string, args ...any) *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusForbidden, Reason: gateway.BadSubscription, Text: "Not accepted: " + fmt.Sprintf(format, args...)}
+func notAccepted(format string, args ...any) *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusForbidden, Reason: dialect.BadSubscription, Text: "Not accepted: " + fmt.Sprintf(format, args...)}
 }

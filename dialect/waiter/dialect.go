@@ -8,7 +8,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"syncgate/gateway"
+	"syncgate/dialect"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/webhook"
 )
 
@@ -20,8 +21,8 @@ type Dialect struct {
 }
 
 var (
-	_ gateway.Dialect         = (*Dialect)(nil)
-	_ gateway.ResourceDialect = (*Dialect)(nil)
+	_ dialect.Dialect         = (*Dialect)(nil)
+	_ dialect.ResourceDialect = (*Dialect)(nil)
 )
 
 // NewDialect makes the Dialect of a Table.
@@ -33,35 +34,35 @@ func NewDialect(t *Table) *Dialect {
 func (*Dialect) Name() string { return "waiter" }
 
 // Route knows /api/1/json/callback/{node}/{hash}, whatever they are: what is wrong with them Resource says, in the same words for all.
-func (d *Dialect) Route(path []byte) (r gateway.Route, ok bool) {
+func (d *Dialect) Route(path []byte) (r dialect.Route, ok bool) {
 	if _, _, ok := splitAddress(path); !ok {
-		return gateway.Route{}, false
+		return dialect.Route{}, false
 	}
 	s := d.table.current.Load()
-	return gateway.Route{Kind: gateway.Report, Own: s, Methods: d.methods, Wait: s.longest + deliverTime}, true
+	return dialect.Route{Kind: dialect.Report, Own: s, Methods: d.methods, Wait: s.longest + deliverTime}, true
 }
 
 // Accept refuses: there is nothing to create.
-func (*Dialect) Accept(*fasthttp.Request, gateway.Route, time.Time) (*gateway.Call, error) {
+func (*Dialect) Accept(*fasthttp.Request, dialect.Route, time.Time) (*dialect.Call, error) {
 	return nil, notFound()
 }
 
 // Answer does nothing: the dialect makes no task.
-func (*Dialect) Answer(*fasthttp.Response, *gateway.Call, *gateway.Reply) {}
+func (*Dialect) Answer(*fasthttp.Response, *dialect.Call, *dialect.Reply) {}
 
 // Refuse words a fault as those of packages are.
-func (*Dialect) Refuse(dst *fasthttp.Response, f *gateway.Fault, _ string) {
+func (*Dialect) Refuse(dst *fasthttp.Response, f *dialect.Fault, _ string) {
 	write(dst, f.Status, []opAnswer{{proc: procError, description: f.Text}})
 }
 
-func notFound() *gateway.Fault {
-	return &gateway.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
+func notFound() *dialect.Fault {
+	return &dialect.Fault{Status: fasthttp.StatusNotFound, Text: "Not found"}
 }
 
 // Resource answers a request at a waiter's URL. Nothing is looked up for one whose URL or verification is wrong.
-func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at gateway.ResourceCall) (login string, err error) {
+func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, at dialect.ResourceCall) (login string, err error) {
 	s, ok := at.Route.Own.(*set)
-	node, hash, isAddress := splitAddress(gateway.RawPath(req.Header.RequestURI()))
+	node, hash, isAddress := splitAddress(httpfield.RawPath(req.Header.RequestURI()))
 	if !ok || !isAddress {
 		return "", notFound()
 	}
@@ -77,7 +78,7 @@ func (d *Dialect) Resource(ctx context.Context, dst *fasthttp.Response, req *fas
 }
 
 // called answers a request at the URL of a waiter.
-func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, w *waiter, at gateway.ResourceCall) error {
+func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthttp.Request, w *waiter, at dialect.ResourceCall) error {
 	if w.challenge {
 		if a := webhook.BeforeVerify(req, w.Verify.VerifyToken); a != nil {
 			a.Write(dst)
@@ -85,13 +86,13 @@ func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthtt
 		}
 	}
 	if !req.Header.IsPost() {
-		return &gateway.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: fasthttp.MethodPost}
+		return &dialect.Fault{Status: fasthttp.StatusMethodNotAllowed, Text: "Method not allowed", Allow: fasthttp.MethodPost}
 	}
 	remote, _ := netip.ParseAddr(at.Remote) // what is none is in no network
 	if err := w.verifier.Check(req, remote, at.Now); err != nil {
 		t.counts.count(w, countedUnauthorized)
 		t.log.Debug().Err(err).Str("waiter", w.Name).Msg("a callback was not verified")
-		return &gateway.Fault{Status: fasthttp.StatusUnauthorized, Text: "Not verified", Authenticate: w.authenticate(), Err: err}
+		return &dialect.Fault{Status: fasthttp.StatusUnauthorized, Text: "Not verified", Authenticate: w.authenticate(), Err: err}
 	}
 	if w.challenge {
 		if a := webhook.AfterVerify(req); a != nil {
@@ -102,7 +103,7 @@ func (t *Table) called(ctx context.Context, dst *fasthttp.Response, req *fasthtt
 	body, err := w.body.Read(req)
 	if errors.Is(err, webhook.ErrCoding) {
 		t.counts.count(w, countedRefused)
-		return &gateway.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
+		return &dialect.Fault{Status: fasthttp.StatusUnsupportedMediaType, Text: "Content-Encoding is not supported: send the body as it is"}
 	}
 	if err != nil {
 		return t.refused(dst, w, err.Error())

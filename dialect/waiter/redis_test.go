@@ -14,8 +14,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"syncgate/correlator/redis"
+	"syncgate/dialect"
 	"syncgate/dialect/waiter"
-	"syncgate/gateway"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/redistest"
 	"syncgate/internal/webhook"
 )
@@ -114,12 +115,12 @@ func TestForgedURLsCostNoLookUp(t *testing.T) {
 	req.SetBodyString(`{"order":{"id":17}}`)
 	send := func(target string) {
 		req.Header.SetRequestURI(target)
-		r, ok := d.Route(gateway.RawPath(req.Header.RequestURI()))
-		if !ok || r.Kind != gateway.Report {
+		r, ok := d.Route(httpfield.RawPath(req.Header.RequestURI()))
+		if !ok || r.Kind != dialect.Report {
 			t.Fatalf("%s: %+v", target, r)
 		}
-		if _, err := d.Resource(t.Context(), dst, req, gateway.ResourceCall{Route: r, Now: time.Now()}); err != nil {
-			dst.SetStatusCode(err.(*gateway.Fault).Status) //nolint:errorlint // the contract
+		if _, err := d.Resource(t.Context(), dst, req, dialect.ResourceCall{Route: r, Now: time.Now()}); err != nil {
+			dst.SetStatusCode(err.(*dialect.Fault).Status) //nolint:errorlint // the contract
 		}
 	}
 	before := scripts(s)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/dialect/corezoid"
 	"syncgate/dialect/waiter"
 	"syncgate/gateway"
@@ -63,7 +64,7 @@ func startWhole(t *testing.T, c shared, keys *correlator.Keys, all ...waiter.Con
 	}
 	api := newCorezoid(t, cfg)
 	g, err := gateway.New(cfg, gateway.Parts{
-		Correlator: c, Keys: keys, Dialect: api, Engine: api, Dialects: []gateway.Dialect{waiter.NewDialect(w.table)},
+		Correlator: c, Keys: keys, Dialect: api, Engine: api, Dialects: []dialect.Dialect{waiter.NewDialect(w.table)},
 		Log: log, Metrics: w.metrics, Version: "test",
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 	"github.com/valyala/fasthttp/pprofhandler"
 
+	"syncgate/internal/httpfield"
 	"syncgate/internal/httpserver"
 	"syncgate/internal/whereabouts"
 )
@@ -63,7 +64,7 @@ func (h *Handler) Close() { h.live.close() }
 // Serve answers an operator, whose request is suspended as x. A profile takes as long as it is asked to. No answer is to be kept by caches, but those about health,
 // which browsers may ask for under any name: they say one word.
 func (h *Handler) Serve(ctx *fasthttp.RequestCtx, x httpserver.Exchange) {
-	path := string(httpserver.RawPath(ctx.RequestURI()))
+	path := string(httpfield.RawPath(ctx.RequestURI()))
 	open := reads(ctx) && (path == healthPath || path == readyPath)
 	switch {
 	case !open && !h.mayAsk(ctx):

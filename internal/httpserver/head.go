@@ -237,22 +237,6 @@ func authorityOf(target []byte) (authority []byte, absolute bool) {
 	return rest, true
 }
 
-// RawPath gives the path of a request target as it came, without its query and without the scheme and authority of the absolute form:
-// fasthttp's own Path decodes and normalises, and signatures are over what was sent.
-func RawPath(target []byte) []byte {
-	if len(target) > 0 && target[0] != '/' {
-		if _, rest, ok := bytes.Cut(target, []byte("://")); ok {
-			end := bytes.IndexAny(rest, "/?")
-			if end < 0 || rest[end] == '?' {
-				return []byte("/")
-			}
-			target = rest[end:]
-		}
-	}
-	path, _, _ := bytes.Cut(target, []byte("?"))
-	return path
-}
-
 // isHost reports whether b is uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2).
 func isHost(b []byte) bool {
 	name, port := b, []byte(nil)

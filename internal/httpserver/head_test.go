@@ -142,24 +142,6 @@ func TestHost(t *testing.T) {
 	f("a:443", "a", true)
 }
 
-func TestRawPath(t *testing.T) {
-	f := func(target, want string) {
-		t.Helper()
-		if got := string(RawPath([]byte(target))); got != want {
-			t.Errorf("RawPath(%q) = %q; want %q", target, got, want)
-		}
-	}
-	f("/api/2/json/1/2/3", "/api/2/json/1/2/3")
-	f("/api/2/json/1/2/3?x=/y", "/api/2/json/1/2/3")
-	f("/a%2Fb//../c", "/a%2Fb//../c")
-	f("http://host:1/a?b", "/a")
-	f("http://host", "/")
-	f("http://host?/api/1/json", "/")
-	f("http://host?a=http://b/c", "/")
-	f("*", "*")
-	f("/x?u=http://y/z", "/x")
-}
-
 func TestTokenBytes(t *testing.T) {
 	for c := range 256 {
 		want := c < 128 && strings.ContainsRune("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", rune(c))

@@ -15,7 +15,7 @@ import (
 
 	"syncgate/correlator"
 	"syncgate/gateway"
-	"syncgate/internal/httpserver"
+	"syncgate/internal/httpfield"
 	"syncgate/internal/redact"
 )
 
@@ -116,7 +116,7 @@ func (t *Tracer) Begin(h *fasthttp.RequestHeader) *gateway.Trace {
 	o.Set(h)
 	if o.place.sampled {
 		o.Request, o.Own = o.place.String(), o
-		o.method, o.path, o.userAgent = string(h.Method()), redact.Path(httpserver.RawPath(h.RequestURI())), redact.Text(string(h.UserAgent()))
+		o.method, o.path, o.userAgent = string(h.Method()), redact.Path(httpfield.RawPath(h.RequestURI())), redact.Text(string(h.UserAgent()))
 	}
 	return &o.Trace
 }
