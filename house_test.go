@@ -38,7 +38,7 @@ func arrows() map[string]arrow {
 			[]string{"correlator", "internal/nowait"}, []string{"github.com/redis/go-redis/v9", "golang.org/x/sys/unix"}, "it shares the table and not the gateway",
 		},
 		"gateway": {
-			[]string{"correlator", "correlator/retryqueue", "dialect", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/partner", "internal/quota", "internal/redact", "internal/setting", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
+			[]string{"correlator", "correlator/retryqueue", "dialect", "signer", "internal/admin", "internal/cancelqueue", "internal/cors", "internal/eventstream", "internal/httpfield", "internal/httpserver", "internal/median", "internal/metrics", "internal/partner", "internal/quota", "internal/redact", "internal/setting", "internal/taskmeta", "internal/tlsfiles", "internal/upstream", "internal/whereabouts"},
 			[]string{fasthttp, "github.com/rs/zerolog", "github.com/prometheus/client_golang"},
 			"the trip is the same whatever dialect clients speak, whatever engine works, and wherever the table is; it knows no socket",
 		},
@@ -72,6 +72,7 @@ func arrows() map[string]arrow {
 	}
 	maps.Copy(all, dialectArrows())
 	maps.Copy(all, roomArrows())
+	maps.Copy(all, serverArrows())
 	return all
 }
 
@@ -129,21 +130,9 @@ func roomArrows() map[string]arrow {
 		"internal/cancelqueue": {
 			[]string{"internal/redact", "internal/upstream"}, []string{fasthttp, "github.com/rs/zerolog"}, "it repeats requests, and does not know what a task is",
 		},
-		"internal/cors":      {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
-		"internal/edge":      {[]string{"internal/probe"}, nil, "it sends probes and sees what becomes of them, and does not know who asks"},
-		"internal/probe":     {nil, nil, "it is what two programs say to each other, and knows neither"},
-		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
-		"internal/eventstream": {
-			[]string{"internal/httpserver", "internal/timerwheel"},
-			[]string{fasthttp, "github.com/prometheus/client_golang"},
-			"it sends events, and does not know what they say",
-		},
-		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
-		"internal/httpserver": {
-			[]string{"internal/eventloop"},
-			[]string{fasthttp, "github.com/rs/zerolog", "github.com/pires/go-proxyproto", "golang.org/x/sys/unix"},
-			"it reads and answers requests, and knows no trip, route, token or fault",
-		},
+		"internal/cors":   {[]string{"internal/setting"}, []string{fasthttp}, "it knows origins, and not what they ask for"},
+		"internal/edge":   {[]string{"internal/probe"}, nil, "it sends probes and sees what becomes of them, and does not know who asks"},
+		"internal/probe":  {nil, nil, "it is what two programs say to each other, and knows neither"},
 		"internal/median": {nil, nil, "it knows durations, and not what they are for"},
 		"internal/metrics": {
 			[]string{"internal/httpserver", "internal/upstream"}, []string{"github.com/prometheus/client_golang"}, "it counts, and does not know what is done about it",
@@ -156,6 +145,7 @@ func roomArrows() map[string]arrow {
 		"internal/redact":     {nil, nil, "it cleans words, and does not know where they are shown"},
 		"internal/setting":    {nil, nil, "it knows what a value may be, and not what it is for"},
 		"internal/splice":     {nil, []string{jsontext}, "it edits bytes, and does not know what they mean"},
+		"internal/taskmeta":   {nil, nil, "it is what stores hold of a task, and does not know who asks for it"},
 		"internal/timerwheel": {nil, nil, "it knows times, and not what they end"},
 		"internal/tlsfiles": {
 			nil,
@@ -167,17 +157,35 @@ func roomArrows() map[string]arrow {
 			[]string{fasthttp, "github.com/prometheus/client_golang", "github.com/redis/go-redis/v9", "github.com/rs/zerolog", "go.opentelemetry.io/proto/slim/otlp", "google.golang.org/protobuf"},
 			"it records what the gateway says of its trips, and changes nothing of them: all that is OpenTelemetry's is here",
 		},
-		"internal/upstream": {
-			[]string{"internal/eventloop"},
-			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
-			"it sends requests and reads answers, and does not know what they are about",
-		},
 		"internal/webhook": {
 			[]string{"internal/callbackdata", "internal/httpfield", "internal/setting", "internal/splice", "signer"},
 			[]string{fasthttp, jsontext},
 			"it reads and verifies what senders send, and does not know what it completes",
 		},
 		"internal/whereabouts": {[]string{"correlator", "internal/redact"}, nil, "it remembers facts, and does not know how they came about"},
+	}
+}
+
+// serverArrows are those of the packages under the trip: sockets, HTTP and connections to engines.
+func serverArrows() map[string]arrow {
+	return map[string]arrow{
+		"internal/eventloop": {[]string{"internal/nowait", "internal/timerwheel"}, []string{"golang.org/x/sys/unix"}, "it watches sockets, and knows no protocol but TLS"},
+		"internal/eventstream": {
+			[]string{"internal/httpserver", "internal/timerwheel"},
+			[]string{fasthttp, "github.com/prometheus/client_golang"},
+			"it sends events, and does not know what they say",
+		},
+		"internal/httpserver": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/rs/zerolog", "github.com/pires/go-proxyproto", "golang.org/x/sys/unix"},
+			"it reads and answers requests, and knows no trip, route, token or fault",
+		},
+		"internal/httpfield": {nil, []string{fasthttp}, "it reads fields of HTTP, and does not know what they are for"},
+		"internal/upstream": {
+			[]string{"internal/eventloop"},
+			[]string{fasthttp, "github.com/sony/gobreaker/v2", "github.com/rs/zerolog"},
+			"it sends requests and reads answers, and does not know what they are about",
+		},
 	}
 }
 

@@ -171,13 +171,17 @@ func (s *records) add(id ID, cb Callback) (adding, Status) {
 
 // merge takes the newest Meta into r, and what is new of the finals. The caller holds the mutex.
 func (s *records) merge(r *record, rec Record) notice {
-	finals := slices.Clone(rec.Finals)
+	finals := r.Finals
+	if len(finals) != len(rec.Finals) {
+		finals = make([]Callback, len(rec.Finals))
+		copy(finals, r.Finals)
+	}
 	var fresh []Callback
 	for i := range finals {
-		switch {
-		case i < len(r.Finals) && r.Finals[i].Status.Final():
-			finals[i] = r.Finals[i]
-		case finals[i].Status.Final():
+		if finals[i].Status.Final() {
+			continue
+		}
+		if finals[i] = rec.Finals[i]; finals[i].Status.Final() {
 			fresh = append(fresh, finals[i])
 		}
 	}
@@ -276,8 +280,9 @@ func (s *records) schedule(r *record) {
 	r.expires = later(r.expires, r.prolonged)
 	if r.timer != nil && r.timer.End() {
 		s.wheel.Remove(r.timer)
+	} else { // there is none, or it fires at this moment
+		r.timer = &timerwheel.Timer[*record]{Value: r}
 	}
-	r.timer = &timerwheel.Timer[*record]{Value: r}
 	s.wheel.Add(r.timer, r.expires)
 }
 

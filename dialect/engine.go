@@ -82,10 +82,11 @@ func (t EngineTask) Whole() string {
 // Bytes gives the id, or its beginning; nil when there is none. It stands in t.
 func (t *EngineTask) Bytes() []byte { return t.text[:t.size] }
 
-const (
-	StatusHeader = "X-Callback-Status" // as it is looked up: in its canonical form
-	statusQuery  = "callback_status"
-)
+// StatusHeader is the header of a callback that has its status, and that of our answer to one that counts for nothing. It is in its canonical form.
+const StatusHeader = "X-Callback-Status"
+
+// statusQuery is the parameter of a callback's URL that has its status.
+const statusQuery = "callback_status"
 
 // StatusOf reads the status that stands in the head of a callback: X-Callback-Status, else callback_status of its query. Open: neither is
 // there, and what is in the body counts. An unknown word is a *Fault.

@@ -10,6 +10,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect"
 	"syncgate/internal/redact"
+	"syncgate/internal/taskmeta"
 )
 
 // deadlineOf gives when the client of a trip was answered at the latest: a token carries it.
@@ -73,7 +74,7 @@ func (g *Gateway) deliverUnawaited(ctx context.Context, id correlator.ID, cb cor
 }
 
 // recordOf says what is known of an op, and gives what is recorded beside the finals.
-func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta) {
+func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m taskmeta.Meta) {
 	if g.keeper == nil {
 		return noRecord, m
 	}
@@ -96,7 +97,7 @@ func (g *Gateway) recordOf(id correlator.ID, op int) (state recordState, m meta)
 }
 
 // taskEnded leaves the line about a task whose client did not wait, when its result is there.
-func (g *Gateway) taskEnded(id correlator.ID, m meta, cb correlator.Callback) {
+func (g *Gateway) taskEnded(id correlator.ID, m taskmeta.Meta, cb correlator.Callback) {
 	took := time.Since(time.UnixMilli(m.Created))
 	g.medians.Add(m.Route, took)
 	g.recent.AddResult(id, cb.Op, time.Now())

@@ -10,6 +10,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect"
 	"syncgate/internal/httpfield"
+	"syncgate/internal/taskmeta"
 )
 
 // How far an op has come, for those who hold its token. An op of a call with Ends that is open when its time has passed is over: the first who looks at it
@@ -23,7 +24,7 @@ func (g *Gateway) State(ctx context.Context, of correlator.Token) (s dialect.OpS
 	}
 	err = correlator.ErrGone
 	var rec correlator.Record
-	var m meta
+	var m taskmeta.Meta
 	if g.keeper != nil {
 		rec, m, err = g.current(ctx, of.Trip)
 	}
@@ -46,7 +47,7 @@ func (g *Gateway) State(ctx context.Context, of correlator.Token) (s dialect.OpS
 }
 
 // dataOf gives the Data of an OpState.
-func dataOf(rec correlator.Record, m meta, op int) []byte {
+func dataOf(rec correlator.Record, m taskmeta.Meta, op int) []byte {
 	before := correlator.Overlay(m.Data, reported(rec, op))
 	final := rec.Finals[op]
 	switch {
@@ -110,13 +111,13 @@ func (a *asker) Deliver(cb correlator.Callback, done func(correlator.Disposition
 // Expire ends the wait.
 func (a *asker) Expire(error) { a.once.Do(func() { close(a.heard) }) }
 
-// overdue reports whether open ops of a record have timed out, and nobody has written so.
-func (m *meta) overdue(rec correlator.Record) bool {
+// isOverdue reports whether open ops of a record have timed out, and nobody has written so.
+func isOverdue(m taskmeta.Meta, rec correlator.Record) bool {
 	return m.Until != 0 && !rec.Complete() && time.Now().UnixMilli() >= m.Until
 }
 
 // current reads a record. What is overdue is ended before.
-func (g *Gateway) current(ctx context.Context, id correlator.ID) (rec correlator.Record, m meta, err error) {
+func (g *Gateway) current(ctx context.Context, id correlator.ID) (rec correlator.Record, m taskmeta.Meta, err error) {
 	if err := g.retries.Save(id); err != nil {
 		return rec, m, fmt.Errorf("save what is unsaved of trip %v: %w", id, err)
 	}
@@ -124,7 +125,7 @@ func (g *Gateway) current(ctx context.Context, id correlator.ID) (rec correlator
 		if rec, err = g.keeper.Lookup(ctx, id); err != nil {
 			return rec, m, err
 		}
-		if _, m, err = callOf(rec); err != nil || try > 0 || !m.overdue(rec) {
+		if _, m, err = callOf(rec); err != nil || try > 0 || !isOverdue(m, rec) {
 			return rec, m, err
 		}
 		if err = g.endOpen(ctx, id, rec, correlator.Callback{Status: correlator.TimedOut}); err != nil {

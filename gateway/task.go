@@ -1,8 +1,8 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +13,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/taskmeta"
 )
 
 const (
@@ -24,35 +25,11 @@ const (
 	minTokenLife = 10 * time.Minute
 )
 
-// meta is what a record needs beside its finals to be worded as the reply was. Its JSON form is what stores hold.
-type meta struct {
-	Login        string   `json:"login"`
-	Dialect      string   `json:"dialect,omitempty"` // that made it; empty: the default one
-	Engine       string   `json:"engine,omitempty"`  // that has it; empty: the default one
-	Route        string   `json:"route,omitempty"`
-	State        []byte   `json:"state,omitempty"`
-	Data         []byte   `json:"data,omitempty"` // of the request, for a result that is laid over it
-	Guarded      bool     `json:"guarded,omitempty"`
-	HandedOver   bool     `json:"handed_over,omitempty"` // its client did not wait, or comes back for the result
-	Acked        bool     `json:"acked,omitempty"`       // the engine has answered
-	Accepted     []byte   `json:"accepted,omitempty"`    // of its answer
-	Created      int64    `json:"created,omitempty"`     // Unix milliseconds
-	Until        int64    `json:"until,omitempty"`       // Unix milliseconds: when ops that are open time out; 0: they do not
-	TimeoutGiven bool     `json:"timeout_given,omitempty"`
-	Trace        string   `json:"trace,omitempty"` // of the request: its traceparent, if it is recorded
-	Ops          []metaOp `json:"ops"`
-}
-
-type metaOp struct {
-	ID      []byte `json:"id,omitempty"` // []byte and not RawMessage: not a byte may change
-	Ref     []byte `json:"ref,omitempty"`
-	Refused string `json:"refused,omitempty"`
-}
-
 // metaOf gives what is recorded of a trip beside its finals.
 func (t *trip) metaOf() []byte {
 	c := t.call
-	m := meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: make([]metaOp, len(c.Ops))}
+	var one [1]taskmeta.Op // most calls have one op: on the stack
+	m := taskmeta.Meta{Login: c.Login, TimeoutGiven: c.TimeoutGiven, Ops: one[:0]}
 	if o := c.Options; o != nil {
 		m.Engine, m.Route, m.State, m.Data, m.Guarded, m.Created = o.Engine, o.Route, o.State, o.Data, o.Guarded, t.accepted.UnixMilli()
 		m.HandedOver = t.handsOver() || o.ComesBack
@@ -69,20 +46,18 @@ func (t *trip) metaOf() []byte {
 	if t.dialect > 0 {
 		m.Dialect = t.g.dialects.Name(t.dialect)
 	}
-	for i, op := range c.Ops {
-		m.Ops[i] = metaOp{ID: op.ID, Ref: op.Ref, Refused: op.Refused}
+	for i := range c.Ops {
+		op := &c.Ops[i]
+		m.Ops = append(m.Ops, taskmeta.Op{ID: op.ID, Ref: op.Ref, Refused: op.Refused})
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("a record's meta cannot be written: %v", err)) // it holds nothing that has no JSON form
-	}
-	return b
+	var room [256]byte // on the stack: a record is kept for long, and takes what it needs
+	return bytes.Clone(m.Append(room[:0]))
 }
 
 // callOf gives the call of a record, and what else it says.
-func callOf(rec correlator.Record) (c *dialect.Call, m meta, err error) {
-	if err := json.Unmarshal(rec.Meta, &m); err != nil {
-		return nil, m, errors.New("read a record: it is not one of this gateway's") // the library's error quotes it
+func callOf(rec correlator.Record) (c *dialect.Call, m taskmeta.Meta, err error) {
+	if m, err = taskmeta.Parse(rec.Meta); err != nil {
+		return nil, m, fmt.Errorf("read a record: %w", err)
 	}
 	if len(m.Ops) != len(rec.Finals) {
 		return nil, m, fmt.Errorf("read a record: it has %d ops and %d finals", len(m.Ops), len(rec.Finals))
@@ -187,7 +162,7 @@ func (g *Gateway) lookUp(t *trip) (overdue bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var m meta
+	var m taskmeta.Meta
 	if t.call, m, err = callOf(rec); err != nil {
 		return false, err
 	}
@@ -210,7 +185,7 @@ func (g *Gateway) lookUp(t *trip) (overdue bool, err error) {
 		}
 	}
 	t.task.readable = true
-	return m.overdue(rec), nil
+	return isOverdue(m, rec), nil
 }
 
 // refusedTask is what a refusal can say of a request for a task: its call, if the client may read it, and its own dialect words the refusal.
