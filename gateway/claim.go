@@ -136,6 +136,7 @@ func (g *Gateway) claimAgain(t *trip) {
 	detach := t.detach
 	t.round++
 	t.phase, t.why, t.joined, t.inTable, t.detach = starting, nil, false, false, nil
+	t.heard = callbackTimes{}
 	waiting := t.waiting
 	t.waiting = nil
 	t.expect()

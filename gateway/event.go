@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"math"
-	"time"
 
 	"syncgate/correlator"
 	"syncgate/dialect"
@@ -22,6 +20,7 @@ func (t *trip) Deliver(cb correlator.Callback, done func(correlator.Disposition)
 	}
 	t.mu.Lock()
 	before := t.phase
+	t.noteCallback(&cb)
 	d, certain := t.take(cb)
 	if !certain {
 		t.waiting = append(t.waiting, done)
@@ -46,9 +45,6 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	switch {
 	case t.phase == parked && !final:
 		t.finals[cb.Op] = cb
-		if cb.Status != correlator.Answered && !isOurCancel(&cb) && t.g.recent != nil {
-			t.heard.note(t.accepted)
-		}
 		if t.open--; t.open > 0 {
 			return correlator.Held, true
 		}
@@ -60,23 +56,6 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 		return correlator.Repeated, true
 	default:
 		return correlator.Gone, true
-	}
-}
-
-// callbackTimes says how many callbacks a trip has had that were the first of their ops, and when.
-type callbackTimes struct {
-	first, last uint32 // milliseconds after acceptance
-	n           uint16
-}
-
-// note notes one that comes now.
-func (c *callbackTimes) note(accepted time.Time) {
-	c.last = uint32(min(time.Since(accepted).Milliseconds(), math.MaxUint32)) //nolint:gosec // it fits
-	if c.n == 0 {
-		c.first = c.last
-	}
-	if c.n < math.MaxUint16 {
-		c.n++
 	}
 }
 

@@ -75,6 +75,7 @@ func (t *trip) ends(why error) error {
 
 // reported takes what the engine says of its progress: the wait ends, or goes on for as long as the route lets the engine say nothing.
 func (t *trip) reported(cb correlator.Callback) {
+	t.noteReport()
 	o := t.call.Options
 	if o != nil && o.FirstReport && !t.handsOver() {
 		t.decideBy(func() {

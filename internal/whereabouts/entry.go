@@ -12,17 +12,20 @@ import (
 
 // entry is one op of a trip, with what is known of the trip. Times are milliseconds after acceptance; -1: it has not happened.
 type entry struct {
-	id           correlator.ID
-	accepted     int64 // Unix nanoseconds
-	keptUntil    int64 // Unix milliseconds; 0: nothing is kept
-	request, ref short
-	process      [24]byte // as are the two below, cut where it is longer, and 0 behind its end
-	outcome      [20]byte // empty: the trip is not over
-	reason       [20]byte // why it was refused
-	task         Task
+	id                   correlator.ID
+	accepted             int64  // Unix nanoseconds
+	keptUntil            int64  // Unix milliseconds; 0: nothing is kept
+	requestHash, refHash uint64 // of the whole texts. They stand apart from the texts, where each would be followed by 7 bytes of nothing
+	request, ref         short
+	process              [24]byte // as are the two below, cut where it is longer, and 0 behind its end
+	outcome              [20]byte // empty: the trip is not over
+	reason               [20]byte // why it was refused
+	task                 Task
 
-	deadline, forwarded, firstCallback, lastCallback, replied int32
-	engineTime                                                uint32 // microseconds of the exchange with the engine, of 71 minutes at most; 0: it lasts
+	deadline, forwarded, firstCallback, lastCallback, firstReport, lastReport, replied int32
+	callback                                                                           int32  // of this op
+	engineTime                                                                         uint32 // microseconds of the exchange with the engine, of 71 minutes at most; 0: it lasts
+	reports                                                                            uint32
 
 	login, route, engine                                     uint16 // numbers of names of the shard; 0 where the trip is not over
 	callbacks, op, ops, status, engineStatus                 uint16
@@ -31,12 +34,15 @@ type entry struct {
 
 // begin takes what is known of a trip as a whole, but for its names.
 func (e *entry) begin(f *Facts, seed maphash.Seed) {
-	*e = entry{deadline: -1, forwarded: -1, firstCallback: -1, lastCallback: -1, replied: -1}
+	*e = entry{deadline: -1, forwarded: -1, firstCallback: -1, lastCallback: -1, firstReport: -1, lastReport: -1, replied: -1, callback: -1}
 	e.id, e.accepted, e.keyed, e.joined, e.parked, e.queued = f.ID, f.Accepted.UnixNano(), f.Keyed, f.Joined, f.Waits, f.Queued
 	var room [128]byte // of a request id
-	e.request.set(seed, append(room[:0], f.RequestID...))
+	e.requestHash = e.request.set(seed, append(room[:0], f.RequestID...))
 	if f.Callbacks > 0 {
 		e.callbacks, e.firstCallback, e.lastCallback = f.Callbacks, milliseconds(f.FirstCallback), milliseconds(f.LastCallback)
+	}
+	if f.Reports > 0 {
+		e.reports, e.firstReport, e.lastReport = f.Reports, milliseconds(f.FirstReport), milliseconds(f.LastReport)
 	}
 	if !f.Read {
 		return
@@ -60,12 +66,15 @@ func microseconds(n int64) uint32 {
 
 // describe takes what is known of an op.
 func (e *entry) describe(o *OpFacts, seed maphash.Seed) {
-	e.op, e.process, e.ref, e.task = uint16(o.Op), [24]byte{}, short{}, o.Task //nolint:gosec // at most MostOps
+	e.op, e.process, e.ref, e.refHash, e.task = uint16(o.Op), [24]byte{}, short{}, 0, o.Task //nolint:gosec // at most MostOps
 	redact.AppendLabel(e.process[:0], o.Process, len(e.process))
 	if ref := redact.PlainText(o.Ref); len(ref) > 0 {
-		e.ref.set(seed, ref)
+		e.refHash = e.ref.set(seed, ref)
 	}
-	e.final, e.refused = o.Final, o.Refused
+	e.final, e.refused, e.callback = o.Final, o.Refused, -1
+	if o.Heard {
+		e.callback = milliseconds(o.Callback)
+	}
 }
 
 // finish takes how a trip ended.
@@ -90,16 +99,16 @@ func (e *entry) answered() int32 {
 	return e.forwarded + int32(e.engineTime/1000) //nolint:gosec // an hour
 }
 
-// short is a text that others have chosen: its beginning, and a hash of the whole, by which it is found.
+// short is the beginning of a text that others have chosen.
 type short struct {
-	hash uint64
 	size uint8
 	text [40]byte
 }
 
-func (s *short) set(seed maphash.Seed, text []byte) {
-	s.hash = maphash.Bytes(seed, text)
+// set takes a text, and gives the hash of the whole, by which it is found.
+func (s *short) set(seed maphash.Seed, text []byte) (hash uint64) {
 	s.size = uint8(len(redact.AppendText(s.text[:0], text, len(s.text)))) //nolint:gosec // at most 40
+	return maphash.Bytes(seed, text)
 }
 
 func (s *short) String() string { return string(s.text[:s.size]) }

@@ -33,6 +33,9 @@ type Facts struct {
 	Callbacks                   uint16
 	FirstCallback, LastCallback uint32
 
+	// Reports of progress that came while the client waited, and when: in milliseconds after acceptance.
+	Reports, FirstReport, LastReport uint32
+
 	// Of a trip that is over.
 	Outcome   string
 	Reason    string // why it was refused; empty: it was not
@@ -49,6 +52,8 @@ type OpFacts struct {
 	Process, Ref   []byte
 	Task           Task
 	Final, Refused bool
+	Heard          bool   // its callback has come
+	Callback       uint32 // when, in milliseconds after acceptance
 }
 
 // Ops gives what is known of the ops of a trip.

@@ -51,6 +51,10 @@ type Trip struct {
 	Callbacks      int        `json:"callbacks"` // that came in time
 	FirstCallback  *time.Time `json:"first_callback,omitempty"`
 	LastCallback   *time.Time `json:"last_callback,omitempty"`
+	// Reports of progress that reached this node while the client waited.
+	Reports        int        `json:"reports,omitempty"`
+	FirstReport    *time.Time `json:"first_report,omitempty"`
+	LastReport     *time.Time `json:"last_report,omitempty"`
 	Replied        *time.Time `json:"replied,omitempty"`
 	KeptUntil      *time.Time `json:"kept_until,omitempty"` // unless limits.results needs the room
 	Ops            []Op       `json:"ops"`                  // the first eight
@@ -74,6 +78,8 @@ type Op struct {
 	Ref        string `json:"ref,omitempty"`
 	EngineTask string `json:"engine_task,omitempty"`
 	State      string `json:"state"` // "open", "final" or "not_allowed"
+	// Callback is when its callback came, if that came in time.
+	Callback *time.Time `json:"callback,omitempty"`
 }
 
 // Late is a callback that came when its trip was over.
@@ -191,7 +197,7 @@ type tripName struct {
 	accepted int64
 }
 
-func (e *entry) name() tripName { return tripName{e.id, e.request.hash, e.accepted} }
+func (e *entry) name() tripName { return tripName{e.id, e.requestHash, e.accepted} }
 
 // hits gives the trips of the list that a question names.
 func (l *List) hits(q *question) []*hit {
@@ -238,8 +244,8 @@ func (q *question) namesOp(e *entry) bool {
 	}
 	name := e.id.Name()
 	task := e.task.bytes()
-	return e.request.hash == q.hash ||
-		e.ref.size > 0 && e.ref.hash == q.hash ||
+	return e.requestHash == q.hash ||
+		e.ref.size > 0 && e.refHash == q.hash ||
 		bytes.Equal(q.Text, name[:]) && e.id != correlator.ID{} ||
 		len(task) > 0 && bytes.Equal(q.Text[:min(len(q.Text), len(e.task.text))], task)
 }

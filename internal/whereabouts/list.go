@@ -76,7 +76,7 @@ func (l *List) Add(f *Facts, op *OpFacts) {
 	if op != nil {
 		e.describe(op, l.seed)
 	}
-	s := l.shardOf(e.request.hash)
+	s := l.shardOf(e.requestHash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.login, e.route, e.engine = s.names.recall(aLogin, f.Login), s.names.recall(aRoute, f.Route), s.names.recall(anEngine, f.Engine)

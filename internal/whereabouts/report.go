@@ -52,6 +52,7 @@ func (h *hit) report(late []lateFinal) Trip {
 		Callbacks: int(e.callbacks), EngineStatus: int(e.engineStatus), OpCount: int(e.ops),
 		Deadline: e.at(e.deadline), Forwarded: e.at(e.forwarded), EngineAnswered: e.at(e.answered()),
 		FirstCallback: e.at(e.firstCallback), LastCallback: e.at(e.lastCallback), Replied: e.at(e.replied),
+		Reports: int(e.reports), FirstReport: e.at(e.firstReport), LastReport: e.at(e.lastReport),
 		Ops: make([]Op, 0, len(h.ops)),
 	}
 	if e.keptUntil != 0 {
@@ -103,7 +104,7 @@ const (
 )
 
 func (e *entry) report() Op {
-	r := Op{Op: int(e.op), Process: cut(e.process[:]), Ref: e.ref.String(), EngineTask: string(e.task.bytes()), State: opOpen}
+	r := Op{Op: int(e.op), Process: cut(e.process[:]), Ref: e.ref.String(), EngineTask: string(e.task.bytes()), State: opOpen, Callback: e.at(e.callback)}
 	switch {
 	case e.refused:
 		r.State = opNotAllowed
