@@ -27,6 +27,7 @@ func TestDescribedAdmin(t *testing.T) {
 	public, c := caller(t, at[0], 10), caller(t, at[1], 30)
 	s.operators(c)
 	s.demoCalls(c)
+	s.demoCallbacks(public, c)
 	s.demoNotifications(public, c)
 	s.heardLive(c)
 	s.listed(c)
@@ -104,6 +105,18 @@ func (s *spec) demoCalls(c *client) {
 	for calls := 0; s.sent(c, "POST", "/api/demo", `{"kind":"timeout"}`).status != 503; calls++ {
 		if calls > 50 {
 			s.t.Fatal("any number of calls can be under way")
+		}
+	}
+}
+
+// demoCallbacks reads a trip that has had reports of progress and a callback.
+func (s *spec) demoCallbacks(public, c *client) {
+	public.ask(s.t, "POST", "/v1/greetings", `{"hello":"callbacks"}`, "X-Request-Id: heard")
+	eventually(s.t, "the call is over", func() bool { return strings.Contains(s.sent(c, "GET", "/api/trips/heard", "").body, `"replied": `) })
+	a := s.wants(200, c, "GET", "/api/trips/heard", "")
+	for _, member := range []string{"callback", "first_callback", "last_callback", "reports", "first_report", "last_report"} {
+		if !strings.Contains(a.body, `"`+member+`": `) {
+			s.t.Errorf("the answer has no %s: %s", member, a.body)
 		}
 	}
 }
