@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,17 +130,8 @@ func printTrip(w io.Writer, t *whereabouts.Trip) {
 		}
 	}
 	fmt.Fprintf(w, "  %-16s %s\n", "accepted", t.Accepted.Format("2006-01-02 15:04:05.000 MST"))
-	step("forwarded", t.Forwarded, "")
-	engine := " without an answer"
-	if t.EngineStatus != 0 {
-		engine = " with " + strconv.Itoa(t.EngineStatus)
-	}
-	step("engine answered", t.EngineAnswered, engine)
-	if t.Callbacks > 1 {
-		step("first callback", t.FirstCallback, "")
-	}
-	if t.Callbacks > 0 {
-		step("callback", t.LastCallback, fmt.Sprintf(" %d of %d", t.Callbacks, t.OpCount))
+	for _, s := range engineSteps(t) {
+		step(s.what, s.at, s.more)
 	}
 	if t.State == "over" {
 		step("replied", t.Replied, fmt.Sprintf(" %d %s%s", t.Status, t.Outcome, named(": ", t.Reason)))
@@ -150,13 +142,75 @@ func printTrip(w io.Writer, t *whereabouts.Trip) {
 	if t.HungUp {
 		fmt.Fprint(w, "  the client had left, and did not get the reply\n")
 	}
-	for _, late := range t.Late {
-		step(lateName(t), &late.At, map[bool]string{true: " kept", false: " not kept"}[late.Kept])
+	shown := t.Late[:min(len(t.Late), mostLateSteps)]
+	for i := range shown {
+		step(lateName(t), &shown[i].At, ofOp(t, shown[i].Op)+map[bool]string{true: " kept", false: " not kept"}[shown[i].Kept])
+	}
+	if n := len(t.Late) - len(shown); n > 0 {
+		fmt.Fprintf(w, "  and %s\n", count(n, "more "+lateName(t)))
 	}
 	step("kept until", t.KeptUntil, "")
 	for _, next := range t.Next {
 		fmt.Fprintf(w, "  check: %s\n", next)
 	}
+}
+
+// mostLateSteps is how many callbacks that came late are printed of a trip.
+const mostLateSteps = 20
+
+// tripStep is something that happened to a trip.
+type tripStep struct {
+	what string
+	at   *time.Time // nil: it has not happened
+	more string
+}
+
+// engineSteps gives what the gateway said to the engine of a trip, and heard of it, in the order of the times.
+func engineSteps(t *whereabouts.Trip) []tripStep {
+	engine := " without an answer"
+	if t.EngineStatus != 0 {
+		engine = " with " + strconv.Itoa(t.EngineStatus)
+	}
+	steps := []tripStep{{"forwarded", t.Forwarded, ""}, {"engine answered", t.EngineAnswered, engine}}
+	switch {
+	case t.Reports == 1:
+		steps = append(steps, tripStep{"report", t.FirstReport, ""})
+	case t.Reports > 1:
+		steps = append(steps, tripStep{"first report", t.FirstReport, ""}, tripStep{"last report", t.LastReport, fmt.Sprintf(" of %d", t.Reports)})
+	}
+	steps = slices.DeleteFunc(append(steps, callbackSteps(t)...), func(s tripStep) bool { return s.at == nil })
+	slices.SortStableFunc(steps, func(a, b tripStep) int { return a.at.Compare(*b.at) })
+	return steps
+}
+
+// callbackSteps gives the callbacks of a trip, by op. Of one with more ops than are shown the first and the last are among them too.
+func callbackSteps(t *whereabouts.Trip) (steps []tripStep) {
+	known := false // when the first came
+	for i := range t.Ops {
+		if op := &t.Ops[i]; op.Callback != nil && t.OpCount > 1 {
+			steps = append(steps, tripStep{"callback", op.Callback, ofOp(t, op.Op)})
+			known = known || t.FirstCallback != nil && op.Callback.Equal(*t.FirstCallback)
+		}
+	}
+	if len(steps) >= t.Callbacks {
+		return steps
+	}
+	if t.Callbacks > 1 && !known {
+		steps = append(steps, tripStep{"first callback", t.FirstCallback, ""})
+	}
+	name := "callback"
+	if t.Callbacks > 1 {
+		name = "last callback"
+	}
+	return append(steps, tripStep{name, t.LastCallback, fmt.Sprintf(" %d of %d", t.Callbacks, t.OpCount)})
+}
+
+// ofOp names an op of a trip that has several.
+func ofOp(t *whereabouts.Trip, op int) string {
+	if t.OpCount == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" op %d", op)
 }
 
 // lateName names a callback that came when its client had its reply. It is not late for a client that did not wait for it.
