@@ -152,6 +152,9 @@ func TestOperatorsPage(t *testing.T) {
 		{"search", findsByEachName},
 		{"text", showsTextAsText},
 		{"late", seesLateResult},
+		{"callbacks", seesEachCallback},
+		{"many callbacks", seesManyCallbacks},
+		{"young", drawsYoungTrips},
 		{"notification", sendsAgain},
 		{"cancel", cancelsTrip},
 		{"keyboard", opensByKeyboard},
@@ -419,7 +422,7 @@ func fitsNarrowScreen(_ *demoNode, p *tab) {
 func fits(p *tab, width int) {
 	t := p.t
 	t.Helper()
-	for _, hash := range []string{"#/trips/find-me", "#/trips", "#/trips?state=over", "#/late", "#/notifications", "#/waiters", "#/configuration", "#/warnings", "#/"} {
+	for _, hash := range []string{"#/trips/find-me", "#/trips/three-ops", "#/trips", "#/trips?state=over", "#/late", "#/notifications", "#/waiters", "#/configuration", "#/warnings", "#/"} {
 		p.goTo(hash)
 		eventually(t, hash+" is there", func() bool {
 			return evaluate[bool](p, `location.hash === `+strconv.Quote(hash)+` && [...document.querySelectorAll("main table, main .empty, main pre, main .timeline")].some(e => e.checkVisibility())`)

@@ -1,7 +1,7 @@
 // One trip as a timeline: what has happened, in order, and what is still to come.
 
 import {arrange, draw, fill, h, setText, sign} from "./dom.js";
-import {clock, duration, plural, seconds} from "./format.js";
+import {clock, count, duration, plural, seconds} from "./format.js";
 import {outcome} from "./words.js";
 
 const at = time => time ? Date.parse(time) : null;
@@ -9,7 +9,7 @@ const at = time => time ? Date.parse(time) : null;
 // steps gives what happened to a trip: key, time in milliseconds (null: it has not happened), tone, title and detail. now is the time of the node.
 export function steps(trip, now) {
 	const over = trip.state === "over";
-	const done = [accepted(trip), forwarded(trip), answered(trip), ...callbacks(trip), over ? replied(trip) : null, ...late(trip), kept(trip, now)].filter(step => step?.at != null);
+	const done = [accepted(trip), forwarded(trip), answered(trip), ...reports(trip), ...callbacks(trip), over ? replied(trip) : null, ...late(trip), kept(trip, now)].filter(step => step?.at != null);
 	// A trip has whole milliseconds: steps of the same one stay in their natural order.
 	done.sort((a, b) => a.at - b.at);
 	return [...done, ...(over ? [] : pending(trip, now))];
@@ -32,11 +32,24 @@ function answered(trip) {
 	};
 }
 
+// callbacks gives a step for each operation that is shown and whose callback came in time. Of a trip with more operations the first and the last have one too.
 function callbacks(trip) {
 	if (!trip.callbacks) return [];
-	const last = {key: "last", at: at(trip.last_callback), tone: "good", title: "Callback", detail: trip.op_count > 1 ? `${trip.callbacks} of ${trip.op_count}` : "the result"};
-	if (trip.callbacks === 1) return [last];
-	return [{...last, key: "first", at: at(trip.first_callback), title: "First callback", detail: `1 of ${trip.op_count}`}, {...last, title: trip.callbacks === trip.op_count ? "Last callback" : "Callback"}];
+	const step = (key, time, title, detail) => ({key, at: at(time), tone: "good", title, detail});
+	if (trip.op_count === 1) return [step("last", trip.last_callback, "Callback", "the result")];
+	const steps = (trip.ops ?? []).filter(op => op.callback).map(op => step(`op ${op.op}`, op.callback, `Operation ${op.op}: callback`, op.ref ? `ref ${op.ref}` : ""));
+	if (steps.length >= trip.callbacks) return steps;
+	const of = n => `${n} of ${trip.op_count}`;
+	if (trip.callbacks > 1 && !steps.some(one => one.at === at(trip.first_callback))) steps.push(step("first", trip.first_callback, "First callback", of(1)));
+	return [...steps, step("last", trip.last_callback, trip.callbacks > 1 ? "Last callback" : "Callback", of(trip.callbacks))];
+}
+
+// reports gives steps for the first and the last report of progress.
+function reports(trip) {
+	if (!trip.reports) return [];
+	const step = (key, time, detail) => ({key, at: at(time), tone: "dot", title: "Progress", detail});
+	if (trip.reports === 1) return [step("report", trip.first_report, "the engine has reported once")];
+	return [step("report", trip.first_report, "the engine's first report"), step("last report", trip.last_report, `the last of ${count(trip.reports)} reports`)];
 }
 
 function replied(trip) {
@@ -48,13 +61,20 @@ function replied(trip) {
 	return {key: "replied", at: at(trip.replied), tone, title: `Replied: ${word}`, detail};
 }
 
+const mostLate = 20; // callbacks that came late and have a step
+
 function late(trip) {
-	const isLate = trip.outcome !== "handed_over"; // its client did not wait for it
-	return (trip.late_callbacks ?? []).map((callback, i) => ({
-		key: `late ${i}`, at: at(callback.at), tone: callback.kept ? "good" : "warn", title: isLate ? "Late callback" : "Callback",
-		detail: [trip.op_count > 1 && `operation ${callback.op}`, callback.kept ? "its result is kept" : "its result is not kept"].filter(Boolean).join(", "),
+	const word = trip.outcome === "handed_over" ? "callback" : "late callback"; // it is not late for a client that did not wait for it
+	const all = trip.late_callbacks ?? [];
+	const steps = all.slice(0, mostLate).map((one, i) => ({
+		key: `late ${i}`, at: at(one.at), tone: one.kept ? "good" : "warn", title: trip.op_count > 1 ? `Operation ${one.op}: ${word}` : capital(word),
+		detail: one.kept ? "its result is kept" : "its result is not kept",
 	}));
+	const more = all.length - steps.length;
+	return more > 0 ? [...steps, {key: "more late", at: at(all.at(-1).at), tone: "dot", title: `And ${plural(more, `more ${word}`)}`, detail: "this is the last one's time"}] : steps;
 }
+
+const capital = word => word[0].toUpperCase() + word.slice(1);
 
 function kept(trip, now) {
 	const until = at(trip.kept_until);
@@ -71,7 +91,7 @@ function pending(trip, now) {
 	else if (trip.joined) list.push(step("forwarded", "Waits for the other request with its key", ""));
 	else if (!trip.forwarded) list.push(step("forwarded", "Not forwarded", "an operation that is completed by its name has no engine"));
 	else if (!trip.engine_answered) list.push(step("answered", "Waits for the engine's answer", ""));
-	const open = trip.op_count - trip.callbacks;
+	const shown = trip.ops ?? [], open = trip.op_count > shown.length ? trip.op_count - trip.callbacks : shown.filter(op => op.state === "open").length;
 	if (open > 0) list.push(step("last", trip.op_count > 1 ? `Waits for ${plural(open, "callback")}` : "Waits for the callback", ""));
 	if (trip.deadline) {
 		const left = at(trip.deadline) - now;
@@ -133,8 +153,8 @@ export class Timeline {
 
 // spans divides the time from acceptance to the reply, or until now: until it was forwarded, until the engine's own answer, and the rest.
 function spans(trip, now) {
-	const began = at(trip.accepted), end = at(trip.replied) ?? Math.max(now, began);
-	const sent = at(trip.forwarded), heard = at(trip.engine_answered);
+	const began = at(trip.accepted), sent = at(trip.forwarded), heard = at(trip.engine_answered);
+	const end = Math.max(at(trip.replied) ?? now, began, sent ?? began); // now is what the page has heard last: it may be older than the trip
 	if (sent == null) {
 		const word = trip.state === "queued" ? "queued for the engine" : trip.joined ? "wait for the other request" : trip.callbacks || trip.state === "waiting" ? "wait for the callback" : "in the gateway";
 		return [{name: word.startsWith("wait") ? "wait" : "gateway", word, ms: end - began}];

@@ -40,7 +40,7 @@ export function tripTable({caption, empty, over, now, most}) {
 			text("Route", trip => trip.route),
 			text("Login", trip => trip.login),
 			text("Engine", trip => trip.engine),
-			{label: "Operation", class: "wide", cell: named},
+			{label: "Operation", class: "wide named", cell: named},
 		],
 	});
 }
