@@ -11,7 +11,9 @@ import (
 func TestTripShowsEachCallback(t *testing.T) {
 	a := newFakeAdmin(t)
 	accepted := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	at := func(ms int) string { return accepted.Add(time.Duration(ms) * time.Millisecond).Format(time.RFC3339Nano) }
+	at := func(ms int) string {
+		return accepted.Add(time.Duration(ms) * time.Millisecond).Format(time.RFC3339Nano)
+	}
 	shows := func(trip, ops string, lines ...string) {
 		t.Helper()
 		a.says("GET /api/trips/x", 200, jsonMedia, `{"node":"n","remembered":10,"trips":[{"trip":"x7Kd90aB","request_id":"r","login":"web","accepted":"`+at(0)+`","forwarded":"`+at(1)+`",`+trip+`,"ops":[`+ops+`]}]}`)

@@ -52,15 +52,15 @@ type Trip struct {
 	FirstCallback  *time.Time `json:"first_callback,omitempty"`
 	LastCallback   *time.Time `json:"last_callback,omitempty"`
 	// Reports of progress that reached this node while the client waited.
-	Reports        int        `json:"reports,omitempty"`
-	FirstReport    *time.Time `json:"first_report,omitempty"`
-	LastReport     *time.Time `json:"last_report,omitempty"`
-	Replied        *time.Time `json:"replied,omitempty"`
-	KeptUntil      *time.Time `json:"kept_until,omitempty"` // unless limits.results needs the room
-	Ops            []Op       `json:"ops"`                  // the first eight
-	OpCount        int        `json:"op_count"`
-	Late           []Late     `json:"late_callbacks,omitempty"`
-	Next           []string   `json:"next,omitempty"` // what to check next, where it timed out, was refused, or waits in vain
+	Reports     int        `json:"reports,omitempty"`
+	FirstReport *time.Time `json:"first_report,omitempty"`
+	LastReport  *time.Time `json:"last_report,omitempty"`
+	Replied     *time.Time `json:"replied,omitempty"`
+	KeptUntil   *time.Time `json:"kept_until,omitempty"` // unless limits.results needs the room
+	Ops         []Op       `json:"ops"`                  // the first eight
+	OpCount     int        `json:"op_count"`
+	Late        []Late     `json:"late_callbacks,omitempty"`
+	Next        []string   `json:"next,omitempty"` // what to check next, where it timed out, was refused, or waits in vain
 }
 
 // States of trips.
