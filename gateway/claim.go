@@ -8,6 +8,7 @@ import (
 	"syncgate/correlator"
 	"syncgate/dialect"
 	"syncgate/internal/httpfield"
+	"syncgate/internal/whereabouts"
 )
 
 // keyOf reads the request's Idempotency-Key, empty when there is none. quoted: it may be a quoted String.
@@ -136,7 +137,7 @@ func (g *Gateway) claimAgain(t *trip) {
 	detach := t.detach
 	t.round++
 	t.phase, t.why, t.joined, t.inTable, t.detach = starting, nil, false, false, nil
-	t.heard = callbackTimes{}
+	t.heard = whereabouts.Heard{}
 	waiting := t.waiting
 	t.waiting = nil
 	t.expect()

@@ -59,6 +59,38 @@ func (t *trip) take(cb correlator.Callback) (d correlator.Disposition, certain b
 	}
 }
 
+// hears reports whether what comes for the trip is noted: its client waits, and operators can ask for it later. Called with mu held.
+func (t *trip) hears() bool { return t.phase == parked && t.kind == creates && t.g.recent != nil }
+
+// noteCallback notes a final that was delivered, if it is a callback and the first of its op. Called with mu held, before the trip takes it.
+func (t *trip) noteCallback(cb *correlator.Callback) {
+	if t.hears() && isCalled(cb) && cb.Op < len(t.finals) && !t.finals[cb.Op].Status.Final() {
+		t.heard.Callback(cb.Op, len(t.finals), t.accepted)
+	}
+}
+
+// noteReport notes what the engine has said of its progress.
+func (t *trip) noteReport() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hears() {
+		t.heard.Report(t.accepted)
+	}
+}
+
+// isCalled reports whether somebody has called with a final that was delivered. The others are the gateway's own: an op was cancelled, has timed
+// out, or was answered without a callback.
+func isCalled(cb *correlator.Callback) bool {
+	switch cb.Status {
+	case correlator.Complete, correlator.Errored:
+		return true
+	case correlator.Cancelled:
+		return !isOurCancel(cb)
+	default:
+		return false
+	}
+}
+
 // decide makes the outcome certain. Called with mu held, in phase parked; the caller answers the client.
 func (t *trip) decide(why error) {
 	t.phase = decided

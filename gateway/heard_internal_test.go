@@ -1,34 +1,37 @@
 package gateway
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"syncgate/correlator"
+	"syncgate/dialect"
 	"syncgate/internal/whereabouts"
 )
 
 // hearing makes a trip with so many ops whose client waits.
 func hearing(ops int) *trip {
 	g := &Gateway{cfg: Default(), recent: whereabouts.New(10)}
-	return &trip{g: g, call: &Call{Ops: make([]Op, ops)}, accepted: time.Now(), phase: parked, open: ops, finals: make([]correlator.Callback, ops)}
+	return &trip{g: g, call: &dialect.Call{Ops: make([]dialect.Op, ops)}, accepted: time.Now(), phase: parked, open: ops, finals: make([]correlator.Callback, ops)}
+}
+
+// heardOf gives what a trip says of what it has heard.
+func heardOf(t *trip) (f whereabouts.Facts) {
+	t.heard.Facts(&f)
+	return f
 }
 
 // A trip of one op notes its callback without memory of its own.
 func TestACallbackCostsNothing(t *testing.T) {
 	trip := hearing(1)
 	if n := testing.AllocsPerRun(100, func() {
-		trip.heard = callbackTimes{}
+		trip.heard = whereabouts.Heard{}
 		trip.noteCallback(&correlator.Callback{Status: correlator.Complete})
-		if at, came := trip.heard.of(0, 1); !came || at > 60_000 {
+		if at, came := trip.heard.Of(0, 1); !came || at > 60_000 {
 			t.Errorf("%d %v", at, came)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-	if trip.heard.more != nil {
-		t.Error("a trip of one op has room for several")
 	}
 }
 
@@ -36,7 +39,7 @@ func TestACallbackCostsNothing(t *testing.T) {
 func TestManyCallbacksCostOneAllocation(t *testing.T) {
 	trip := hearing(100)
 	if n := testing.AllocsPerRun(100, func() {
-		trip.heard = callbackTimes{}
+		trip.heard = whereabouts.Heard{}
 		for op := range trip.finals {
 			trip.noteCallback(&correlator.Callback{Op: op, Status: correlator.Complete})
 			trip.noteReport()
@@ -44,8 +47,8 @@ func TestManyCallbacksCostOneAllocation(t *testing.T) {
 	}); n != 1 {
 		t.Errorf("%v allocations", n)
 	}
-	if trip.heard.n != 100 || trip.heard.more.reports != 100 {
-		t.Errorf("%+v", trip.heard)
+	if f := heardOf(trip); f.Callbacks != 100 || f.Reports != 100 {
+		t.Errorf("%+v", f)
 	}
 }
 
@@ -59,11 +62,11 @@ func TestWhatIsACallback(t *testing.T) {
 			c(trip)
 		}
 		trip.Deliver(cb, func(correlator.Disposition) {})
-		if trip.heard.n != want {
-			t.Errorf("%s: %d callbacks, want %d", what, trip.heard.n, want)
+		if n := heardOf(trip).Callbacks; n != want {
+			t.Errorf("%s: %d callbacks, want %d", what, n, want)
 		}
 		for op := range trip.finals {
-			if _, came := trip.heard.of(op, 3); came != (want > 0 && op == cb.Op) {
+			if _, came := trip.heard.Of(op, 3); came != (want > 0 && op == cb.Op) {
 				t.Errorf("%s: op %d has a callback: %v", what, op, came)
 			}
 		}
@@ -84,23 +87,8 @@ func TestWhatIsACallback(t *testing.T) {
 		trip := hearing(1)
 		change(trip)
 		trip.Deliver(correlator.Callback{Status: correlator.Progress}, func(correlator.Disposition) {})
-		if trip.heard != (callbackTimes{}) {
+		if trip.heard != (whereabouts.Heard{}) {
 			t.Errorf("a report is noted that nobody can ask for: %+v", trip.heard)
 		}
-	}
-}
-
-// Numbers and times that are too large for their room stay at the largest.
-func TestHeardIsBounded(t *testing.T) {
-	trip := hearing(2)
-	long := trip.accepted.Add(-60 * 24 * time.Hour)
-	trip.heard.n, trip.heard.more = math.MaxUint16, &moreTimes{reports: math.MaxUint32}
-	trip.heard.note(1, 2, long)
-	trip.heard.noteReport(long)
-	if at, came := trip.heard.of(1, 2); !came || at != math.MaxInt32 || trip.heard.last != math.MaxInt32 || trip.heard.more.lastReport != math.MaxInt32 {
-		t.Errorf("%d %v %+v %+v", at, came, trip.heard, trip.heard.more)
-	}
-	if trip.heard.n != math.MaxUint16 || trip.heard.more.reports != math.MaxUint32 {
-		t.Errorf("%+v %+v", trip.heard, trip.heard.more)
 	}
 }

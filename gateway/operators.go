@@ -234,7 +234,7 @@ func (t *trip) visit(f *whereabouts.Facts, visit func(f *whereabouts.Facts, ops 
 // facts takes what is known of the trip. Called with mu held, or when the trip is over.
 func (t *trip) facts(f *whereabouts.Facts) {
 	f.ID, f.RequestID, f.Login, f.Accepted, f.Keyed, f.Joined = t.id, t.requestID, t.login(), t.accepted, t.keyed(), t.joined
-	t.heard.facts(f)
+	t.heard.Facts(f)
 	if t.dialect == 0 {
 		f.Route = dialect.DefaultEngine // that of the Sync API has no name of its own
 	}
@@ -255,7 +255,7 @@ func (t *trip) facts(f *whereabouts.Facts) {
 func (t *trip) OpFacts(i int) whereabouts.OpFacts {
 	op := &t.call.Ops[i]
 	var room [mostLabel]byte // on the stack
-	at, heard := t.heard.of(i, len(t.call.Ops))
+	at, heard := t.heard.Of(i, len(t.call.Ops))
 	return whereabouts.OpFacts{
 		Op: i, Heard: heard, Callback: at, Process: op.Process, Ref: op.Ref, Task: whereabouts.NewTask(t.appendEngineTask(room[:0], i)),
 		Final: i < len(t.finals) && t.finals[i].Status.Final(), Refused: op.Refused != "",

@@ -56,7 +56,7 @@ func BenchmarkRemember(b *testing.B) {
 	t.engineTime.Store(1)
 	b.ReportAllocs()
 	for b.Loop() {
-		t.heard.note(0, 1, t.accepted)
+		t.heard.Callback(0, 1, t.accepted)
 		t.remember(outcomeComplete, time.Second, true)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"syncgate/dialect"
 	"syncgate/internal/cors"
 	"syncgate/internal/httpserver"
+	"syncgate/internal/whereabouts"
 )
 
 // trip is one request of a client from its acceptance to its reply. It is the correlator's Receiver, the exchange's Waiter and the
@@ -69,7 +70,7 @@ type trip struct {
 	round   uint16                // how often it began again
 	finals  []correlator.Callback // one per op; stays as it is once the trip is decided
 	open    int                   // ops without a final
-	heard   callbackTimes
+	heard   whereabouts.Heard
 	why     error // of a decided trip: nil when it is complete, a *Fault when nothing was forwarded, else Reply.Open
 	whole   *wholeAnswer
 	detach  func()                         // ends the wait for another trip
