@@ -61,16 +61,24 @@ func TestTracingIsOff(t *testing.T) {
 }
 
 func TestTracingWarnings(t *testing.T) {
-	f := func(tracing string, warns bool) {
+	f := func(tracing string, want ...string) {
 		t.Helper()
 		_, warnings, err := load(t, oneLogin+"callback: {base_url: \"https://sync.example\"}\ntracing: {"+tracing+"}")
-		if err != nil || len(warnings) > 0 != warns || warns && !strings.HasPrefix(string(warnings[0]), "tracing.url: is not https") {
-			t.Errorf("%s: %v %q", tracing, err, warnings)
+		if err != nil || len(warnings) != len(want) {
+			t.Fatalf("%s: %v %q", tracing, err, warnings)
+		}
+		for i, begin := range want {
+			if !strings.HasPrefix(string(warnings[i]), begin) {
+				t.Errorf("%s: %q", tracing, warnings)
+			}
 		}
 	}
-	f(`url: "http://collector:4318", token: t`, true)
-	f(`url: "HTTP://collector:4318", headers: {A: b}`, true)
-	f(`url: "http://collector:4318"`, false)
-	f(`url: "https://collector:4318", token: t`, false)
-	f(`url: "http://localhost:4318", token: t`, false)
+	const isPlain, isGRPC = "tracing.url: is not https", "tracing.url: port 4317 is that of OTLP over gRPC"
+	f(`url: "http://collector:4318", token: t`, isPlain)
+	f(`url: "HTTP://collector:4318", headers: {A: b}`, isPlain)
+	f(`url: "http://collector:4318"`)
+	f(`url: "https://collector:4318", token: t`)
+	f(`url: "http://localhost:4318", token: t`)
+	f(`url: "http://localhost:4317/v1/traces"`, isGRPC)
+	f(`url: "http://collector:4317", token: t`, isGRPC, isPlain)
 }

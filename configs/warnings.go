@@ -38,13 +38,16 @@ func (c *Config) warnings() (all []Warning) {
 	return slices.Concat(all, c.engineWarnings(), c.notifyWarnings(), c.tracingWarnings())
 }
 
-// tracingWarnings says who can read what authenticates this gateway at the collector.
-func (c *Config) tracingWarnings() []Warning {
+// tracingWarnings says who can read what authenticates this gateway at the collector, and that gRPC is not spoken.
+func (c *Config) tracingWarnings() (all []Warning) {
+	if u, err := url.Parse(c.Tracing.URL); err == nil && u.Port() == "4317" {
+		all = append(all, "tracing.url: port 4317 is that of OTLP over gRPC at most collectors, and spans are sent over HTTP: that is mostly port 4318")
+	}
 	secret := c.Tracing.Token != "" || len(c.Tracing.Headers) > 0
 	if secret && strings.HasPrefix(strings.ToLower(c.Tracing.URL), "http://") && !isLoopback(hostOf(c.Tracing.URL)) {
-		return []Warning{"tracing.url: is not https, and token or headers go with every request: everybody on the way can read them"}
+		all = append(all, "tracing.url: is not https, and token or headers go with every request: everybody on the way can read them")
 	}
-	return nil
+	return all
 }
 
 // UsesDefaultEngine reports whether somebody may ask the engine of the section engine.

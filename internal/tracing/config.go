@@ -127,3 +127,11 @@ func (c *Config) header() http.Header {
 	h.Set("User-Agent", "syncgate")
 	return h
 }
+
+// hidden gives what authenticates us at the collector.
+func (c *Config) hidden() (all []string) {
+	for _, value := range c.Headers {
+		all = append(all, string(value))
+	}
+	return append(all, string(c.Token))
+}

@@ -2,19 +2,20 @@ package tracing
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
@@ -52,6 +53,7 @@ type exporter struct {
 	client *http.Client
 	wrap   func(spans []*tracepb.Span) *tracepb.TracesData
 	log    zerolog.Logger
+	hidden []string // what no log may show: the token, and the headers
 
 	sent    prometheus.Counter
 	dropped map[string]prometheus.Counter // by reason
@@ -62,15 +64,16 @@ type exporter struct {
 	cut      context.Context
 	cutOff   context.CancelFunc
 
+	lost atomic.Int64 // spans that were not taken since a whole batch was
+
 	// Owned by run.
 	failing bool
-	lost    int // spans that were dropped since the collector fails
 	zip     *gzip.Writer
 }
 
 func newExporter(cfg *Config, wrap func([]*tracepb.Span) *tracepb.TracesData, metrics prometheus.Registerer, log zerolog.Logger) *exporter {
 	e := &exporter{
-		url: cfg.endpoint(), header: cfg.header(), wrap: wrap, log: log,
+		url: cfg.endpoint(), header: cfg.header(), wrap: wrap, log: log, hidden: cfg.hidden(),
 		client: &http.Client{
 			Timeout:       cfg.Timeout,
 			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, MaxConnsPerHost: 1, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: mostAnswer, ForceAttemptHTTP2: true},
@@ -99,6 +102,7 @@ func (e *exporter) add(s *tracepb.Span) {
 	case e.queue <- s:
 	default:
 		e.dropped[droppedQueue].Inc()
+		e.lost.Add(1)
 	}
 }
 
@@ -163,10 +167,7 @@ func (e *exporter) send(batch []*tracepb.Span) {
 		refused, failed := e.post(body)
 		switch {
 		case failed == nil:
-			refused = min(refused, len(batch)) // the collector may say any number
-			e.sent.Add(float64(len(batch) - refused))
-			e.dropped[droppedRefused].Add(float64(refused))
-			e.works()
+			e.took(len(batch), refused)
 			return
 		case !failed.again:
 			e.drop(droppedRefused, len(batch), failed)
@@ -179,10 +180,23 @@ func (e *exporter) send(batch []*tracepb.Span) {
 	}
 }
 
-// pause waits before the next attempt. False: there is none, as the exporter ends.
+// took says what the collector has taken of a batch of so many spans.
+func (e *exporter) took(spans int, p partial) {
+	refused := min(p.refused, spans) // the collector may say any number
+	e.sent.Add(float64(spans - refused))
+	e.dropped[droppedRefused].Add(float64(refused))
+	if refused == 0 {
+		e.works()
+		return
+	}
+	e.lost.Add(int64(refused))
+	e.refuses(fmt.Errorf("%d of %d spans are not taken: %s", refused, spans, cmp.Or(e.shown(p.message), "the collector says no reason")))
+}
+
+// pause waits before the next attempt, and a little longer, so that nodes do not ask all at once. False: there is none, as the exporter ends.
 func (e *exporter) pause(d time.Duration, why *sendError) bool {
 	e.fails(why)
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(d + rand.N(d/4+1)) //nolint:gosec // nobody has to be unable to guess it
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -194,11 +208,22 @@ func (e *exporter) pause(d time.Duration, why *sendError) bool {
 
 func (e *exporter) drop(reason string, spans int, why *sendError) {
 	e.dropped[reason].Add(float64(spans))
-	e.lost += spans
-	e.fails(why)
+	e.lost.Add(int64(spans))
+	if reason == droppedRefused {
+		e.refuses(why)
+	} else {
+		e.fails(why)
+	}
 }
 
-// fails says once that spans cannot be sent, and works that they can be sent again.
+// refuses says once that spans were refused, fails that they cannot be sent, and works that they can be sent again.
+func (e *exporter) refuses(why error) {
+	if !e.failing {
+		e.log.Warn().Str("error", redact.Error(why)).Msg("tracing: the collector refuses spans: they are dropped")
+	}
+	e.failing = true
+}
+
 func (e *exporter) fails(why *sendError) {
 	if !e.failing && e.cut.Err() == nil {
 		e.log.Warn().Str("error", redact.Error(why)).Msg("tracing: the collector takes no spans: they wait, and are dropped when there is no more room")
@@ -207,10 +232,11 @@ func (e *exporter) fails(why *sendError) {
 }
 
 func (e *exporter) works() {
+	lost := e.lost.Swap(0)
 	if e.failing {
-		e.log.Info().Int("dropped", e.lost).Msg("tracing: the collector takes spans again")
+		e.log.Info().Int64("dropped", lost).Msg("tracing: the collector takes spans again")
 	}
-	e.failing, e.lost = false, 0
+	e.failing = false
 }
 
 // encode makes the body of a request: an ExportTraceServiceRequest, which has the form of TracesData [OTLP 1.x]. Each batch has memory of its own:
@@ -237,11 +263,11 @@ type sendError struct {
 
 func (e *sendError) Error() string { return e.err.Error() }
 
-// post sends a request once. refused is how many of its spans the collector does not want.
-func (e *exporter) post(body []byte) (refused int, failed *sendError) {
+// post sends a request once. refused is what the collector does not want of it.
+func (e *exporter) post(body []byte) (refused partial, failed *sendError) {
 	req, err := http.NewRequestWithContext(e.cut, http.MethodPost, e.url, bytes.NewReader(body))
 	if err != nil {
-		return 0, &sendError{err: errors.New("tracing.url is not a URL")}
+		return partial{}, &sendError{err: errors.New("tracing.url is not a URL")}
 	}
 	req.Header = e.header
 	resp, err := e.client.Do(req)
@@ -249,61 +275,19 @@ func (e *exporter) post(body []byte) (refused int, failed *sendError) {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL
 		}
-		return 0, &sendError{err: err, again: true}
+		return partial{}, &sendError{err: advised(err), again: true}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
 	switch status := resp.StatusCode; {
 	case status >= 200 && status < 300 && err != nil: // it has the spans, and what it says of them is lost
-		return 0, nil
+		return partial{}, nil
 	case status >= 200 && status < 300:
-		return rejected(answer), nil
+		return readPartial(answer), nil
 	default:
 		again := status == http.StatusTooManyRequests || status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
-		return 0, &sendError{fmt.Errorf("the collector answers %d", status), again, retryAfter(resp.Header)}
+		return partial{}, &sendError{refusal(status, e.shown(messageOf(resp.Header, answer))), again, retryAfter(resp.Header)}
 	}
-}
-
-// retryAfter reads the Retry-After of an answer. A collector that asks for more than mostPause is asked again after that: a batch that was dropped at once
-// would be followed by the next one.
-func retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, mostPause)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, time.Until(at)), mostPause)
-	}
-	return 0
-}
-
-// rejected reads rejected_spans of partial_success of an ExportTraceServiceResponse, at most mostBatch; 0: all were taken.
-func rejected(answer []byte) int {
-	if partial, n := protowire.ConsumeBytes(field(answer, 1, protowire.BytesType)); n >= 0 {
-		if spans, n := protowire.ConsumeVarint(field(partial, 1, protowire.VarintType)); n >= 0 {
-			return int(min(spans, mostBatch))
-		}
-	}
-	return 0
-}
-
-// field gives what follows the tag of a field, nil where there is none.
-func field(message []byte, number protowire.Number, kind protowire.Type) []byte {
-	for len(message) > 0 {
-		got, k, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return nil
-		}
-		message = message[n:]
-		if got == number && k == kind {
-			return message
-		}
-		if n = protowire.ConsumeFieldValue(got, k, message); n < 0 {
-			return nil
-		}
-		message = message[n:]
-	}
-	return nil
 }
 
 // close sends what waits, until ctx ends. What is left then is dropped.
