@@ -141,7 +141,7 @@ func (g *Gateway) Go(f func()) { g.work.run(f) }
 // Deliver hands on a callback that came in another way than by a callback URL: under a name of its op, or as what a worker reports. It returns
 // when the callback is settled, as a Correlator's Deliver does and with its errors, or when ctx ends.
 func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlator.Callback) error {
-	id, now := to.Trip, time.Now()
+	id, now, heard := to.Trip, time.Now(), g.hearNamed(to)
 	cb.Op = to.Op
 	outcome, err := callbackGone, correlator.ErrGone
 	e, known := g.engineOf(to.Engine)
@@ -163,6 +163,7 @@ func (g *Gateway) Deliver(ctx context.Context, to correlator.Token, cb correlato
 	}
 	if cb.Status != correlator.Answered { // which is no callback, but an answer of ours
 		g.metrics.Callback(outcome).Inc()
+		heard.settled(outcome, err)
 	}
 	return err
 }

@@ -289,6 +289,7 @@ func (g *Gateway) newTrip(in *httpserver.Incoming, a *heading) *trip {
 	}
 	if g.tracer != nil && a.route == routeCreate {
 		t.trace = g.tracer.Begin(&in.Request.Header)
+		t.trace.route = a.at.Name
 	}
 	return t
 }

@@ -37,8 +37,11 @@ type Trace struct {
 	Traceparent, Tracestate string // for the engine [W3C Trace Context]; Tracestate may be empty
 	// Request is the traceparent of the request itself, for what is done later because of it; empty: the request is not recorded.
 	Request string
-	Own     any // the Tracer's own
+	// Unsent says that no engine gets the request: what completes it is below the request itself, and not below an exchange. It is set before Park.
+	Unsent bool
+	Own    any // the Tracer's own
 
+	route string // the name that its path alone has; set by newTrip
 	// Owned by the exchange with the engine, up to Finished.
 	method, path string
 	answered     atomic.Int64 // when that ended, in Unix nanoseconds; 0 while it lasts
@@ -66,27 +69,30 @@ type TripFacts struct {
 	Took      time.Duration
 
 	RequestID, Remote, Login string
-	Route                    string // its name, empty for the default dialect
+	Routed                   bool   // it is no create of the default dialect
+	Route                    string // its name; empty for the default dialect, and where a refusal came before it was known which route of several it is
 	Trip                     string // the beginning of its id, as logs have it; empty: it was refused
 	Outcome, Reason          string // Reason is empty, unless it was refused
 	Status                   int
 	Ops                      int
-	Process, Ref, EngineTask string // of the op that the log names; may be empty
-	Joined, Written          bool
+	Process, Ref, EngineTask string        // of the op that the log names; may be empty
+	Joined                   correlator.ID // the trip that it waited for, as that has its key; zero: it had its own
+	Written                  bool
 }
 
-// CallbackFacts are what is known of a callback.
+// CallbackFacts are what is known of a callback. Of one that came by a name, or in another way than by a callback URL, nothing of its request is known.
 type CallbackFacts struct {
 	Trip        correlator.ID
 	Op          int
 	Trace       *Trace // of the trip, if it waits here; else nil
-	Engine      string // the name of the engine that was given the token
-	Method      string
+	Engine      string // the name of the engine that was given the token; empty: that is not known
+	Method      string // empty: its request is not known
 	Traceparent string // the beginning of what the engine sent, 64 bytes at most; empty: there was none, or several
 	Bytes       int    // of its body
 	Begun       time.Time
 	Took        time.Duration
-	Status      int // of the answer
+	Status      int    // of the answer. Where the request is not known: 0, or that of the error which its dialect words
+	Outcome     string // as metrics have it; empty: Status says it
 }
 
 // mostTraceparent is what is kept of a callback's traceparent, in bytes: more than what has a meaning [W3C Trace Context, which lets later versions append].
@@ -131,6 +137,13 @@ func (t *trip) tracePark() {
 	}
 }
 
+// traceUnsent notes whether an engine gets the request, before anybody can complete it.
+func (t *trip) traceUnsent() {
+	if t.trace.recorded() {
+		t.trace.Unsent = !forwards(t.call)
+	}
+}
+
 // traceForward records the exchange with the engine.
 func (t *trip) traceForward(took time.Duration, code string) {
 	if t.trace.recorded() {
@@ -150,7 +163,10 @@ func (t *trip) traceEnd(outcome string, took time.Duration, written bool) {
 	}
 	f := TripFacts{
 		Accepted: t.accepted, Replies: t.trace.replies, Took: took,
-		RequestID: t.requestID, Remote: t.remote, Login: t.login(), Outcome: outcome, Status: t.status, Joined: t.joined, Written: written,
+		RequestID: t.requestID, Remote: t.remote, Login: t.login(), Outcome: outcome, Status: t.status, Written: written,
+	}
+	if t.joined {
+		f.Joined = t.id
 	}
 	if answered := t.trace.answered.Load(); answered != 0 {
 		f.Answered = time.Unix(0, answered)
@@ -164,6 +180,7 @@ func (t *trip) traceEnd(outcome string, took time.Duration, written bool) {
 	if t.refusal != nil {
 		f.Reason = reasonOf(t.refusal)
 	}
+	f.Routed, f.Route = t.dialect > 0, t.trace.route
 	if t.call != nil {
 		f.Ops = len(t.call.Ops)
 		if t.call.Options != nil {
@@ -222,6 +239,33 @@ func (x calling) Reply(resp *fasthttp.Response) {
 func (h *heardCallback) answered(resp *fasthttp.Response, err error) {
 	h.facts.Status, h.facts.Took = resp.StatusCode(), time.Since(h.facts.Begun)
 	if err != nil {
+		h.facts.Status = faultOf(err).Status
+	}
+	h.tracer.Callback(&h.facts)
+}
+
+// hearNamed begins to record a callback that came in another way than by a callback URL, if its trip is recorded; else it gives nil.
+func (g *Gateway) hearNamed(to correlator.Token) *heardCallback {
+	if g.tracer == nil || !to.Trip.Traced() {
+		return nil
+	}
+	h := &heardCallback{g.tracer, CallbackFacts{Trip: to.Trip, Op: to.Op, Begun: time.Now()}}
+	if e, ok := g.engineOf(to.Engine); ok && to.Engine != (correlator.EngineID{}) { // names have none
+		h.facts.Engine = e.name
+	}
+	if t, here := g.correlator.Waiter(to.Trip).(*trip); here {
+		h.facts.Trace = t.trace
+	}
+	return h
+}
+
+// settled records it. An error is what its dialect words.
+func (h *heardCallback) settled(outcome string, err error) {
+	if h == nil {
+		return
+	}
+	h.facts.Outcome, h.facts.Took = outcome, time.Since(h.facts.Begun)
+	if err != nil && outcome != callbackRepeated {
 		h.facts.Status = faultOf(err).Status
 	}
 	h.tracer.Callback(&h.facts)

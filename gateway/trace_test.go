@@ -6,7 +6,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"syncgate/correlator"
+	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 	"syncgate/internal/otlptest"
 	"syncgate/internal/tracing"
@@ -133,6 +137,92 @@ func TestCallbackKeepsLittle(t *testing.T) {
 	}
 	spans := c.Wait(t, "the callback", func(s []otlptest.Span) bool { return len(s) == 6 })
 	if s := otlptest.Find(t, spans, "callback"); s.Parent != parent[36:52] {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestTraceOfNames: a callback that comes by a name has a span, below the exchange with the engine, or below the request that no engine gets.
+func TestTraceOfNames(t *testing.T) {
+	c, e, names := otlptest.Start(t), newEngine(t), newNamer()
+	n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
+		trace(t, c, 1)(p)
+		names.serve(p)
+	})
+	reply := n.createLater(namedOp("local", "5"))
+	b := names.next(t)
+	if err := n.complete(b, `{"a":1}`); err != nil {
+		t.Error(err)
+	}
+	if a := got(t, reply); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	spans := c.Wait(t, "a request that no engine gets", func(s []otlptest.Span) bool { return len(s) == 4 })
+	request, callback := otlptest.Find(t, spans, "request"), otlptest.Find(t, spans, "callback")
+	if callback.Parent != request.ID || callback.Attributes["syncgate.outcome"] != "delivered" || callback.Attributes["syncgate.engine"] != "" || callback.Failed || callback.Begun.Before(request.Begun) {
+		t.Errorf("%+v", callback)
+	}
+	if wait := otlptest.Find(t, spans, "wait"); wait.Parent != request.ID || wait.Begun.Before(request.Begun) || wait.Ended.After(request.Ended) {
+		t.Errorf("%+v", wait)
+	}
+
+	reply = n.createLater(namedOp("a", "5"))
+	b = names.next(t)
+	e.next(t).accept()
+	own := correlator.Callback{Status: correlator.Answered, Body: []byte(`{}`)} // no callback, but ours
+	if err := n.Deliver(t.Context(), correlator.Token{Trip: correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour)).Trace(), Op: 7}, own); err == nil {
+		t.Error("nobody has this op")
+	}
+	if err := n.complete(b, `{"a":1}`); err != nil {
+		t.Error(err)
+	}
+	if a := got(t, reply); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	spans = c.Wait(t, "a request that an engine gets", func(s []otlptest.Span) bool { return len(s) == 10 })[4:]
+	if forward, callback := otlptest.Find(t, spans, "forward"), otlptest.Find(t, spans, "callback"); callback.Parent != forward.ID || callback.Trace != forward.Trace {
+		t.Errorf("%+v", callback)
+	}
+
+	_ = n.complete(b, `{"a":2}`) // whether that is an error depends on how long the first result is known
+	again := c.Wait(t, "one that comes too late", func(s []otlptest.Span) bool { return len(s) == 11 })[10]
+	if again.What() != "callback" || again.Trace != spans[0].Trace || again.Failed {
+		t.Errorf("%+v", again)
+	}
+}
+
+// TestTraceOfNamesElsewhere: at a node that does not know the trip its trace is not known, and nothing is recorded of a trip that is not recorded.
+func TestTraceOfNamesElsewhere(t *testing.T) {
+	c, e := otlptest.Start(t), newEngine(t)
+	heard := &overheard{callbacks: make(chan gateway.CallbackFacts, 10)}
+	n := startParts(t, e.URL, func(_ *node, p *gateway.Parts) {
+		trace(t, c, 1)(p)
+		heard.Tracer, p.Tracer = p.Tracer, heard
+	})
+	id := correlator.NewID(correlator.NewNodeID(), time.Now().Add(time.Hour))
+	for _, to := range []correlator.Token{{Trip: id}, {Trip: id.Trace(), Op: 3, Engine: correlator.NewEngineID("gone")}} {
+		if err := n.Deliver(t.Context(), to, correlator.Callback{Status: correlator.Complete, Body: []byte(`1`)}); err == nil {
+			t.Error("nobody has this op")
+		}
+	}
+	f := <-heard.callbacks
+	if f.Trip != id.Trace() || f.Op != 3 || f.Trace != nil || f.Engine != "" || f.Method != "" || f.Outcome != "gone" || f.Status != 410 || len(heard.callbacks) > 0 {
+		t.Errorf("%+v, and %d more", f, len(heard.callbacks))
+	}
+}
+
+// TestTraceOfARefusedRoute: a request that is refused before its call is known has the name of its route, and not that of the Sync API.
+func TestTraceOfARefusedRoute(t *testing.T) {
+	c, engine := otlptest.Start(t), newHooks(t)
+	route, config := hookRoute(engine, func(*rest.RouteConfig, *httpengine.Config) {})
+	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
+		trace(t, c, 1)(p)
+		addRoutes(t, n.keys, p, []rest.RouteConfig{route}, config)
+	})
+	if a := (&routed{n, engine, t}).post(`{"a`); got(t, a).status != 400 {
+		t.Error("half a body is taken")
+	}
+	spans := c.Wait(t, "the refusal", func(s []otlptest.Span) bool { return len(s) > 0 })
+	if s := spans[0]; s.Attributes["syncgate.route"] != route.Name || s.Name != "POST "+route.Name || s.Attributes["http.route"] != "" {
 		t.Errorf("%+v", s)
 	}
 }

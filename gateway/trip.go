@@ -163,6 +163,7 @@ func (t *trip) route(r dialect.Route) error {
 // park puts the trip into the table and forwards it, in this order: the callback may overtake the engine's own answer.
 func (t *trip) park() {
 	t.begin(true)
+	t.traceUnsent()
 	if err := t.g.correlator.Park(t.id, t, t.deadline); err != nil {
 		t.body.Release()
 		t.failed(faultOf(err))

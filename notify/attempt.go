@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"syncgate/signer"
@@ -68,7 +69,8 @@ func (s *Sender) attempt(use *live, j Job, latest time.Time) {
 	s.metrics.count(v.Last.Outcome)
 	s.logAttempt(j, v)
 	if ended != nil {
-		ended(Traced{Attempt: v.Last, ID: j.ID, Subscription: j.Subscription, Host: j.Host})
+		scheme, _, _ := strings.Cut(j.URL, ":")
+		ended(Traced{Attempt: v.Last, ID: j.ID, Subscription: j.Subscription, Scheme: strings.ToLower(scheme), Host: j.Host})
 	}
 	if stored && s.config.Settled != nil {
 		s.config.Settled(j.ID, j.Subscription, v.State, v.Last)
@@ -80,7 +82,7 @@ type Traced struct {
 	Attempt
 
 	ID, Subscription string // of the notification
-	Host             string // and port, of the receiver
+	Scheme, Host     string // of the receiver; Host has the port
 }
 
 // discard reads the rest of an answer, which says nothing, so that its connection can be used again. The body of a 101 is the connection itself, and

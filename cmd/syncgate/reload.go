@@ -79,7 +79,7 @@ func (n *node) apply(load loader) error {
 	n.gateway.SetEngineHeaders(c.Engine.Headers)
 	n.gateway.SetLimits(c.Limits)
 	n.gateway.SetAdmin(c.Admin)
-	n.tracing.setRatio(c.Tracing.Ratio)
+	n.tracing.reload(&c)
 	n.table.SetParked(c.Limits.Parked)
 	n.table.SetProgress(int64(c.Limits.CallbackBody))
 	if memory, ok := n.table.(*correlator.Memory); ok {

@@ -44,6 +44,7 @@ func newTracing(c *configs.Config, node correlator.NodeID, metrics prometheus.Re
 		t.client, o.Redis, o.Prefix = client, client, r.Prefix
 	}
 	t.tracer = tracing.New(c.Tracing, o)
+	t.reload(c)
 	return t, nil
 }
 
@@ -66,10 +67,17 @@ func (t *nodeTracing) end(within time.Duration) error {
 	return err
 }
 
-func (t *nodeTracing) setRatio(ratio float64) {
-	if t != nil {
-		t.tracer.SetRatio(ratio)
+// reload applies what of c can change while clients wait.
+func (t *nodeTracing) reload(c *configs.Config) {
+	if t == nil {
+		return
 	}
+	paths := make(map[string]string, len(c.Routes))
+	for i := range c.Routes {
+		paths[c.Routes[i].Name] = c.Routes[i].Path
+	}
+	t.tracer.SetRoutes(paths)
+	t.tracer.SetRatio(c.Tracing.Ratio)
 }
 
 // attempts gives what traces attempts to send notifications; nil: nothing does.
@@ -84,7 +92,7 @@ func (t *nodeTracing) attempts() func(traceparent string) (own string, ended fun
 		}
 		return own, func(a notify.Traced) {
 			ended(&tracing.AttemptFacts{
-				ID: a.ID, Subscription: a.Subscription, Host: a.Host, Number: a.Number, Begun: a.At, Took: a.Duration,
+				ID: a.ID, Subscription: a.Subscription, Scheme: a.Scheme, Host: a.Host, Number: a.Number, Begun: a.At, Took: a.Duration,
 				Outcome: string(a.Outcome), Status: a.Status, Delivered: a.Outcome == notify.OutcomeDelivered,
 			})
 		}

@@ -269,7 +269,7 @@ func TestTraceOfNotifications(t *testing.T) {
 		second := to.await(t, 2)
 		spans := c.Wait(t, "two attempts", func(s []otlptest.Span) bool { return byWhat(s)["notify"] == 2 && byWhat(s)["request"] == 1 })
 		request := otlptest.Find(t, spans, "request")
-		if request.Attributes["syncgate.route"] != "pay" || request.Name != "POST pay" || request.Attributes["syncgate.outcome"] != "handed_over" {
+		if request.Attributes["syncgate.route"] != "pay" || request.Name != "POST /v1/pay" || request.Attributes["http.route"] != "/v1/pay" || request.Attributes["syncgate.outcome"] != "handed_over" {
 			t.Errorf("%+v", request)
 		}
 		wantAttempts(t, spans, request, first, second)

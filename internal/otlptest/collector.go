@@ -2,13 +2,15 @@
 package otlptest
 
 import (
+	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	collectorpb "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 )
@@ -32,6 +35,7 @@ type Span struct {
 	Failed, Remote                 bool
 	Begun, Ended                   time.Time
 	Links                          []string // traces
+	Scope, Schema                  string
 	Header                         http.Header
 }
 
@@ -45,14 +49,15 @@ type Collector struct {
 	mu     sync.Mutex
 	answer http.HandlerFunc // guarded by mu; nil: 200
 	spans  []Span           // guarded by mu
+	seen   map[string]bool  // guarded by mu: the ids of spans
 	posts  int              // guarded by mu
 	bad    error            // guarded by mu: what was not OTLP
 	came   chan struct{}    // guarded by mu: closed and replaced when something comes
 }
 
-// Start starts a collector, which ends with the test. What it gets and cannot read fails the test.
+// Start starts a collector, which ends with the test. What it gets and cannot read fails the test, and so does a span that breaks a rule of OTLP, or that it has already.
 func Start(t testing.TB) *Collector {
-	c := &Collector{came: make(chan struct{})}
+	c := &Collector{came: make(chan struct{}), seen: make(map[string]bool)}
 	c.server = httptest.NewServer(c)
 	t.Cleanup(func() {
 		c.server.Close()
@@ -87,12 +92,23 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	spans, err := read(req)
-	c.mu.Lock()
-	c.spans = append(c.spans, spans...)
-	c.bad = errors.Join(c.bad, err)
-	c.mu.Unlock()
+	c.keep(spans, err)
 	c.changed()
 	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+// keep keeps spans. Of what is bad the first is enough.
+func (c *Collector) keep(spans []Span, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range spans {
+		if c.seen[s.ID] && err == nil {
+			err = fmt.Errorf("span %s comes twice: %+v", s.ID, s)
+		}
+		c.seen[s.ID] = true
+	}
+	c.spans = append(c.spans, spans...)
+	c.bad = cmp.Or(c.bad, err)
 }
 
 func (c *Collector) changed() {
@@ -115,18 +131,44 @@ func read(req *http.Request) (all []Span, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var message tracepb.TracesData
-	if err := (proto.UnmarshalOptions{}).Unmarshal(body, &message); err != nil {
+	var message collectorpb.ExportTraceServiceRequest
+	if err := proto.Unmarshal(body, &message); err != nil {
 		return nil, err
 	}
 	for _, r := range message.GetResourceSpans() {
 		for _, scope := range r.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
-				all = append(all, spanOf(s, r.GetResource().GetAttributes(), req.Header))
+				err = cmp.Or(err, wrong(s))
+				one := spanOf(s, r.GetResource().GetAttributes(), req.Header)
+				one.Scope, one.Schema = scope.GetScope().GetName()+" "+scope.GetScope().GetVersion(), scope.GetSchemaUrl()
+				all = append(all, one)
 			}
 		}
 	}
-	return all, nil
+	return all, err
+}
+
+// wrong says which rule of OTLP a span breaks.
+func wrong(s *tracepb.Span) error {
+	isID := func(id []byte, size int) bool { return len(id) == size && !bytes.Equal(id, make([]byte, size)) }
+	problem := ""
+	switch {
+	case !isID(s.GetTraceId(), 16), !isID(s.GetSpanId(), 8), len(s.GetParentSpanId()) > 0 && !isID(s.GetParentSpanId(), 8):
+		problem = "an id"
+	case bytes.Equal(s.GetParentSpanId(), s.GetSpanId()):
+		problem = "its parent"
+	case s.GetName() == "":
+		problem = "its name"
+	case s.GetStartTimeUnixNano() == 0, s.GetEndTimeUnixNano() < s.GetStartTimeUnixNano():
+		problem = "its times"
+	case slices.ContainsFunc(s.GetLinks(), func(l *tracepb.Span_Link) bool { return !isID(l.GetTraceId(), 16) || !isID(l.GetSpanId(), 8) }):
+		problem = "a link"
+	case len(texts(s.GetAttributes())) < len(s.GetAttributes()):
+		problem = "an attribute that is there twice"
+	default:
+		return nil
+	}
+	return fmt.Errorf("a span is not good, because of %s: %v", problem, s)
 }
 
 func spanOf(s *tracepb.Span, resource []*commonpb.KeyValue, header http.Header) Span {

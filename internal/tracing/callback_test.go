@@ -92,21 +92,27 @@ func TestKnownAreBounded(t *testing.T) {
 	}
 }
 
-// TestCallbackOfAnotherNode has the node that gets a callback find the trace of the trip.
-func TestCallbackOfAnotherNode(t *testing.T) {
-	t.Parallel()
-	c, r := otlptest.Start(t), redistest.Start(t)
+// nodesOf makes two nodes that share a Redis.
+func nodesOf(t *testing.T, c *otlptest.Collector, r *redistest.Server) (home, other *traced, client *goredis.Client) {
+	t.Helper()
 	o, err := goredis.ParseURL(r.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := goredis.NewClient(o)
+	client = goredis.NewClient(o)
 	t.Cleanup(func() { _ = client.Close() })
 	node := func(name string) *traced {
 		n, _ := start(t, c, func(_ *tracing.Config, o *tracing.Options) { o.Redis, o.Prefix, o.Node = client, "syncgate", name })
 		return n
 	}
-	home, other := node("home"), node("other")
+	return node("home"), node("other"), client
+}
+
+// TestCallbackOfAnotherNode has the node that gets a callback find the trace of the trip.
+func TestCallbackOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	c, r := otlptest.Start(t), redistest.Start(t)
+	home, other, client := nodesOf(t, c, r)
 	id := home.trip("Traceparent", theirParent)
 	other.called(id, "")
 	all, forward := callbacks(t, c, 1)
@@ -203,11 +209,11 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	own, ended := one.Attempt(theirParent)
-	ended(&tracing.AttemptFacts{ID: "msg_1", Subscription: "s1", Host: "shop.example:443", Number: 2, Begun: time.Now(), Took: time.Millisecond, Outcome: "status", Status: 503})
+	ended(&tracing.AttemptFacts{ID: "msg_1", Subscription: "s1", Scheme: "https", Host: "shop.example:443", Number: 2, Begun: time.Now(), Took: time.Millisecond, Outcome: "status", Status: 503})
 	spans := c.Wait(t, "the attempt comes", func(s []otlptest.Span) bool { return len(s) == 1 })
 	s := spans[0]
 	if s.Trace != theirTrace || s.Parent != theirSpan || own != "00-"+theirTrace+"-"+s.ID+"-01" || s.Kind != "client" || s.What() != "notify" || !s.Failed ||
-		s.Attributes["server.address"] != "shop.example" || s.Attributes["http.request.resend_count"] != "1" || s.Attributes["http.response.status_code"] != "503" || s.Attributes["syncgate.notification"] != "msg_1" {
+		s.Attributes["server.address"] != "shop.example" || s.Attributes["server.port"] != "443" || s.Attributes["url.full"] != "https://shop.example:443/..." || s.Attributes["http.request.resend_count"] != "1" || s.Attributes["http.response.status_code"] != "503" || s.Attributes["syncgate.notification"] != "msg_1" {
 		t.Errorf("%s: %+v", own, s)
 	}
 }

@@ -40,6 +40,9 @@ func TestSpansOfATrip(t *testing.T) {
 	if r := request.Resource; r["service.name"] != "gate" || r["service.version"] != "v1" || r["service.instance.id"] != "n1" || r["a"] != "b" {
 		t.Errorf("resource %v", r)
 	}
+	if request.Scope != "syncgate v1" || request.Schema != "https://opentelemetry.io/schemas/1.44.0" {
+		t.Errorf("scope %s, schema %s", request.Scope, request.Schema)
+	}
 	if h := request.Header; h.Get("Authorization") != "Bearer the-token" || h.Get("X-Tenant") != "t1" {
 		t.Errorf("header %v", h)
 	}

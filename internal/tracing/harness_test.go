@@ -103,7 +103,7 @@ func (o *traced) trip(headers ...string) correlator.ID {
 	o.Forward(trace, &gateway.ForwardFacts{Engine: "flow", URL: "https://flow.example:444/hooks/{kind}?key=hidden", Method: "POST", Path: "/hooks/a", Begun: now.Add(10 * time.Millisecond), Took: 5 * time.Millisecond, Status: 202})
 	o.End(trace, &gateway.TripFacts{
 		Accepted: now, Forwarded: now.Add(10 * time.Millisecond), Answered: now.Add(15 * time.Millisecond), Replies: now.Add(25 * time.Millisecond), Took: 30 * time.Millisecond,
-		RequestID: "r1", Remote: "192.0.2.1", Login: "web", Route: "shop", Trip: id.String(), Outcome: "complete", Status: 200, Ops: 1, Written: true,
+		RequestID: "r1", Remote: "192.0.2.1", Login: "web", Routed: true, Route: "shop", Trip: id.String(), Outcome: "complete", Status: 200, Ops: 1, Written: true,
 	})
 	return id
 }

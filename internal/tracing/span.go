@@ -9,6 +9,8 @@ import (
 	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/slim/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
+
+	"syncgate/internal/redact"
 )
 
 const (
@@ -16,6 +18,9 @@ const (
 	client   = tracepb.Span_SPAN_KIND_CLIENT
 	internal = tracepb.Span_SPAN_KIND_INTERNAL
 )
+
+// schemaURL names the version of the conventions that the attributes of spans were compared with.
+const schemaURL = "https://opentelemetry.io/schemas/1.44.0"
 
 // Bits of a span's flags, beside those of W3C Trace Context [OTLP, SpanFlags].
 const (
@@ -94,14 +99,20 @@ func (b builder) status(status, least int) {
 	}
 }
 
-// method adds the method of a request.
-func (b builder) method(method string) {
+// method adds the method of a request, and names the span after it and its target. A method that the conventions do not know is in no name: clients choose it.
+func (b builder) method(method, target string) {
+	b.Name = method
 	switch method {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY":
+		b.text("http.request.method", method)
 	default:
-		method = "_OTHER"
+		b.Name = "HTTP"
+		b.text("http.request.method", "_OTHER")
+		b.text("http.request.method_original", redact.Text(method))
 	}
-	b.text("http.request.method", method)
+	if target != "" {
+		b.Name += " " + target
+	}
 }
 
 // address adds who is asked. Of a URL it shows neither user nor query.
@@ -118,7 +129,11 @@ func (b builder) address(u *url.URL) {
 
 // link names a span of another trace that the span has to do with.
 func (b builder) link(p place) {
-	b.Links = append(b.Links, &tracepb.Span_Link{TraceId: p.trace[:], SpanId: p.span[:], Flags: flagHasRemote | flagRemote})
+	flags := uint32(flagHasRemote | flagRemote)
+	if p.sampled {
+		flags |= flagSampled
+	}
+	b.Links = append(b.Links, &tracepb.Span_Link{TraceId: p.trace[:], SpanId: p.span[:], Flags: flags})
 }
 
 // textAttribute makes valid UTF-8 of what others have chosen: a message with anything else cannot be encoded, and all its spans would be lost.
@@ -138,7 +153,7 @@ func wrapper(cfg *Config, o *Options) func([]*tracepb.Span) *tracepb.TracesData 
 	scope := &commonpb.InstrumentationScope{Name: "syncgate", Version: o.Version}
 	return func(spans []*tracepb.Span) *tracepb.TracesData {
 		return &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{
-			Resource: resource, ScopeSpans: []*tracepb.ScopeSpans{{Scope: scope, Spans: spans}},
+			Resource: resource, ScopeSpans: []*tracepb.ScopeSpans{{Scope: scope, Spans: spans, SchemaUrl: schemaURL}},
 		}}}
 	}
 }

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"math"
@@ -38,7 +39,8 @@ type Tracer struct {
 	scheme  string
 
 	closed atomic.Bool
-	bound  atomic.Uint64 // of the lower half of trace ids: those below are recorded
+	bound  atomic.Uint64                     // of the lower half of trace ids: those below are recorded
+	paths  atomic.Pointer[map[string]string] // of routes by their names; never changed
 }
 
 var _ gateway.Tracer = (*Tracer)(nil)
@@ -68,6 +70,17 @@ func (t *Tracer) SetRatio(ratio float64) {
 	}
 }
 
+// SetRoutes says which path each route has, by its name, for requests that end from now on. The map must not be changed any more.
+func (t *Tracer) SetRoutes(paths map[string]string) { t.paths.Store(&paths) }
+
+// path gives the path of a route as it is configured, empty where that is not known.
+func (t *Tracer) path(route string) string {
+	if paths := t.paths.Load(); paths != nil {
+		return (*paths)[route]
+	}
+	return ""
+}
+
 // Close sends what waits, until ctx ends. What is left then is dropped and the error says so. Spans that come later are dropped. The second Close does
 // nothing.
 func (t *Tracer) Close(ctx context.Context) error {
@@ -89,6 +102,14 @@ type own struct {
 	forward         spanID // of the exchange with the engine
 	method          string
 	path, userAgent string
+}
+
+// route is where callbacks of the request belong. One that no engine gets has no exchange that they could be below.
+func (o *own) route() route {
+	if o.Unsent {
+		return route{o.place.trace, o.place.span}
+	}
+	return route{o.place.trace, o.forward}
 }
 
 // Begin is gateway.Tracer's. A parent decides whether the request is recorded; without one the ratio does, by the trace's id, as others do it.
@@ -127,7 +148,7 @@ func (t *Tracer) Park(id correlator.ID, trace *gateway.Trace, until time.Time) {
 	if !ok {
 		return
 	}
-	r := route{o.place.trace, o.forward}
+	r := o.route()
 	t.known.add(id, r)
 	if t.sharing != nil {
 		t.sharing.put(id, r, until)
@@ -141,6 +162,7 @@ func (t *Tracer) Forward(trace *gateway.Trace, f *gateway.ForwardFacts) {
 		return
 	}
 	s := newSpan(whatForward, o.place.trace, o.forward, o.place.span, false, client, f.Begun, f.Begun.Add(f.Took))
+	s.TraceState = o.Tracestate
 	s.text("syncgate.engine", f.Engine)
 	if u, err := url.Parse(f.URL); err == nil {
 		s.address(u)
@@ -149,8 +171,7 @@ func (t *Tracer) Forward(trace *gateway.Trace, f *gateway.ForwardFacts) {
 		}
 	}
 	if f.Method != "" {
-		s.method(f.Method)
-		s.Name = f.Method + " " + f.Engine
+		s.method(f.Method, f.Engine)
 	}
 	s.status(f.Status, 400)
 	if f.Status == 0 {
@@ -171,14 +192,13 @@ func (t *Tracer) End(trace *gateway.Trace, f *gateway.TripFacts) {
 	ended := f.Accepted.Add(f.Took)
 	s := newSpan(whatRequest, o.place.trace, o.place.span, o.parent, o.parent != spanID{}, server, f.Accepted, ended)
 	s.TraceState = o.Tracestate
-	s.method(o.method)
-	if f.Route == "" {
-		s.Name = o.method + " " + createPath
-		s.text("http.route", createPath)
-	} else {
-		s.Name = o.method + " " + f.Route
-		s.text("syncgate.route", f.Route)
+	path := createPath
+	if f.Routed {
+		path = t.path(f.Route)
 	}
+	s.method(o.method, cmp.Or(path, f.Route))
+	s.text("http.route", path)
+	s.text("syncgate.route", f.Route)
 	s.text("url.path", o.path)
 	s.text("url.scheme", t.scheme)
 	s.text("user_agent.original", o.userAgent)
@@ -192,20 +212,38 @@ func (t *Tracer) End(trace *gateway.Trace, f *gateway.TripFacts) {
 	s.text("syncgate.ref", f.Ref)
 	s.text("syncgate.engine_task", f.EngineTask)
 	s.number("syncgate.ops", f.Ops)
-	s.yes("syncgate.joined", f.Joined)
+	s.yes("syncgate.joined", f.Joined != correlator.ID{})
 	s.yes("syncgate.abandoned", !f.Written)
-	s.status(f.Status, 500)
-	if s.Status == nil && (f.Outcome == "timeout" || f.Outcome == "engine_error") { // of which the Sync API says 200
+	switch f.Outcome {
+	case "timeout", "engine_error": // of which the Sync API says 200
+		s.number("http.response.status_code", f.Status)
 		s.fail(f.Outcome)
+	default:
+		s.status(f.Status, 500)
 	}
-	t.export.add(s.Span)
+	t.addLinked(s, f.Joined)
 	t.parts(o, f, ended)
+}
+
+// addLinked has the span of a request sent, with a link to what it waited for: the exchange with the engine of the trip joined, if that is recorded.
+func (t *Tracer) addLinked(s builder, joined correlator.ID) {
+	add := func(r route, ok bool) {
+		if ok {
+			s.link(place{r.trace, r.forward, true})
+		}
+		t.export.add(s.Span)
+	}
+	if !joined.Traced() || !t.find(joined, add) {
+		add(route{}, false)
+	}
 }
 
 // parts records what a request was made of.
 func (t *Tracer) parts(o *own, f *gateway.TripFacts, ended time.Time) {
 	part := func(w what, begun, ended time.Time) {
-		t.export.add(newSpan(w, o.place.trace, newSpanID(), o.place.span, false, internal, begun, ended).Span)
+		s := newSpan(w, o.place.trace, newSpanID(), o.place.span, false, internal, begun, ended)
+		s.TraceState = o.Tracestate
+		t.export.add(s.Span)
 	}
 	waits := f.Accepted
 	if !f.Forwarded.IsZero() {
@@ -221,7 +259,7 @@ func (t *Tracer) parts(o *own, f *gateway.TripFacts, ended time.Time) {
 	if waits.After(f.Replies) { // the callback came before the engine's own answer
 		waits = f.Replies
 	}
-	if f.Joined || !f.Forwarded.IsZero() {
+	if f.Joined != (correlator.ID{}) || o.Unsent || !f.Forwarded.IsZero() {
 		part(whatWait, waits, f.Replies)
 	}
 	part(whatReply, f.Replies, ended)
@@ -234,17 +272,23 @@ const callbackPath = "/api/1/plugins/callback/{token}"
 func (t *Tracer) Callback(f *gateway.CallbackFacts) {
 	if f.Trace != nil {
 		if o, ok := f.Trace.Own.(*own); ok {
-			t.callback(f, route{o.place.trace, o.forward}, true)
+			t.callback(f, o.route(), true)
 			return
 		}
 	}
-	r, ok := t.known.get(f.Trip)
-	switch {
-	case ok, t.sharing == nil:
-		t.callback(f, r, ok)
-	case !t.sharing.ask(f.Trip, func(r route, ok bool) { t.callback(f, r, ok) }):
+	if !t.find(f.Trip, func(r route, ok bool) { t.callback(f, r, ok) }) {
 		t.export.dropped[droppedUnknown].Inc()
 	}
+}
+
+// find gives found the route of a trip, now or, where another node has to be asked, later. False: there is no room to ask, and found is not called.
+func (t *Tracer) find(id correlator.ID, found func(r route, ok bool)) bool {
+	r, ok := t.known.get(id)
+	if ok || t.sharing == nil {
+		found(r, ok)
+		return true
+	}
+	return t.sharing.ask(id, found)
 }
 
 // callback records a callback. known: its trip's trace is r. Where that is not known the engine's own word counts: it has the trip's token.
@@ -263,23 +307,30 @@ func (t *Tracer) callback(f *gateway.CallbackFacts, r route, known bool) {
 	if known && said && !same {
 		s.link(theirs)
 	}
-	s.Name = f.Method + " " + callbackPath
-	s.method(f.Method)
-	s.text("http.route", callbackPath)
-	s.text("url.path", callbackPath)
-	s.text("url.scheme", t.scheme)
+	if f.Method != "" {
+		s.method(f.Method, callbackPath)
+		s.text("http.route", callbackPath)
+		s.text("url.path", callbackPath)
+		s.text("url.scheme", t.scheme)
+		s.number("http.request.body.size", f.Bytes)
+		s.status(f.Status, 500)
+	} else { // of its request nothing is known
+		s.Kind = internal
+		if f.Status >= 500 {
+			s.fail(f.Outcome)
+		}
+	}
 	s.text("syncgate.trip", f.Trip.String())
 	s.text("syncgate.engine", f.Engine)
+	s.text("syncgate.outcome", f.Outcome)
 	s.number("syncgate.op", f.Op)
-	s.number("http.request.body.size", f.Bytes)
-	s.status(f.Status, 500)
 	t.export.add(s.Span)
 }
 
 // AttemptFacts are what came of an attempt to send a notification.
 type AttemptFacts struct {
 	ID, Subscription string
-	Host             string // and port, of the receiver
+	Scheme, Host     string // of the receiver; Host has the port
 	Number           int    // of the attempt, from 1
 	Begun            time.Time
 	Took             time.Duration
@@ -298,9 +349,9 @@ func (t *Tracer) Attempt(traceparent string) (forReceiver string, ended func(*At
 	id := newSpanID()
 	return place{parent.trace, id, true}.String(), func(f *AttemptFacts) {
 		s := newSpan(whatNotify, parent.trace, id, parent.span, true, client, f.Begun, f.Begun.Add(f.Took))
-		s.Name = "POST notification"
-		s.method("POST")
+		s.method("POST", "notification")
 		s.address(&url.URL{Host: f.Host})
+		s.text("url.full", f.Scheme+"://"+f.Host+"/...") // its path may be a secret
 		s.text("syncgate.notification", f.ID)
 		s.text("syncgate.subscription", f.Subscription)
 		s.text("syncgate.outcome", f.Outcome)
