@@ -39,7 +39,7 @@ func readPartial(answer []byte) (p partial) {
 		return p
 	}
 	if spans, n := protowire.ConsumeVarint(field(said, 1, protowire.VarintType)); n >= 0 {
-		p.refused = int(min(spans, mostBatch)) //nolint:gosec // it is small
+		p.refused = int(min(spans, mostBatch))
 	}
 	if message, n := protowire.ConsumeBytes(field(said, 2, protowire.BytesType)); n >= 0 {
 		p.message = string(message)

@@ -2,6 +2,7 @@ package tracing_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,6 +33,9 @@ func TestNamesOfRequests(t *testing.T) {
 		if s.Name != name || s.Attributes["http.route"] != path || s.Attributes["syncgate.route"] != route {
 			t.Errorf("%s, and not %s: %+v", s.Name, name, s.Attributes)
 		}
+		if s.Scope != "syncgate v1" || s.Schema != "https://opentelemetry.io/schemas/1.44.0" {
+			t.Errorf("scope %s, schema %s", s.Scope, s.Schema)
+		}
 		if got := s.Attributes["http.request.method"] + s.Attributes["http.request.method_original"]; got != method && got != "_OTHER"+method {
 			t.Errorf("the method is %s", got)
 		}
@@ -42,6 +46,31 @@ func TestNamesOfRequests(t *testing.T) {
 	f("POST", gateway.TripFacts{Routed: true, Route: "gone"}, "POST gone", "", "gone")
 	f("POST", gateway.TripFacts{Routed: true}, "POST", "", "")
 	f("PROPFIND", gateway.TripFacts{Routed: true, Route: "shop"}, "HTTP /v1/{shop}", "/v1/{shop}", "shop")
+}
+
+// TestFailedRequests: a time-out and an answer of the engine that is none are failures by their names, whatever the client hears; others by their status.
+func TestFailedRequests(t *testing.T) {
+	t.Parallel()
+	f := func(outcome string, status int, why string) {
+		t.Helper()
+		c := otlptest.Start(t)
+		one, _ := start(t, c, nil)
+		trace, _ := begin(one)
+		one.End(trace, &gateway.TripFacts{Accepted: time.Now(), Outcome: outcome, Status: status})
+		if err := one.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s := otlptest.Find(t, c.Spans(), "request")
+		if s.Failed != (why != "") || s.Attributes["error.type"] != why || s.Attributes["http.response.status_code"] != strconv.Itoa(status) {
+			t.Errorf("%s: %+v", outcome, s)
+		}
+	}
+	f("complete", 200, "")
+	f("bad_request", 422, "")
+	f("timeout", 200, "timeout")
+	f("timeout", 504, "timeout")
+	f("engine_error", 502, "engine_error")
+	f("overloaded", 503, "503")
 }
 
 // TestCallbackByName is below the exchange with the engine, or below the request where there is none, and has nothing of HTTP.
