@@ -204,9 +204,11 @@ func TestTraceOfNamesElsewhere(t *testing.T) {
 			t.Error("nobody has this op")
 		}
 	}
-	f := <-heard.callbacks
-	if f.Trip != id.Trace() || f.Op != 3 || f.Trace != nil || f.Engine != "" || f.Method != "" || f.Outcome != "gone" || f.Status != 410 || len(heard.callbacks) > 0 {
-		t.Errorf("%+v, and %d more", f, len(heard.callbacks))
+	if n := len(heard.callbacks); n != 1 {
+		t.Fatalf("%d callbacks are recorded", n)
+	}
+	if f := <-heard.callbacks; f.Trip != id.Trace() || f.Op != 3 || f.Trace != nil || f.Engine != "" || f.Method != "" || f.Outcome != "gone" || f.Status != 410 {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestCallbackByName(t *testing.T) {
 	one, _ := start(t, c, func(_ *tracing.Config, o *tracing.Options) { o.Node = "n2" })
 	id := one.trip("Traceparent", theirParent)
 	one.Callback(&gateway.CallbackFacts{Trip: id, Op: 1, Outcome: "relayed", Begun: time.Now(), Took: time.Millisecond})
-	one.Callback(&gateway.CallbackFacts{Trip: id, Outcome: "gone", Status: 410, Begun: time.Now()})
+	one.Callback(&gateway.CallbackFacts{Trip: id, Outcome: "gone", Status: 410, Begun: time.Now(), Took: -time.Second}) // a clock was set
 	one.Callback(&gateway.CallbackFacts{Trip: id, Outcome: "unavailable", Status: 503, Begun: time.Now()})
 	all, forward := callbacks(t, c, 3)
 	for i, failed := range []bool{false, false, true} {
