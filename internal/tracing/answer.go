@@ -95,11 +95,12 @@ func refusal(status int, says string) error {
 func advised(err error) error {
 	const (
 		frames  = "malformed HTTP response"                       // net/http: what answers begins with a frame of HTTP/2, as gRPC has it
+		early   = "readLoopPeekFailLocked"                        // net/http: the same, where that frame came before our request was written
 		noTLS   = "server gave HTTP response to HTTPS client"     // net/http
 		unknown = "x509: certificate signed by unknown authority" // crypto/x509
 	)
 	switch text := err.Error(); {
-	case strings.Contains(text, frames):
+	case strings.Contains(text, frames), strings.Contains(text, early):
 		return errors.New("what answers does not speak HTTP/1.1: the port of tracing.url may be that of gRPC, mostly 4317; that of OTLP over HTTP is mostly 4318")
 	case strings.Contains(text, noTLS):
 		return fmt.Errorf("%w: tracing.url has to begin with http://", err)

@@ -1,6 +1,7 @@
 package tracing_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -119,7 +120,11 @@ func TestWrongPorts(t *testing.T) {
 		one.trip()
 		eventually(t, "the log says "+want, func() bool { return strings.Contains(log.String(), want) })
 	}
-	f("http://"+frames(t), "the port of tracing.url may be that of gRPC")
+	const isGRPC = "the port of tracing.url may be that of gRPC"
+	f("http://"+frames(t), isGRPC)
+	if text := tracing.Advised(errors.New("readLoopPeekFailLocked: %!w(<nil>)")).Error(); !strings.Contains(text, isGRPC) { // where its frame comes before we have written
+		t.Errorf("it is worded %s", text)
+	}
 	quiet := func(s *httptest.Server) { s.Config.ErrorLog = log.New(io.Discard, "", 0) }
 	plain, tls := httptest.NewUnstartedServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
 	quiet(plain)

@@ -21,3 +21,6 @@ func Bodies() (first, second, before []byte, err error) {
 	second, err = e.encode(batch())
 	return first, second, before, err
 }
+
+// Advised is advised.
+func Advised(err error) error { return advised(err) }
