@@ -26,7 +26,8 @@ func exchanger(tb testing.TB, c net.Conn, request, part string) func() {
 // leanEngine acknowledges each create and calls back at once, without memory of its own: what is counted is the gateway's.
 type leanEngine struct {
 	net.Listener
-	callbacks net.Conn // to the gateway
+	mu        sync.Mutex
+	callbacks net.Conn // to the gateway; guarded by mu while a callback is under way: the next trip begins before its answer is read
 	running   sync.WaitGroup
 }
 
@@ -71,13 +72,21 @@ func (e *leanEngine) serve(c net.Conn) {
 		if _, err := c.Write(ack); err != nil {
 			return
 		}
-		if _, err := e.callbacks.Write(callback); err != nil {
-			return
-		}
-		if _, err := e.callbacks.Read(create); err != nil {
+		if e.call(callback, create) != nil {
 			return
 		}
 	}
+}
+
+// call sends a callback and reads its answer, for which there is room.
+func (e *leanEngine) call(callback, room []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, err := e.callbacks.Write(callback); err != nil {
+		return err
+	}
+	_, err := e.callbacks.Read(room)
+	return err
 }
 
 // tripper makes a gateway and a client that plays one whole trip at each call.

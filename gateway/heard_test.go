@@ -212,3 +212,27 @@ func TestAnAnswerIsNoCallback(t *testing.T) {
 		t.Errorf("%+v", trip)
 	}
 }
+
+// What comes to another node is noted where the client waits, when it is heard there.
+func TestTimesAtAnotherNode(t *testing.T) {
+	n := startTwoNodes(t)
+	reply := n.home.post(`{}`, "X-Request-Id", "mine")
+	h := n.engine.next(t)
+	h.answer(202, "", "")
+	n.home.answeredByEngine(t, "mine")
+	report := during(t, func() {
+		want(t, n.other.report(h, `1`, "X-Callback-Status", "progress"), 200, `{}`)
+		waitFor(t, func() bool { return n.home.findOne(t, "mine").Reports == 1 })
+	})
+	done := during(t, func() {
+		want(t, n.other.report(h, `{"done":1}`), 200, `{}`)
+		wantReply(t, got(t, reply), 200, `{"done":1}`)
+	})
+	waitFor(t, func() bool { return n.home.findOne(t, "mine").State == "over" })
+	trip := n.home.findOne(t, "mine")
+	report.has(t, "the report", trip.FirstReport)
+	wantCallbacks(t, &trip, 1, map[int]span{0: done})
+	if found := n.other.find(t, "mine").Trips; len(found) != 0 || trip.Reports != 1 {
+		t.Errorf("%+v, at the other node %+v", trip, found)
+	}
+}

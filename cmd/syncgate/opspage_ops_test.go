@@ -34,20 +34,20 @@ func (p *tab) titles(word string) (all []string) {
 	return all
 }
 
-// hasTitles waits until these are the titles of a timeline that have a word in them.
-func (p *tab) hasTitles(word string, want ...string) {
+// hasCallbacks waits until these are the titles of a timeline that tell of callbacks.
+func (p *tab) hasCallbacks(want ...string) {
 	p.t.Helper()
 	var all []string
-	eventually(p.t, fmt.Sprintf("the timeline has %q", want), func() bool { all = p.titles(word); return slices.Equal(all, want) })
+	eventually(p.t, fmt.Sprintf("the timeline has %q", want), func() bool { all = p.titles("allback"); return slices.Equal(all, want) })
 }
 
 // seesEachCallback: the timeline has a line for the callback of each operation, in the order in which they come. What is cancelled has none.
 func seesEachCallback(d *demoNode, p *tab) {
 	d.calls.Go(func() { d.call("three-ops", opsOf("30", wideRef, 2000, 4000, 100)) })
 	p.search("three-ops")
-	p.hasTitles("allback", "Operation 2: callback", "to come: Waits for 2 callbacks")
-	p.hasTitles("allback", "Operation 2: callback", "Operation 0: callback", "to come: Waits for 1 callback")
-	p.hasTitles("allback", "Operation 2: callback", "Operation 0: callback", "Operation 1: callback")
+	p.hasCallbacks("Operation 2: callback", "to come: Waits for 2 callbacks")
+	p.hasCallbacks("Operation 2: callback", "Operation 0: callback", "to come: Waits for 1 callback")
+	p.hasCallbacks("Operation 2: callback", "Operation 0: callback", "Operation 1: callback")
 	p.shows(".timeline", "ref "+wideRef+"-2", "Replied: complete")
 	if items := evaluate[int](p, `document.querySelectorAll("ol.timeline > li time[datetime]").length`); items != 7 { // accepted, forwarded, answered, three callbacks, replied
 		p.t.Errorf("the list has %d times", items)
@@ -55,12 +55,12 @@ func seesEachCallback(d *demoNode, p *tab) {
 
 	d.calls.Go(func() { d.call("cancelled-op", opsOf("30", "order", 1200, -1, 100)) })
 	p.search("cancelled-op")
-	p.hasTitles("allback", "Operation 2: callback", "Operation 0: callback", "to come: Waits for 1 callback")
+	p.hasCallbacks("Operation 2: callback", "Operation 0: callback", "to come: Waits for 1 callback")
 	p.shoot("page-callbacks-light", 1000)
 	p.click(".trip .danger")
 	p.click("dialog[open] #question-yes")
 	p.shows(".facts", "cancelled")
-	p.hasTitles("allback", "Operation 2: callback", "Operation 0: callback")
+	p.hasCallbacks("Operation 2: callback", "Operation 0: callback")
 }
 
 // drawsYoungTrips: a trip is younger than the time that the page has heard last. No share of that time is less than nothing.

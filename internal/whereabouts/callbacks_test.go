@@ -16,7 +16,7 @@ func heard(milliseconds ...int) (all ops) {
 	for i, at := range milliseconds {
 		op := whereabouts.OpFacts{Op: i, Process: []byte("12"), Final: at >= 0, Heard: at >= 0}
 		if at >= 0 {
-			op.Callback = uint32(at)
+			op.Callback = uint32(at) //nolint:gosec // a few, or the most that there can be
 		}
 		all = append(all, op)
 	}

@@ -84,5 +84,5 @@ func (h *Heard) Facts(f *Facts) {
 
 // millisSince gives the milliseconds since a time, at most as many as a List remembers.
 func millisSince(at time.Time) uint32 {
-	return uint32(min(max(time.Since(at).Milliseconds(), 0), math.MaxInt32)) //nolint:gosec // it fits
+	return uint32(min(max(time.Since(at).Milliseconds(), 0), math.MaxInt32))
 }
