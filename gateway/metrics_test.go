@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"syncgate/dialect/httpengine"
+	"syncgate/dialect/rest"
 	"syncgate/gateway"
 )
 
@@ -117,6 +119,13 @@ func TestMetricsFromTheStart(t *testing.T) {
 			t.Errorf("no %s, or it is not 0", sample)
 		}
 	}
+}
+
+// The connections to all engines have one limit, the sum of theirs.
+func TestLimitOfEngineConnections(t *testing.T) {
+	const most = 5
+	r := startRouted(t, func(_ *rest.RouteConfig, e *httpengine.Config) { e.MaxConnections = most })
+	wantMetric(t, r.node, `syncgate_limit_engine_connections`, float64(gateway.Default().Engine.MaxConnections+most))
 }
 
 // Gauges and byte counters show what is going on.

@@ -140,11 +140,14 @@ func (g *Gateway) sources(version string) metrics.Sources {
 
 // limitsNow are the limits that metrics show.
 func (g *Gateway) limitsNow() metrics.Limits {
-	l := g.limits.Load()
+	l, connections := g.limits.Load(), 0
+	for _, e := range g.engines { // as engineStats counts the connections of all
+		connections += e.cfg.MaxConnections
+	}
 	return metrics.Limits{
 		Parked: l.Parked, ParkedPerLogin: l.ParkedPerLogin, RatePerLogin: l.RatePerLogin, StreamsPerLogin: l.StreamsPerLogin, Ops: l.Ops,
 		RequestBytes: int64(l.Body), CallbackBytes: int64(l.CallbackBody), ResultsBytes: int64(l.Results),
-		EngineConnections: g.cfg.Engine.MaxConnections, Connections: int(g.server.MaxOpen()),
+		EngineConnections: connections, Connections: int(g.server.MaxOpen()),
 	}
 }
 

@@ -110,7 +110,7 @@ func (s *Sources) limitGauges() []gauge {
 		limit("request_bytes", "Largest body of a request.", func(l Limits) float64 { return float64(l.RequestBytes) }),
 		limit("callback_bytes", "Largest body of a callback.", func(l Limits) float64 { return float64(l.CallbackBytes) }),
 		limit("results_bytes", "Most bytes of kept results, in memory.", func(l Limits) float64 { return float64(l.ResultsBytes) }),
-		limit("engine_connections", "Most connections to the engine.", func(l Limits) float64 { return float64(l.EngineConnections) }),
+		limit("engine_connections", "Most connections to all engines.", func(l Limits) float64 { return float64(l.EngineConnections) }),
 		limit("connections", "Connections, from which on new ones are served one request each.", func(l Limits) float64 { return float64(l.Connections) }),
 	}
 }
