@@ -35,18 +35,18 @@ type matcher struct{ metric, label, op, value string }
 // parseQuery reads an expression of the subset that alerts and dashboards use. What is no function that it knows is a metric, so that
 // a wrong name is found.
 func parseQuery(expr string) (q query) {
-	for _, m := range regexp.MustCompile(`\bby \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
+	for _, m := range regexp.MustCompile(`\b(?:by|on) \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
 		q.grouped = true
 		q.by = append(q.by, strings.FieldsFunc(m[1], func(r rune) bool { return r == ',' || r == ' ' })...)
 	}
-	expr = regexp.MustCompile(`\bby \([^)]*\)|\[[^\]]*\]`).ReplaceAllString(expr, "")
+	expr = regexp.MustCompile(`\b(by|on) \([^)]*\)|\[\$?\w+\]`).ReplaceAllString(expr, "")
 	selector := regexp.MustCompile(`(\w+)\{([^}]*)\}`)
 	for _, m := range selector.FindAllStringSubmatch(expr, -1) {
 		for _, c := range regexp.MustCompile(`(\w+)(=~|!~|!=|=)"([^"]*)"`).FindAllStringSubmatch(m[2], -1) {
 			q.matchers = append(q.matchers, matcher{m[1], c[1], c[2], c[3]})
 		}
 	}
-	words := []string{"sum", "min", "max", "count", "rate", "increase", "delta", "absent", "time", "and", "max_over_time", "histogram_quantile", "label_values"}
+	words := []string{"sum", "min", "max", "count", "rate", "increase", "delta", "absent", "time", "and", "or", "end", "avg_over_time", "histogram_quantile", "label_values"}
 	for _, name := range regexp.MustCompile(`\b[a-zA-Z_]\w*`).FindAllString(selector.ReplaceAllString(expr, "$1"), -1) {
 		if !slices.Contains(words, name) {
 			q.metrics = append(q.metrics, name)
