@@ -22,7 +22,7 @@ func newOutboxMetrics(store OutboxStore, registry prometheus.Registerer) (*outbo
 			Name: "syncgate_outbox_looks_total", Help: "Looks at tasks whose results are to be pushed, by outcome.",
 		}, []string{"outcome"}),
 		tasks: prometheus.NewDesc("syncgate_outbox_tasks",
-			"Tasks whose results are to be pushed, or are not delivered yet, of the whole store: nodes that share it have the same figure.", nil, nil),
+			"Tasks whose results are to be pushed, or were handed over for that in the last minutes, of the whole store: nodes that share it have the same figure.", nil, nil),
 		late: prometheus.NewDesc("syncgate_outbox_late_seconds",
 			"For how long the task of the whole store that has waited the longest should have been looked at, 0 where none is late.", nil, nil),
 	}
