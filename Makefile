@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 TOOL = go tool -modfile=tools/go.mod
 
-.PHONY: build release test lint bench chaos setup fuzz
+.PHONY: build release test lint bench chaos dashboards setup fuzz
 
 # A static binary of the product.
 build:
@@ -47,6 +47,10 @@ bench:
 # Faults of everything around the gateway, one at a time, under load; writes docs/reliability.md.
 chaos: setup
 	go run ./bench/chaos
+
+# What the dashboards of deploy/grafana show of a story of three minutes; draws docs/images/dashboard-*.png.
+dashboards: setup
+	DASHBOARD_IMAGES=docs/images go test -count=1 -timeout=10m -v -run TestDashboardsShowWhatHappens ./bench/dashboards
 
 # The servers that the tests run for real.
 setup:
