@@ -74,11 +74,11 @@ func TestResultOfAClientThatHungUp(t *testing.T) {
 			a := e.next(t)
 			a.accept()
 			hangUp(c)
+			waitLog(t, n, `"abandoned":true`)
 			want(t, n.callback(a.tokens[0], `{}`), wantStatus, `{}`)
 			if kept, _ := n.memo.Kept(); kept != wantKept {
 				t.Errorf("%d results kept; want %d", kept, wantKept)
 			}
-			waitLog(t, n, `"abandoned":true`)
 		})
 	}
 	closed := func(c net.Conn) { _ = c.Close() }
