@@ -1,6 +1,7 @@
 package taskmeta_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -11,41 +12,39 @@ import (
 
 // What is written is read again, and so is what package json writes of the same, as earlier versions did.
 func TestAppend(t *testing.T) {
-	f := func(m taskmeta.Meta) bool {
-		for i := range m.Ops { // nil and empty are the same there
-			m.Ops[i].ID, m.Ops[i].Ref = some(m.Ops[i].ID), some(m.Ops[i].Ref)
-		}
-		m.State, m.Data, m.Accepted = some(m.State), some(m.Data), some(m.Accepted)
-		if m.Ops == nil {
-			m.Ops = []taskmeta.Op{}
-		}
-		own := m.Append([]byte("before"))
-		if string(own[:6]) != "before" {
-			t.Errorf("%q is not appended", own)
-		}
-		theirs, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, form := range [][]byte{own[6:], theirs} {
-			if got, err := taskmeta.Parse(form); err != nil || !reflect.DeepEqual(got, m) {
-				t.Errorf("%s: %v\n%+v\n%+v", form, err, got, m)
-				return false
-			}
-		}
-		return true
-	}
 	for _, m := range []taskmeta.Meta{
 		{},
 		{Login: "a", Ops: []taskmeta.Op{{}, {ID: []byte("1")}, {Ref: []byte(`"r"`), Refused: "no"}}},
 		{Login: "\"\\\n<&>\u2028\u00e9", Dialect: "rest", Engine: "e", Route: "r", State: []byte{0}, Data: []byte("{}"), Guarded: true, Ops: []taskmeta.Op{{}}},
 		{HandedOver: true, Acked: true, Accepted: []byte("x"), Created: 1, Until: -1, TimeoutGiven: true, Trace: "00-0-0-01"},
 	} {
-		f(m)
+		sameAsJSON(t, m)
 	}
-	if err := quick.Check(f, &quick.Config{MaxCount: 500}); err != nil {
+	if err := quick.Check(func(m taskmeta.Meta) bool { return sameAsJSON(t, m) }, &quick.Config{MaxCount: 500}); err != nil {
 		t.Error(err)
 	}
+}
+
+func sameAsJSON(t *testing.T, m taskmeta.Meta) bool {
+	for i := range m.Ops { // nil and empty are the same there
+		m.Ops[i].ID, m.Ops[i].Ref = some(m.Ops[i].ID), some(m.Ops[i].Ref)
+	}
+	m.State, m.Data, m.Accepted = some(m.State), some(m.Data), some(m.Accepted)
+	if m.Ops == nil {
+		m.Ops = []taskmeta.Op{}
+	}
+	theirs, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, appended := bytes.CutPrefix(m.Append([]byte("before")), []byte("before"))
+	for _, form := range [][]byte{own, theirs} {
+		if got, err := taskmeta.Parse(form); err != nil || !reflect.DeepEqual(got, m) || !appended {
+			t.Errorf("%s: %v\n%+v\n%+v", form, err, got, m)
+			return false
+		}
+	}
+	return true
 }
 
 func some(b []byte) []byte {
