@@ -34,7 +34,8 @@ type Request struct {
 // Queue asks engines to cancel tasks. Nobody waits for it. Each request is a call of the engine's own client; one that fails is made again
 // by a timer.
 type Queue struct {
-	log zerolog.Logger
+	log   zerolog.Logger
+	pause time.Duration // firstPause, but in tests
 
 	mu     sync.Mutex
 	open   map[*attempts]*time.Timer // nil: the call is under way
@@ -42,7 +43,9 @@ type Queue struct {
 }
 
 // New makes a queue. It starts nothing.
-func New(log zerolog.Logger) *Queue { return &Queue{log: log, open: make(map[*attempts]*time.Timer)} }
+func New(log zerolog.Logger) *Queue {
+	return &Queue{log: log, pause: firstPause, open: make(map[*attempts]*time.Timer)}
+}
 
 // Ask has an engine asked.
 func (q *Queue) Ask(r Request) {
@@ -71,7 +74,7 @@ func (q *Queue) again(c *attempts) bool {
 		delete(q.open, c)
 		return false
 	}
-	q.open[c] = time.AfterFunc(firstPause<<(c.made-1), func() {
+	q.open[c] = time.AfterFunc(q.pause<<(c.made-1), func() {
 		q.mu.Lock()
 		_, stays := q.open[c]
 		if stays {
