@@ -18,5 +18,9 @@ func TestSparse(t *testing.T) {
 		if skipped, ok := s.Allow(); !ok || skipped != 5 {
 			t.Errorf("after a second: %t, %d are skipped", ok, skipped)
 		}
+		<-time.After(time.Second)
+		if skipped, ok := s.Allow(); !ok || skipped != 0 {
+			t.Errorf("after one more: %t, %d are skipped", ok, skipped)
+		}
 	})
 }
