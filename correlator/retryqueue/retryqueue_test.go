@@ -2,6 +2,7 @@ package retryqueue
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -104,6 +105,110 @@ func TestCloseSaysWhatIsLost(t *testing.T) {
 		s.away.Store(false)
 		if lost := q.Close(t.Context()); lost != 0 || len(s.saved) != 1 {
 			t.Errorf("%d are lost, %d saved", lost, len(s.saved))
+		}
+	})
+}
+
+// saver saves as a function says.
+type saver func(correlator.ID, correlator.Record) error
+
+func (s saver) Save(_ context.Context, id correlator.ID, rec correlator.Record) error {
+	return s(id, rec)
+}
+
+// TestFinalThatComesMeanwhile: a final that is added while an earlier state of the record is being saved is saved, too.
+func TestFinalThatComesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := correlator.NewID(correlator.NewNodeID(), time.Now())
+		var saved []correlator.Record
+		var q *Queue
+		q = New(saver(func(_ correlator.ID, rec correlator.Record) error {
+			if saved = append(saved, rec); len(saved) == 1 {
+				q.Add(id, record("", "b"))
+			}
+			return nil
+		}), time.Second)
+		q.Add(id, record("a", ""))
+		if err := q.Save(id); err != nil || q.Len() != 1 {
+			t.Errorf("%v, %d wait", err, q.Len())
+		}
+		<-time.After(2 * pause)
+		synctest.Wait()
+		if len(saved) != 2 || !slices.Equal(bodies(saved[1]), []string{"a", "b"}) || q.Len() != 0 || q.bytes != 0 {
+			t.Errorf("%d are saved, %d wait, %d bytes", len(saved), q.Len(), q.bytes)
+		}
+	})
+}
+
+// TestRecordThatTheStoreRefuses is given up: it would be refused again, and the callbacks of its trip wait for it.
+func TestRecordThatTheStoreRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, refusal := range []error{correlator.ErrGone, correlator.ErrTooLarge, errors.New("bad record")} {
+			q := New(saver(func(correlator.ID, correlator.Record) error { return refusal }), time.Second)
+			id := correlator.NewID(correlator.NewNodeID(), time.Now())
+			q.Add(id, record("a"))
+			if err := q.Save(id); err != nil || q.Len() != 0 || q.bytes != 0 {
+				t.Errorf("%v: %v, %d wait", refusal, err, q.Len())
+			}
+			<-time.After(2 * pause)
+			synctest.Wait()
+		}
+	})
+}
+
+// TestQueueTakesAgain: it starts again after it was empty, has room again for what was saved or dropped, and takes nothing after Close.
+func TestQueueTakesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s, id := start()
+		body := make([]byte, mostBytes)
+		large := func() correlator.Record {
+			return correlator.Record{Finals: []correlator.Callback{{Status: correlator.Complete, Body: body}}}
+		}
+		for range 3 {
+			q.Add(id, large())
+			q.Drop(id)
+			s.away.Store(false)
+			q.Add(id, large())
+			if q.Len() != 1 {
+				t.Fatalf("%d wait", q.Len())
+			}
+			<-time.After(2 * pause)
+			synctest.Wait()
+			if q.Len() != 0 || len(s.saved[id].Finals) != 1 {
+				t.Fatalf("%d wait, %d are saved", q.Len(), len(s.saved))
+			}
+			delete(s.saved, id)
+		}
+		if lost := q.Close(t.Context()); lost != 0 {
+			t.Errorf("%d are lost", lost)
+		}
+		if q.Add(id, record("a")); q.Len() != 0 {
+			t.Error("it takes a record after Close")
+		}
+	})
+}
+
+// TestCloseWaits for a save that is under way, however little time is left: nothing is saved when it has returned.
+func TestCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn, calls := make(chan struct{}), 0
+		q := New(saver(func(correlator.ID, correlator.Record) error {
+			if calls++; calls == 1 {
+				<-goOn
+			}
+			return nil
+		}), time.Second)
+		q.Add(correlator.NewID(correlator.NewNodeID(), time.Now()), record("a"))
+		<-time.After(2 * pause)
+		closed := make(chan int64, 1)
+		go func() { closed <- q.Close(t.Context()) }()
+		synctest.Wait()
+		if len(closed) != 0 {
+			t.Error("it has returned while a record is being saved")
+		}
+		close(goOn)
+		if lost := <-closed; lost != 0 {
+			t.Errorf("%d are lost", lost)
 		}
 	})
 }
