@@ -155,8 +155,12 @@ func TestSubscriptionsAreSealed(t *testing.T) {
 	server.Do("SADD", prefix+"group:4:shoporders", "copy", "gone", "")
 	_, err := store.Get(t.Context(), "copy")
 	failsWith(t, notify.ErrUnknown, err)
-	matches(t, store, "shop", "orders", made) // once
-	victim := add(t, store, topic())          // its topic becomes a key that is none
+	matches(t, store, "shop", "orders", made)             // once
+	thief := add(t, store, subscribed("thief", "orders")) // that is genuine, and put among those of the shop
+	server.Do("SADD", prefix+"group:4:shoporders", thief.ID)
+	matches(t, store, "shop", "orders", made)
+	matches(t, store, "thief", "orders", thief)
+	victim := add(t, store, topic()) // its topic becomes a key that is none
 	server.Do("SET", "subs:key", "x")
 	server.Do("HSET", prefix+"s:"+victim.ID, "topic", "subs:key")
 	failsWith(t, notify.ErrNoTopics, store.Append(t.Context(), victim.ID, "n", nil))

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -117,8 +118,9 @@ func TestSubscriptions(t *testing.T) {
 		}
 		once := subscribed("shop", "orders")
 		once.Mode, once.Task, once.Secrets = notify.Once, "task", nil
+		once.Topic, once.Last, once.State, once.Ended = "topic", &notify.Attempt{Number: 9}, notify.Ended, time.Now() // which are the store's
 		once = add(t, b, once)
-		if once.Task != "task" || len(once.Secrets) > 0 {
+		if once.Task != "task" || len(once.Secrets) > 0 || once.Topic != "" || once.Last != nil || once.State != notify.Active || !once.Ended.IsZero() {
 			t.Errorf("%+v", once)
 		}
 		matches(t, b, "shop", "orders", made)
@@ -331,4 +333,75 @@ func ended(t testing.TB, store notify.Subscriptions, s notify.Subscription) noti
 		t.Error(err)
 	}
 	return store
+}
+
+// TestSubscriptionsThatLapsedBefore are forgotten at once, and not kept for ever.
+func TestSubscriptionsThatLapsedBefore(t *testing.T) {
+	eachSubscriptions(t, func(t *testing.T, open func() notify.Subscriptions) {
+		a, b := open(), open()
+		s := subscribed("shop", "orders")
+		s.Until = time.Now().Add(-time.Hour)
+		good(t, a.Add(t.Context(), s, 1))
+		eventually(t, "it is never forgotten", func() bool {
+			_, err := b.Get(t.Context(), s.ID)
+			return errors.Is(err, notify.ErrUnknown)
+		})
+		matches(t, b, "shop", "orders")
+		good(t, a.Add(t.Context(), subscribed("shop", "orders"), 1))
+	})
+}
+
+// TestSubscriptionsInMemoryAreForgotten a week after their end, and at their time where they have one: whatever is asked first then.
+func TestSubscriptionsInMemoryAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := notify.NewMemorySubscriptions(10)
+		lapsing := func() notify.Subscription {
+			s := subscribed("shop", "orders")
+			s.Until = time.Now().Add(time.Hour)
+			return add(t, store, s)
+		}
+		s := add(t, store, subscribed("shop", "orders"))
+		ended(t, store, s)
+		<-time.After(notify.KeepSubscription)
+		get(t, store, s.ID)
+		<-time.After(time.Second)
+		_, err := store.Get(t.Context(), s.ID)
+		failsWith(t, notify.ErrUnknown, err)
+
+		for what, first := range map[string]func(s notify.Subscription) error{
+			"Match": func(notify.Subscription) error { matches(t, store, "shop", "orders"); return notify.ErrUnknown },
+			"End":   func(s notify.Subscription) error { return store.End(t.Context(), s.ID, notify.Cancelled) },
+			"Get":   func(s notify.Subscription) error { _, err := store.Get(t.Context(), s.ID); return err },
+			"Add":   func(s notify.Subscription) error { return errors.Join(store.Add(t.Context(), s, 1), notify.ErrUnknown) },
+		} {
+			s := lapsing()
+			matches(t, store, "shop", "orders", s)
+			<-time.After(time.Hour)
+			s.Until = time.Now().Add(-time.Second)
+			if err := first(s); !errors.Is(err, notify.ErrUnknown) {
+				t.Errorf("%s: %v", what, err)
+			}
+			matches(t, store, "shop", "orders")
+		}
+	})
+}
+
+// TestSubscriptionsInMemoryAreNobodyElses: a store shares no memory with its callers.
+func TestSubscriptionsInMemoryAreNobodyElses(t *testing.T) {
+	store := notify.NewMemorySubscriptions(10)
+	s := subscribed("shop", "orders")
+	want := add(t, store, s)
+	good(t, store.Note(t.Context(), s.ID, notify.Attempt{Number: 1}))
+	s.Secrets[0] = "changed"
+	got := get(t, store, s.ID)
+	all, err := store.Match(t.Context(), "shop", "orders")
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	for _, other := range []notify.Subscription{got, all[0]} {
+		other.Secrets[1], other.Last.Number = "changed", 7
+	}
+	if kept := get(t, store, s.ID); !slices.Equal(kept.Secrets, want.Secrets) || kept.Last.Number != 1 {
+		t.Errorf("%+v", kept)
+	}
 }
