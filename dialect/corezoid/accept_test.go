@@ -2,6 +2,7 @@ package corezoid_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -183,6 +184,7 @@ func TestAcceptOrder(t *testing.T) {
 			return
 		}
 		wantFault(t, err, status, text)
+		wantWhose(t, err)
 	}
 	const (
 		plain  = "X-Any: thing"
@@ -209,6 +211,27 @@ func TestAcceptOrder(t *testing.T) {
 	f(path(login, "1700000000", secret, "{"), "{", zipped, 415, `Content-Encoding is not supported: "gzip"`)
 	f(path(login, "1700000000", secret, "{"), "{", "Content-Encoding: "+strings.Repeat("x", 100), 415, `Content-Encoding is not supported: "`+strings.Repeat("x", 60)+`"`)
 	f(path(login, "1700000000", secret, "{"), "{", plain, 400, "Incorrect body: at byte 1: unexpected end")
+}
+
+// wantWhose wants that a fault says whose request it was, once that is known, and why it was refused, as operators count it.
+func wantWhose(t *testing.T, err error) {
+	t.Helper()
+	f, ok := errors.AsType[*dialect.Fault](err)
+	if !ok {
+		return
+	}
+	whose, reason := login, dialect.Reason("")
+	switch {
+	case f.Status == 404:
+		whose = ""
+	case strings.HasPrefix(f.Text, "Incorrect signature"):
+		whose, reason = "", dialect.BadSignature
+	case f.Status == 401:
+		reason = dialect.BadTime
+	}
+	if f.Login != whose || f.Reason != reason {
+		t.Errorf("%s: of %q, because of %q", f.Text, f.Login, f.Reason)
+	}
 }
 
 // The signature is over the raw segment, so an escaped one is another time.

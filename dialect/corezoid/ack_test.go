@@ -131,6 +131,7 @@ func TestAckIDs(t *testing.T) {
 	f(`c"a"`, `[{"proc":"e"}]`, `0 {"proc":"e","id":"a"}`)
 	f(`c"a"`, `[{"id":"","proc":"e"}]`, `0 {"id":"a","proc":"e"}`)
 	f(`c"a"`, `[{"id" : null , "proc":"e"}]`, `0 {"id" : "a" , "proc":"e"}`)
+	f(`c"a"`, `[{"id":null,"proc":"e","id":""}]`, `0 {"id":"a","proc":"e"}`)
 	f(`m"\u0061"`, `[{}]`, `0 {"id":"\u0061"}`)
 	f(`c;"r"`, `[{"proc":"e"}]`, `0 {"proc":"e","ref":"r"}`)
 	f(`c1.0;2.0`, `[{"proc":"e","ref":null,"ref":"","x":1}]`, `0 {"proc":"e","ref":2.0,"x":1,"id":1.0}`)

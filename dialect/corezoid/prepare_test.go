@@ -212,6 +212,8 @@ func TestAnswerWithoutAResult(t *testing.T) {
 		{correlator.Errored, `[1`, `Error`},
 		{correlator.Cancelled, `{"a":{"message":"inner"},"message":"by hand"}`, `by hand`},
 		{correlator.Cancelled, ``, `Cancelled`},
+		{correlator.Failed, ``, `Bad gateway`},
+		{correlator.TimedOut, `{"message":"late"}`, `Timeout for create task`},
 	} {
 		c := &dialect.Call{Ops: []dialect.Op{{Create: true, Ref: []byte(`"r"`)}}}
 		_, body := answer(d, c, &dialect.Reply{Finals: []correlator.Callback{{Status: f.status, Body: []byte(f.body)}}})

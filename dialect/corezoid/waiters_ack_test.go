@@ -76,9 +76,13 @@ func TestModifiesThatWaitAreBounded(t *testing.T) {
 
 		c = mustAccept(t, d, pack)
 		d.FillModifies()
+		full := d.Modifies()
 		finals, err := c.Names.Bind(t.Context(), id, id.Expiry(), c)
 		if err != nil || len(finals) != 2 || string(finals[1].Body) != `{"proc":"error","id":2,"ref":"b","description":"The task cannot be reached right now, or too much waits for tasks that have not come: try again later"}` {
 			t.Errorf("%v %v", finals, err)
+		}
+		if d.Modifies() != full { // what is refused takes no place
+			t.Errorf("%d wait, and %d did", d.Modifies(), full)
 		}
 		c.Names.Ended(t.Context(), make([]correlator.Status, 2), false)
 	})

@@ -155,6 +155,7 @@ func TestWaitsOfWaiters(t *testing.T) {
 		create("2", "a"): {time.Minute, time.Minute},
 		create("3", "a"): {30 * time.Second, 30 * time.Second},
 		create("3", "a") + "," + create("2", "b"):                          {time.Minute, time.Minute},
+		create("2", "b") + "," + create("3", "a"):                          {time.Minute, time.Minute},
 		create("3", "a") + "," + create("7", "b"):                          {100 * time.Second, 30 * time.Second},
 		create("3", "a") + `,{"type":"x","obj":"y"}`:                       {30 * time.Second, 30 * time.Second},
 		`{"type":"modify","obj":"task","conv_id":2,"ref":"a"}`:             {100 * time.Second, 0},
