@@ -183,6 +183,7 @@ func TestStates(t *testing.T) {
 	}{
 		{"start", ``, 202, `{"a":1}`},
 		{"progress", `{"b":2}`, 206, `{"a":1,"b":2}`},
+		{"progress", `{"a":2,"b":2}`, 206, `{"a":2,"b":2}`}, // what is reported is newer than what was asked
 		{"progress", `7`, 206, `{"a":1}`},
 		{"complete", `{"b":2}`, 201, `{"a":1,"b":2}`},
 		{"error", `{"message":"m"}`, 424, `{"message":"m"}`},
