@@ -32,10 +32,10 @@ func (t *trip) observe(written bool) {
 	if outcome == outcomeComplete && t.call.Options != nil {
 		t.g.medians.Add(t.call.Options.Route, took)
 	}
+	t.remember(outcome, took, written) // before the line: who has read that finds the trip
 	if line := t.g.log.Info(); line.Enabled() {
 		t.line(line, outcome, took, written)
 	}
-	t.remember(outcome, took, written)
 	t.traceEnd(outcome, took, written)
 }
 
