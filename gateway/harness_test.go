@@ -50,6 +50,7 @@ type node struct {
 	log  *syncBuffer
 	http *http.Client
 	raw  []net.Conn // closed before the gateway is
+	reg  prometheus.Registerer
 }
 
 // start makes a gateway in front of the engine at engineURL.
@@ -87,6 +88,7 @@ func startParts(t testing.TB, engineURL string, replace func(*node, *gateway.Par
 	d := newDialect(t, cfg)
 	parts := gateway.Parts{Correlator: n.memo, Keys: n.keys, Dialect: d, Engine: d, Log: zerolog.New(n.log), Metrics: prometheus.NewRegistry(), Version: "test"}
 	replace(n, &parts)
+	n.reg = parts.Metrics
 	if n.Gateway, err = gateway.New(cfg, parts); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,7 @@ func (n *node) stop() {
 		n.t.Errorf("close: %v", err)
 	}
 	_ = n.memo.Shutdown(ctx)
+	n.wantNobody()
 	for end := time.Now().Add(5 * time.Second); ; <-time.After(time.Millisecond) {
 		bytes, open := n.Leaks()
 		if bytes == 0 && open == 0 {
@@ -127,13 +130,33 @@ func (n *node) stop() {
 	}
 }
 
+// wantNobody wants that no client counts as one that waits.
+func (n *node) wantNobody() {
+	reg, ok := n.reg.(prometheus.Gatherer)
+	if !ok {
+		return
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		n.t.Error(err)
+	}
+	for _, f := range families {
+		if waiting := f.GetMetric()[0].GetGauge().GetValue(); f.GetName() == "syncgate_parked_clients" && waiting != 0 {
+			n.t.Errorf("%v clients wait, as the metrics have it", waiting)
+		}
+	}
+}
+
 // sign gives the path of a create with that body.
 func sign(body string) string {
 	return signAt(strconv.FormatInt(time.Now().Unix(), 10), body)
 }
 
 // signAt gives the path of a create with that time and body.
-func signAt(at, body string) string {
+func signAt(at, body string) string { return signAs(login, secret, at, body) }
+
+// signAs gives the path of a create of a login.
+func signAs(login, secret, at, body string) string {
 	return "/api/1/json/" + login + "/" + at + "/" + string(signer.AppendSignature(nil, []byte(at), []byte(secret), []byte(body)))
 }
 

@@ -18,10 +18,10 @@ import (
 
 // namer gives the ops of its calls names: their refs. Those whose ref begins with "local" are for no engine; all ops of a call are, or none is.
 type namer struct {
-	bind  atomic.Pointer[binding] // called by Bind; nil: it binds and says nothing
-	acked atomic.Pointer[func()]  // called by Acked; nil: nothing
-	calls chan *boundCall         // as Bind was called
-	terms *dialect.Terms          // of calls whose ops no engine gets
+	bind  atomic.Pointer[binding]       // called by Bind; nil: it binds and says nothing
+	acked atomic.Pointer[func()]        // called by Acked; nil: nothing
+	calls chan *boundCall               // as Bind was called
+	terms atomic.Pointer[dialect.Terms] // of calls whose ops no engine gets
 }
 
 type binding func(*boundCall) ([]correlator.Callback, error)
@@ -114,6 +114,12 @@ func (b *boundCall) wantEnded(t *testing.T, status correlator.Status, kept bool)
 	case <-time.After(5 * time.Second):
 		t.Fatal("the names do not hear of the end")
 	}
+	b.wantEndedOnce(t)
+}
+
+// wantEndedOnce wants that Ended, which has been called, is not called again.
+func (b *boundCall) wantEndedOnce(t *testing.T) {
+	t.Helper()
 	select {
 	case e := <-b.ended:
 		t.Errorf("the names hear of the end again: %+v", e)
@@ -147,7 +153,7 @@ func (n *namer) name(c *dialect.Call) *dialect.Call {
 	for i := range c.Ops {
 		if strings.HasPrefix(string(c.Ops[i].Ref), `"local`) {
 			c.Ops[i].Local, c.Body, c.Slots = true, nil, nil
-			c.Terms = n.terms
+			c.Terms = n.terms.Load()
 		}
 	}
 	return c
@@ -181,7 +187,7 @@ func (d *namingRoutes) Accept(req *fasthttp.Request, r dialect.Route, now time.T
 	}
 	d.name(c)
 	if c.Ops[0].Local = strings.Contains(string(req.Body()), "local"); c.Ops[0].Local {
-		c.Terms = d.terms
+		c.Terms = d.terms.Load()
 	}
 	return c, nil
 }

@@ -77,6 +77,7 @@ func TestCompletedWhileBindRuns(t *testing.T) {
 		if ref == "r" { // what is asked for is asked for
 			e.next(t).accept()
 			b.wantAck(t, true)
+			b.wantEndedOnce(t)
 		}
 	}
 	e.wantUnasked(t)
@@ -281,6 +282,9 @@ func TestWhatIsNotParkedHasNoNames(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	b.wantEnded(t, correlator.Complete, false)
+	if strings.Contains(n.log.String(), "panicked") { // as Ended would that Bind has not come before
+		t.Errorf("%s", n.log)
+	}
 }
 
 // A key makes one call: who comes with it joins, binds nothing, and hears the result.
@@ -313,6 +317,7 @@ func TestHandOverOfALocalCall(t *testing.T) {
 		route, config := hookRoute(engine, func(_ *rest.RouteConfig, c *httpengine.Config) { c.Merge = merge })
 		made := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
 			addRoutes(t, n.keys, p, []rest.RouteConfig{route}, config)
+			p.Engines[len(p.Engines)-1].Config.Timeout = time.Minute // for so long a client would wait for an engine's answer
 			names.serve(p)
 		})
 		r := &routed{made, engine, t}
@@ -355,7 +360,7 @@ func (r *routed) completeByName(names *namer, mode, result string) {
 // A task that no engine has ends when its time has: who asks for it then hears that, whether its client waited or was handed over.
 func TestLocalCallThatTimesOut(t *testing.T) {
 	names := newNamer()
-	names.terms = &dialect.Terms{Lasts: 300 * time.Millisecond, Ends: true}
+	names.terms.Store(&dialect.Terms{Lasts: 300 * time.Millisecond, Ends: true})
 	route, config := hookRoute(newHooks(t), func(*rest.RouteConfig, *httpengine.Config) {})
 	n := startParts(t, "http://127.0.0.1:1", func(n *node, p *gateway.Parts) {
 		addRoutes(t, n.keys, p, []rest.RouteConfig{route}, config)

@@ -181,19 +181,20 @@ func (l *looks) Wait() {
 // owedTasks are those that nodes share.
 type owedTasks struct {
 	mu   sync.Mutex
-	full bool                   // guarded by mu, as is the next
+	full bool                   // guarded by mu, as are the next
 	owed map[correlator.ID]bool // sent
+	last time.Duration          // after which the last Owe has one looked at
 }
 
 func newOwedTasks() *owedTasks { return &owedTasks{owed: make(map[correlator.ID]bool)} }
 
-func (o *owedTasks) Owe(_ context.Context, id correlator.ID, _ time.Duration, sent bool) error {
+func (o *owedTasks) Owe(_ context.Context, id correlator.ID, after time.Duration, sent bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.full {
 		return correlator.ErrFull
 	}
-	o.owed[id] = sent || o.owed[id]
+	o.owed[id], o.last = sent || o.owed[id], after
 	return nil
 }
 
@@ -256,6 +257,13 @@ func (o *owing) lookAtAll() int {
 	return len(o.ids())
 }
 
+// owes gives after which time the last task that was owed is looked at.
+func (o *owedTasks) owes() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
 func (o *owedTasks) ids() (all []correlator.ID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -271,6 +279,7 @@ type pushNode struct {
 	*pusher
 	*owing
 	store correlator.Keeper
+	redis *redistest.Server // nil: records are in memory
 }
 
 // pushParts has the last dialect of p push.
@@ -313,7 +322,8 @@ func startPushingOver(t *testing.T, replace func(*node, *gateway.Parts), change 
 func startPushingOverRedis(t *testing.T, retention time.Duration) (*pushNode, redis.Config) {
 	t.Helper()
 	store := redis.Default()
-	store.URL, store.Retention = redistest.Start(t).URL(), retention
+	server := redistest.Start(t)
+	store.URL, store.Retention = server.URL(), retention
 	var table *redis.Correlator
 	n := startPushingOver(t, func(n *node, p *gateway.Parts) {
 		var err error
@@ -323,7 +333,7 @@ func startPushingOverRedis(t *testing.T, retention time.Duration) (*pushNode, re
 		t.Cleanup(func() { _ = table.Shutdown(context.Background()) })
 		p.Correlator = table
 	})
-	n.store = table
+	n.store, n.redis = table, server
 	waitFor(t, func() bool { return table.Ready() == nil })
 	return n, store
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,9 +58,7 @@ func TestResultsArePushed(t *testing.T) {
 			reply := n.post(`{}`, "Prefer", way.prefer)
 			h := n.next(t)
 			task := <-n.registered
-			if len(n.ids()) != 1 || !strings.HasPrefix(task, n.ids()[0].String()) {
-				t.Errorf("the engine has task %s, and %v are owed", task, n.ids())
-			}
+			n.wantOwed(t, task, map[string]time.Duration{"wait=20": 20 * time.Second, "respond-async": 4 * time.Second}[way.prefer]) // twice engine.timeout
 			n.set(func(p *pusher) { p.delivering = true })
 			way.end(t, n, h, reply)
 			n.wantPushed(t, way.want)
@@ -75,6 +74,17 @@ func TestResultsArePushed(t *testing.T) {
 			}
 			wantNoMore(t, n.pushed)
 		})
+	}
+}
+
+// wantOwed wants that a task is owed, alone, and looked at soon after its client's wait has ended.
+func (n *pushNode) wantOwed(t *testing.T, task string, wait time.Duration) {
+	t.Helper()
+	if len(n.ids()) != 1 || !strings.HasPrefix(task, n.ids()[0].String()) {
+		t.Errorf("the engine has task %s, and %v are owed", task, n.ids())
+	}
+	if after := n.owes(); after < wait+10*time.Second || after > wait+15*time.Second {
+		t.Errorf("the task is looked at after %v, and its client waits for %v", after, wait)
 	}
 }
 
@@ -224,6 +234,13 @@ func TestPushedTaskIsKeptInRedis(t *testing.T) {
 	n.wantPushed(t, `complete {"done":1}`)
 	<-time.After(2 * store.Retention)
 	wantReply(t, n.do(http.MethodGet, place, ""), 200, `{"done":1}`)
+	const each = `local left = 1e12 for _, k in ipairs(redis.call('KEYS', '*trip:*')) do `
+	n.redis.Do("EVAL", each+`redis.call('PEXPIRE', k, 60000) end return left`, "0")
+	n.look(n.ids()[0]) // each look keeps it until well after the next one
+	left, err := strconv.Atoi(strings.TrimPrefix(n.redis.Do("EVAL", each+`left = math.min(left, redis.call('PTTL', k)) end return left`, "0"), ":"))
+	if kept := time.Duration(left) * time.Millisecond; err != nil || kept < 10*time.Minute || kept > 15*time.Minute {
+		t.Errorf("it is kept for %v after a look, %v", kept, err)
+	}
 }
 
 // The receivers hear of a task that its client leaves, too.
@@ -254,9 +271,7 @@ func TestCallWithoutATask(t *testing.T) {
 	if task := <-n.registered; task != "" || len(n.ids()) != 0 {
 		t.Errorf("it has the task %q, and %d are owed", task, len(n.ids()))
 	}
-	if !strings.Contains(n.log.String(), `"outcome":"registered"`) {
-		t.Error(n.log)
-	}
+	waitLog(t, n.node, `"outcome":"registered"`)
 	n.set(func(p *pusher) { p.refuse = correlator.ErrUnavailable })
 	wantReply(t, got(t, n.post(`{"only":"no task"}`)), 503, "")
 }

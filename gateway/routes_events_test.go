@@ -111,8 +111,11 @@ func TestRouteIsStreamed(t *testing.T) {
 		t.Errorf("the running view: %s", a.body)
 	}
 	other := r.stream(http.MethodGet, task.Location, "", "Last-Event-ID", "1", "Prefer", "wait=20")
-	if applied := other.resp.Header.Get("Preference-Applied"); applied != "wait=20" {
-		t.Errorf("applied: %q", applied)
+	if applied := other.resp.Header.Get("Preference-Applied"); applied != "wait=20" || other.resp.Header.Get("X-Accel-Buffering") != "no" {
+		t.Errorf("applied: %q; %v", applied, other.resp.Header)
+	}
+	if line, err := other.r.ReadString('\n'); line != ":\n" { // something is sent at once, so that what is on the way sends the head on
+		t.Errorf("it begins with %q, %v", line, err)
 	}
 	other.want("2", "progress", `{"step":2,"of":3}`)
 	want(t, r.report(h, `{"done":1}`), 200, `{}`)
