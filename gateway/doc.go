@@ -64,9 +64,10 @@
 // dialects word what clients say, and engines what engines say. Only package partner calls them: they may panic, and nobody else suffers. Each engine has its
 // own connections, breaker and limits (engine.go). fault.go has the one table from error to answer, and the headers that every answer gets.
 //
-// Package quota counts what logins, routes and addresses use (admit.go). Package retryqueue saves what the store could not take, package cancelqueue asks
-// engines to cancel until they answer, package eventstream has the connections of streams, package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package
-// tlsfiles has the certificate of the listeners.
+// Package quota counts what logins, routes and addresses use (admit.go). Package taskmeta has the form in which a record says what a reply needs beside its
+// finals. Package retryqueue saves what the store could not take, and package cancelqueue asks engines to cancel until they answer. Package eventstream has the
+// connections of streams, and package median remembers how long the tasks of a route take. Package cors answers pages of browsers, and package tlsfiles has the
+// certificate of the listeners.
 //
 // # Invariants
 //
