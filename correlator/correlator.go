@@ -237,7 +237,7 @@ type Key struct {
 // ids is dropped later: Prolong says when.
 type Keeper interface {
 	// Save stores a record, or more of one. Finals that are stored already stand (first write wins). Receivers that are
-	// attached hear of the new ones.
+	// attached hear of the new ones. Save and Claim do not keep the slice rec.Finals.
 	Save(ctx context.Context, id ID, rec Record) error
 	// Lookup reads a record with the finals so far. ErrGone: expired, dropped, evicted, or never kept. ErrUnavailable.
 	Lookup(ctx context.Context, id ID) (Record, error)

@@ -57,6 +57,7 @@ func waiting() map[string]func(*testing.T, Start) {
 		"is ready":                                    ready,
 		"a record keeps what comes late":              keepsLate,
 		"a record keeps the first final":              keepsFirst,
+		"a record has finals of its own":              keepsCopies,
 		"gone with a record saved meanwhile is kept":  savesMeanwhile,
 		"a record outlives its trip":                  recordOutlivesClose,
 		"no record is gone":                           noRecord,

@@ -89,6 +89,33 @@ func keepsFirst(t *testing.T, start Start) {
 	}
 }
 
+// keepsCopies has a record change, and then the finals that it was saved with: neither sees the other's change.
+func keepsCopies(t *testing.T, start Start) {
+	n := start(t, Options{Retention: time.Hour})
+	for name, store := range map[string]func(id correlator.ID, rec correlator.Record) error{
+		"Save": func(id correlator.ID, rec correlator.Record) error {
+			return keeper(t, n.Home).Save(t.Context(), id, rec)
+		},
+		"Claim": func(id correlator.ID, rec correlator.Record) error {
+			_, err := keeper(t, n.Home).Claim(t.Context(), newKey(), fingerprint("body"), id, rec)
+			return err
+		},
+	} {
+		id, rec := n.Home.NewID(soon()), open(2, "meta")
+		if err := store(id, rec); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		deliver(t, n.Home, id, Final(0, `"kept"`), nil)
+		if rec.Finals[0].Status.Final() {
+			t.Errorf("%s: the caller's finals change with the record", name)
+		}
+		rec.Finals[1] = Final(1, `"the caller's"`)
+		if got := look(t, n.Home, id); got != `meta 1:"kept" 0:` {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // savesMeanwhile is a callback that meets a trip between its decision and its record.
 func savesMeanwhile(t *testing.T, start Start) {
 	n := start(t, Options{Retention: time.Hour})
