@@ -60,3 +60,12 @@ func BenchmarkRemember(b *testing.B) {
 		t.remember(outcomeComplete, time.Second, true)
 	}
 }
+
+// What is kept of a trip beside its finals costs its own bytes, and nothing else.
+func TestRecordAllocations(t *testing.T) {
+	call := &dialect.Call{Login: "12345", Ops: []dialect.Op{{Create: true, ID: []byte(`"1"`), Ref: []byte(`"order-7"`)}}}
+	trip := &trip{g: &Gateway{}, call: call}
+	if n := testing.AllocsPerRun(100, func() { trip.metaOf() }); n != 1 {
+		t.Errorf("%v allocations; want 1", n)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 )
 
 // Meta is what a record needs beside its finals to be worded as the reply was. Stores hold its JSON form: a member that is new is left out where it is zero,
@@ -116,7 +117,7 @@ func number(dst []byte, member string, value int64) []byte {
 func appendText(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			b, _ := json.Marshal(s) // every string has a JSON form
+			b, _ := json.Marshal(strings.Clone(s)) // every string has a JSON form; of the clone, so that m can stay on its caller's stack
 			return append(dst, b...)
 		}
 	}
