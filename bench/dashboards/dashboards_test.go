@@ -29,7 +29,7 @@ type dashboard struct {
 		} `json:"list"`
 	} `json:"templating"`
 
-	text json.RawMessage // all of it
+	text json.RawMessage // the whole file
 }
 
 type panel struct {

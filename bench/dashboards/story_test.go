@@ -258,7 +258,7 @@ func (w *world) order(ctx context.Context, n int) {
 	w.send(ctx, w.door(n).public, "/v1/orders", fmt.Sprintf(`{%s"__sim":{%s}}`, hook, w.sim(n, m)), "X-Api-Key: "+shopKey, "Prefer: "+prefer)
 }
 
-// payment calls the route whose tasks a sender completes by their names, and is the sender.
+// payment calls the route for payments, and then completes the task by its name, as a sender of webhooks does.
 func (w *world) payment(ctx context.Context, n int) {
 	m, name, door := w.mood.Load(), fmt.Sprintf("order-%p-%d", w, n), w.door(n)
 	body := fmt.Sprintf(`{"order":%q}`, name)
@@ -289,7 +289,7 @@ func (w *world) signedAt(ctx context.Context, n int, at time.Time, login, body s
 	w.send(ctx, w.door(n).public, fmt.Sprintf("/api/1/json/%s/%s/%s", login, now, signature), body, header...)
 }
 
-// send posts JSON. What comes of it is for the dashboards to say.
+// send posts JSON. It ignores the answer: the dashboards show how requests ended.
 func (w *world) send(ctx context.Context, host, path, body string, header ...string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+host+path, strings.NewReader(body))
 	if err != nil {

@@ -30,7 +30,7 @@ const (
 	callbackKey     = "a key that both gateways of the story have"
 	waiterHash      = "0123456789abcdef0123456789abcdef01234567"
 	waiterNode      = "0123456789abcdef01234567"
-	senderSecret    = "the secret of who calls the waiter"
+	senderSecret    = "the secret of the sender that calls the waiter"
 	receivers       = 4
 	patience        = 20 * time.Second
 )
@@ -217,7 +217,7 @@ scrape_configs:
 	})
 }
 
-// status asks over a connection of its own; 0 is no answer.
+// status gives the status of the answer to a GET; 0: there is no answer.
 func (w *world) status(url string) int {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 	defer cancel()
@@ -250,7 +250,7 @@ func (w *world) pause(d time.Duration) {
 	}
 }
 
-// reader reads the log of a node, unless it is told to stop.
+// reader reads the log of a node, except between stop(true) and stop(false).
 type reader struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -281,7 +281,7 @@ func (r *reader) end() *os.File {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = to.Close() })
-	go func() {
+	go func() { // ends when the process and the cleanup above have closed the other end
 		defer func() { _ = from.Close() }()
 		for buf := make([]byte, 64<<10); ; {
 			r.mu.Lock()

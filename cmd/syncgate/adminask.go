@@ -130,7 +130,7 @@ func errElsewhere(address, what string) error {
 	return fmt.Errorf("%s does not say %s: is it the admin listener of a gateway of this version?", address, what)
 }
 
-// escaping writes what a gateway has sent, so that a terminal obeys nothing of it: what is neither printable nor the end of a line is escaped.
+// escaping writes text that a server has sent. It escapes what is neither printable nor the end of a line, so that a terminal obeys no sequence in the text.
 type escaping struct{ w io.Writer }
 
 func (p escaping) Write(text []byte) (int, error) {

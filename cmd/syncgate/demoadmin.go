@@ -21,7 +21,7 @@ const (
 	demoPathOfCalls = "/api/demo"
 	// demoCallsAtOnce is how many demo calls are under way at most.
 	demoCallsAtOnce = 16
-	// demoCallTakes bounds a demo call. It is longer than any of them waits.
+	// demoCallTakes bounds a demo call. It is more than the timeouts in the packages below.
 	demoCallTakes = 30 * time.Second
 )
 

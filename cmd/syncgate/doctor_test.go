@@ -247,7 +247,7 @@ func TestDoctorAndAnAccident(t *testing.T) {
 	g.doctor(1, []string{"--only", "edge"}, "problem +edge +callback.base_url: 1 connection ended while they waited, the first after .*, but not all that waited for longer\n +-> look for limits of connections")
 }
 
-// TestDoctorBesideAnother: where the gateway holds as many probes as it may, doctor says so, and blames no proxy.
+// TestDoctorBesideAnother runs doctor while the gateway holds the most probes that it can hold. Doctor says so, and blames no proxy.
 func TestDoctorBesideAnother(t *testing.T) {
 	t.Parallel()
 	g := forDoctor(t, "")

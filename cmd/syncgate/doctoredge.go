@@ -267,7 +267,7 @@ func (d *checkup) judgeRepeats(ctx context.Context, w *edge.Way, key string, id 
 // judgeStreams says whether events arrive as they are sent, and for how long.
 func (d *checkup) judgeStreams(key string, held time.Duration, r *edge.Results, first *edge.Heard) {
 	if len(d.c.Routes) == 0 || r.Stream.Refused() {
-		return // there are no streams, or the gateway has not begun the one that shows what becomes of them
+		return // without routes there are no streams, and a stream that the gateway refused shows nothing
 	}
 	proxy, beat := cmp.Or(r.Stream.Proxy(), first.Proxy()), d.c.Listen.Heartbeat
 	switch {

@@ -138,7 +138,7 @@ func pushCommands(key string) [][]any {
 	}
 }
 
-// redisRights tries every command that notifications need: a user without the right to one of them would leave notifications unsent.
+// redisRights tries every command that notifications need. A user of Redis that lacks the right to one command would leave notifications unsent.
 func (d *checkup) redisRights(ctx context.Context, r *findings, client goredis.UniversalClient) {
 	const key = "correlator.redis"
 	var missing []string

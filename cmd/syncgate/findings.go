@@ -64,7 +64,7 @@ func showOnline(w io.Writer) func(finding) {
 	}
 }
 
-// showRow prints a finding as a row of a table, and what to do in a line below. Parts of it are what others have answered.
+// showRow prints a finding as a row of a table, and what to do in a line below. A finding may quote what a server has answered, so it is escaped.
 func showRow(w io.Writer) func(finding) {
 	w = escaping{w}
 	return func(f finding) {

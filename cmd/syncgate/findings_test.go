@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFindingsAreEscaped shows what a server has answered: a terminal obeys nothing of it, and reads each word.
+// TestFindingsAreEscaped shows findings that quote a server. Their control characters are escaped, and their words stay.
 func TestFindingsAreEscaped(t *testing.T) {
 	found := finding{Part: "edge", Verdict: isProblem, Key: "listen.public_url", Text: "„\x1b[2J\u009b0m“ after 300µs", Do: "set \x07 it"}
 	for name, show := range map[string]func(*strings.Builder){

@@ -261,7 +261,7 @@ func (d *described) receive(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	s, _ := d.state()
 	wrong := []string{"no operation has a receiver"}
-	for _, op := range s.receivers() { // one of them describes it
+	for _, op := range s.receivers() { // one operation has to describe the request
 		wrong = op.wrongRequest(op.parameters(), nil, exchange{r.Method, r.URL.String(), r.Header, string(b), answer{}})
 		if len(wrong) == 0 {
 			break
